@@ -1,0 +1,1 @@
+"""Engines: everything that can turn a prompt into tokens, behind one protocol."""

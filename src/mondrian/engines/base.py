@@ -1,0 +1,120 @@
+"""The ``Engine`` protocol: what every engine takes, yields and promises."""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+
+class Phase(StrEnum):
+    """What an engine is doing. A stream passes through these in order and may skip some."""
+
+    LOADING = "loading"
+    ENCODING = "encoding"
+    PREFILL = "prefill"
+    GENERATING = "generating"
+
+
+class Basis(StrEnum):
+    """What a figure rests on."""
+
+    MEASURED = "measured"
+    ESTIMATED = "estimated"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """One question to an engine.
+
+    ``photo`` is a JPEG in sRGB, upright, or ``None``; only an engine that ``sees`` gets one.
+    ``schema`` is a JSON schema that the answer must follow, where the engine can enforce it.
+    ``max_tokens`` and ``temperature`` of ``None`` mean the engine's own (2048 and 0.7 unless its
+    URL says otherwise).
+    """
+
+    system: str
+    prompt: str
+    photo: bytes | None = None
+    schema: dict[str, Any] | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """How far a phase is. ``done`` of ``total`` are in the phase's own unit: bytes while loading,
+    tokens in prefill; ``None`` where the engine cannot tell."""
+
+    phase: Phase
+    done: float | None = None
+    total: float | None = None
+    basis: Basis = Basis.UNKNOWN
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Token:
+    """A piece of the answer, with the engine's own figures so far (``None`` where it has none).
+
+    ``text`` may hold no, one or several tokens' text; ``generation_tokens`` is the engine's count.
+    Speeds are in tokens per second, memory in gigabytes (10^9 bytes). ``finish_reason`` is set on
+    the last piece only: ``stop``, ``length``, or the engine's own word.
+    """
+
+    text: str
+    generation_tokens: int = 0
+    generation_tps: float | None = None
+    prompt_tokens: int | None = None
+    prompt_tps: float | None = None
+    peak_memory_gb: float | None = None
+    finish_reason: str | None = None
+
+
+Output: TypeAlias = Progress | Token
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Anything that turns a ``Request`` into a stream of ``Progress`` and ``Token``.
+
+    An engine is opened once and used for many requests, from any thread; requests beyond what it
+    can do at once wait for each other.
+    """
+
+    @property
+    def url(self) -> str:
+        """Where the engine came from, as given to ``open_engine``, without secrets."""
+
+    @property
+    def model(self) -> str:
+        """The model's name for people, such as ``SmolLM2-135M-Instruct.Q4_1``."""
+
+    @property
+    def sees(self) -> bool:
+        """Whether the engine looks at ``Request.photo``."""
+
+    @property
+    def status(self) -> str:
+        """``unloaded``, ``loading``, ``ready`` or ``error: <what>``; read without waiting."""
+
+    def load(self) -> None:
+        """Load the model now rather than at the first request. Does nothing when it is loaded.
+
+        Raises ``EngineError``.
+        """
+
+    def stream(self, request: Request) -> Generator[Output, None, None]:
+        """Answer ``request``, loading the model first if need be.
+
+        Yields ``Progress`` whenever something is known and at least four times a second while
+        nothing is (the last one again), then one ``Token`` or more, of which the last has a
+        ``finish_reason``. Closing the generator stops the work: within a token while generating,
+        within a chunk in prefill, and by ending the engine's process where neither comes.
+
+        Raises ``EngineError``; the engine can be used again after any of them but
+        ``EngineClosed``.
+        """
+
+    def close(self) -> None:
+        """Stop whatever runs and free the model, at once. May be called twice, from any thread."""
