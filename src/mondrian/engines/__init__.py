@@ -1,1 +1,124 @@
-"""Engines: everything that can turn a prompt into tokens, behind one protocol."""
+"""Engines: everything that can turn a prompt into tokens, opened by URL."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+from mondrian.engines.base import Basis, Engine, Output, Phase, Progress, Request, Token
+from mondrian.errors import UnknownEngine
+
+__all__ = [
+    "Basis",
+    "Engine",
+    "Output",
+    "Phase",
+    "Progress",
+    "Request",
+    "Token",
+    "open_engine",
+]
+
+
+def open_engine(url: str = "auto", *, home: Path | None = None) -> Engine:
+    """Open the engine that ``url`` names (docs/engines.md lists the forms). Nothing is loaded yet.
+
+    ``home`` is the folder with the pulled models, by default that of the settings.
+
+    Raises ``UnknownEngine`` for a URL that is not understood and ``ModelNotFound``.
+    """
+    from mondrian.models import auto_url
+
+    home = home or _default_home()
+    if url == "auto":
+        url = auto_url(home)
+    scheme, _, rest = url.partition(":")
+    if scheme not in _OPENERS or not rest:
+        forms = ", ".join(f"{name}:…" for name in _OPENERS)
+        raise UnknownEngine(f"The engine {url!r} is not understood. Give auto, {forms}.")
+    target, _, query = rest.partition("?")
+    return _OPENERS[scheme](url, target, query, home)
+
+
+def _open_llamacpp(url: str, target: str, query: str, home: Path) -> Engine:
+    from mondrian.engines.host import HostedEngine
+    from mondrian.models import find_model
+
+    options = _options(url, query, {**_COMMON, "mmproj": Path, "ctx": _count, "threads": _count})
+    path = find_model(target, home)
+    return HostedEngine(
+        url=url,
+        model=path.stem,
+        sees="mmproj" in options,
+        native="mondrian.engines.llamacpp:LlamaCpp",
+        options={"path": path, **options},
+    )
+
+
+def _open_replay(url: str, target: str, query: str, home: Path) -> Engine:
+    from mondrian.engines.host import HostedEngine
+
+    options = _options(url, query, {"speed": _speed, "max_tokens": _count, "sees": _truth})
+    path = Path(target)
+    if not path.is_file():
+        raise UnknownEngine(f"There is no recording {target}. Give the path of a JSON Lines file.")
+    return HostedEngine(
+        url=url,
+        model=path.stem,
+        sees=options.pop("sees", False),
+        native="mondrian.engines.replay:Replay",
+        options={"path": path, **options},
+    )
+
+
+def _options(url: str, query: str, known: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
+    """The options of ``query`` by the converters in ``known``; any other is refused."""
+    options = {}
+    for name, text in parse_qsl(query, keep_blank_values=True):
+        if name not in known:
+            raise UnknownEngine(
+                f"The engine {url!r} has no option {name!r}. It knows {', '.join(sorted(known))}."
+            )
+        try:
+            options[name] = known[name](text)
+        except ValueError as exc:
+            raise UnknownEngine(f"The engine {url!r} cannot take {name}={text}: {exc}.") from exc
+    return options
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise ValueError("it must be a whole number from 1")
+    return int(text)
+
+
+def _speed(text: str) -> float:
+    if not 0 < (value := float(text)) < float("inf"):
+        raise ValueError("it must be a number above 0")
+    return value
+
+
+def _temperature(text: str) -> float:
+    if not 0 <= (value := float(text)) <= 5:
+        raise ValueError("it must be a number from 0 to 5")
+    return value
+
+
+def _truth(text: str) -> bool:
+    if text not in {"true", "false"}:
+        raise ValueError("it must be true or false")
+    return text == "true"
+
+
+def _default_home() -> Path:
+    from mondrian.settings import Settings
+
+    return Settings.read().home
+
+
+_COMMON: dict[str, Callable[[str], Any]] = {"max_tokens": _count, "temperature": _temperature}
+
+_OPENERS: dict[str, Callable[[str, str, str, Path], Engine]] = {
+    "llamacpp": _open_llamacpp,
+    "replay": _open_replay,
+}

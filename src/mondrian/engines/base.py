@@ -7,12 +7,19 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 
 class Phase(StrEnum):
-    """What an engine is doing. A stream passes through these in order and may skip some."""
+    """What is being done, in this order; a job may skip some.
 
+    An engine passes through the middle five. ``WAITING`` is for another request to end,
+    ``ENCODING`` the photo's way into the model, ``PREFILL`` the prompt's.
+    """
+
+    MEASURING = "measuring"
+    WAITING = "waiting"
     LOADING = "loading"
     ENCODING = "encoding"
     PREFILL = "prefill"
     GENERATING = "generating"
+    FINALIZING = "finalizing"
 
 
 class Basis(StrEnum):

@@ -1,0 +1,8 @@
+"""The engine child's command: ``python -m mondrian.engines URL PIPE LIFELINE``."""
+
+import sys
+
+from mondrian.engines.host import child_main
+
+if __name__ == "__main__":
+    child_main(sys.argv[1:])

@@ -1,0 +1,120 @@
+"""The ``replay:`` engine: plays a recorded generation back on time, faults included.
+
+A recording is a JSON Lines file; docs/engines.md tells what a line may hold. It is played in a
+child process like a native engine, so that a crash and a hang are real ones.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mondrian.engines.base import Basis, Phase, Progress, Request, Token
+from mondrian.engines.host import Port
+from mondrian.errors import EngineFailed
+
+
+class Line(BaseModel):
+    """One line of a recording: what happens ``after`` seconds from the line before."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    after: float = Field(default=0, ge=0)
+    phase: Phase | None = None
+    done: float | None = None
+    total: float | None = None
+    text: str | None = None
+    tokens: int = Field(default=0, ge=0)
+    error: str | None = None
+    crash: Literal[True] | None = None
+    hang: Literal[True] | None = None
+    finish: str | None = None
+
+
+class Replay:
+    """Plays the recording at ``path``, ``speed`` times as fast as it was.
+
+    It counts the tokens that the lines state, and measures its speed itself.
+    """
+
+    def __init__(self, *, path: Path, speed: float = 1.0, max_tokens: int | None = None) -> None:
+        self._path = path
+        self._speed = speed
+        self._max_tokens = max_tokens
+
+    def load(self, port: Port) -> None:
+        """Does nothing: loading is among the lines."""
+
+    def run(self, request: Request, port: Port) -> None:
+        """Play every line, until one ends the stream or ``port`` is stopped."""
+        limit = request.max_tokens or self._max_tokens
+        tokens, started = 0, None
+        due = time.monotonic()
+        for line in read_recording(self._path):
+            due += line.after / self._speed
+            if port.stopped.wait(max(0.0, due - time.monotonic())):
+                return
+            if line.text is not None:
+                now = time.monotonic()
+                started = started or now
+                tokens += line.tokens
+            finish = "length" if limit and tokens >= limit else line.finish
+            port_item = self._item(line, tokens, started, finish)
+            if port_item and port.emit(port_item):
+                return
+            if finish:
+                return
+        raise EngineFailed(
+            f"The recording {self._path.name} ends without a line that finishes it. "
+            'Add {"finish":"stop"} as its last line.'
+        )
+
+    def _item(
+        self, line: Line, tokens: int, started: float | None, finish: str | None
+    ) -> Progress | Token | None:
+        if line.crash:
+            os.abort()
+        while line.hang:
+            time.sleep(3600)
+        if line.error is not None:
+            raise EngineFailed(line.error)
+        if line.text is None and finish is None:
+            if line.phase is None:
+                return None
+            basis = Basis.UNKNOWN if line.done is None else Basis.MEASURED
+            return Progress(phase=line.phase, done=line.done, total=line.total, basis=basis)
+        seconds = time.monotonic() - started if started is not None else 0.0
+        return Token(
+            text=line.text or "",
+            generation_tokens=tokens,
+            # the first token opens the span that the speed is measured over
+            generation_tps=(tokens - 1) / seconds if seconds > 0 and tokens > 1 else None,
+            finish_reason=finish,
+        )
+
+
+def read_recording(path: Path) -> list[Line]:
+    """The lines of the recording at ``path``. Raises ``EngineFailed`` naming a bad line."""
+    lines = []
+    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not text.strip():
+            continue
+        try:
+            lines.append(Line.model_validate_json(text))
+        except ValidationError as exc:
+            problem = exc.errors()[0]
+            where = ".".join(str(part) for part in problem["loc"])
+            raise EngineFailed(
+                f"Line {number} of {path.name} is not a line of a recording: "
+                f"{where or 'line'}: {problem['msg']}. docs/engines.md shows what it may hold."
+            ) from exc
+    return lines
+
+
+def record(path: Path, lines: Iterable[Mapping[str, object]]) -> None:
+    """Write a recording of ``lines`` to ``path``."""
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")

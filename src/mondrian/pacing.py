@@ -1,0 +1,261 @@
+"""Makes any stream of work talk on time: phases, thinking lines, percent; text in small portions.
+
+1. The work runs in a thread of its own and only puts what it yields into a queue; the clock runs
+   in the thread that reads. Work that is silent, whatever it does, cannot silence the clock.
+2. An update is due at each change of phase and one interval after the last update.
+3. Text is passed on at most ten times a second, and always before an update that counts it, an
+   error, or the end.
+4. Figures are the engine's own. Percent is an estimate and never goes back; 100 is for whoever
+   has stored the result.
+"""
+
+import threading
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, TypeVar
+
+from mondrian.engines.base import Basis, Phase, Progress, Token
+
+T = TypeVar("T")
+
+FLUSH_SECONDS = 0.1
+_CLOSE_SECONDS = 0.5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Update:
+    """A thinking update: what is happening right now. Figures are ``None`` where unknown.
+
+    ``percent`` is from 0 to 99 and rests on ``basis``; ``elapsed_seconds`` counts from the start
+    of the work.
+    """
+
+    phase: Phase
+    thinking: str
+    tokens: int | None = None
+    tokens_per_second: float | None = None
+    prompt_tokens: int | None = None
+    peak_memory_gb: float | None = None
+    elapsed_seconds: float
+    eta_seconds: float | None = None
+    percent: int
+    basis: Basis
+
+    def __str__(self) -> str:
+        return self.thinking
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Text:
+    """The next portion of the answer; ``offset`` is where it begins, in characters."""
+
+    text: str
+    offset: int
+
+    def __str__(self) -> str:
+        return self.text
+
+
+# Where each phase begins in percent. Generating takes most of the time, so it gets most of them.
+_START = {
+    Phase.MEASURING: 0,
+    Phase.WAITING: 2,
+    Phase.LOADING: 2,
+    Phase.ENCODING: 5,
+    Phase.PREFILL: 6,
+    Phase.GENERATING: 15,
+    Phase.FINALIZING: 97,
+}
+_END = dict(zip(_START, [*list(_START.values())[1:], 99], strict=True))
+_DIMENSION_MARK = '"recommendation"'  # the last key of each of the answer's eight dimensions
+_DIMENSIONS = 8
+
+
+@dataclass(kw_only=True)
+class Pacer:
+    """Decides what to say when: no thread, no clock of its own. Times are in seconds on any clock.
+
+    ``sees`` tells whether the engine looks at the photo: only then do the updates say so.
+    """
+
+    interval_seconds: float
+    started: float
+    sees: bool
+    _now: float = field(init=False)
+    _progress: Progress | None = field(default=None, init=False)
+    _token: Token | None = field(default=None, init=False)
+    _phase_since: float = field(init=False)
+    _spoken: float = field(init=False)
+    _is_change_due: bool = field(default=False, init=False)
+    _pending: list[str] = field(default_factory=list, init=False)
+    _tail: str = field(default="", init=False)
+    _dimensions: int = field(default=0, init=False)
+    _offset: int = field(default=0, init=False)
+    _flushed: float = field(init=False)
+    _percent: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self._now = self._phase_since = self._spoken = self._flushed = self.started
+
+    def take(self, item: Progress | Token, now: float) -> None:
+        """Take note of ``item``."""
+        phase = Phase.GENERATING if isinstance(item, Token) else item.phase
+        if self._progress is None or phase is not self._progress.phase:
+            self._phase_since, self._is_change_due = now, True
+            self._progress = Progress(phase=phase)
+        if isinstance(item, Progress):
+            self._progress = item
+            return
+        self._token = item
+        self._pending.append(item.text)
+        seen = self._tail + item.text
+        self._dimensions += seen.count(_DIMENSION_MARK)
+        self._tail = seen[-len(_DIMENSION_MARK) + 1 :]
+
+    def due(self) -> float:
+        """When ``speak`` next has something to say, unless more is taken before."""
+        update = self._spoken if self._has_news() else self._spoken + self.interval_seconds
+        return min(update, self._flushed + FLUSH_SECONDS) if self._pending else update
+
+    def speak(self, now: float) -> Iterator[Update | Text]:
+        """What is to be said at ``now``: nothing, text, an update, or both."""
+        is_update_due = self._has_news() or now >= self._spoken + self.interval_seconds
+        if is_update_due or now >= self._flushed + FLUSH_SECONDS:
+            yield from self.flush(now)
+        if is_update_due and self._progress:
+            self._spoken, self._is_change_due = now, False
+            yield self._update(self._progress, now)
+
+    def flush(self, now: float) -> Iterator[Text]:
+        """The text that has not been passed on yet."""
+        if text := "".join(self._pending):
+            yield Text(text=text, offset=self._offset)
+            self._offset += len(text)
+            self._flushed = now
+        self._pending.clear()
+
+    def _has_news(self) -> bool:
+        """Whether a change of phase is to be told: that tokens come, once their speed is known."""
+        is_generating = self._progress is not None and self._progress.phase is Phase.GENERATING
+        has_speed = self._token is not None and self._token.generation_tps is not None
+        return self._is_change_due and (has_speed or not is_generating)
+
+    def _update(self, progress: Progress, now: float) -> Update:
+        token = self._token
+        percent = self._estimate_percent(progress)
+        return Update(
+            phase=progress.phase,
+            thinking=self._thinking(progress, now),
+            tokens=token.generation_tokens if token else None,
+            tokens_per_second=token.generation_tps if token else None,
+            prompt_tokens=token.prompt_tokens if token else None,
+            peak_memory_gb=token.peak_memory_gb if token else None,
+            elapsed_seconds=round(now - self.started, 3),
+            percent=percent,
+            basis=Basis.ESTIMATED,
+        )
+
+    def _thinking(self, progress: Progress, now: float) -> str:
+        seconds = f"{now - self._phase_since:.0f} s"
+        match progress.phase:
+            case Phase.MEASURING:
+                return f"Measuring the photo... ({seconds})"
+            case Phase.WAITING:
+                return f"Waiting for the engine... ({seconds})"
+            case Phase.LOADING:
+                return f"Loading model... ({seconds})"
+            case Phase.ENCODING:
+                return f"Looking at the photo... ({seconds})"
+            case Phase.PREFILL:
+                doing = "Looking at the photo" if self.sees else "Reading the measurements"
+                return f"{doing}... ({_prompt(progress) or seconds})"
+            case Phase.GENERATING:
+                tokens = self._token.generation_tokens if self._token else 0
+                speed = (self._token and self._token.generation_tps) or 0.0
+                return f"Generating analysis... ({tokens} tokens, {speed:.1f} tps)"
+            case Phase.FINALIZING:
+                return "Writing the report..."
+
+    def _estimate_percent(self, progress: Progress) -> int:
+        start, end = _START[progress.phase], _END[progress.phase]
+        share = 0.0
+        if progress.phase is Phase.GENERATING:
+            share = self._dimensions / _DIMENSIONS
+        elif progress.done is not None and progress.total:
+            share = progress.done / progress.total
+        self._percent = max(self._percent, int(start + (end - start) * min(share, 1.0)))
+        return self._percent
+
+
+def _prompt(progress: Progress) -> str | None:
+    if progress.done is None or not progress.total:
+        return None
+    return f"prompt {progress.done:.0f}/{progress.total:.0f} tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class _End(Generic[T]):
+    """The work is over: by an error, or with nothing more to yield."""
+
+    error: BaseException | None
+
+
+def pace(
+    work: Generator[Progress | Token | T, None, None],
+    *,
+    interval_seconds: float,
+    sees: bool,
+) -> Generator[Update | Text | T, None, None]:
+    """Run ``work`` in a thread and yield its updates and text on time; anything else that it
+    yields is passed on as it is.
+
+    Closing the generator closes ``work`` and waits half a second for it; work that is stuck for
+    longer ends by itself later. An error of ``work`` is raised here, after the text before it.
+    """
+    items: SimpleQueue[Any] = SimpleQueue()
+    stopped = threading.Event()
+    pump = threading.Thread(target=_pump, args=(work, items, stopped), daemon=True)
+    pacer = Pacer(interval_seconds=interval_seconds, started=time.monotonic(), sees=sees)
+    pump.start()
+    try:
+        yield from _listen(items, pacer)
+    finally:
+        stopped.set()
+        pump.join(_CLOSE_SECONDS)
+
+
+def _listen(items: "SimpleQueue[Any]", pacer: Pacer) -> Generator[Any, None, None]:
+    while True:
+        try:
+            item = items.get(timeout=max(0.0, pacer.due() - time.monotonic()))
+        except Empty:
+            item = None
+        now = time.monotonic()
+        if isinstance(item, Progress | Token):
+            pacer.take(item, now)
+        elif item is not None:
+            yield from pacer.flush(now)
+            if isinstance(item, _End):
+                if item.error:
+                    raise item.error
+                return
+            yield item
+        yield from pacer.speak(now)
+
+
+def _pump(
+    work: Generator[Any, None, None], items: "SimpleQueue[Any]", stop: threading.Event
+) -> None:
+    error: BaseException | None = None
+    try:
+        for item in work:
+            items.put(item)
+            if stop.is_set():
+                break
+    except BaseException as exc:
+        error = exc
+    finally:
+        work.close()
+    items.put(_End(error))

@@ -1,0 +1,444 @@
+"""What every engine promises, held by every engine; then what each promises beyond."""
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from mondrian.engines import Basis, Engine, Phase, Progress, Request, Token, open_engine
+from mondrian.engines.host import Child, HostedEngine, Port
+from mondrian.engines.replay import record
+from mondrian.errors import (
+    EngineClosed,
+    EngineCrashed,
+    EngineFailed,
+    ModelNotFound,
+    UnknownEngine,
+)
+
+LOADING = [{"phase": "loading", "done": 0, "total": 4}, {"phase": "loading", "done": 4, "total": 4}]
+PREFILL = [{"after": 0.02, "phase": "prefill", "done": n, "total": 256} for n in (0, 128, 256)]
+WORDS = [{"after": 0.01, "text": f"word {n} ", "tokens": 1} for n in range(400)]
+FINISH = [{"finish": "stop"}]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An engine under test, and requests that bring it into each situation."""
+
+    engine: HostedEngine
+    short: Request
+    long: Request
+    broken: Request | None  # one that the engine answers with an error
+
+
+def open_hosted(url: str, home: Path | None = None) -> HostedEngine:
+    engine = open_engine(url, home=home)
+    assert isinstance(engine, HostedEngine)
+    return engine
+
+
+@pytest.fixture(params=["replay", "llamacpp"])
+def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
+    if request.param == "replay":
+        path = tmp_path / "recording.jsonl"
+        record(path, [*LOADING, *PREFILL, *WORDS, *FINISH])
+        engine = open_hosted(f"replay:{path}")
+        broken = None
+    else:
+        home = request.getfixturevalue("home")
+        engine = open_hosted("llamacpp:smollm2-135m?ctx=512", home)
+        broken = Request(system="x", prompt="light " * 600)
+    short = Request(system="You like light.", prompt="Say hello to it.", max_tokens=12)
+    long = Request(system="You like light.", prompt="Count to a thousand.", max_tokens=400)
+    with closing(engine):
+        yield Subject(engine=engine, short=short, long=long, broken=broken)
+
+
+def tokens_of(stream: Iterator[Progress | Token]) -> list[Token]:
+    return [item for item in stream if isinstance(item, Token)]
+
+
+def test_it_is_an_engine(subject: Subject) -> None:
+    assert isinstance(subject.engine, Engine)
+
+
+def test_phases_come_in_order_with_figures(subject: Subject) -> None:
+    items = list(subject.engine.stream(subject.short))
+    phases = [item.phase for item in items if isinstance(item, Progress)]
+    assert list(dict.fromkeys(phases))[:2] == [Phase.LOADING, Phase.PREFILL]
+    prefill = [i for i in items if isinstance(i, Progress) and i.phase is Phase.PREFILL and i.total]
+    assert prefill[-1].done == prefill[-1].total
+    assert prefill[-1].basis is Basis.MEASURED
+
+
+def test_tokens_carry_the_engines_figures(subject: Subject) -> None:
+    tokens = tokens_of(subject.engine.stream(subject.short))
+    counts = [token.generation_tokens for token in tokens]
+    assert counts == sorted(counts)
+    assert counts[-1] == 12
+    assert tokens[-1].generation_tps is not None
+    assert tokens[-1].generation_tps > 0
+    assert [token.finish_reason for token in tokens[:-1]] == [None] * (len(tokens) - 1)
+    assert tokens[-1].finish_reason == "length"
+
+
+def test_it_is_reused_and_the_model_stays(subject: Subject) -> None:
+    first = tokens_of(subject.engine.stream(subject.short))
+    pid = subject.engine.pid
+    second = tokens_of(subject.engine.stream(subject.short))
+    assert first[-1].generation_tokens == second[-1].generation_tokens
+    assert subject.engine.pid == pid
+    assert subject.engine.status == "ready"
+
+
+def test_closing_while_generating_stops_the_work(subject: Subject) -> None:
+    subject.engine.load()
+    pid = subject.engine.pid
+    with closing(subject.engine.stream(subject.long)) as stream:
+        next(item for item in stream if isinstance(item, Token))
+    assert subject.engine.pid == pid  # stopped, not killed
+    assert pid is not None
+    assert is_idle(pid)
+    assert tokens_of(subject.engine.stream(subject.short))[-1].generation_tokens == 12
+
+
+def is_idle(pid: int) -> bool:
+    process = psutil.Process(pid)
+    before = sum(process.cpu_times()[:2])
+    time.sleep(0.5)
+    return sum(process.cpu_times()[:2]) - before < 0.1
+
+
+def test_closing_in_prefill_stops_the_work(subject: Subject) -> None:
+    with closing(subject.engine.stream(subject.long)) as stream:
+        next(i for i in stream if isinstance(i, Progress) and i.phase is Phase.PREFILL)
+    assert tokens_of(subject.engine.stream(subject.short))[-1].generation_tokens == 12
+
+
+def test_an_error_is_typed_and_leaves_the_engine_usable(subject: Subject) -> None:
+    if subject.broken is None:
+        pytest.skip("a recording ignores the request")
+    with pytest.raises(EngineFailed, match="context"):
+        list(subject.engine.stream(subject.broken))
+    assert subject.engine.status.startswith("error: ")
+    assert tokens_of(subject.engine.stream(subject.short))[-1].generation_tokens == 12
+
+
+@pytest.mark.parametrize("killer", [signal.SIGKILL, signal.SIGABRT])
+def test_a_crash_names_its_signal_and_the_engine_comes_back(
+    subject: Subject, killer: signal.Signals
+) -> None:
+    died = 0.0
+    with pytest.raises(EngineCrashed, match=f"{killer.name} while generating"):
+        for item in subject.engine.stream(subject.long):
+            if isinstance(item, Token) and item.generation_tokens == 3:
+                assert subject.engine.pid is not None
+                os.kill(subject.engine.pid, killer)
+                died = time.monotonic()
+    assert time.monotonic() - died < 2
+    assert tokens_of(subject.engine.stream(subject.short))[-1].generation_tokens == 12
+
+
+def test_it_serves_several_threads(subject: Subject) -> None:
+    counts: list[int] = []
+
+    def ask() -> None:
+        counts.append(tokens_of(subject.engine.stream(subject.short))[-1].generation_tokens)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert counts == [12, 12, 12]
+
+
+def test_close_ends_a_running_stream_and_the_child(subject: Subject) -> None:
+    subject.engine.load()
+    pid = subject.engine.pid
+    assert pid is not None
+    with pytest.raises(EngineClosed):
+        for item in subject.engine.stream(subject.long):
+            if isinstance(item, Token):
+                subject.engine.close()
+    assert not psutil.pid_exists(pid)
+    with pytest.raises(EngineClosed):
+        list(subject.engine.stream(subject.short))
+
+
+def test_the_childs_command_line_says_what_it_is(subject: Subject) -> None:
+    subject.engine.load()
+    command = " ".join(psutil.Process(subject.engine.pid).cmdline())
+    assert "mondrian" in command
+    assert "engine" in command
+
+
+# llama.cpp
+
+
+def test_llamacpp_keeps_to_a_schema(home: Path) -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "score": {"const": 6.5},
+            "comment": {"enum": ["The horizon leans.", 'A "quote", and é.']},
+        },
+        "required": ["score", "comment"],
+        "additionalProperties": False,
+    }
+    with closing(open_hosted("llamacpp:smollm2-135m", home)) as engine:
+        request = Request(system="", prompt="Judge the photo.", schema=schema)
+        text = "".join(token.text for token in tokens_of(engine.stream(request)))
+    answer = json.loads(text)
+    assert answer["score"] == 6.5
+    assert answer["comment"] in schema["properties"]["comment"]["enum"]  # type: ignore[index]
+    assert "\n" not in text
+
+
+def test_llamacpps_listener_is_closed_to_others(home: Path) -> None:
+    import httpx
+
+    with closing(open_hosted("llamacpp:smollm2-135m", home)) as engine:
+        engine.load()
+        connections = psutil.Process(engine.pid).net_connections("tcp")
+        ports = [c.laddr for c in connections if c.status == psutil.CONN_LISTEN]
+        assert {address.ip for address in ports} <= {"127.0.0.1"}
+        for address in ports:
+            for path in ("/v1/models", "/props", "/slots", "/metrics"):
+                assert httpx.get(f"http://127.0.0.1:{address.port}{path}").status_code in {
+                    401,
+                    403,
+                    404,
+                    501,
+                }
+            answer = httpx.post(f"http://127.0.0.1:{address.port}/completion", json={"prompt": "x"})
+            assert answer.status_code == 401
+
+
+def test_a_broken_model_file_is_a_typed_error(tmp_path: Path) -> None:
+    path = tmp_path / "not a model.gguf"
+    path.write_bytes(b"GGUF" + bytes(100))
+    with (
+        closing(open_hosted(f"llamacpp:{path}")) as engine,
+        pytest.raises(EngineFailed, match=r"cannot load not a model.gguf"),
+    ):
+        engine.load()
+
+
+# replay
+
+
+Play = Callable[..., HostedEngine]
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Iterator[Play]:
+    engines: list[HostedEngine] = []
+
+    def play(*lines: dict[str, Any], query: str = "", stop_seconds: float = 5.0) -> HostedEngine:
+        path = tmp_path / f"{len(engines)} recording.jsonl"
+        record(path, list(lines))
+        engine = open_hosted(f"replay:{path}{query}")
+        engine._stop_seconds = stop_seconds
+        engines.append(engine)
+        return engine
+
+    yield play
+    for engine in engines:
+        engine.close()
+
+
+ASK = Request(system="", prompt="")
+
+
+def test_replay_plays_on_time_and_faster(play: Play) -> None:
+    lines = [{"phase": "loading"}, {"after": 3, "text": "a", "tokens": 2}, {"finish": "stop"}]
+    engine = play(*lines, query="?speed=10")
+    engine.load()
+    started = time.monotonic()
+    items = list(engine.stream(ASK))
+    assert 0.3 <= time.monotonic() - started < 1.5
+    assert items[0] == Progress(phase=Phase.LOADING)
+    assert [i.text for i in items if isinstance(i, Token)] == ["a", ""]
+    last = items[-1]
+    assert isinstance(last, Token)
+    assert (last.generation_tokens, last.finish_reason) == (2, "stop")
+
+
+def test_replay_speaks_in_silence(play: Play) -> None:
+    engine = play(
+        {"phase": "prefill"}, {"after": 1.5, "text": "a", "tokens": 1}, {"finish": "stop"}
+    )
+    items = list(engine.stream(ASK))
+    assert items.count(Progress(phase=Phase.PREFILL)) >= 5
+
+
+def test_replay_fails(play: Play) -> None:
+    engine = play({"text": "a", "tokens": 1}, {"error": "out of memory"})
+    with pytest.raises(EngineFailed, match="out of memory"):
+        list(engine.stream(ASK))
+
+
+def test_replay_crashes(play: Play) -> None:
+    engine = play({"phase": "prefill"}, {"crash": True})
+    with pytest.raises(EngineCrashed, match="SIGABRT while reading the prompt"):
+        list(engine.stream(ASK))
+
+
+def test_a_hang_is_killed(play: Play) -> None:
+    engine = play({"text": "a", "tokens": 1}, {"hang": True}, stop_seconds=0.3)
+    with closing(engine.stream(ASK)) as stream:
+        next(item for item in stream if isinstance(item, Token))
+        pid = engine.pid
+    assert pid is not None
+    assert not psutil.pid_exists(pid)
+    assert engine.status == "unloaded"
+    assert next(item for item in engine.stream(ASK) if isinstance(item, Token)).text == "a"
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('{"text": 5}', "Line 1 .* text: "),
+        ('{"colour": "red"}', "Line 1 .* colour: "),
+        ("not json", "Line 1 .* Invalid JSON"),
+        ('{"text": "a"}', "ends without a line that finishes it"),
+    ],
+)
+def test_a_bad_recording_is_named(play: Play, tmp_path: Path, line: str, problem: str) -> None:
+    engine = play()
+    (tmp_path / "0 recording.jsonl").write_text(line)
+    with pytest.raises(EngineFailed, match=problem):
+        list(engine.stream(ASK))
+
+
+# the host
+
+
+class Stubborn:
+    """A native engine that holds Python's lock while it loads, as llama.cpp does."""
+
+    def __init__(self, *, seconds: int) -> None:
+        self._seconds = seconds
+
+    def load(self, port: Port) -> None:
+        import ctypes
+
+        port.emit(Progress(phase=Phase.LOADING))
+        ctypes.PyDLL(None).sleep(self._seconds)
+
+    def run(self, request: Request, port: Port) -> None:
+        port.emit(Token(text="", finish_reason="stop"))
+
+
+def test_the_clock_ticks_while_the_child_holds_its_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    engine = HostedEngine(
+        url="x:", model="x", sees=False, native="test_engines:Stubborn", options={"seconds": 3}
+    )
+    with closing(engine):
+        times = [time.monotonic() for _ in engine.stream(ASK)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+    assert len(times) >= 10
+    assert max(gaps) < 1.0
+
+
+ORPHAN = """
+import sys, time
+from mondrian.engines import Request
+from mondrian.engines.host import HostedEngine
+engine = HostedEngine(url="x:", model="x", sees=False, native="test_engines:Stubborn",
+                      options={"seconds": int(sys.argv[1])})
+if sys.argv[1] == "0":
+    engine.load()
+    print(engine.pid, flush=True)
+    time.sleep(60)
+for _ in engine.stream(Request(system="", prompt="")):
+    print(engine.pid, flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    "seconds",
+    [
+        0,
+        pytest.param(
+            30,
+            marks=pytest.mark.skipif(
+                sys.platform != "linux", reason="only Linux ends a process that holds Python's lock"
+            ),
+        ),
+    ],
+)
+def test_the_child_ends_with_its_parent(seconds: int) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    command = [sys.executable, "-c", ORPHAN, str(seconds)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        child = psutil.Process(int(parent.stdout.readline()))
+        if seconds:  # until it is in the call that holds the lock
+            time.sleep(1)
+        parent.kill()
+    child.wait(2)  # raises if it lives on
+
+
+def test_a_child_that_cannot_start_is_a_crash() -> None:
+    engine = HostedEngine(url="x:", model="x", sees=False, native="no_such:Thing", options={})
+    with closing(engine), pytest.raises(EngineCrashed, match="exit code 1") as caught:
+        engine.load()
+    assert "no_such" in caught.value.__notes__[0]
+    assert "no_such" not in caught.value.message
+
+
+def test_disposing_twice_is_harmless() -> None:
+    child = Child("x:", "no_such:Thing", {})
+    child.dispose()
+    assert child.dispose() == ""
+
+
+# opening
+
+
+@pytest.mark.parametrize(
+    ("url", "error", "words"),
+    [
+        ("", UnknownEngine, "Give auto, llamacpp"),
+        ("gpt:4", UnknownEngine, "not understood"),
+        ("llamacpp:", UnknownEngine, "not understood"),
+        ("llamacpp:no-such", ModelNotFound, "neither a file nor one of"),
+        ("llamacpp:smollm2-135m", ModelNotFound, "mondrian pull smollm2-135m"),
+        ("auto", ModelNotFound, "mondrian pull smollm2-135m"),
+        ("replay:/no/such", UnknownEngine, "no recording"),
+    ],
+)
+def test_what_cannot_be_opened(
+    tmp_path: Path, url: str, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        open_engine(url, home=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("colour=red", "has no option 'colour'. It knows ctx, max_tokens, mmproj"),
+        ("ctx=-1", "cannot take ctx=-1: it must be a whole number from 1"),
+        ("temperature=hot", "cannot take temperature=hot"),
+    ],
+)
+def test_options_that_cannot_be_taken(tmp_path: Path, query: str, words: str) -> None:
+    with pytest.raises(UnknownEngine, match=words):
+        open_engine(f"llamacpp:smollm2-135m?{query}", home=tmp_path)
