@@ -1,7 +1,25 @@
-"""Who critiques: an advisor is a Markdown file with front matter and a prompt."""
+"""Who critiques: an advisor is a Markdown file with front matter and a prompt.
 
-from collections.abc import Mapping
+Beside ``<id>.md`` may lie ``<id>.toml`` with the advisor's own phrasings; the neutral ones of
+``advisors/phrases.toml`` stand in for those it lacks. docs/advisors.md shows both files.
+"""
+
+import random
+import tomllib
+import unicodedata
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+from mondrian.errors import InvalidAdvisor, UnknownAdvisor
+from mondrian.findings.kinds import KINDS
+
+BUILT_IN = Path(__file__).with_name("advisors")
+FEWEST_PHRASES = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -10,6 +28,14 @@ class FocusArea:
 
     title: str
     description: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Artwork:
+    """One known work of an advisor; ``year`` may be a span such as ``1942–43``."""
+
+    title: str
+    year: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,14 +48,170 @@ class Phrasing:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Advisor:
-    """One advisor. ``prompt`` goes to the model; ``phrasings`` maps the id of a finding to what an
-    engine that does not see may choose from."""
+    """One advisor. ``prompt`` goes to a model that sees, ``voice``, one sentence, to one that does
+    not; ``phrasings`` maps the id of every finding to what such a model may choose from."""
 
     id: str
     name: str
     years: str
     specialty: str
     bio: str
+    voice: str
     focus_areas: tuple[FocusArea, ...]
+    artworks: tuple[Artwork, ...]
     prompt: str
     phrasings: Mapping[str, Phrasing]
+
+
+def load_advisors(home: Path | None = None) -> dict[str, Advisor]:
+    """The built-in advisors and those of ``home/advisors``, by id.
+
+    A user's advisor replaces the built-in one of the same id. Raises ``InvalidAdvisor`` that names
+    the file and what is wrong with it.
+    """
+    own = {} if home is None else _read_folder(home / "advisors")
+    return {**_built_in(), **own}
+
+
+@cache
+def _built_in() -> Mapping[str, Advisor]:
+    return _read_folder(BUILT_IN)
+
+
+@cache
+def _neutral() -> Mapping[str, Phrasing]:
+    return _read_phrasings(BUILT_IN / "phrases.toml")
+
+
+def _read_folder(folder: Path) -> dict[str, Advisor]:
+    advisors = map(_read_advisor, sorted(folder.glob("*.md")))
+    return {advisor.id: advisor for advisor in advisors}
+
+
+def find_advisor(name: str, advisors: Mapping[str, Advisor]) -> Advisor:
+    """The advisor with that id or name; ``Ansel Adams``, ``adams`` and ``okeeffe`` will do.
+
+    Raises ``UnknownAdvisor`` with the nearest id and all there are.
+    """
+    wanted = _plain(name)
+    by_name = {alias: advisor for advisor in advisors.values() for alias in _aliases(advisor)}
+    known = by_name | {_plain(key): advisor for key, advisor in advisors.items()}
+    if wanted in known:
+        return known[wanted]
+    near = get_close_matches(wanted, known, n=1)
+    hint = f" Did you mean {known[near[0]].id}?" if near else ""
+    raise UnknownAdvisor(f"There is no advisor {name!r}.{hint} There are: {', '.join(advisors)}.")
+
+
+def choose_advisors(spec: str, advisors: Mapping[str, Advisor]) -> list[Advisor]:
+    """The advisors that ``spec`` asks for: one, several after commas, ``all`` or ``random``.
+
+    Each comes once, in the order asked for. Raises ``UnknownAdvisor``.
+    """
+    match spec.strip().casefold():
+        case "all":
+            return list(advisors.values())
+        case "random":
+            return [random.choice(list(advisors.values()))]
+    found = [find_advisor(name, advisors) for name in spec.split(",") if name.strip()]
+    if not found:
+        raise UnknownAdvisor(f"No advisor was named. There are: {', '.join(advisors)}.")
+    return list({advisor.id: advisor for advisor in found}.values())
+
+
+def _plain(name: str) -> str:
+    """``name`` without case, accents, spaces and signs: ``Georgia O’Keeffe`` is
+    ``georgiaokeeffe``."""
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKD", name.casefold())))
+
+
+def _aliases(advisor: Advisor) -> Iterator[str]:
+    """The endings of the name: ``vincentvangogh``, ``vangogh``, ``gogh``."""
+    words = advisor.name.split()
+    return (_plain(" ".join(words[i:])) for i in range(len(words)))
+
+
+def _read_advisor(path: Path) -> Advisor:
+    import frontmatter
+
+    try:
+        head, prompt = frontmatter.parse(path.read_text(encoding="utf-8-sig"))
+    except Exception as exc:  # YAML's errors, bytes that are not text, files that cannot be read
+        raise InvalidAdvisor(f"{path} cannot be read: {exc}") from exc
+    own = path.with_suffix(".toml")
+    fields = _read_head(path, head)
+    if not prompt:
+        raise InvalidAdvisor(f"{path} has no prompt: write it below the front matter.")
+    phrasings = {**_neutral(), **(_read_phrasings(own) if own.exists() else {})}
+    return Advisor(**fields, prompt=prompt, phrasings=phrasings)
+
+
+def _read_head(path: Path, head: Mapping[str, object]) -> dict[str, Any]:
+    """The front matter as fields of ``Advisor``; only ``name`` must be there."""
+    from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+    class Head(BaseModel):
+        model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+
+        id: str = Field(default=path.stem, pattern=r"^[a-z0-9][a-z0-9_-]*$", validate_default=True)
+        name: str = Field(min_length=1)
+        years: str = ""
+        specialty: str = ""
+        bio: str = ""
+        voice: str = ""
+        focus_areas: tuple[FocusArea, ...] = ()
+        artworks: tuple[Artwork, ...] = ()
+
+    try:
+        read = Head.model_validate(head)
+    except ValidationError as exc:
+        problem = exc.errors()[0]
+        where = ".".join(map(str, problem["loc"]))
+        raise InvalidAdvisor(f"{path}: `{where}` is wrong: {problem['msg']}.") from exc
+    return {name: getattr(read, name) for name in Head.model_fields}
+
+
+def _read_phrasings(path: Path) -> dict[str, Phrasing]:
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise InvalidAdvisor(f"{path} cannot be read: {exc}") from exc
+    return {kind: _read_phrasing(path, kind, table) for kind, table in tables.items()}
+
+
+def _read_phrasing(path: Path, kind: str, table: object) -> Phrasing:
+    if kind not in KINDS:
+        raise InvalidAdvisor(f"{path}: there is no finding `{kind}`. docs/findings.md lists them.")
+    if not isinstance(table, dict) or set(table) != {"comments", "recommendations"}:
+        raise InvalidAdvisor(
+            f"{path}: [{kind}] must have `comments` and `recommendations`, no more."
+        )
+    for part, sentences in table.items():
+        _check_sentences(f"{path}: `{part}` of [{kind}]", sentences, KINDS[kind].placeholders)
+    return Phrasing(**{part: tuple(sentences) for part, sentences in table.items()})
+
+
+def _check_sentences(where: str, sentences: object, placeholders: frozenset[str]) -> None:
+    if not isinstance(sentences, list) or not all(isinstance(s, str) for s in sentences):
+        raise InvalidAdvisor(f"{where} must be a list of sentences.")
+    if not all(sentence.strip() for sentence in sentences):
+        raise InvalidAdvisor(f"{where} hold an empty sentence.")
+    if len(set(sentences)) < FEWEST_PHRASES:
+        raise InvalidAdvisor(f"{where} need at least {FEWEST_PHRASES} different sentences.")
+    for sentence in sentences:
+        for name in _placeholders(where, sentence) - placeholders:
+            allowed = ", ".join(f"{{{known}}}" for known in sorted(placeholders)) or "none"
+            raise InvalidAdvisor(f"{where} use {{{name}}}; placeholders there are: {allowed}.")
+
+
+def _placeholders(where: str, sentence: str) -> set[str]:
+    """The names in braces, with whatever else the braces hold, so that it is refused."""
+    try:
+        fields = [parts[1:] for parts in Formatter().parse(sentence)]
+    except ValueError as exc:
+        raise InvalidAdvisor(f"{where} have a stray brace in {sentence!r}.") from exc
+    return {
+        name + (f"!{turn}" if turn else "") + (f":{form}" if form else "")
+        for name, form, turn in fields
+        if name is not None
+    }

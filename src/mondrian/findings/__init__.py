@@ -1,0 +1,30 @@
+"""``Measurements`` become findings and scores, and findings become words and schemas.
+
+A finding is a statement about a photo that the measurements made true. ``find`` picks one for each
+dimension of a report; docs/findings.md lists them all, with the curves behind the scores.
+"""
+
+from mondrian.findings.judging import find
+from mondrian.findings.kinds import KINDS, Finding, Kind, Severity
+from mondrian.findings.wording import (
+    answer_schema,
+    brief,
+    describe,
+    facts,
+    free_schema,
+    sentences,
+)
+
+__all__ = [
+    "KINDS",
+    "Finding",
+    "Kind",
+    "Severity",
+    "answer_schema",
+    "brief",
+    "describe",
+    "facts",
+    "find",
+    "free_schema",
+    "sentences",
+]

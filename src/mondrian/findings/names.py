@@ -1,0 +1,52 @@
+"""Words for figures, places and colours."""
+
+import colorsys
+from collections.abc import Sequence
+
+from mondrian.measurements import DominantColour
+
+GREYS = ("black", "charcoal", "grey", "white")
+OPPOSED_DEGREES = 90
+
+
+def figure(value: float) -> str:
+    """A figure for a sentence: ``12``, ``3.5``, ``0.2``, ``3``."""
+    return f"{value:.0f}" if abs(value) >= 10 else f"{value:.1f}".removesuffix(".0")
+
+
+def place(x: float, y: float) -> str:
+    """Which ninth of the frame holds the point: ``upper left``, ``centre``, ``lower centre``."""
+    across = "left" if x < 1 / 3 else "right" if x > 2 / 3 else "centre"
+    down = "upper" if y < 1 / 3 else "lower" if y > 2 / 3 else "centre"
+    return "centre" if across == down else f"{down} {across}"
+
+
+def coloured(colours: Sequence[DominantColour]) -> list[DominantColour]:
+    """Those ``colours`` that are no kind of grey."""
+    return [colour for colour in colours if colour.name.split()[-1] not in GREYS]
+
+
+def opposite(first: DominantColour, colours: Sequence[DominantColour]) -> str:
+    """The name of the colour most opposed to ``first``.
+
+    It is one of ``colours`` at least 90° of hue away; where the opposed hues are too scattered to
+    be a main colour, the painters' complement of ``first`` names them.
+    """
+    far = max(colours, key=lambda colour: _hues_apart(first, colour), default=first)
+    return far.name if _hues_apart(first, far) >= OPPOSED_DEGREES else _complement(first)
+
+
+def _hue(colour: DominantColour) -> float:
+    red, green, blue = (int(colour.hex[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    return 360 * colorsys.rgb_to_hsv(red, green, blue)[0]
+
+
+def _hues_apart(one: DominantColour, other: DominantColour) -> float:
+    apart = abs(_hue(one) - _hue(other))
+    return min(apart, 360 - apart)
+
+
+def _complement(colour: DominantColour) -> str:
+    limits = ((15, "green"), (45, "blue"), (75, "violet"), (165, "red"), (255, "orange"))
+    hue = _hue(colour)
+    return next((name for limit, name in (*limits, (300, "yellow"), (361, "green")) if hue < limit))

@@ -1,0 +1,123 @@
+"""How the photo was made: lighting, focus and colour."""
+
+from mondrian.findings import curves
+from mondrian.findings.arrangement import has_subject
+from mondrian.findings.kinds import Finding, finding_of
+from mondrian.findings.names import coloured, figure, opposite, place
+from mondrian.measurements import Measurements
+
+SOFTER_AROUND = 1.3
+WHOLE_RANGE = 0.6
+
+
+def lighting(m: Measurements) -> Finding:
+    """Tones lost at an end first, then tones crowded at one, then the range."""
+    tones = m.exposure
+    white, black = tones.clipped_highlights_percent, tones.blocked_shadows_percent
+    evidence = [
+        f"{figure(white)} % of the pixels are pure white",
+        f"{figure(black)} % of the pixels are pure black",
+        f"tones from {tones.percentiles[5]:.2f} to {tones.percentiles[95]:.2f} of 1",
+    ]
+    lost = [
+        white >= curves.HIGHLIGHTS.start and curves.HIGHLIGHTS(white),
+        black >= curves.SHADOWS.start and curves.SHADOWS(black),
+    ]
+    if all(lost):
+        figures = {"highlights": figure(white), "shadows": figure(black)}
+        return finding_of("both_ends_clipped", min(lost), evidence, **figures)
+    if lost[0]:
+        return finding_of("highlights_clipped", lost[0], evidence, percent=figure(white))
+    if lost[1]:
+        return finding_of("shadows_blocked", lost[1], evidence, percent=figure(black))
+    return finding_of(*_range(m), evidence)
+
+
+def _range(m: Measurements) -> tuple[str, float]:
+    """The finding and the score of a photo whose tones are all kept."""
+    tones, spread = m.exposure, m.contrast.spread
+    low, high = tones.percentiles[5], tones.percentiles[95]
+    if high <= curves.TOO_DARK.end:
+        return "too_dark", curves.TOO_DARK(high)
+    if low >= curves.TOO_BRIGHT.start:
+        return "too_bright", curves.TOO_BRIGHT(low)
+    if spread <= curves.FLAT.end:
+        return "flat_light", curves.FLAT(spread)
+    if tones.percentiles[1] <= 0.08 and tones.percentiles[99] >= 0.88 and spread >= 0.6:
+        clipped = tones.clipped_highlights_percent + tones.blocked_shadows_percent
+        return "full_range", curves.FULL_RANGE(clipped)
+    return "moderate_range", curves.MODERATE(spread)
+
+
+def focus(m: Measurements) -> Finding:
+    """Softness everywhere first, then the worse of a missed focus and noise, then crispness."""
+    sharp = m.sharpness
+    evidence = [f"sharpness {sharp.peak:.2f} of 1 at its best, {sharp.mean:.2f} on average"]
+    if sharp.subject is not None:
+        evidence.append(f"sharpness {sharp.subject:.2f} of 1 over the subject")
+    evidence.append(f"noise of {figure(m.noise_sigma)} levels of 255")
+    where = place(sharp.sharpest_x, sharp.sharpest_y)
+    if sharp.peak <= curves.SOFT.end:
+        kind = {"defocus": "defocused", "motion": "motion_blurred"}.get(sharp.blur, "soft")
+        return finding_of(kind, curves.SOFT(sharp.peak), evidence)
+    missed, noisy = _missed(m), m.noise_sigma >= curves.NOISE.start
+    if missed and not (noisy and curves.NOISE(m.noise_sigma) < missed):
+        evidence.append(f"sharpest in the {where}")
+        return finding_of("focus_missed", missed, evidence, where=where)
+    if noisy:
+        return finding_of("noisy", curves.NOISE(m.noise_sigma), evidence)
+    return finding_of(*_crispness(m), evidence)
+
+
+def _missed(m: Measurements) -> float | None:
+    """The score of a focus that missed a clear subject; ``None`` if it did not."""
+    sharp, subject = m.sharpness, m.subject
+    if sharp.subject is None or not has_subject(m):
+        return None
+    on_subject = (
+        subject.left <= sharp.sharpest_x <= subject.right
+        and subject.top <= sharp.sharpest_y <= subject.bottom
+    )
+    share = sharp.subject / sharp.peak
+    return None if on_subject or share >= curves.MISSED.end else curves.MISSED(share)
+
+
+def _crispness(m: Measurements) -> tuple[str, float]:
+    sharp, crisp = m.sharpness, curves.CRISP.start
+    on_subject = sharp.subject if sharp.subject is not None and has_subject(m) else 0.0
+    if on_subject >= crisp and m.separation.sharpness_ratio >= SOFTER_AROUND:
+        return "crisp_subject", curves.CRISP(on_subject)
+    if sharp.mean >= crisp:
+        return "crisp_throughout", curves.CRISP(sharp.mean)
+    return "acceptably_sharp", curves.ACCEPTABLE(sharp.mean)
+
+
+def colour(m: Measurements) -> Finding:
+    """A cast first, then too much chroma, then none, then how the hues stand to each other."""
+    palette = m.colour
+    main = " and ".join(f"{part.name} {part.share:.0%}" for part in palette.dominant[:2])
+    evidence = [
+        f"mainly {main}" if main else "no main colour",
+        f"colourfulness {figure(palette.colourfulness)}, mean chroma {figure(palette.saturation)}",
+    ]
+    if palette.cast != "none" and palette.cast_strength >= curves.CAST.start:
+        evidence.insert(0, f"a {palette.cast} cast of {figure(palette.cast_strength)} CIELAB units")
+        return finding_of(f"cast_{palette.cast}", curves.CAST(palette.cast_strength), evidence)
+    if palette.saturation >= curves.OVERSATURATED.start:
+        return finding_of("oversaturated", curves.OVERSATURATED(palette.saturation), evidence)
+    if palette.harmony == "monochrome":
+        return finding_of("monochrome", curves.MONOCHROME(m.contrast.rms), evidence)
+    return _harmony(m, evidence)
+
+
+def _harmony(m: Measurements, evidence: list[str]) -> Finding:
+    palette, named = m.colour, coloured(m.colour.dominant)
+    if not named or palette.saturation <= curves.MUTED.end:
+        return finding_of("muted", curves.MUTED(palette.saturation), evidence)
+    strength, first = palette.colourfulness, named[0]
+    if palette.harmony == "analogous":
+        return finding_of("analogous", curves.ANALOGOUS(strength), evidence, first=first.name)
+    if palette.harmony == "complementary":
+        pair = {"first": first.name, "second": opposite(first, named)}
+        return finding_of("complementary", curves.COMPLEMENTARY(strength), evidence, **pair)
+    return finding_of("many_hues", curves.MANY_HUES(strength), evidence)
