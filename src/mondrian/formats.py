@@ -1,0 +1,140 @@
+"""What a file is, told by its content: a format that Mondrian reads, or a sentence why not."""
+
+import re
+import struct
+from collections.abc import Iterator
+
+from mondrian.errors import UnsupportedPhoto
+
+# Offset of the mark, the mark, and what it stands for: a format, or a kind of _REFUSALS.
+_MARKS = (
+    (0, b"\xff\xd8\xff", "JPEG"),
+    (0, b"\x89PNG\r\n\x1a\n", "PNG"),
+    (0, b"II*\0", "TIFF"),
+    (0, b"MM\0*", "TIFF"),
+    (0, b"II+\0", "TIFF"),
+    (0, b"MM\0+", "TIFF"),
+    (0, b"FUJIFILMCCD-RAW", "raw"),
+    (0, b"IIRO", "raw"),
+    (0, b"IIRS", "raw"),
+    (0, b"MMOR", "raw"),
+    (0, b"IIU\0", "raw"),
+    (0, b"FOVb", "raw"),
+    (0, b"\0MRM", "raw"),
+    (6, b"HEAPCCDR", "raw"),
+    (0, b"GIF87a", "gif"),
+    (0, b"GIF89a", "gif"),
+    (0, b"%PDF-", "pdf"),
+    (0, b"8BPS", "photoshop"),
+    (0, b"\x1aE\xdf\xa3", "video"),
+    (4, b"moov", "video"),
+    (4, b"mdat", "video"),
+)
+_RIFF_KINDS = {b"WEBP": "WEBP", b"AVI ": "video"}
+_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1"}
+
+_EXPORT = "Export it as JPEG or HEIC and try again."
+_FRAME = "Save one frame of it as JPEG and try again."
+_REFUSALS = {
+    "avif": f"is an AVIF picture. {_EXPORT}",
+    "gif": f"is a GIF. {_FRAME}",
+    "pdf": "is a PDF document. Save the photo in it as JPEG and try again.",
+    "photoshop": f"is a Photoshop document. {_EXPORT}",
+    "raw": f"is a camera RAW file. {_EXPORT}",
+    "svg": "is an SVG drawing. Mondrian critiques photographs: choose one and try again.",
+    "video": f"is a video. {_FRAME}",
+    "web page": "is a web page. Download the photo itself and try again.",
+    "unknown": f"is not a photo that Mondrian reads. {_EXPORT}",
+}
+
+_RAW_NAME = re.compile(
+    r"\.(3fr|arw|bay|cap|cr2|cr3|crw|dcr|dng|erf|fff|gpr|iiq|k25|kdc|mef|mos|mrw|nef|nrw|orf|pef|"
+    r"raf|raw|rw2|rwl|rwz|sr2|srf|srw|x3f)$",
+    re.IGNORECASE,
+)
+_SUB_DIRECTORIES, _PHOTOMETRIC, _DNG_VERSION = 330, 262, 50706
+_SENSOR_PHOTOMETRICS = {32803, 34892}  # colour filter array, and DNG's LinearRaw
+
+
+def identify(content: bytes, name: str) -> str:
+    """Return the format of a file: ``JPEG``, ``PNG``, ``WEBP``, ``HEIF`` or ``TIFF``.
+
+    The content decides; ``name`` tells RAW files whose content does not, and opens the sentence.
+
+    Raises ``UnsupportedPhoto`` for everything else.
+    """
+    kind = _kind(content)
+    if kind in ("TIFF", "unknown") and (_RAW_NAME.search(name) or _is_raw_tiff(content)):
+        kind = "raw"
+    if kind in _REFUSALS:
+        raise UnsupportedPhoto(f"{name} {_REFUSALS[kind]}")
+    return kind
+
+
+def _kind(content: bytes) -> str:
+    if content[:4] == b"RIFF":
+        return _RIFF_KINDS.get(content[8:12], "unknown")
+    if content[4:8] == b"ftyp":
+        return _iso_kind(content)
+    for offset, mark, kind in _MARKS:
+        if content.startswith(mark, offset):
+            return kind
+    return _markup_kind(content)
+
+
+def _iso_kind(content: bytes) -> str:
+    """HEIC, AVIF, Canon's CR3, MP4 and MOV share one container and differ in their brands."""
+    end = min(int.from_bytes(content[:4]), 256)
+    brands = {content[8:12], *(content[at : at + 4] for at in range(16, end, 4))}
+    if b"crx " in brands:
+        return "raw"
+    if brands & {b"avif", b"avis"}:
+        return "avif"
+    return "HEIF" if brands & _HEIF_BRANDS else "video"
+
+
+def _markup_kind(content: bytes) -> str:
+    start = content[:1024].lower()
+    if re.match(rb"(\xef\xbb\xbf)?\s*<", start) is None:
+        return "unknown"
+    if b"<svg" in start:
+        return "svg"
+    return "web page" if b"<html" in start or b"<!doctype html" in start else "unknown"
+
+
+def _is_raw_tiff(content: bytes) -> bool:
+    """Most RAW files are TIFF files that hold the sensor's values, often below a preview."""
+    if content[:2] not in (b"II", b"MM"):
+        return False
+    if content[8:10] == b"CR":  # Canon's CR2
+        return True
+    return any(
+        tag == _DNG_VERSION or (tag == _PHOTOMETRIC and value in _SENSOR_PHOTOMETRICS)
+        for tag, value in _tiff_tags(content)
+    )
+
+
+def _tiff_tags(content: bytes) -> Iterator[tuple[int, int]]:
+    """Tags and first values of the first directory and of those below it (TIFF 6.0, p. 13)."""
+    order = "<" if content[:2] == b"II" else ">"
+    try:
+        (first,) = struct.unpack_from(f"{order}I", content, 4)
+        for tag, count, value in _entries(content, order, first):
+            yield tag, value
+            if tag == _SUB_DIRECTORIES:
+                single = (value,)
+                many = struct.unpack_from(f"{order}{min(count, 16)}I", content, value)
+                for below in single if count == 1 else many:
+                    yield from ((tag, value) for tag, _, value in _entries(content, order, below))
+    except struct.error:
+        return  # cut off, or BigTIFF, which no camera writes: the decoder will see
+
+
+def _entries(content: bytes, order: str, offset: int) -> Iterator[tuple[int, int, int]]:
+    """Tag, number of values, and first value or where the values are."""
+    (count,) = struct.unpack_from(f"{order}H", content, offset)
+    for at in range(offset + 2, offset + 2 + 12 * count, 12):
+        tag, kind, number = struct.unpack_from(f"{order}HHI", content, at)
+        is_short = kind == 3 and number == 1
+        (value,) = struct.unpack_from(f"{order}{'H' if is_short else 'I'}", content, at + 8)
+        yield tag, number, value
