@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import psycopg
@@ -14,18 +15,33 @@ from mondrian.postgres import Pool, checked_url, migrate, open_pool
 from mondrian.store import Store
 
 
+@pytest.fixture
+def server_home() -> Iterator[Path]:
+    """A home for a server of the test's own, which PostgreSQL can live in.
+
+    Not one of pytest's folders: run by root it serves as another user, and each start of pytest
+    shuts all other users out of them, those of other runs too.
+    """
+    with TemporaryDirectory(prefix="mondrian-home-") as home:
+        yield Path(home)
+
+
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """The address of a running PostgreSQL whose database ``template`` has our schema."""
-    server = EmbeddedServer(tmp_path_factory.mktemp("home"))
-    url = checked_url(server.url)
+    with TemporaryDirectory(prefix="mondrian-postgres-") as home:
+        server = EmbeddedServer(Path(home))
+        _prepare(checked_url(server.url))
+        yield checked_url(server.url)
+        server.close()
+
+
+def _prepare(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("ALTER SYSTEM SET fsync = off")  # tests need no power cut
         connection.execute("SELECT pg_reload_conf()")
         connection.execute("CREATE DATABASE template")
     migrate(make_conninfo(url, dbname="template"))
-    yield url
-    server.close()
 
 
 @pytest.fixture

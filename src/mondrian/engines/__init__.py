@@ -65,10 +65,19 @@ def _open_replay(url: str, target: str, query: str, home: Path) -> Engine:
     return HostedEngine(
         url=url,
         model=path.stem,
-        sees=options.pop("sees", False),
+        sees=options.pop("sees", True),
         native="mondrian.engines.replay:Replay",
         options={"path": path, **options},
     )
+
+
+def _open_openai(url: str, target: str, query: str, home: Path) -> Engine:
+    from mondrian.engines.openai import OpenAIServer
+
+    if not target.startswith(("http://", "https://")):
+        raise UnknownEngine(f"The engine {url!r} needs an address: openai:http://host:8000/v1.")
+    options = _options(url, query, {**_COMMON, "model": str, "sees": _truth})
+    return OpenAIServer(url=url, base_url=target, **options)
 
 
 def _options(url: str, query: str, known: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
@@ -120,5 +129,6 @@ _COMMON: dict[str, Callable[[str], Any]] = {"max_tokens": _count, "temperature":
 
 _OPENERS: dict[str, Callable[[str, str, str, Path], Engine]] = {
     "llamacpp": _open_llamacpp,
+    "openai": _open_openai,
     "replay": _open_replay,
 }
