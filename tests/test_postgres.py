@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Thread
 from uuid import uuid4
 
@@ -42,11 +43,11 @@ server.close()
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home() -> Iterator[Path]:
     """A home with what PostgreSQL dislikes in a path, and the rest of a start cut short."""
-    home = tmp_path_factory.mktemp("a home’s ")
-    (home / "postgres.new" / "base").mkdir(parents=True)
-    return home
+    with TemporaryDirectory(prefix="mondrian’s home ") as home:
+        (Path(home) / "postgres.new" / "base").mkdir(parents=True)
+        yield Path(home)
 
 
 @pytest.fixture
