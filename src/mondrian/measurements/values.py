@@ -1,8 +1,4 @@
-"""``Photo`` becomes ``Measurements``: what can be measured in a photograph, and nothing more.
-
-Coordinates are fractions of the frame: x from 0 (left) to 1 (right), y from 0 (top) to 1 (bottom).
-Luma is that of Rec. 709 on sRGB values, from 0 (black) to 1 (white).
-"""
+"""The values: what ``measure`` finds in one photo, as frozen dataclasses."""
 
 from dataclasses import dataclass
 
@@ -42,9 +38,9 @@ class DominantColour:
 class Colour:
     """Colour. ``harmony`` is ``monochrome``, ``analogous``, ``complementary``, ``triadic`` or
     ``mixed``. ``cast`` is ``none``, ``warm``, ``cool``, ``green`` or ``magenta``, from ``cast_a``
-    and ``cast_b``, the mean CIELAB a* and b* of the near-neutral pixels, with ``cast_strength``
-    their length (CIELAB units). ``colourfulness`` is that of Hasler & Süsstrunk (2003), about 0 to
-    110; ``saturation`` the mean CIELAB chroma."""
+    and ``cast_b``, the mean CIELAB a* and b* of the near-neutral pixels at a lightness of 60, with
+    ``cast_strength`` their length (CIELAB units). ``colourfulness`` is that of Hasler & Süsstrunk
+    (2003), about 0 to 110; ``saturation`` the mean CIELAB chroma."""
 
     dominant: tuple[DominantColour, ...]
     harmony: str

@@ -1,0 +1,183 @@
+"""Colour: the main colours and their harmony, the cast, colourfulness and chroma."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mondrian.measurements.names import name_of
+from mondrian.measurements.values import Colour, DominantColour
+from mondrian.measurements.views import Plane, Views
+
+CLUSTERS = 8
+MERGE_DISTANCE = 14.0
+LEAST_SHARE = 0.02
+MOST_COLOURS = 5
+LEAST_CAST = 12.0
+MOST_CAST = 45.0
+GREY_LIGHTNESS = 60.0
+# where each cast ends on the circle of CIELAB hues, in degrees
+CAST_SECTORS = (("magenta", 10), ("warm", 110), ("green", 185), ("cool", 305), ("magenta", 360))
+COLOURED = 8.0
+# each harmony with its even sectors and the width of each in degrees
+HARMONIES = (("analogous", 1, 90), ("complementary", 2, 80), ("triadic", 3, 50))
+# CIELAB hues of the painters' colours, and their places on the painters' wheel
+PAINTERS_LAB = (36, 62, 98, 140, 275, 318)
+PAINTERS_WHEEL = (0, 60, 120, 180, 240, 300)
+
+
+def colour(views: Views) -> Colour:
+    """The colours of the photo, from the glance; colourfulness from all pixels."""
+    chroma = np.hypot(views.lab[..., 1], views.lab[..., 2])
+    a, b, share = _neutrals(views)
+    return Colour(
+        dominant=_dominant(views),
+        harmony=_harmony(views.lab, chroma),
+        cast=_cast(a, b, share),
+        cast_a=a,
+        cast_b=b,
+        cast_strength=math.hypot(a, b),
+        colourfulness=_colourfulness(views.pixels),
+        saturation=float(chroma.mean()),
+    )
+
+
+def _dominant(views: Views) -> tuple[DominantColour, ...]:
+    """Clusters of the glance in CIELAB by k-means (Lloyd 1982), started from a median cut.
+
+    Clusters closer than ΔE 14 (CIE 1976) count as one colour, under 2 % of the frame as none.
+    """
+    points = np.ascontiguousarray(views.lab[::2, ::2].reshape(-1, 3))
+    centres, shares = _merge(*_clusters(points, _median_cut(views.rgb)))
+    order = np.argsort(-shares, kind="stable")[:MOST_COLOURS]
+    return tuple(
+        _dominant_colour(centres[i], float(shares[i]))
+        for i in order
+        if shares[i] >= LEAST_SHARE or i == order[0]
+    )
+
+
+def _dominant_colour(lab: Plane, share: float) -> DominantColour:
+    from skimage.color import lab2rgb
+
+    with np.errstate(all="ignore"):
+        red, green, blue = np.round(lab2rgb(lab.astype(float)) * 255).astype(int).clip(0, 255)
+    code = f"#{red:02x}{green:02x}{blue:02x}"
+    return DominantColour(hex=code, name=name_of(lab), share=share)
+
+
+def _median_cut(rgb: NDArray[np.uint8]) -> Plane:
+    from PIL import Image
+    from skimage.color import rgb2lab
+
+    cut = Image.fromarray(rgb).quantize(CLUSTERS, Image.Quantize.MEDIANCUT)
+    palette = np.array(cut.getpalette(), float).reshape(-1, 3)[:CLUSTERS] / 255
+    return np.asarray(rgb2lab(np.unique(palette, axis=0)), np.float32)
+
+
+def _clusters(points: Plane, centres: Plane, rounds: int = 12) -> tuple[Plane, Plane]:
+    """The ``centres`` moved to the means of the points nearest to them, and their shares."""
+    from scipy.cluster.vq import vq
+
+    for _ in range(rounds):
+        nearest, _ = vq(points, centres)
+        counts = np.bincount(nearest, minlength=len(centres))
+        sums = [np.bincount(nearest, points[:, i], len(centres)) for i in range(3)]
+        filled = counts > 0
+        centres = (np.stack(sums, 1)[filled] / counts[filled, None]).astype(np.float32)
+        counts = counts[filled]
+    return centres, (counts / counts.sum()).astype(np.float32)
+
+
+def _merge(centres: Plane, shares: Plane) -> tuple[Plane, Plane]:
+    """Join the two nearest clusters until all are at least ΔE 14 apart."""
+    while len(centres) > 1:
+        apart = np.linalg.norm(centres[:, None] - centres[None], axis=2)
+        apart += np.diag(np.full(len(centres), np.inf, np.float32))
+        i, j = sorted(map(int, np.unravel_index(np.argmin(apart), apart.shape)))
+        if apart[i, j] >= MERGE_DISTANCE:
+            break
+        centres[i] = np.average(centres[[i, j]], axis=0, weights=shares[[i, j]])
+        shares[i] += shares[j]
+        centres, shares = np.delete(centres, j, 0), np.delete(shares, j)
+    return centres, shares
+
+
+def _harmony(lab: Plane, chroma: Plane) -> str:
+    """How the hues stand to each other on the painters' wheel (Itten, The Art of Color, 1961).
+
+    Hues are weighed by chroma and matched to sectors that turn around the wheel, as the hue
+    templates of Cohen-Or et al. (Color harmonization, SIGGRAPH 2006): one sector of 90°, two of
+    80° opposite each other, three of 50°, 120° apart. The simplest that holds 85 % of the weight
+    names the harmony; each of several sectors must hold a tenth.
+    """
+    coloured = chroma >= COLOURED
+    if coloured.mean() < 0.05 or chroma.mean() < COLOURED / 2:
+        return "monochrome"
+    hues = np.degrees(np.arctan2(lab[..., 2], lab[..., 1]))[coloured]
+    wheel = np.interp(hues % 360, PAINTERS_LAB, PAINTERS_WHEEL, period=360) % 360
+    weight = np.bincount((wheel // 5).astype(int) % 72, chroma[coloured], 72)
+    weight = weight / weight.sum()
+    fits = (name for name, sectors, width in HARMONIES if _fits(weight, sectors, width // 5))
+    return next(fits, "mixed")
+
+
+def _fits(weight: NDArray[np.float64], sectors: int, width: int) -> bool:
+    """Whether ``sectors`` even sectors, each ``width`` steps wide, hold the weight somewhere."""
+    size = len(weight)
+    sums = np.array([np.take(weight, range(i, i + width), mode="wrap").sum() for i in range(size)])
+    held = np.stack([np.roll(sums, -k * size // sectors) for k in range(sectors)])
+    return bool(((held.sum(0) >= 0.85) & (held.min(0) >= 0.1)).any())
+
+
+def _colourfulness(pixels: NDArray[np.uint8], rows: int = 64) -> float:
+    """M of Hasler & Süsstrunk (Measuring colourfulness in natural images, SPIE 5007, 2003).
+
+    From the opponent channels rg = R - G and yb = (R + G) / 2 - B of 8-bit sRGB, over all pixels:
+    M = hypot(σrg, σyb) + 0.3 · hypot(μrg, μyb).
+    """
+    sums = np.zeros(4)
+    for top in range(0, len(pixels), rows):
+        red, green, blue = pixels[top : top + rows].reshape(-1, 3).T.astype(np.int16)
+        rg = (red - green).astype(np.float64)
+        yb = (red + green - 2 * blue).astype(np.float64) / 2
+        sums += (rg.sum(), yb.sum(), rg @ rg, yb @ yb)
+    sums /= pixels.shape[0] * pixels.shape[1]
+    deviation = math.sqrt(max(0.0, sums[2] - sums[0] ** 2 + sums[3] - sums[1] ** 2))
+    return deviation + 0.3 * math.hypot(sums[0], sums[1])
+
+
+def _neutrals(views: Views) -> tuple[float, float, float]:
+    """The mean a* and b* of the near-neutral pixels, and the share of the frame that is like them.
+
+    A cast shifts the grey things of a scene along with all others, in proportion to their
+    lightness (so chroma is taken in proportion to a lightness of 60); a coloured thing stays apart
+    from them. So grey is looked for, as grey-world (Buchsbaum 1980) over what may be grey: from
+    the twentieth with the least chroma, by mean shift (Comaniciu & Meer 2002) with a kernel of
+    ΔE 6, weighed toward neutral. Dark and partly clipped pixels count for nothing; white that has
+    clipped hides a cast and counts only where it is a quarter of the frame, as a backdrop does.
+    """
+    light, peak = views.lab[..., 0], views.rgb.max(axis=2)
+    usable = (light > 35) & (peak < 252)
+    white = views.rgb.min(axis=2) > 244
+    if white.mean() > 0.25:
+        usable |= white
+    if usable.mean() < LEAST_SHARE:
+        return 0.0, 0.0, 0.0
+    ab = views.lab[usable][:, 1:] * (GREY_LIGHTNESS / light[usable])[:, None]
+    chroma2 = (ab**2).sum(axis=1)
+    centre = ab[chroma2 <= np.quantile(chroma2, 0.05)].mean(axis=0)
+    prior = np.exp(-chroma2 / (2 * 12**2))
+    for _ in range(6):
+        likeness = np.exp(-((ab - centre) ** 2).sum(axis=1) / (2 * 6**2))
+        weight = likeness * prior + 1e-12
+        centre = weight @ ab / weight.sum()
+    return float(centre[0]), float(centre[1]), float(likeness.sum() / light.size)
+
+
+def _cast(a: float, b: float, share: float) -> str:
+    """Name the cast: below 12 it is not seen, above 45 or on too little it is a colour, no cast."""
+    if share < 0.035 or not LEAST_CAST <= math.hypot(a, b) <= MOST_CAST:
+        return "none"
+    hue = math.degrees(math.atan2(b, a)) % 360
+    return next((name for name, end in CAST_SECTORS if hue < end), "magenta")

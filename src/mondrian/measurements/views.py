@@ -1,0 +1,87 @@
+"""The sizes at which a photo is looked at: all of its pixels, on a screen, at a glance."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Plane: TypeAlias = NDArray[np.float32]
+Mask: TypeAlias = NDArray[np.bool_]
+
+SCREEN_PIXELS = 1600
+GLANCE_PIXELS = 320
+REC709 = (0.2126, 0.7152, 0.0722, 0.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Views:
+    """One photo at its sizes.
+
+    ``pixels`` is the photo itself, uint8 of shape (height, width, 3). ``luma_counts`` are the
+    pixels of each 8-bit luma from 0 to 255, at full size. ``screen`` is luma from 0 to 1 with the
+    long side at most 1600 pixels, as a person sees a photo that fills a screen. The glance is at
+    most 320 pixels long: ``glance`` is its luma, ``lab`` CIELAB (D65) of shape (h, w, 3),
+    ``linear`` its linear luminance from 0 to 1, ``rgb`` uint8 sRGB.
+    """
+
+    pixels: NDArray[np.uint8]
+    luma_counts: NDArray[np.int64]
+    screen: Plane
+    glance: Plane
+    lab: Plane
+    linear: Plane
+    rgb: NDArray[np.uint8]
+
+
+def look(pixels: NDArray[np.uint8]) -> Views:
+    """Make the views of ``pixels``, uint8 sRGB of shape (height, width, 3)."""
+    photo = Image.fromarray(pixels)
+    luma = photo.convert("L", REC709)
+    rgb = np.asarray(_shrink(photo, GLANCE_PIXELS, Image.Resampling.BOX))
+    screen = _shrink(luma, SCREEN_PIXELS, Image.Resampling.LANCZOS)
+    lab, linear = _colours_of(rgb)
+    return Views(
+        pixels=pixels,
+        luma_counts=np.array(luma.histogram(), np.int64),
+        screen=np.asarray(screen, np.float32) / np.float32(255),
+        glance=(rgb.astype(np.float32) @ np.array(REC709[:3], np.float32)) / np.float32(255),
+        lab=lab,
+        linear=linear,
+        rgb=rgb,
+    )
+
+
+def _shrink(image: Image.Image, longest: int, filter_: Image.Resampling) -> Image.Image:
+    scale = longest / max(image.size)
+    if scale >= 1:
+        return image
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    return image.resize((width, height), filter_, reducing_gap=3.0)
+
+
+def _colours_of(rgb: NDArray[np.uint8]) -> tuple[Plane, Plane]:
+    """CIELAB and linear luminance of 8-bit sRGB (IEC 61966-2-1, CIE 15, white point D65)."""
+    from skimage.color import rgb2lab
+
+    lab = rgb2lab(rgb.astype(np.float32) / np.float32(255))
+    values = np.arange(256) / 255
+    curve = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    linear = curve.astype(np.float32)[rgb] @ np.array(REC709[:3], np.float32)
+    return lab.astype(np.float32), linear
+
+
+def smooth(plane: Plane, sigma: float) -> Plane:
+    """``plane`` blurred by a Gaussian of ``sigma`` pixels; its edges are mirrored outward."""
+    from scipy.ndimage import gaussian_filter
+
+    return np.asarray(gaussian_filter(plane, sigma, truncate=3.0), np.float32)
+
+
+def slopes(plane: Plane) -> tuple[Plane, Plane]:
+    """The change per pixel to the right and downward, by central differences."""
+    padded = np.pad(plane, 1, mode="edge")
+    right = (padded[1:-1, 2:] - padded[1:-1, :-2]) / np.float32(2)
+    down = (padded[2:, 1:-1] - padded[:-2, 1:-1]) / np.float32(2)
+    return right, down
