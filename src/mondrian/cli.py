@@ -1,0 +1,381 @@
+"""The command line: arguments in, events out. The report goes to stdout, progress to stderr."""
+
+import json
+import sys
+from collections.abc import Generator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from mondrian import errors
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mondrian.advisors import Advisor
+    from mondrian.engines import Engine
+    from mondrian.pacing import Text, Update
+    from mondrian.photos import Photo
+    from mondrian.report import Report
+    from mondrian.settings import Settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+EXIT_CODES: dict[type[errors.MondrianError], int] = {
+    errors.MondrianError: 70,
+    # what was given cannot be used
+    errors.SettingsError: 78,
+    errors.RequestError: 64,
+    errors.InvalidRequest: 64,
+    errors.AdvisorError: 64,
+    errors.UnknownAdvisor: 64,
+    errors.InvalidAdvisor: 65,
+    errors.UnknownEngine: 64,
+    errors.PhotoError: 65,
+    errors.EmptyPhoto: 65,
+    errors.UnsupportedPhoto: 65,
+    errors.DamagedPhoto: 65,
+    errors.PhotoTooLarge: 65,
+    errors.TooManyPixels: 65,
+    errors.BodyTooLarge: 65,
+    # what is needed is not there
+    errors.ModelNotFound: 69,
+    errors.EngineError: 69,
+    errors.EngineClosed: 69,
+    errors.ServerUnavailable: 69,
+    errors.JobError: 69,
+    errors.JobNotFound: 69,
+    errors.JobConflict: 69,
+    errors.DatabaseUnavailable: 69,
+    # the work went wrong
+    errors.EngineFailed: 70,
+    errors.EngineCrashed: 70,
+    errors.AnswerError: 70,
+    errors.AttemptSuperseded: 70,
+    errors.StorageError: 74,
+    errors.PhotoStoreUnavailable: 74,
+    errors.StorageFull: 74,
+    errors.UploadTooSlow: 75,
+    errors.NotAllowed: 77,
+    errors.ForeignRequest: 77,
+}
+"""What an error costs on the command line, by the codes of BSD's sysexits."""
+
+INTERRUPTED = 130
+
+PhotoArgument = Annotated[
+    Path, typer.Argument(metavar="PHOTO", help="A photo: JPEG, HEIC, PNG, WebP or TIFF.")
+]
+AdvisorOption = Annotated[
+    str | None,
+    typer.Option(envvar="MONDRIAN_ADVISOR", help="Who critiques: see `mondrian advisors`."),
+]
+EngineOption = Annotated[
+    str | None,
+    typer.Option(envvar="MONDRIAN_ENGINE", metavar="URL", help="The engine; `auto` by default."),
+]
+IntervalOption = Annotated[
+    float | None,
+    typer.Option(
+        envvar="MONDRIAN_UPDATE_INTERVAL",
+        metavar="SECONDS",
+        help="Time between two thinking updates, 0.1 to 60; 5 by default.",
+    ),
+]
+HomeOption = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="MONDRIAN_HOME", metavar="FOLDER", help="Where data lives; ~/.mondrian by default."
+    ),
+]
+
+
+def main() -> None:
+    """Run the command line. Errors end as one sentence and an exit code, never as a traceback."""
+    try:
+        app()
+    except errors.MondrianError as exc:
+        fail(exc)
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        sys.stderr.close()
+        sys.exit(0)
+
+
+def fail(error: errors.MondrianError) -> NoReturn:
+    """Say what went wrong and leave with the exit code that it costs."""
+    print(f"mondrian: {error.message}", file=sys.stderr)
+    sys.exit(EXIT_CODES[type(error)])
+
+
+def read_settings(**given: Any) -> "Settings":
+    """The settings from the environment, with the options ``given`` above it."""
+    from mondrian.settings import Settings
+
+    return Settings.read(**given)
+
+
+def _show_version(is_wanted: bool) -> None:
+    from mondrian import __version__
+
+    if is_wanted:
+        print(f"mondrian {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show it and leave.", is_eager=True, callback=_show_version),
+    ] = False,
+) -> None:
+    """Mondrian critiques photographs, and says all the way what it is doing."""
+
+
+@app.command()
+def critique(
+    photo: PhotoArgument,
+    advisor: AdvisorOption = None,
+    engine: EngineOption = None,
+    interval: IntervalOption = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print events as JSON, one a line, to stdout.")
+    ] = False,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it as HTML.")] = None,
+    pdf: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it as PDF.")] = None,
+    home: HomeOption = None,
+) -> None:
+    """Critique PHOTO here and now: no server, no database."""
+    from mondrian.advisors import choose_advisors, load_advisors
+    from mondrian.engines import open_engine
+    from mondrian.photos import read_photo
+
+    settings = read_settings(advisor=advisor, engine=engine, update_interval=interval, home=home)
+    chosen = choose_advisors(settings.advisor, load_advisors(settings.home))
+    picture = read_photo(photo)
+    for file in (html, pdf):
+        _check_writable(file)
+    with closing(open_engine(settings.engine, home=settings.home)) as opened:
+        run = _run_as_json if as_json else _run_with_a_face
+        reports = run(picture, chosen, opened, settings, explicit_interval=interval is not None)
+    _write_files(picture, chosen, reports, html, pdf)
+
+
+def _run_with_a_face(
+    photo: "Photo",
+    advisors: "list[Advisor]",
+    engine: "Engine",
+    settings: "Settings",
+    *,
+    explicit_interval: bool,
+) -> "list[Report]":
+    from mondrian.terminal import LIVE_INTERVAL_SECONDS, print_report, stopped, watch, watching
+
+    console, reports = _stderr(), []
+    interval = settings.update_interval
+    if console.is_terminal and not explicit_interval:
+        interval = min(interval, LIVE_INTERVAL_SECONDS)
+    for advisor in advisors:
+        with watching(console) as face:
+            try:
+                events = _events(photo, advisor, engine, interval)
+                reports += list(watch(events, face))
+            except KeyboardInterrupt:
+                engine.close()
+                face.close()
+                console.print(stopped(face))
+                sys.exit(INTERRUPTED)
+        print_report(_stdout(), reports[-1], advisor.name)
+    return reports
+
+
+def _run_as_json(
+    photo: "Photo",
+    advisors: "list[Advisor]",
+    engine: "Engine",
+    settings: "Settings",
+    *,
+    explicit_interval: bool,
+) -> "list[Report]":
+    from uuid import uuid4
+
+    from mondrian.jobs import encode_payload
+    from mondrian.report import Report
+
+    job_id, status, reports = uuid4(), "error", list[Report]()
+
+    def say(type_: str, fields: dict[str, Any]) -> None:
+        print(encode_payload(type_, job_id, fields), flush=True)
+
+    try:
+        for advisor in advisors:
+            for event in _events(photo, advisor, engine, settings.update_interval):
+                if isinstance(event, Report):
+                    reports.append(event)
+                else:
+                    say(*_event_fields(event, advisor.id))
+        say("analysis_complete", _complete(reports, advisors))
+        status = "done"
+    except errors.MondrianError as exc:
+        say("error", {"error": {"code": exc.code, "message": exc.message, "retryable": False}})
+        raise
+    except KeyboardInterrupt:
+        status = "cancelled"
+        engine.close()
+        sys.exit(INTERRUPTED)
+    finally:
+        say("done", {"status": status})
+    return reports
+
+
+def _event_fields(event: "Update | Text", advisor: str) -> tuple[str, dict[str, Any]]:
+    from mondrian.events import text_fields, update_fields
+    from mondrian.pacing import Update
+
+    if isinstance(event, Update):
+        return "thinking_update", update_fields(event)
+    return "token", text_fields(event, advisor=advisor)
+
+
+def _complete(reports: "list[Report]", advisors: "list[Advisor]") -> dict[str, Any]:
+    from mondrian.events import complete_fields
+    from mondrian.report.rendering import analysis_fragment
+
+    fragments = [
+        analysis_fragment(report, advisor.name)
+        for report, advisor in zip(reports, advisors, strict=True)
+    ]
+    return complete_fields(reports, "\n".join(fragments))
+
+
+def _events(
+    photo: "Photo", advisor: "Advisor", engine: "Engine", interval: float
+) -> "Generator[Update | Text | Report, None, None]":
+    from mondrian.critiques import critique as run
+
+    with closing(run(photo, advisor, engine, interval_seconds=interval)) as events:
+        yield from events
+
+
+def _check_writable(file: Path | None) -> None:
+    """Refuse a file that cannot be written before minutes of work go into it."""
+    if file and (file.is_dir() or not file.resolve().parent.is_dir()):
+        raise errors.SettingsError(f"{file} cannot be written: its folder does not exist.")
+
+
+def _write_files(
+    photo: "Photo",
+    advisors: "list[Advisor]",
+    reports: "list[Report]",
+    html: Path | None,
+    pdf: Path | None,
+) -> None:
+    from mondrian.report.rendering import analysis_document, data_url
+    from mondrian.report.rendering import pdf as render_pdf
+
+    names = {advisor.id: advisor.name for advisor in advisors}
+    picture = photo.jpeg(max_width=1320)
+    if html:
+        document = analysis_document(
+            reports, title=photo.name, photo_url=data_url(picture), names=names
+        )
+        html.write_text(document, encoding="utf-8")
+        _stderr().print(f"Written: {html.resolve().as_uri()}", soft_wrap=True, markup=False)
+    if pdf:
+        pdf.write_bytes(render_pdf(reports, picture, title=photo.name, names=names))
+        _stderr().print(f"Written: {pdf.resolve().as_uri()}", soft_wrap=True, markup=False)
+
+
+@app.command()
+def pull(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="See `mondrian models`.")],
+    home: HomeOption = None,
+) -> None:
+    """Fetch a model of the catalogue, checked by its SHA-256."""
+    from mondrian.models import pull as fetch
+
+    with _bar(_stderr()) as progress:
+        path = fetch(name, read_settings(home=home).home, progress)
+    print(path)
+
+
+@contextmanager
+def _bar(console: "Console") -> Generator[Any, None, None]:
+    """A progress bar as ``models.PullProgress``; where there is no terminal, a line per step."""
+    from rich import progress as rich
+
+    columns = (rich.TextColumn("{task.description}"), rich.BarColumn(), rich.DownloadColumn())
+    with rich.Progress(*columns, rich.TransferSpeedColumn(), console=console) as display:
+        tasks: dict[str, rich.TaskID] = {}
+
+        def show(step: str, done: int, total: int | None) -> None:
+            if step not in tasks:
+                tasks[step] = display.add_task(step)
+                if not console.is_terminal:
+                    console.print(f"{step}...")
+            display.update(tasks[step], completed=done, total=total)
+
+        yield show
+
+
+@app.command()
+def models(home: HomeOption = None) -> None:
+    """List the models of the catalogue and what is on this machine."""
+    from rich.table import Table
+
+    from mondrian.models import CATALOGUE
+
+    folder = read_settings(home=home).home
+    table = Table("name", "what", "MB", "sees", "licence", "on disk", box=None)
+    for model in CATALOGUE.values():
+        path = model.path(folder)
+        where = str(path) if path.is_file() else f"no: mondrian pull {model.name}"
+        size, sees = f"{model.bytes / 1e6:.0f}", "yes" if model.sees else "no"
+        table.add_row(model.name, model.description, size, sees, model.licence, where)
+    _stdout().print(table)
+
+
+@app.command()
+def advisors(
+    home: HomeOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
+) -> None:
+    """List those who can critique: the built-in ones and yours."""
+    from dataclasses import asdict
+
+    from rich.markup import escape
+    from rich.table import Table
+
+    from mondrian.advisors import load_advisors
+
+    known = load_advisors(read_settings(home=home).home).values()
+    if as_json:
+        print(json.dumps([{"id": a.id, "name": a.name, "years": a.years} for a in known]))
+        return
+    table = Table("id", "name", "years", "specialty", box=None)
+    for advisor in known:
+        fields = asdict(advisor)
+        table.add_row(*(escape(fields[name]) for name in ("id", "name", "years", "specialty")))
+    _stdout().print(table)
+
+
+def _stdout() -> "Console":
+    from rich.console import Console
+
+    return Console()
+
+
+def _stderr() -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+import mondrian.commands  # noqa: E402, F401 (adds the commands of the service)

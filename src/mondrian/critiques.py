@@ -1,0 +1,145 @@
+"""The heart: a photo, an advisor and an engine become updates, text and one report.
+
+No store, no server, no network of its own. ``critique`` is two layers: ``_work`` does the steps,
+``pacing.pace`` makes them talk on time.
+"""
+
+import time
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import asdict
+
+from mondrian.advisors import Advisor, find_advisor, load_advisors
+from mondrian.engines.base import Engine, Phase, Progress, Request, Token
+from mondrian.errors import AnswerError
+from mondrian.findings import (
+    Finding,
+    answer_schema,
+    brief,
+    facts,
+    find,
+    free_schema,
+    sentences,
+)
+from mondrian.measurements import Measurements, measure
+from mondrian.pacing import Text, Update, pace
+from mondrian.photos import Photo
+from mondrian.report import Answer, EngineFigures, Report, build_report, read_answer
+
+
+def critique(
+    photo: Photo,
+    advisor: Advisor | str,
+    engine: Engine,
+    *,
+    interval_seconds: float = 5.0,
+    measurements: Measurements | None = None,
+    seed: int | None = None,
+) -> Generator[Update | Text | Report, None, None]:
+    """Critique ``photo`` in the spirit of ``advisor`` (or the advisor of that id) on ``engine``.
+
+    Yields an ``Update`` at each change of phase and every ``interval_seconds`` in every phase,
+    ``Text`` as it is generated, and last the ``Report``. Closing the generator stops the work.
+    ``measurements`` of the same photo save measuring it again; ``seed`` makes an engine repeat
+    itself as far as it can.
+
+    Raises ``UnknownAdvisor``, ``EngineError``, or ``AnswerError`` for an answer that cannot be
+    read.
+    """
+    if isinstance(advisor, str):
+        advisor = find_advisor(advisor, load_advisors())
+    work = _work(photo, advisor, engine, measurements, seed)
+    return pace(work, interval_seconds=interval_seconds, sees=engine.sees)
+
+
+def ask(
+    photo: Photo,
+    advisor: Advisor,
+    measurements: Measurements,
+    findings: tuple[Finding, ...],
+    *,
+    sees: bool,
+    seed: int | None = None,
+) -> Request:
+    """The question to an engine. One that ``sees`` gets the photo, at most 1320 pixels wide, with
+    the measured facts; one that does not may only choose among sentences that are true."""
+    if sees:
+        return Request(
+            system=advisor.prompt,
+            prompt=f"{_SEEING}\n\nMeasured facts:\n{facts(measurements, findings)}",
+            photo=photo.jpeg(max_width=1320),
+            schema=free_schema(),
+            seed=seed,
+        )
+    return Request(
+        system=f"You are {advisor.name}. {advisor.voice}",
+        prompt=f"Critique a photograph by its findings: {brief(findings)}",
+        schema=answer_schema(measurements, findings, advisor),
+        seed=seed,
+    )
+
+
+_SEEING = (
+    "Critique this photograph. Judge each of the eight dimensions with a score from 1 to 10, a "
+    "comment on what you see, and a recommendation. Say nothing that the photograph does not show. "
+    "The facts below were measured in it; trust them over your impression. Answer in JSON."
+)
+
+
+def _work(
+    photo: Photo,
+    advisor: Advisor,
+    engine: Engine,
+    measurements: Measurements | None,
+    seed: int | None,
+) -> Generator[Progress | Token | Report, None, None]:
+    yield Progress(phase=Phase.MEASURING)
+    measurements = measurements or measure(photo)
+    findings = find(measurements)
+    request = ask(photo, advisor, measurements, findings, sees=engine.sees, seed=seed)
+    started, parts, last = time.monotonic(), list[str](), Token(text="")
+    with closing(engine.stream(request)) as stream:
+        for item in stream:
+            if isinstance(item, Token):
+                parts.append(item.text)
+                last = item
+            yield item
+    yield Progress(phase=Phase.FINALIZING)
+    answer = read_answer("".join(parts))
+    if not engine.sees:
+        _check_choice(answer, findings, advisor)
+    yield build_report(
+        answer,
+        advisor=advisor.id,
+        evidence={finding.dimension: finding.evidence for finding in findings},
+        measurements=asdict(measurements),
+        engine=_figures(engine, last, time.monotonic() - started),
+    )
+
+
+def _check_choice(answer: Answer, findings: tuple[Finding, ...], advisor: Advisor) -> None:
+    """An engine that does not see may say nothing but what it was given to choose from."""
+    true = {finding.dimension: sentences(finding, advisor) for finding in findings}
+    for dimension in answer.dimensions:
+        said = true[dimension.name]
+        if (
+            dimension.comment not in said.comments
+            or dimension.recommendation not in said.recommendations
+        ):
+            raise AnswerError(
+                f"The model does not see, and of {dimension.name} it said something that was not "
+                "measured. Use an engine that keeps to a schema, such as llamacpp:."
+            )
+
+
+def _figures(engine: Engine, last: Token, seconds: float) -> EngineFigures:
+    return EngineFigures(
+        url=engine.url,
+        model=engine.model,
+        sees=engine.sees,
+        tokens=last.generation_tokens,
+        prompt_tokens=last.prompt_tokens,
+        tokens_per_second=last.generation_tps,
+        seconds=round(seconds, 3),
+        peak_memory_gb=last.peak_memory_gb,
+    )
