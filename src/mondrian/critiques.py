@@ -114,6 +114,7 @@ def _work(
         evidence={finding.dimension: finding.evidence for finding in findings},
         measurements=asdict(measurements),
         engine=_figures(engine, last, time.monotonic() - started),
+        technical_notes=facts(measurements, findings).splitlines(),
     )
 
 

@@ -152,7 +152,7 @@ def _recommendation(number: int, dimension: Dimension) -> RenderableType:
         Line.assemble(
             (f"{number}. ", "bold red"),
             (dimension.name, "bold"),
-            f" ({dimension.score:g}): {plain(dimension.recommendation)}",
+            f" ({dimension.score:.1f}): {plain(dimension.recommendation)}",
         ),
         (0, 0, 0, 2),
     )
