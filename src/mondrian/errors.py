@@ -28,7 +28,9 @@
     │   ├── InvalidRequest
     │   ├── BodyTooLarge
     │   ├── UploadTooSlow
-    │   └── NotAllowed
+    │   ├── NotAllowed
+    │   ├── ForeignRequest
+    │   └── ServerUnavailable
     └── StorageError
         ├── DatabaseUnavailable
         ├── PhotoStoreUnavailable
@@ -164,6 +166,14 @@ class UploadTooSlow(RequestError):
 
 class NotAllowed(RequestError):
     """This needs the server's key. Send it as `Authorization: Bearer KEY`."""
+
+
+class ForeignRequest(RequestError):
+    """The server answers only to its own machine. Start it with a key to open it to others."""
+
+
+class ServerUnavailable(RequestError):
+    """No server answers. Start one with `mondrian serve`, or check its address."""
 
 
 class StorageError(MondrianError):

@@ -1,0 +1,104 @@
+"""The server as one ASGI app: routes, errors, access, streams."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Lifespan
+
+from mondrian import __version__
+from mondrian.advisors import Advisor, load_advisors
+from mondrian.api.access import Access
+from mondrian.api.forms import Limits
+from mondrian.api.guard import guarded
+from mondrian.api.house import House
+from mondrian.api.intake import Intake
+from mondrian.api.metrics import Metrics
+from mondrian.api.openapi import DESCRIPTION, complete
+from mondrian.api.problems import HANDLERS
+from mondrian.api.routes import ROUTERS
+from mondrian.api.routes.service import Probe
+from mondrian.photos import PhotoStore
+from mondrian.settings import Settings
+from mondrian.store import Store
+from mondrian.stream import Streams
+
+
+def create_app(
+    *,
+    settings: Settings,
+    store: Store,
+    photos: PhotoStore,
+    streams: Streams,
+    engine_status: Callable[[], dict[str, Any]],
+    lifespan: Lifespan[FastAPI] | None = None,
+    advisors: Mapping[str, Advisor] | None = None,
+    limits: Limits | None = None,
+) -> FastAPI:
+    """The app that serves all of docs/http.md.
+
+    ``engine_status`` tells what ``/model-status`` answers: ``status`` (loading, ready, error,
+    unloaded, remote), ``engine``, ``model``, and figures. It may be called from any thread. Without
+    a ``lifespan`` the app opens and closes ``streams``; one that is given does so itself. Without
+    ``advisors`` they are read from the settings' home, which may raise ``InvalidAdvisor``.
+    """
+    limits = limits or Limits()
+    house = House(
+        settings=settings,
+        store=store,
+        photos=photos,
+        streams=streams,
+        engine_status=engine_status,
+        advisors=load_advisors(settings.home) if advisors is None else advisors,
+        access=Access(settings),
+        intake=Intake(settings, store, photos, limits.decoders),
+        limits=limits,
+        metrics=Metrics(store, lambda: streams.clients, engine_status),
+    )
+    app = Api(house, lifespan or _lifespan(streams))
+    for router in ROUTERS:
+        app.include_router(router)
+    return app
+
+
+class Api(FastAPI):
+    """The app of one house."""
+
+    def __init__(self, house: House, lifespan: Lifespan[FastAPI]) -> None:
+        super().__init__(
+            title="Mondrian",
+            version=__version__,
+            description=DESCRIPTION,
+            lifespan=lifespan,
+            docs_url=None,  # they would load scripts from elsewhere
+            redoc_url=None,
+            redirect_slashes=False,
+            exception_handlers=HANDLERS,  # type: ignore[arg-type]
+        )
+        self.state.house = house
+        self.state.probe = Probe()
+        self._house = house
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """The framework's own, and around all of it ours: its answers to failures pass too."""
+        house, inner = self._house, super().build_middleware_stack()
+        return guarded(inner, house.streams, house.access, house.settings)
+
+    def openapi(self) -> dict[str, Any]:
+        """What /openapi.json answers."""
+        if not self.openapi_schema:
+            self.openapi_schema = complete(super().openapi())
+        return self.openapi_schema
+
+
+def _lifespan(streams: Streams) -> Lifespan[FastAPI]:
+    @asynccontextmanager
+    async def opened(_: FastAPI) -> AsyncIterator[None]:
+        await streams.open()
+        try:
+            yield
+        finally:
+            await streams.close()
+
+    return opened

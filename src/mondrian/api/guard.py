@@ -1,0 +1,119 @@
+"""What every request passes through, as plain ASGI: nothing here may buffer a stream."""
+
+import logging
+import re
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from starlette.datastructures import MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mondrian.api.access import Access
+from mondrian.api.problems import problem_of, unexpected
+from mondrian.errors import MondrianError
+from mondrian.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_STREAM = re.compile(r"/stream/([^/]+)")
+_SHOWN = ("text/html", "image/svg+xml")
+
+
+def guarded(app: ASGIApp, streams: ASGIApp, access: Access, settings: Settings) -> ASGIApp:
+    """``app`` with ``streams`` at ``/stream/{job}``, behind keys, CORS and security headers.
+
+    Streams go past the framework: each layer of it costs every client memory, and every event
+    time.
+    """
+    guard: ASGIApp = Guard(app, streams, access)
+    if settings.cors_origins:
+        guard = CORSMiddleware(
+            guard,
+            allow_origins=settings.cors_origins,
+            allow_credentials="*" not in settings.cors_origins,
+            allow_methods=("GET", "POST", "PUT", "DELETE"),
+            allow_headers=("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"),
+            expose_headers=("Retry-After",),
+        )
+    return Border(guard, settings.base_url)
+
+
+class Guard:
+    """Lets in who may, and leaves in ``scope["state"]["visitor"]`` who that is."""
+
+    def __init__(self, app: ASGIApp, streams: ASGIApp, access: Access) -> None:
+        self._app = app
+        self._streams = streams
+        self._access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            visitor = self._access.admit(Request(scope))
+        except MondrianError as exc:
+            await problem_of(exc)(scope, receive, send)
+            return
+        scope.setdefault("state", {})["visitor"] = visitor
+        stream = _STREAM.fullmatch(scope["path"])
+        if stream is None or scope["method"] != "GET":
+            await self._app(scope, receive, send)
+            return
+        scope["path_params"] = {"job": stream[1]}
+        await self._streams(scope, receive, send)
+
+
+class Border:
+    """What every answer passes last. Here it gets the headers that tell browsers to be careful,
+    where it does not say otherwise itself: our pages are words, tables and pictures, and nothing
+    else may run or load in them. And here what nobody expected ends, in the log.
+    """
+
+    def __init__(self, app: ASGIApp, base_url: str | None) -> None:
+        parts = urlsplit(base_url or "")
+        images = f" {parts.scheme}://{parts.netloc}" if base_url else ""
+        policy = (
+            f"default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:{images}; "
+            "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+        )
+        self._app = app
+        self._headers: Mapping[str, str] = {
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+            "Cache-Control": "no-store",
+        }
+        self._page_headers: Mapping[str, str] = {"Content-Security-Policy": policy}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        is_begun = False
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal is_begun
+            if message["type"] == "http.response.start":
+                is_begun, message = True, dict(message)  # it may be one that others send too
+                self._add_headers(MutableHeaders(scope=message))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except Exception:
+            # uvicorn would close the connection, though the answer was whole.
+            _log.exception("%s %s: unexpected", scope["method"], scope["path"])
+            if not is_begun:
+                await unexpected()(scope, receive, send_with_headers)
+
+    def _add_headers(self, headers: MutableHeaders) -> None:
+        for name, value in self._headers.items():
+            headers.setdefault(name, value)
+        if headers.get("content-type", "").startswith(_SHOWN):
+            for name, value in self._page_headers.items():
+                headers.setdefault(name, value)

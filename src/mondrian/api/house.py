@@ -1,0 +1,82 @@
+"""What routes work with: the parts of a running server, and what comes in with a request."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Depends, Header, Path
+from starlette.requests import Request
+
+from mondrian.advisors import Advisor
+from mondrian.api.access import READING, TOKEN_SECONDS, Access, Visitor
+from mondrian.api.forms import Limits
+from mondrian.api.intake import Intake
+from mondrian.api.links import Links
+from mondrian.api.metrics import Metrics
+from mondrian.api.shapes import JOB_ID
+from mondrian.jobs import parse_job_id
+from mondrian.photos import PhotoStore
+from mondrian.settings import Settings
+from mondrian.store import Store
+from mondrian.stream import Streams
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class House:
+    """The parts of a running server. ``advisors`` are those that can be asked, by id."""
+
+    settings: Settings
+    store: Store
+    photos: PhotoStore
+    streams: Streams
+    engine_status: Callable[[], dict[str, Any]]
+    advisors: Mapping[str, Advisor]
+    access: Access
+    intake: Intake
+    limits: Limits
+    metrics: Metrics
+
+
+# These are coroutines, though they wait for nothing: FastAPI would run functions in a thread each.
+
+
+async def _house(request: Request) -> House:
+    house: House = request.app.state.house
+    return house
+
+
+async def _visitor(request: Request) -> Visitor:
+    visitor: Visitor = request.state.visitor
+    return visitor
+
+
+async def _links(request: Request) -> Links:
+    house: House = request.app.state.house
+    token = request.query_params.get("token", "")
+    if request.state.visitor.has_key:
+        token, _ = house.access.make_token(request, READING, TOKEN_SECONDS)
+    return Links.of(request, house.settings, token)
+
+
+async def _job_id(
+    job: Annotated[
+        str,
+        Path(description="The job's id; `<id> (<mode>)` is understood too.", examples=[JOB_ID]),
+    ],
+) -> UUID:
+    return parse_job_id(job)
+
+
+TheHouse = Annotated[House, Depends(_house)]
+TheVisitor = Annotated[Visitor, Depends(_visitor)]
+TheLinks = Annotated[Links, Depends(_links)]
+JobId = Annotated[UUID, Depends(_job_id)]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="For 24 hours the same key with the same photo and fields gives the same job.",
+        pattern=r"^[!-~]{1,255}$",
+    ),
+]

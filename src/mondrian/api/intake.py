@@ -1,0 +1,216 @@
+"""From a photo that has arrived to a job in the queue: decode, store the photo, then the job.
+
+The photo is stored before the job, since a worker may claim the job in the same moment. Whatever
+goes wrong on the way, the photo goes again.
+"""
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from uuid import uuid4
+
+from anyio import CapacityLimiter, to_thread
+
+from mondrian.advisors import Advisor, choose_advisors
+from mondrian.errors import DatabaseUnavailable, InvalidRequest, StorageError
+from mondrian.jobs import Job, Status
+from mondrian.photos import MAX_BYTES, Photo, PhotoStore, read_photo
+from mondrian.settings import Settings
+from mondrian.store import Store
+
+MODES = {
+    "baseline": "baseline",
+    "rag": "rag",
+    "lora": "lora",
+    "raglora": "rag+lora",
+    "abtest": "ab_test",
+}
+"""The modes that older clients ask for, by their letters. All of them run as ``baseline``."""
+
+MODE_USED = "baseline"
+
+FORMATS = ("json", "html", "sse")
+"""What an answer that was waited for may come as."""
+
+_TRUTHS = {"true": True, "1": True, "yes": True, "on": True}
+_TRUTHS |= {"false": False, "0": False, "no": False, "off": False, "": False}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wishes:
+    """What is asked of a photo. ``asked`` is the advisors as they were asked for: ``random`` is
+    the same wish again, whoever it fell on."""
+
+    asked: str
+    advisors: tuple[str, ...]
+    mode: str
+    enable_rag: bool
+    auto_analyze: bool
+    response_format: str
+
+    def fingerprint(self, photo_sha256: str) -> str:
+        """What makes two uploads with one Idempotency-Key the same."""
+        left_out = {"advisors", "response_format"}
+        wishes = {name: value for name, value in asdict(self).items() if name not in left_out}
+        return hashlib.sha256(json.dumps([photo_sha256, wishes]).encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sender:
+    """Who sends a photo, from where it reaches us, and the ``Idempotency-Key`` it came with."""
+
+    owner: str
+    base_url: str
+    idempotency_key: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Decoded:
+    encoded: bytes
+    sha256: str
+    name: str
+    width: int
+    height: int
+
+
+def read_wishes(
+    fields: Mapping[str, str], advisors: Mapping[str, Advisor], default_advisor: str
+) -> Wishes:
+    """The fields of a form as wishes. Raises ``UnknownAdvisor`` and ``InvalidRequest``."""
+    asked = fields.get("advisor", "").strip() or default_advisor
+    mode = read_mode(fields.get("mode", ""))
+    return Wishes(
+        asked=asked.casefold(),
+        advisors=tuple(advisor.id for advisor in choose_advisors(asked, advisors)),
+        mode=mode,
+        enable_rag=_read_truth(fields, "enable_rag", "rag" in mode),
+        auto_analyze=_read_truth(fields, "auto_analyze", True),
+        response_format=_read_format(fields.get("response_format", "")),
+    )
+
+
+def read_mode(text: str) -> str:
+    """A mode in the spelling of today: ``(RAG)`` is ``rag``. Raises ``InvalidRequest``."""
+    letters = re.sub(r"[\s()+_-]", "", text.casefold()) or MODE_USED
+    if letters not in MODES:
+        raise InvalidRequest(f"There is no mode {text[:100]!r}. There are: {', '.join(MODES)}.")
+    return MODES[letters]
+
+
+def _read_format(text: str) -> str:
+    format_ = text.strip().casefold() or FORMATS[0]
+    if format_ not in FORMATS:
+        raise InvalidRequest(f"response_format must be one of {', '.join(FORMATS)}.")
+    return format_
+
+
+def _read_truth(fields: Mapping[str, str], name: str, default: bool) -> bool:
+    text = fields.get(name)
+    if text is None:
+        return default
+    if (word := text.strip().casefold()) not in _TRUTHS:
+        raise InvalidRequest(f"{name} must be true or false, not {text[:100]!r}.")
+    return _TRUTHS[word]
+
+
+class Intake:
+    """Makes jobs of photos. ``decoders`` photos are decoded at once, the others wait."""
+
+    def __init__(
+        self, settings: Settings, store: Store, photos: PhotoStore, decoders: int = 2
+    ) -> None:
+        self._source = settings.source
+        self._store = store
+        self._photos = photos
+        self._decoding = CapacityLimiter(decoders)
+
+    async def add(self, read: Callable[[], Photo], wishes: Wishes, sender: Sender) -> Job:
+        """Make a job of the photo that ``read`` reads, off the event loop.
+
+        Returns the job of an earlier upload if it had the same ``Idempotency-Key``. Raises
+        ``PhotoError``, ``JobConflict`` and ``StorageError``; then neither photo nor job is there.
+        """
+        decoded = await to_thread.run_sync(_decode, read, limiter=self._decoding)
+        return await to_thread.run_sync(self._keep, decoded, wishes, sender)
+
+    def read_source(self, filename: str) -> Photo:
+        """The photo ``filename`` of the source folder. Raises ``InvalidRequest`` where there is no
+        such folder or no such file in it, and ``PhotoError``."""
+        if self._source is None:
+            raise InvalidRequest(
+                "This server has no folder of photos. Set MONDRIAN_SOURCE, or send the photo."
+            )
+        try:
+            folder = self._source.resolve()
+            path = (folder / filename).resolve()
+            if not path.is_relative_to(folder) or not path.is_file():
+                raise FileNotFoundError
+            with path.open("rb") as file:
+                content = file.read(MAX_BYTES + 1)
+        except (OSError, ValueError, RuntimeError) as exc:
+            raise InvalidRequest("There is no such photo in the source folder.") from exc
+        return read_photo(content, name=path.name)
+
+    def _keep(self, decoded: _Decoded, wishes: Wishes, sender: Sender) -> Job:
+        job = _make_job(decoded, wishes, sender)
+        fingerprint = wishes.fingerprint(decoded.sha256)
+        kept: Job | None = None
+        try:
+            self._photos.put(job.photo_key, decoded.encoded)
+            kept = self._add(job, sender.idempotency_key, fingerprint)
+        finally:
+            if kept is None or kept.id != job.id:
+                self._discard(job.photo_key)
+        return kept
+
+    def _add(self, job: Job, idempotency_key: str | None, fingerprint: str) -> Job:
+        try:
+            return self._store.add(job, idempotency_key=idempotency_key, fingerprint=fingerprint)
+        except DatabaseUnavailable as exc:
+            # A connection lost at the wrong moment hides that the job was stored.
+            try:
+                return self._store.read(job.id)
+            except Exception:
+                raise exc from None
+
+    def _discard(self, key: str) -> None:
+        try:
+            self._photos.delete(key)
+        except StorageError as exc:
+            _log.warning("The photo %s, which has no job, stays: %s", key, exc.message)
+
+
+def _decode(read: Callable[[], Photo]) -> _Decoded:
+    photo = read()
+    return _Decoded(
+        encoded=photo.encode(),
+        sha256=photo.sha256,
+        name=photo.name,
+        width=photo.width,
+        height=photo.height,
+    )
+
+
+def _make_job(decoded: _Decoded, wishes: Wishes, sender: Sender) -> Job:
+    job_id = uuid4()
+    return Job(
+        id=job_id,
+        owner=sender.owner,
+        filename=f"{job_id.hex[:8]}-{decoded.name}",
+        photo_key=f"{job_id}.jpg",
+        photo_sha256=decoded.sha256,
+        photo_bytes=len(decoded.encoded),
+        width=decoded.width,
+        height=decoded.height,
+        advisors=wishes.advisors,
+        mode=wishes.mode,
+        mode_used=MODE_USED,
+        enable_rag=wishes.enable_rag,
+        base_url=sender.base_url,
+        status=Status.QUEUED if wishes.auto_analyze else Status.PENDING,
+    )

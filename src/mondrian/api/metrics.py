@@ -1,0 +1,90 @@
+"""What ``/metrics`` tells Prometheus, in a registry of this server's own."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from mondrian.errors import StorageError
+from mondrian.jobs import Status
+from mondrian.store import Store
+
+
+class Metrics(Collector):
+    """Counts of this process, and of the database as it is when asked."""
+
+    def __init__(
+        self,
+        store: Store,
+        stream_clients: Callable[[], int],
+        engine_status: Callable[[], dict[str, Any]],
+    ) -> None:
+        self._store = store
+        self._stream_clients = stream_clients
+        self._engine_status = engine_status
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        self._uploads = Counter(
+            "mondrian_uploads",
+            "Uploads since this process began, by what became of them.",
+            ["outcome"],
+            registry=self._registry,
+        )
+        self._uploads.labels("accepted")
+
+    def count_upload(self, outcome: str) -> None:
+        """Count an upload: ``accepted``, or the code of the error that it made."""
+        self._uploads.labels(outcome).inc()
+
+    def render(self) -> bytes:
+        """All of it, in Prometheus's text format."""
+        return generate_latest(self._registry)
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing: else registering would ask the database."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """What is asked for when somebody looks."""
+        yield from self._of_the_database()
+        yield GaugeMetricFamily(
+            "mondrian_stream_clients",
+            "Clients that follow a job, in this process.",
+            self._stream_clients(),
+        )
+        yield from self._of_the_engine()
+
+    def _of_the_database(self) -> Iterator[Metric]:
+        try:
+            counts = self._store.counts()
+        except StorageError:
+            counts = {}
+        up = GaugeMetricFamily("mondrian_database_up", "Whether the database answers.")
+        up.add_metric([], float(bool(counts)))
+        yield up
+        if counts:
+            jobs = GaugeMetricFamily("mondrian_jobs", "Jobs by status.", labels=["status"])
+            for status, count in counts.items():
+                jobs.add_metric([status], count)
+            yield jobs
+            yield GaugeMetricFamily(
+                "mondrian_queue_length", "Jobs that wait for a worker.", counts[Status.QUEUED]
+            )
+
+    def _of_the_engine(self) -> Iterator[Metric]:
+        status = self._engine_status()
+        engine = GaugeMetricFamily("mondrian_engine", "What the engine does.", labels=["status"])
+        engine.add_metric([str(status.get("status", "unknown"))], 1)
+        yield engine
+        for name, words in _ENGINE_FIGURES.items():
+            if isinstance(figure := status.get(name), int | float):
+                yield GaugeMetricFamily(f"mondrian_engine_{name}", words, figure)
+
+
+_ENGINE_FIGURES = {
+    "tokens": "Tokens that the engine has generated since it was opened.",
+    "tokens_per_second": "The speed of the engine's last answer.",
+    "peak_memory_gb": "The most memory that the engine has used.",
+}

@@ -1,0 +1,105 @@
+"""Pictures that we draw ourselves: a monogram for an advisor, a card for a work.
+
+Both are compositions of black lines and primary colours, drawn from the name alone, so that the
+same name always gives the same picture, and no photograph of anybody is needed.
+"""
+
+import hashlib
+import io
+import textwrap
+from collections.abc import Iterator
+from functools import lru_cache
+from random import Random
+
+from PIL import Image, ImageDraw, ImageFont
+
+PAPER, INK = "#f5f1e6", "#161616"
+PRIMARIES = ("#d4291f", "#1d4fa3", "#f2c21b")
+FORMATS = {"jpg": "JPEG", "jpeg": "JPEG", "png": "PNG"}
+"""The pictures that there are, by the ending of a file's name."""
+
+SIDE = 512
+LINE = 12
+_SMALLEST = 115
+
+Box = tuple[int, int, int, int]
+
+
+@lru_cache(maxsize=64)
+def portrait(name: str, ending: str = "jpg") -> bytes:
+    """The monogram of ``name`` as a picture of 512×512 pixels, in a format of ``FORMATS``."""
+    image = _composition(name, SIDE, SIDE)
+    box = (SIDE // 6, SIDE // 4, SIDE * 5 // 6, SIDE * 3 // 4)
+    _write(image, box, initials(name), size=SIDE // 3)
+    return _encode(image, ending)
+
+
+@lru_cache(maxsize=64)
+def card(title: str, year: str, ending: str = "jpg") -> bytes:
+    """A card of 640×480 pixels that names a work, in a format of ``FORMATS``."""
+    image = _composition(f"{title} {year}", 640, 480)
+    words = "\n".join([*textwrap.wrap(title, 24)[:4], year])
+    _write(image, (60, 120, 580, 360), words, size=34)
+    return _encode(image, ending)
+
+
+def initials(name: str) -> str:
+    """The first letters of the first and the last word: ``Vincent van Gogh`` is ``VG``."""
+    words = name.split()
+    return "".join(word[0] for word in [*words[:1], *words[1:][-1:]]).upper() or "?"
+
+
+def preview(encoded: bytes, max_width: int) -> bytes:
+    """A stored photo as a JPEG that is at most ``max_width`` pixels wide, without EXIF."""
+    with Image.open(io.BytesIO(encoded)) as image:
+        height = max(1, round(image.height * max_width / image.width))
+        image.draft("RGB", (max_width, height))  # libjpeg skips the pixels that nobody will see
+        image.thumbnail((max_width, height), Image.Resampling.LANCZOS)
+        picture = io.BytesIO()
+        image.convert("RGB").save(picture, "JPEG", quality=88)
+    return picture.getvalue()
+
+
+def _composition(words: str, width: int, height: int) -> Image.Image:
+    seed = int.from_bytes(hashlib.sha256(words.encode()).digest()[:8])
+    random = Random(seed)
+    image = Image.new("RGB", (width, height), PAPER)
+    draw = ImageDraw.Draw(image)
+    boxes = list(_split(random, (0, 0, width, height)))
+    colours = [*PRIMARIES, *random.choices(PRIMARIES, k=len(boxes) // 6)]
+    random.shuffle(boxes)
+    for box, colour in zip(boxes, [*colours, *[PAPER] * len(boxes)], strict=False):
+        draw.rectangle(box, fill=colour, outline=INK, width=LINE)
+    return image
+
+
+def _split(random: Random, box: Box) -> Iterator[Box]:
+    """Cut a box in two, and those again, until all are small."""
+    left, top, right, bottom = box
+    width, height = right - left, bottom - top
+    if max(width, height) < 2 * _SMALLEST:
+        yield box
+        return
+    share = random.uniform(0.3, 0.7)
+    if width >= height:
+        middle = left + round(width * share)
+        halves = ((left, top, middle, bottom), (middle, top, right, bottom))
+    else:
+        middle = top + round(height * share)
+        halves = ((left, top, right, middle), (left, middle, right, bottom))
+    for half in halves:
+        yield from _split(random, half)
+
+
+def _write(image: Image.Image, box: Box, words: str, size: int) -> None:
+    draw = ImageDraw.Draw(image)
+    draw.rectangle(box, fill=PAPER, outline=INK, width=LINE)
+    middle = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+    font = ImageFont.load_default(size)  # Pillow's own: the same on every machine
+    draw.multiline_text(middle, words, fill=INK, font=font, anchor="mm", align="center")
+
+
+def _encode(image: Image.Image, ending: str) -> bytes:
+    picture = io.BytesIO()
+    image.save(picture, FORMATS[ending], quality=92)
+    return picture.getvalue()

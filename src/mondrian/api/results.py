@@ -1,0 +1,52 @@
+"""What has become of a job that is done: its reports, and what shows them."""
+
+from fastapi.responses import JSONResponse
+
+from mondrian.api.house import House
+from mondrian.api.links import Links
+from mondrian.api.shapes import JobState
+from mondrian.errors import JobConflict, JobNotFound
+from mondrian.jobs import Job, Status
+from mondrian.report import Report, analysis_document, analysis_fragment
+
+
+def read_reports(house: House, job: Job) -> list[Report]:
+    """The reports of ``job``, its advisors' in their order; none while it is under way.
+
+    Raises ``JobConflict`` if it ended without any, ``JobNotFound`` if it is gone by now.
+    """
+    if not job.is_ended:
+        return []
+    if job.status is not Status.DONE:
+        why = str((job.error or {}).get("message", job.current_step)).rstrip(".")
+        raise JobConflict(f"The job ended without a report ({job.status}): {why}.")
+    reports = [Report.model_validate(answer.report) for answer in house.store.reports(job.id)]
+    if not reports:
+        raise JobNotFound
+    return reports
+
+
+def under_way(job: Job, links: Links) -> JSONResponse:
+    """The answer while there is nothing to show: how far the job is."""
+    state = JobState.of(job, links).model_dump(mode="json")
+    return JSONResponse(state, 202, {"Retry-After": "5"})
+
+
+def names(house: House) -> dict[str, str]:
+    """The advisors' names, by id."""
+    return {advisor.id: advisor.name for advisor in house.advisors.values()}
+
+
+def fragments(house: House, reports: list[Report]) -> str:
+    """The reports as HTML to be put into a page."""
+    known = names(house)
+    return "\n".join(
+        analysis_fragment(report, known.get(report.advisor, report.advisor)) for report in reports
+    )
+
+
+def document(house: House, links: Links, job: Job, reports: list[Report]) -> str:
+    """The reports as a whole HTML document, with the photo."""
+    return analysis_document(
+        reports, title=job.filename, photo_url=links.photo(job.id), names=names(house)
+    )

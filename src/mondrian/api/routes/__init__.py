@@ -1,0 +1,13 @@
+"""The routes, by what they are about."""
+
+from mondrian.api.routes import advisors, analyses, jobs, reports, service, uploads
+
+ROUTERS = (
+    service.router,
+    advisors.router,
+    uploads.router,
+    analyses.router,
+    jobs.router,
+    reports.router,
+)
+"""In the order in which /openapi.json tells them."""

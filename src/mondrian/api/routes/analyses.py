@@ -1,0 +1,131 @@
+"""A photo is sent, and its critique waited for: the same job as an upload makes."""
+
+import asyncio
+from typing import Any
+
+from anyio import to_thread
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from starlette.requests import Request
+from starlette.types import Message, Receive, Scope, Send
+
+from mondrian.api.arrivals import Arrival, TheArrival
+from mondrian.api.house import House
+from mondrian.api.openapi import content, form_body, refusals
+from mondrian.api.problems import STATUS_CODES, problem
+from mondrian.api.results import document, fragments, read_reports, under_way
+from mondrian.api.shapes import AnalysisAnswer, JobState
+from mondrian.errors import EngineError, JobConflict
+from mondrian.jobs import Job, Status
+
+router = APIRouter(tags=["photos"], responses=refusals(404, 408, 409, 413, 415, 502, 503, 507))
+
+_FORMAT = {"type": "string", "enum": ["json", "html", "sse"], "default": "json"}
+
+
+@router.post(
+    "/analyze",
+    summary="Send a photo and wait for its critique",
+    responses={
+        200: content("text/html", "text/event-stream", model=AnalysisAnswer),
+        202: {"model": JobState, "description": "It cannot be waited for, but goes on."},
+    },
+    openapi_extra=form_body(response_format=_FORMAT),
+)
+async def analyze(request: Request, arrival: TheArrival) -> Response:
+    """As JSON, as a page, or as events. Leaving does not cancel the job."""
+    job, wishes = await arrival.receive(is_waited_for=True)
+    if wishes.response_format == "sse":
+        return _Handover(arrival.house, job)
+    client = _WaitingClient(request.receive)
+    await arrival.house.streams(_stream_scope(request.scope, job), client.receive, client.send)
+    return await to_thread.run_sync(_answer, arrival, job, wishes.response_format)
+
+
+@router.post(
+    "/analyze_stream",
+    summary="Send a photo and follow its critique",
+    response_class=Response,
+    responses={200: content("text/event-stream")},
+    openapi_extra=form_body(),
+)
+async def analyze_stream(arrival: TheArrival) -> Response:
+    """At once what `/stream/{job}` answers."""
+    job, _ = await arrival.receive(is_waited_for=True)
+    return _Handover(arrival.house, job)
+
+
+class _Handover(Response):
+    """Lets the streams answer."""
+
+    def __init__(self, house: House, job: Job) -> None:
+        super().__init__()
+        self._house = house
+        self._job = job
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._house.streams(_stream_scope(scope, self._job), receive, send)
+
+
+def _stream_scope(scope: Scope, job: Job) -> Scope:
+    path = f"/stream/{job.id}"
+    return {
+        **scope,
+        "method": "GET",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [],
+        "path_params": {"job": str(job.id)},
+    }
+
+
+class _WaitingClient:
+    """A client of the streams that only waits for the end, or leaves when the real one does."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._over = asyncio.Event()
+
+    async def send(self, message: Message) -> None:
+        """Take what the stream says."""
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            self._over.set()
+
+    async def receive(self) -> Message:
+        """Wait for the end of the stream, or for the real client to leave."""
+        waiting = [asyncio.ensure_future(each) for each in (self._receive(), self._over.wait())]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waiting:
+                each.cancel()
+        return {"type": "http.disconnect"}
+
+
+def _answer(arrival: Arrival, job: Job, format_: str) -> Response:
+    house, links = arrival.house, arrival.links
+    job = house.store.read(job.id)
+    if job.status is Status.ERROR:
+        return _failed(job.error or {})
+    if job.status is Status.CANCELLED:
+        raise JobConflict("The job was cancelled.")
+    reports = read_reports(house, job)
+    if not reports:  # the stream broke off: this server stops, or its database is away
+        return under_way(job, links)
+    if format_ == "html":
+        return HTMLResponse(document(house, links, job, reports))
+    answer = AnalysisAnswer(
+        **dict(JobState.of(job, links)),
+        report=reports[0],
+        reports=reports,
+        analysis_html=fragments(house, reports),
+    )
+    return JSONResponse(answer.model_dump(mode="json"))
+
+
+def _failed(error: dict[str, Any]) -> JSONResponse:
+    """The answer about a job that failed: what the error costs by itself, else 502."""
+    code, message = str(error.get("code")), str(error.get("message"))
+    statuses = {kind().code: status for kind, status in STATUS_CODES.items()}
+    return problem(statuses.get(code, STATUS_CODES[EngineError]), code, message)

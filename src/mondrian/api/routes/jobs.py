@@ -1,0 +1,151 @@
+"""Jobs: their state, and what can be done to them."""
+
+import logging
+import time
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from anyio import to_thread
+from fastapi import APIRouter, Query
+from fastapi.encoders import jsonable_encoder
+from fastapi.responses import JSONResponse, Response
+from starlette.requests import Request
+
+from mondrian.api.forms import read_json
+from mondrian.api.house import House, JobId, TheHouse, TheLinks, TheVisitor
+from mondrian.api.links import Links
+from mondrian.api.openapi import content, json_body, refusals
+from mondrian.api.pages import page
+from mondrian.api.shapes import Deleted, FullJob, JobList, JobState, Output, ThinkingBody
+from mondrian.errors import NotAllowed, StorageError
+from mondrian.jobs import Job, Status
+from mondrian.report import Report
+
+router = APIRouter(tags=["jobs"])
+
+_log = logging.getLogger(__name__)
+
+
+@router.get("/status/{job}", summary="How far a job is", responses=refusals(404, 503))
+@router.get("/jobs/{job}", summary="How far a job is", responses=refusals(404, 503))
+def read_job(job_id: JobId, house: TheHouse, links: TheLinks) -> JobState:
+    """Small: no prompt, no report."""
+    return JobState.of(house.store.read(job_id), links)
+
+
+@router.get(
+    "/jobs",
+    summary="Jobs, the newest first",
+    responses={200: content("text/html", model=JobList | list[JobState]), **refusals(503)},
+)
+def list_jobs(
+    house: TheHouse,
+    links: TheLinks,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+    before: Annotated[datetime | None, Query(description="Only jobs created before.")] = None,
+    status: Status | None = None,
+    advisor: Annotated[str | None, Query(pattern=r"^[a-z0-9_-]{1,100}$")] = None,
+    format_: Annotated[Literal["json", "array", "html"], Query(alias="format")] = "json",
+) -> Response:
+    """As an object, as the array in it alone, or as a page."""
+    if before and before.tzinfo is None:
+        before = before.replace(tzinfo=UTC)
+    found = house.store.list_jobs(limit, before=before, status=status, advisor=advisor)
+    jobs = [JobState.of(job, links) for job in found]
+    match format_:
+        case "html":
+            return page("jobs", title="Jobs", jobs=jobs)
+        case "array":
+            return JSONResponse(jsonable_encoder(jobs))
+    listed = JobList(jobs=jobs, count=len(jobs), timestamp=time.time())
+    return JSONResponse(listed.model_dump(mode="json"))
+
+
+@router.post("/jobs/{job}/start", summary="Queue a pending job", responses=refusals(404, 409, 503))
+def start_job(job_id: JobId, house: TheHouse, links: TheLinks) -> JobState:
+    """Queue a job that was uploaded with `auto_analyze=false`. One that is queued or runs stays as
+    it is; for one that has ended it is too late (409)."""
+    return JobState.of(house.store.start(job_id), links)
+
+
+@router.post("/jobs/{job}/cancel", summary="Cancel a job", responses=refusals(404, 503))
+def cancel_job(job_id: JobId, house: TheHouse, links: TheLinks) -> JobState:
+    """End a job, whoever works at it. One that has ended already stays as it is."""
+    return JobState.of(house.store.cancel(job_id), links)
+
+
+@router.delete("/jobs/{job}", status_code=204, summary="Delete a job", responses=refusals(404, 503))
+def delete_job(job_id: JobId, house: TheHouse) -> Response:
+    """Cancel a job, then remove it with its events, its report and its photo."""
+    job = house.store.cancel(job_id)
+    # The photo first: while the row is there, whoever was disturbed can ask again.
+    house.photos.delete(job.photo_key)
+    house.store.delete(job_id)
+    return Response(status_code=204)
+
+
+@router.delete("/jobs", summary="Delete all jobs that have ended", responses=refusals(503))
+def delete_ended_jobs(house: TheHouse, visitor: TheVisitor) -> Deleted:
+    """With their photos. It takes a key, also on a server that has none."""
+    _demand_key(visitor.has_key)
+    keys = house.store.delete_finished()
+    for key in keys:
+        _delete_photo(house, key)
+    return Deleted(deleted=len(keys))
+
+
+@router.put(
+    "/job/{job}/thinking",
+    summary="Say what an outside advisor is thinking",
+    responses=refusals(404, 408, 409, 413, 503),
+    openapi_extra=json_body(ThinkingBody),
+)
+async def think(job_id: JobId, request: Request, house: TheHouse, links: TheLinks) -> JobState:
+    """Kept, and sent to all who follow the job as a `thinking_update`."""
+    body = await read_json(request, ThinkingBody, house.limits)
+    job = await to_thread.run_sync(house.store.add_thinking, job_id, body.thinking)
+    return JobState.of(job, links)
+
+
+@router.get("/job/{job}/full-data", summary="Everything about a job", responses=refusals(404, 503))
+def read_everything(
+    job_id: JobId, house: TheHouse, links: TheLinks, visitor: TheVisitor
+) -> FullJob:
+    """With prompts and what the models answered; a reading token is not enough."""
+    if house.access.has_keys:
+        _demand_key(visitor.has_key)
+    job = house.store.read(job_id)
+    return _everything(job, house, links)
+
+
+def _everything(job: Job, house: House, links: Links) -> FullJob:
+    known = house.advisors
+    prompts = {name: known[name].prompt for name in job.advisors if name in known}
+    return FullJob(
+        **dict(JobState.of(job, links)),
+        prompt=prompts.get(job.advisors[0], ""),
+        prompts=prompts,
+        outputs=[
+            Output(advisor=each.advisor, text=each.text, report=Report.model_validate(each.report))
+            for each in house.store.reports(job.id)
+        ],
+        photo={
+            "sha256": job.photo_sha256,
+            "bytes": job.photo_bytes,
+            "width": job.width,
+            "height": job.height,
+            "url": links.photo(job.id),
+        },
+    )
+
+
+def _demand_key(has_key: bool) -> None:
+    if not has_key:
+        raise NotAllowed
+
+
+def _delete_photo(house: House, key: str) -> None:
+    try:
+        house.photos.delete(key)
+    except StorageError as exc:
+        _log.warning("The photo %s of a deleted job stays: %s", key, exc.message)

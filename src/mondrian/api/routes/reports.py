@@ -1,0 +1,138 @@
+"""What came out: the analysis, its summary, the report in all its forms, and the photo."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from mondrian.api.house import House, JobId, TheHouse, TheLinks
+from mondrian.api.openapi import content, refusals
+from mondrian.api.portraits import preview
+from mondrian.api.results import document, names, read_reports, under_way
+from mondrian.api.shapes import JobState, ReportAnswer, Summary
+from mondrian.errors import JobNotFound
+from mondrian.jobs import Job
+from mondrian.report import Report, markdown, pdf, summary_document, summary_json
+
+router = APIRouter(
+    tags=["reports"],
+    responses={
+        202: {"model": JobState, "description": "The job is under way."},
+        **refusals(404, 409, 503),
+    },
+)
+
+PHOTO_WIDTH = 1320
+
+AdvisorName = Annotated[str | None, Query(description="Of several, this one's.")]
+
+
+@router.get(
+    "/analysis/{job}",
+    response_class=HTMLResponse,
+    summary="The analysis, as a page",
+)
+def show_analysis(job_id: JobId, house: TheHouse, links: TheLinks) -> Response:
+    """For a WebView: dark, without JavaScript. 202 with the job's state while it is under way."""
+    job = house.store.read(job_id)
+    if reports := read_reports(house, job):
+        return HTMLResponse(document(house, links, job, reports))
+    return under_way(job, links)
+
+
+@router.get(
+    "/summary/{job}",
+    summary="The top three recommendations",
+    responses={200: content("text/html", model=Summary)},
+)
+def show_summary(
+    job_id: JobId,
+    house: TheHouse,
+    links: TheLinks,
+    advisor: AdvisorName = None,
+    format_: Annotated[Literal["html", "json"], Query(alias="format")] = "html",
+) -> Response:
+    """The three dimensions with the lowest scores."""
+    job = house.store.read(job_id)
+    reports = read_reports(house, job)
+    if not reports:
+        return under_way(job, links)
+    report = _by(advisor, reports)
+    if format_ == "html":
+        return HTMLResponse(summary_document(report))
+    return JSONResponse({"job_id": str(job.id), **summary_json(report)})
+
+
+@router.get(
+    "/report/{job}",
+    summary="The report",
+    responses={200: content("text/markdown", "application/pdf", "text/html", model=ReportAnswer)},
+)
+def show_report(
+    job_id: JobId,
+    house: TheHouse,
+    links: TheLinks,
+    advisor: AdvisorName = None,
+    format_: Annotated[Literal["json", "md", "pdf", "html"], Query(alias="format")] = "json",
+) -> Response:
+    """As JSON, Markdown, PDF, or the page that `/analysis` shows."""
+    job = house.store.read(job_id)
+    reports = read_reports(house, job)
+    if not reports:
+        return under_way(job, links)
+    if advisor is not None:
+        reports = [_by(advisor, reports)]
+    match format_:
+        case "html":
+            return HTMLResponse(document(house, links, job, reports))
+        case "md":
+            return _markdown(house, job, reports)
+        case "pdf":
+            return _pdf(house, job, reports)
+    answer = ReportAnswer.of_reports(job.id, reports)
+    return JSONResponse(answer.model_dump(mode="json"))
+
+
+@router.get(
+    "/photo/{job}.jpg",
+    response_class=Response,
+    summary="The photo",
+    responses={200: content("image/jpeg")},
+)
+def show_photo(
+    job_id: JobId,
+    house: TheHouse,
+    width: Annotated[int, Query(ge=16, le=8192, description="At most so wide.")] = PHOTO_WIDTH,
+) -> Response:
+    """As it was looked at: upright, without EXIF."""
+    stored = house.photos.get(house.store.read(job_id).photo_key)
+    headers = {"Cache-Control": "private, max-age=86400"}
+    return Response(preview(stored, width), media_type="image/jpeg", headers=headers)
+
+
+def _by(advisor: str | None, reports: list[Report]) -> Report:
+    """That advisor's report, by default the first."""
+    for report in reports:
+        if advisor in (None, report.advisor):
+            return report
+    raise HTTPException(404, "That advisor did not critique this photo.")
+
+
+def _markdown(house: House, job: Job, reports: list[Report]) -> Response:
+    known = names(house)
+    texts = [markdown(report, known.get(report.advisor)) for report in reports]
+    return Response("\n".join(texts), media_type="text/markdown", headers=_named(job, "md"))
+
+
+def _pdf(house: House, job: Job, reports: list[Report]) -> Response:
+    try:
+        photo = preview(house.photos.get(job.photo_key), PHOTO_WIDTH)
+    except JobNotFound:
+        photo = None
+    printed = pdf(reports, photo, title=job.filename, names=names(house))
+    return Response(printed, media_type="application/pdf", headers=_named(job, "pdf"))
+
+
+def _named(job: Job, ending: str) -> dict[str, str]:
+    return {"Content-Disposition": f'inline; filename="critique-{job.id.hex[:8]}.{ending}"'}

@@ -1,0 +1,52 @@
+"""Photos come in: sent, or named."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+
+from mondrian.api.arrivals import TheArrival
+from mondrian.api.forms import read_json
+from mondrian.api.openapi import form_body, json_body, refusals
+from mondrian.api.shapes import SubmitBody, UploadAnswer
+
+router = APIRouter(tags=["photos"], responses=refusals(408, 409, 413, 415, 503, 507))
+
+
+@router.post("/upload", status_code=201, summary="Send a photo", openapi_extra=form_body())
+async def upload(arrival: TheArrival) -> UploadAnswer:
+    """Check a photo, keep it upright and without its place, and queue its critique."""
+    job, _ = await arrival.receive()
+    return UploadAnswer.of(job, arrival.links)
+
+
+def _submit_body() -> dict[str, Any]:
+    by_name, by_form = json_body(SubmitBody), form_body()
+    by_name["requestBody"]["content"] |= by_form["requestBody"]["content"]
+    return by_name
+
+
+@router.post(
+    "/submit",
+    summary="Name a photo of the source folder, or send one",
+    openapi_extra=_submit_body(),
+)
+async def submit(request: Request, arrival: TheArrival) -> UploadAnswer:
+    """JSON names a file in the folder that `MONDRIAN_SOURCE` says; a form is an upload."""
+    if request.headers.get("content-type", "").lower().startswith("multipart/"):
+        return await upload(arrival)
+    intake = arrival.house.intake
+    with arrival.counted():
+        body = await read_json(request, SubmitBody, arrival.house.limits)
+        wishes = arrival.read_wishes(_fields(body))
+        job = await arrival.add(lambda: intake.read_source(body.filename), wishes)
+    return UploadAnswer.of(job, arrival.links)
+
+
+def _fields(body: SubmitBody) -> dict[str, str]:
+    return {
+        "advisor": ",".join(body.advisors),
+        "mode": body.mode,
+        "enable_rag": str(body.enable_rag),
+        "auto_analyze": str(body.auto_analyze),
+    }

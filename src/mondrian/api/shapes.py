@@ -1,0 +1,326 @@
+"""The JSON that goes in and out, as it stands in /openapi.json."""
+
+from datetime import datetime
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mondrian.api.links import Links
+from mondrian.jobs import Job, Status, StepPhase
+from mondrian.report import Dimension, Report
+
+JOB_ID = "0b8f5f3e-8f0c-4c7e-9a53-3f1f5c9f2a10"
+_BASE = "http://127.0.0.1:5005"
+
+
+def _example(**values: Any) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [values]})
+
+
+class Problem(BaseModel):
+    """Whatever could not be done."""
+
+    model_config = _example(
+        error="There is no such job. It may have been deleted, or its time may have run out.",
+        code="job_not_found",
+    )
+
+    error: str = Field(description="What happened, and what to do.")
+    code: str = Field(description="The same as one word; docs/errors.md lists them.")
+
+
+class UploadAnswer(BaseModel):
+    """A photo was accepted."""
+
+    model_config = _example(
+        job_id=JOB_ID,
+        filename="0b8f5f3e-boats.jpg",
+        advisor="ansel",
+        advisors_used=["ansel"],
+        status="queued",
+        mode="baseline",
+        enable_rag=False,
+        status_url=f"{_BASE}/status/{JOB_ID}",
+        stream_url=f"{_BASE}/stream/{JOB_ID}",
+        analysis_url=f"{_BASE}/analysis/{JOB_ID}",
+    )
+
+    job_id: UUID
+    filename: str
+    advisor: str = Field(description="Who critiques; several are joined by commas.")
+    advisors_used: list[str]
+    status: Status
+    mode: str
+    enable_rag: bool
+    status_url: str
+    stream_url: str
+    analysis_url: str
+
+    @classmethod
+    def of(cls, job: Job, links: Links) -> Self:
+        """The answer to an upload, the same each time that it is repeated."""
+        is_pending = job.status is Status.PENDING
+        return cls(
+            job_id=job.id,
+            filename=job.filename,
+            advisor=",".join(job.advisors),
+            advisors_used=list(job.advisors),
+            status=Status.PENDING if is_pending else Status.QUEUED,
+            mode=job.mode,
+            enable_rag=job.enable_rag,
+            **links.of_job(job.id),
+        )
+
+
+class JobState(BaseModel):
+    """A job, and how far it is."""
+
+    model_config = _example(
+        job_id=JOB_ID,
+        id=JOB_ID,
+        filename="0b8f5f3e-boats.jpg",
+        advisor="ansel",
+        mode="baseline",
+        mode_used="baseline",
+        enable_rag=False,
+        status="analyzing",
+        current_step="Ansel Adams looks at the photo",
+        step_phase="advisor_analysis",
+        progress_percentage=62,
+        llm_thinking="Generating analysis... (150 tokens, 44.1 tps)",
+        current_advisor=1,
+        total_advisors=1,
+        attempt=1,
+        error=None,
+        created_at="2025-05-04T10:00:00Z",
+        started_at="2025-05-04T10:00:01Z",
+        completed_at=None,
+        status_url=f"{_BASE}/status/{JOB_ID}",
+        stream_url=f"{_BASE}/stream/{JOB_ID}",
+        analysis_url=f"{_BASE}/analysis/{JOB_ID}",
+    )
+
+    job_id: UUID
+    id: UUID
+    filename: str
+    advisor: str = Field(description="Who critiques; several are joined by commas.")
+    mode: str
+    mode_used: str
+    enable_rag: bool
+    status: Status
+    current_step: str
+    step_phase: StepPhase
+    progress_percentage: int = Field(ge=0, le=100)
+    llm_thinking: str
+    current_advisor: int = Field(description="Counts from 1; 0 before the first begins.")
+    total_advisors: int
+    attempt: int
+    error: dict[str, Any] | None = Field(description="`code`, `message` and `retryable`.")
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    status_url: str
+    stream_url: str
+    analysis_url: str
+
+    @classmethod
+    def of(cls, job: Job, links: Links) -> Self:
+        """The state of ``job``."""
+        same = (
+            "id", "filename", "mode", "mode_used", "enable_rag", "status", "current_step",
+            "step_phase", "llm_thinking", "current_advisor", "total_advisors", "attempt", "error",
+            "created_at", "started_at", "completed_at",
+        )  # fmt: skip
+        fields: dict[str, Any] = {name: getattr(job, name) for name in same}
+        return cls(
+            job_id=job.id,
+            advisor=",".join(job.advisors),
+            progress_percentage=job.progress,
+            **fields | links.of_job(job.id),
+        )
+
+
+class JobList(BaseModel):
+    """Jobs, the newest first. ``before`` with the last one's ``created_at`` goes on."""
+
+    jobs: list[JobState]
+    count: int
+    timestamp: float
+
+
+class Deleted(BaseModel):
+    """How many jobs are gone."""
+
+    model_config = _example(deleted=12)
+
+    deleted: int
+
+
+class Output(BaseModel):
+    """What an advisor's model answered, and the report that was read from it."""
+
+    advisor: str
+    text: str
+    report: Report
+
+
+class FullJob(JobState):
+    """Everything that is kept of a job."""
+
+    prompt: str = Field(description="What the first advisor's model is told about its part.")
+    prompts: dict[str, str] = Field(description="The same of each advisor, by id.")
+    outputs: list[Output]
+    photo: dict[str, Any] = Field(description="`sha256`, `bytes`, `width`, `height` and `url`.")
+
+
+class ReportAnswer(Report):
+    """The first advisor's report, and everyone's in ``reports``."""
+
+    job_id: UUID
+    reports: tuple[Report, ...]
+
+    @classmethod
+    def of_reports(cls, job_id: UUID, reports: list[Report]) -> Self:
+        """``reports``, of which there is one at least."""
+        return cls(**dict(reports[0]), job_id=job_id, reports=tuple(reports))
+
+
+class AnalysisAnswer(JobState):
+    """A job that was waited for."""
+
+    report: Report
+    reports: list[Report]
+    analysis_html: str
+
+
+class Recommendation(Dimension):
+    """One of the three dimensions that have most to gain; ``rank`` is 1 to 3."""
+
+    rank: int
+
+
+class Summary(BaseModel):
+    """The top three recommendations of one advisor."""
+
+    job_id: UUID
+    title: str
+    advisor: str
+    overall_score: float
+    grade: str
+    recommendations: list[Recommendation]
+
+
+class FocusAreaEntry(BaseModel):
+    """One thing that an advisor looks at."""
+
+    title: str
+    description: str
+
+
+class ArtworkEntry(BaseModel):
+    """One known work of an advisor; ``url`` is a card that we drew, not the work."""
+
+    title: str
+    year: str
+    url: str
+
+
+class AdvisorEntry(BaseModel):
+    """Who can critique."""
+
+    model_config = _example(
+        id="ansel",
+        name="Ansel Adams",
+        specialty="Landscape, black and white",
+        bio="American photographer from San Francisco.",
+        years="1902–1984",
+        focus_areas=[{"title": "Tonal range", "description": "From rich black to clean white."}],
+        image_url=f"{_BASE}/advisor_image/ansel.jpg",
+        artworks=[
+            {
+                "title": "Moon and Half Dome",
+                "year": "1960",
+                "url": f"{_BASE}/advisor_artwork/ansel/1.jpg",
+            }
+        ],
+    )
+
+    id: str
+    name: str
+    specialty: str
+    bio: str
+    years: str
+    focus_areas: list[FocusAreaEntry]
+    image_url: str
+    artworks: list[ArtworkEntry]
+
+
+class AdvisorList(BaseModel):
+    """Everyone who can critique."""
+
+    advisors: list[AdvisorEntry]
+    count: int
+    timestamp: float
+
+
+class SubmitBody(BaseModel):
+    """A photo of the server's own source folder."""
+
+    model_config = _example(filename="boats.jpg", advisors=["ansel", "okeefe"], enable_rag=False)
+
+    filename: Annotated[str, Field(min_length=1, max_length=1000)]
+    advisors: Annotated[list[str], Field(max_length=100)] = []
+    mode: Annotated[str, Field(max_length=100)] = ""
+    enable_rag: bool = False
+    auto_analyze: bool = True
+
+
+class ThinkingBody(BaseModel):
+    """What an outside advisor is thinking."""
+
+    model_config = _example(thinking="The light comes from behind the boats.")
+
+    thinking: Annotated[str, Field(max_length=10_000)]
+
+
+class Token(BaseModel):
+    """A token for ``?token=`` on streams, pictures and pages."""
+
+    model_config = _example(token="read.1746352800.9f…", expires_at=1746352800, expires_in=3600)
+
+    token: str
+    expires_at: int = Field(description="Seconds since 1970.")
+    expires_in: int = Field(description="Seconds from now.")
+
+
+class Health(BaseModel):
+    """The server is there."""
+
+    model_config = _example(
+        status="UP", service="mondrian", version="0.1.0", database="up", update_interval=5.0
+    )
+
+    status: str
+    service: str
+    version: str
+    database: str = Field(description="`up`, or `down` while it does not answer.")
+    update_interval: float = Field(description="Seconds between two updates of a job.")
+    timestamp: float
+
+
+class ModelStatus(BaseModel):
+    """What the engine is doing. There may be more figures."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "examples": [
+                {"status": "ready", "engine": "llamacpp:smollm2-135m", "model": "SmolLM2-135M"}
+            ]
+        },
+    )
+
+    status: str = Field(description="`loading`, `ready`, `error`, `unloaded` or `remote`.")
+    engine: str | None = None
+    model: str | None = None
