@@ -48,7 +48,7 @@ def _dominant(views: Views) -> tuple[DominantColour, ...]:
     Clusters closer than ΔE 14 (CIE 1976) count as one colour, under 2 % of the frame as none.
     """
     points = np.ascontiguousarray(views.lab[::2, ::2].reshape(-1, 3))
-    centres, shares = _merge(*_clusters(points, _median_cut(views.rgb)))
+    centres, shares = _merge(*_clusters(points, _median_cut(views.rgb[::2, ::2])))
     order = np.argsort(-shares, kind="stable")[:MOST_COLOURS]
     return tuple(
         _dominant_colour(centres[i], float(shares[i]))
@@ -70,7 +70,7 @@ def _median_cut(rgb: NDArray[np.uint8]) -> Plane:
     from PIL import Image
     from skimage.color import rgb2lab
 
-    cut = Image.fromarray(rgb).quantize(CLUSTERS, Image.Quantize.MEDIANCUT)
+    cut = Image.fromarray(np.ascontiguousarray(rgb)).quantize(CLUSTERS, Image.Quantize.MEDIANCUT)
     palette = np.array(cut.getpalette(), float).reshape(-1, 3)[:CLUSTERS] / 255
     return np.asarray(rgb2lab(np.unique(palette, axis=0)), np.float32)
 
@@ -130,18 +130,17 @@ def _fits(weight: NDArray[np.float64], sectors: int, width: int) -> bool:
     return bool(((held.sum(0) >= 0.85) & (held.min(0) >= 0.1)).any())
 
 
-def _colourfulness(pixels: NDArray[np.uint8], rows: int = 64) -> float:
+def _colourfulness(pixels: NDArray[np.uint8], rows: int = 8) -> float:
     """M of Hasler & Süsstrunk (Measuring colourfulness in natural images, SPIE 5007, 2003).
 
     From the opponent channels rg = R - G and yb = (R + G) / 2 - B of 8-bit sRGB, over all pixels:
-    M = hypot(σrg, σyb) + 0.3 · hypot(μrg, μyb).
+    M = hypot(σrg, σyb) + 0.3 · hypot(μrg, μyb). The sums are of whole numbers, and so exact.
     """
     sums = np.zeros(4)
     for top in range(0, len(pixels), rows):
-        red, green, blue = pixels[top : top + rows].reshape(-1, 3).T.astype(np.int16)
-        rg = (red - green).astype(np.float64)
-        yb = (red + green - 2 * blue).astype(np.float64) / 2
-        sums += (rg.sum(), yb.sum(), rg @ rg, yb @ yb)
+        red, green, blue = np.moveaxis(pixels[top : top + rows].astype(np.int32), 2, 0)
+        rg, yb = red - green, red + green - 2 * blue
+        sums += (rg.sum(), yb.sum() / 2, (rg * rg).sum(), (yb * yb).sum() / 4)
     sums /= pixels.shape[0] * pixels.shape[1]
     deviation = math.sqrt(max(0.0, sums[2] - sums[0] ** 2 + sums[3] - sums[1] ** 2))
     return deviation + 0.3 * math.hypot(sums[0], sums[1])

@@ -32,7 +32,8 @@ TILES = 16
 LEAST_TILE_PIXELS = 8
 ENOUGH_STRUCTURE = 0.04
 CRISP = 0.7
-ANISOTROPY = 0.11
+ANISOTROPY = 0.1
+AGREEMENT = 0.9
 ROUNDING = 0.29 / 255
 
 
@@ -190,40 +191,37 @@ def _sharpest(values: Floats) -> tuple[float, float]:
 def _blur(tiles: Tiles) -> tuple[str, float | None]:
     """What blurred the photo, and the angle of a motion in degrees.
 
-    Where one direction is clearly softer than another over the whole frame (the more clearly the
-    crisper its crispest part is), it is ``motion`` along the softest. Else it is ``none`` if some
-    part of the frame is crisp, and ``defocus`` if not.
+    It is ``motion`` where one direction is clearly softer than another over the whole frame and
+    all parts of the frame agree on it, for a moving camera blurs them alike. Else it is ``none``
+    if some part is crisp in all directions, and ``defocus`` if none is.
     """
     if tiles.weight.sum() < 0.5:
         return "unknown", None
     along = _by_direction(tiles.both.sum(axis=(0, 1)), tiles.coarse.sum(axis=(0, 1)))
     softest, spread = float(along.min()), float(along.max() - along.min())
-    crispest = _crispest(tiles)
-    if softest < CRISP and spread >= ANISOTROPY + 0.5 * max(0.0, crispest - CRISP):
+    parts = _parts(tiles)
+    turns = np.exp(2j * np.radians(5 * parts.argmin(axis=1)))
+    if softest < CRISP and spread >= ANISOTROPY and abs(turns.mean()) >= AGREEMENT:
         return "motion", float(np.argmin(along))
-    if crispest >= CRISP:
+    if parts.min(axis=1).max() >= CRISP:
         return "none", None
-    return ("defocus", None) if spread < 0.9 * ANISOTROPY else ("unknown", None)
+    return ("defocus", None) if spread < ANISOTROPY else ("unknown", None)
 
 
-def _crispest(tiles: Tiles) -> float:
-    """The sharpness, along its softest direction, of the crispest part of the frame.
+def _parts(tiles: Tiles) -> Floats:
+    """The sharpness of parts of the frame along 0, 5, … degrees, of shape (parts, 36).
 
     A part is 7 × 7 tiles, enough to hold edges of all directions, with a tenth of the structure.
     """
-    part = tuple(min(7, count) for count in tiles.weight.shape)
+    size = tuple(min(7, count) for count in tiles.weight.shape)
 
     def sums(values: Floats) -> Floats:
-        windows = np.lib.stride_tricks.sliding_window_view(values, part, axis=(0, 1))
+        windows = np.lib.stride_tricks.sliding_window_view(values, size, axis=(0, 1))
         return np.asarray(windows.sum(axis=(-2, -1)).reshape(-1, *values.shape[2:]))
 
-    parts = zip(sums(tiles.both), sums(tiles.coarse), sums(tiles.weight), strict=True)
-    least = 0.1 * tiles.weight.sum()
-    return max(
-        float(_by_direction(both, coarse, step=10).min())
-        for both, coarse, weight in parts
-        if weight >= least
-    )
+    both, coarse, weight = sums(tiles.both), sums(tiles.coarse), sums(tiles.weight)
+    heavy = np.flatnonzero(weight >= min(0.1 * tiles.weight.sum(), weight.max()))
+    return np.stack([_by_direction(both[part], coarse[part], step=5) for part in heavy])
 
 
 def _by_direction(both: Floats, coarse: Floats, step: int = 1) -> Floats:

@@ -1,0 +1,403 @@
+"""What ``measure`` finds, against made truth and on real photographs."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mondrian.measurements import Measurements, measure
+from mondrian.photos import Exif, Photo
+from scenes import (
+    blurred,
+    bytes8,
+    cloud,
+    defocused,
+    degraded,
+    found,
+    gained,
+    houses,
+    made_subject,
+    moved,
+    real,
+    sea,
+    tilted,
+    woods,
+)
+
+REAL = ("astronaut", "chelsea", "coffee", "rocket", "camera")
+
+
+@cache
+def found_in(name: str) -> Measurements:
+    return found(real(name))
+
+
+# exposure, contrast, noise
+
+
+def test_clipping_is_within_a_tenth_of_a_percentage_point() -> None:
+    rng = np.random.default_rng(1)
+    pixels = rng.integers(40, 220, (600, 1000, 3), np.uint8)
+    pixels[:60] = 255
+    pixels[-15:] = 0
+    pixels[100, :500] = (254, 255, 254)
+    exposure = found(pixels).exposure
+    assert exposure.clipped_highlights_percent == pytest.approx(10 + 1 / 12, abs=0.1)
+    assert exposure.blocked_shadows_percent == pytest.approx(2.5, abs=0.1)
+
+
+def test_tones_of_a_grey_ramp() -> None:
+    ramp = np.tile(np.arange(256), (64, 2))
+    measurements = found(np.sort(ramp, axis=1))
+    exposure = measurements.exposure
+    assert exposure.mean == pytest.approx(0.5, abs=0.005)
+    for percent, luma in exposure.percentiles.items():
+        assert luma == pytest.approx(percent / 100, abs=0.01)
+    assert measurements.contrast.rms == pytest.approx(1 / math.sqrt(12), abs=0.005)
+    assert measurements.contrast.spread == pytest.approx(0.9, abs=0.01)
+
+
+@pytest.mark.parametrize("stops", [1, 3, 6])
+def test_dynamic_range_counts_stops(stops: int) -> None:
+    light = np.where(np.arange(400) < 200, 0.8, 0.8 / 2**stops)
+    coded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    pixels = np.tile(255 * coded, (300, 1))
+    assert found(pixels).exposure.dynamic_range_stops == pytest.approx(stops, abs=0.2)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("sigma", [3, 20])
+def test_noise_is_told_within_15_percent(sigma: int, channels: int) -> None:
+    rng = np.random.default_rng(sigma)
+    smooth = np.add.outer(np.linspace(70, 110, 400), np.linspace(0, 60, 600))[..., None]
+    noisy = smooth + rng.normal(0, sigma, (400, 600, channels)) + np.zeros(3)
+    assert found(noisy).noise_sigma == pytest.approx(sigma, rel=0.15)
+
+
+def test_texture_is_not_noise() -> None:
+    assert all(found_in(name).noise_sigma < 2.5 for name in REAL)
+
+
+# colour
+
+
+def test_colourfulness_is_that_of_hasler_and_suesstrunk() -> None:
+    red, green, blue = np.moveaxis(real("coffee").astype(float), 2, 0)
+    rg, yb = red - green, (red + green) / 2 - blue
+    wanted = np.hypot(rg.std(), yb.std()) + 0.3 * np.hypot(rg.mean(), yb.mean())
+    assert found_in("coffee").colour.colourfulness == pytest.approx(wanted, rel=1e-6)
+
+
+def test_main_colours_have_names_and_shares() -> None:
+    pixels = np.zeros((200, 300, 3))
+    pixels[:, :150], pixels[:, 150:240], pixels[:, 240:] = (30, 60, 150), (200, 140, 50), (128,) * 3
+    colour = found(pixels).colour
+    assert [(main.name, round(main.share, 1)) for main in colour.dominant] == [
+        ("deep blue", 0.5),
+        ("ochre", 0.3),
+        ("grey", 0.2),
+    ]
+    assert colour.dominant[0].hex == "#1e3c96"
+    assert colour.harmony == "complementary"
+
+
+@pytest.mark.parametrize(
+    ("harmony", "colours"),
+    [
+        ("monochrome", [(90, 90, 90), (200, 200, 198)]),
+        ("analogous", [(200, 60, 40), (220, 110, 40), (225, 150, 40)]),
+        ("complementary", [(190, 40, 40), (50, 140, 60)]),
+        ("triadic", [(200, 40, 40), (220, 210, 50), (50, 80, 190)]),
+        ("mixed", [(200, 40, 40), (220, 130, 30), (60, 150, 60), (120, 60, 180), (40, 90, 190)]),
+    ],
+)
+def test_harmony(harmony: str, colours: list[tuple[int, int, int]]) -> None:
+    stripes = np.repeat(np.array(colours), 40, axis=0)
+    assert found(np.tile(stripes, (90, 1, 1))).colour.harmony == harmony
+
+
+CASTS = {
+    "warm": (1, 0, -1),
+    "cool": (-1, 0, 1),
+    "green": (0, 1, 0),
+    "magenta": (0, -1, 0),
+}
+
+
+@pytest.mark.parametrize("name", ["astronaut", "camera"])
+@pytest.mark.parametrize("cast", CASTS)
+def test_cast_has_the_right_sign_and_grows(cast: str, name: str) -> None:
+    way = np.array(CASTS[cast])
+    small, large = (found(gained(real(name), *(1 + gain * way))).colour for gain in (0.12, 0.24))
+    assert large.cast == cast
+    assert large.cast_strength > small.cast_strength > found_in(name).colour.cast_strength
+
+
+def test_real_photographs_have_no_cast() -> None:
+    assert {name: found_in(name).colour.cast for name in REAL} == dict.fromkeys(REAL, "none")
+
+
+@pytest.mark.parametrize("ground", [0, 128, 255])
+def test_an_orange_thing_is_no_cast(ground: int) -> None:
+    rng = np.random.default_rng(2)
+    pixels = np.full((300, 400, 3), float(ground))
+    pixels[60:240, 100:300] = (230, 120, 20)
+    assert found(pixels + rng.normal(0, 3, pixels.shape)).colour.cast == "none"
+
+
+# sharpness
+
+
+@pytest.mark.parametrize("name", [*REAL, "hubble_deep_field"])
+def test_sharpness_falls_with_blur(name: str) -> None:
+    sharpness = [found_in(name).sharpness]
+    sharpness += [found(blurred(real(name), sigma)).sharpness for sigma in (0.5, 1, 2, 4, 8)]
+    for figures in ([each.mean for each in sharpness], [each.peak for each in sharpness]):
+        assert all(np.diff(figures) < 0), figures
+
+
+@pytest.mark.parametrize("name", ["coffee", "rocket"])
+def test_sharpness_cares_little_for_noise_and_contrast(name: str) -> None:
+    rng = np.random.default_rng(3)
+    soft = blurred(real(name), 4)
+    softness = found(soft).sharpness.mean
+    noisy = found(soft + rng.normal(0, 8, soft.shape)).sharpness
+    assert noisy.mean == pytest.approx(softness, abs=0.08)
+    assert noisy.peak < 0.7
+    pale = found(128 + 0.4 * (real(name) - 128.0)).sharpness
+    assert pale.mean == pytest.approx(found_in(name).sharpness.mean, abs=0.05)
+    assert found(rng.normal(128, 25, (300, 400))).sharpness.peak < 0.1
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_the_sharp_half_is_found(side: str) -> None:
+    pixels = real("rocket").copy()
+    half = pixels.shape[1] // 2
+    soft = slice(half, None) if side == "left" else slice(0, half)
+    pixels[:, soft] = blurred(pixels, 4)[:, soft]
+    sharpness = found(pixels).sharpness
+    left, right = np.split(np.array(sharpness.map), 2, axis=1)
+    assert (sharpness.sharpest_x < 0.5) == (side == "left")
+    assert (left.mean() > 2 * right.mean()) == (side == "left")
+
+
+def test_sharpness_of_the_subject() -> None:
+    pixels = made_subject("plain", 0.33, 0.67)
+    rng = np.random.default_rng(4)
+    textured = pixels + 12 * cloud(rng, (320, 480), 0.8)[..., None]
+    subject = np.linalg.norm(pixels - pixels[0, 0].astype(float), axis=2) > 40
+    behind = np.where(subject[..., None], textured, blurred(bytes8(textured), 4))
+    measurements = found(behind)
+    assert measurements.sharpness.subject is not None
+    assert measurements.sharpness.subject > 1.3 * measurements.sharpness.mean
+    assert measurements.separation.sharpness_ratio > 1.3
+
+
+@pytest.mark.parametrize(("length", "degrees"), [(9, 60), (15, 30), (21, 90), (31, 135)])
+def test_motion_is_told_with_its_angle(length: int, degrees: float) -> None:
+    for name in ("astronaut", "chelsea", "coffee", "rocket"):
+        sharpness = found(moved(real(name), length, degrees)).sharpness
+        assert sharpness.blur == "motion", name
+        assert sharpness.motion_angle_degrees is not None
+        assert abs((sharpness.motion_angle_degrees - degrees + 90) % 180 - 90) < 15, name
+
+
+def test_defocus_is_not_motion() -> None:
+    for name in REAL:
+        assert found_in(name).sharpness.blur == "none"
+        soft = (blurred(real(name), 3), defocused(real(name), 5))
+        assert [found(pixels).sharpness.blur for pixels in soft] == ["defocus"] * 2, name
+
+
+def test_a_photographed_motion_blur() -> None:
+    sharpness = found(real("clock")).sharpness
+    assert sharpness.blur == "motion"
+    assert sharpness.motion_angle_degrees == pytest.approx(0, abs=5)
+
+
+def test_a_large_photo_is_judged_at_the_size_of_a_screen() -> None:
+    large = np.asarray(Image.fromarray(real("rocket")).resize((2560, 1708), Image.Resampling.BOX))
+    sharpness = [found(pixels).sharpness.mean for pixels in (large, blurred(large, 1.5))]
+    assert sharpness[1] < sharpness[0] - 0.02
+
+
+# horizon
+
+
+@pytest.mark.parametrize("scene", [sea, woods, houses])
+@pytest.mark.parametrize("tilt", [-10, -3.3, 0.7, 5, 10])
+def test_tilt_of_made_scenes(scene: Callable[[float], Any], tilt: float) -> None:
+    horizon = found(scene(tilt)).horizon
+    assert horizon.tilt_degrees == pytest.approx(tilt, abs=0.5)
+    assert horizon.confidence > 0.5
+
+
+@pytest.mark.parametrize("name", ["camera", "rocket"])
+def test_tilt_of_real_photographs(name: str) -> None:
+    for tilt in (-10, -5, 0, 2.5, 10):
+        horizon = found(tilted(real(name), tilt)).horizon
+        assert horizon.tilt_degrees == pytest.approx(tilt, abs=0.6), tilt
+        assert horizon.confidence > 0.5
+
+
+def test_no_horizon_where_there_is_none() -> None:
+    rng = np.random.default_rng(8)
+    ramp = np.add.outer(np.linspace(40, 120, 300), np.linspace(0, 90, 400))
+    shapeless = [real(name) for name in ("chelsea", "coffee", "grass", "gravel")]
+    shapeless += [bytes8(rng.normal(128, 25, (300, 400))), bytes8(ramp)]
+    shapeless += [bytes8(128 + 30 * cloud(rng, (300, 400), sigma)) for sigma in (2, 8)]
+    for pixels in shapeless:
+        horizon = found(pixels).horizon
+        assert horizon.tilt_degrees is None or horizon.confidence < 0.3
+
+
+# subject and layout
+
+
+PLACES = {
+    "upper left": (1 / 3, 1 / 3),
+    "upper right": (2 / 3, 1 / 3),
+    "lower left": (1 / 3, 2 / 3),
+    "lower right": (2 / 3, 2 / 3),
+}
+
+
+@pytest.mark.parametrize("ground", ["plain", "gradient", "textured"])
+def test_a_subject_is_found_where_it_is(ground: str) -> None:
+    for nearest, (x, y) in PLACES.items():
+        subject = found(made_subject(ground, x, y)).subject
+        assert (subject.x, subject.y) == pytest.approx((x, y), abs=0.05)
+        assert subject.nearest_third == nearest
+        assert subject.third_distance < 0.03
+        assert subject.confidence > 0.5
+        assert subject.left < x < subject.right
+        assert subject.top < y < subject.bottom
+    for x, y in ((0.5, 0.5), (0.09, 0.5), (0.9, 0.13)):
+        subject = found(made_subject(ground, x, y)).subject
+        assert (subject.x, subject.y) == pytest.approx((x, y), abs=0.05)
+        assert subject.area == pytest.approx(math.pi * 30**2 / 320 / 480, rel=0.7)
+
+
+def test_no_subject_where_nothing_stands_out() -> None:
+    rng = np.random.default_rng(11)
+    y, x = np.mgrid[:320, :480]
+    empty = [50 + x / 4, 220 - np.hypot(x - 240, y - 160) / 3, rng.normal(128, 30, y.shape)]
+    empty += [128 + 25 * cloud(rng, (320, 480), sigma) for sigma in (1, 4, 12)]
+    empty += [real("grass"), real("gravel"), np.full((320, 480), 99)]
+    assert all(found(pixels).subject.confidence < 0.3 for pixels in empty)
+
+
+def test_subjects_of_real_photographs() -> None:
+    def middle_of(name: str) -> tuple[float, float]:
+        subject = found_in(name).subject
+        assert subject.confidence >= 0.3
+        return subject.x, subject.y
+
+    assert middle_of("coffee") == pytest.approx((0.5, 0.32), abs=0.1)  # the cup
+    assert middle_of("chelsea") == pytest.approx((0.5, 0.5), abs=0.15)  # the cat's face
+    assert middle_of("astronaut") == pytest.approx((0.5, 0.5), abs=0.2)
+    assert 0.35 < middle_of("rocket")[0] < 0.6
+
+
+def test_weight_lies_on_the_side_of_what_draws_the_eye() -> None:
+    for (x, y), sign in {(0.2, 0.5): (-1, 0), (0.8, 0.5): (1, 0), (0.5, 0.15): (0, -1)}.items():
+        balance = found(made_subject("plain", x, y)).balance
+        assert np.sign(np.round(balance.left_right, 1)) == sign[0]
+        assert np.sign(np.round(balance.top_bottom, 1)) == sign[1]
+        assert (balance.weight_x - 0.5) * sign[0] >= 0
+    even = found(np.full((100, 150), 90)).balance
+    assert (even.weight_x, even.left_right, even.top_bottom) == pytest.approx((0.5, 0, 0))
+
+
+def test_separation_grows_with_difference() -> None:
+    pale = made_subject("plain", 0.5, 0.5)
+    scores = [found(150 + share * (pale - 150.0)).separation for share in (0.3, 1)]
+    assert scores[0].score < scores[1].score
+    assert scores[1].colour_difference == pytest.approx(70, abs=15)
+    assert found(np.full((100, 150), 90)).separation.score == 0
+
+
+def test_cues_of_depth() -> None:
+    rng = np.random.default_rng(12)
+    y, x = np.mgrid[:320, :480]
+    layers = 220 - 45 * (y // 80) + rng.normal(0, 3, y.shape)
+    assert found(layers).depth.tonal_layers > 0.8 > 0.1 > found(layers.T).depth.tonal_layers
+    rays = 128 + 50 * np.sign(np.sin(9 * np.arctan2(y - 150, x - 240) + 0.4))
+    assert found(rays).depth.convergence > 0.8 > 0.2 > found(real("brick")).depth.convergence
+    near = (y / 320)[..., None]
+    colours = np.stack([20 * cloud(rng, (320, 480), 1) + level for level in (90, 70, 30)], -1)
+    assert found(near * colours + (1 - near) * 200).depth.haze > 0.3
+    assert found(colours).depth.haze < 0.05
+    crisp, soft = real("camera"), blurred(real("camera"), 6)
+    focus = np.where(np.arange(512)[:, None] < 200, crisp, soft)
+    assert found(focus).depth.sharpness_falloff > found_in("camera").depth.sharpness_falloff + 0.3
+
+
+# any photo
+
+
+def leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for each in value:
+            yield from leaves(each)
+    else:
+        yield value
+
+
+def check_plain(measurements: Measurements) -> None:
+    """Only finite plain Python values, fit for JSON."""
+    values = dataclasses.asdict(measurements)
+    json.dumps(values, allow_nan=False)
+    assert {type(leaf) for leaf in leaves(values)} <= {int, float, str, type(None)}
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (1, 400), (300, 1), (2, 3), (8, 8), (7, 90), (60, 50), (99, 99), (1, 4000)]
+)
+def test_any_shape_will_do(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(13)
+    photos = [rng.integers(0, 256, (*shape, 3))] + [np.full((*shape, 3), t) for t in (0, 120, 255)]
+    for pixels in (*photos, np.full((*shape, 3), (200, 20, 10))):
+        measurements = found(pixels)
+        check_plain(measurements)
+        assert (measurements.height, measurements.width) == shape
+        assert measurements.subject.confidence < 0.3 or min(shape) < 10
+
+
+def test_the_same_photo_gives_the_same_figures() -> None:
+    pixels = real("coffee").copy()
+    pixels.flags.writeable = False
+    assert found_in("coffee") == measure(
+        Photo(pixels=pixels, sha256="", format="JPEG", name="y", exif=Exif())
+    )
+    check_plain(found_in("coffee"))
+
+
+def test_exif_is_carried_along() -> None:
+    exif = Exif(camera="Leica", iso=400)
+    photo = Photo(pixels=real("coffee"), sha256="", format="JPEG", name="y", exif=exif)
+    assert measure(photo).exif == exif
+
+
+# the same photo, worse
+
+
+@pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee", "rocket"])
+def test_a_fault_shows_in_its_figure(name: str) -> None:
+    versions = {kind: found(pixels) for kind, pixels in degraded(name).items()}
+    good = versions["original"]
+    assert versions["blurred"].sharpness.mean < 0.65 * good.sharpness.mean
+    assert versions["blurred"].sharpness.peak < 0.75 * good.sharpness.peak
+    assert versions["overexposed"].exposure.mean > good.exposure.mean + 0.15
+    clipped = versions["overexposed"].exposure.clipped_highlights_percent
+    assert clipped > good.exposure.clipped_highlights_percent
+    if name == "rocket":
+        assert versions["tilted"].horizon.tilt_degrees == pytest.approx(5, abs=0.6)
