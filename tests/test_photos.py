@@ -35,7 +35,7 @@ from mondrian.errors import (
     TooManyPixels,
     UnsupportedPhoto,
 )
-from mondrian.exif import printable, write_exif
+from mondrian.exif import printable, replace_exif, write_exif
 from mondrian.photos import Exif, Photo, PhotoStore, read_photo
 
 REAL = Path(skimage.__file__).parent / "data"
@@ -550,6 +550,28 @@ def test_exif_is_read_and_stored_without_secrets() -> None:
     again = read_photo(encoded)
     assert again.exif == photo.exif
     assert distance(again, Image.fromarray(photo.pixels)) < 3
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_an_upright_srgb_jpeg_is_stored_bit_by_bit_without_secrets(progressive: bool) -> None:
+    exif = CAT.getexif()
+    exif[Base.Make], exif[Base.ImageDescription] = "Maker", "SECRET"
+    options = {"progressive": progressive, "comment": b"SECRET", "xmp": b"SECRET"}
+    content = saved(CAT, "JPEG", exif=exif, **options) + b"SECRET after the end"
+    photo = read_photo(content)
+    encoded = photo.encode()
+    assert photo.original == content
+    assert b"SECRET" in content
+    assert b"SECRET" not in encoded
+    again = read_photo(encoded)
+    assert np.array_equal(again.pixels, photo.pixels)
+    assert again.exif == photo.exif == Exif(camera="Maker")
+    assert replace_exif(encoded, photo.exif) == encoded
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2, 3, 30, 700, -1, -2])
+def test_a_jpeg_that_cannot_be_followed_is_not_rewritten(cut: int) -> None:
+    assert replace_exif(saved(CAT, "JPEG")[:cut], Exif()) is None
 
 
 @pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "HEIF", "TIFF"])

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import unquote
 
 import numpy as np
@@ -29,7 +29,7 @@ from mondrian.errors import (
     TooManyPixels,
     UnsupportedPhoto,
 )
-from mondrian.exif import Exif, printable, read_exif, write_exif
+from mondrian.exif import Exif, printable, read_exif, replace_exif, write_exif
 from mondrian.formats import identify
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ _TURNS = {
     8: (True, 1, -1),
 }
 
+Converter: TypeAlias = Callable[[Image.Image], Image.Image]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Photo:
@@ -70,6 +72,8 @@ class Photo:
     hex digest of the bytes that came; photos are equal if it and the words about them are.
     ``format`` is ``JPEG``, ``PNG``, ``WEBP``, ``HEIF`` or ``TIFF``. ``name`` is the file's name
     without folders, printable, 1 to 120 characters, for people; it is not to be trusted.
+    ``original`` holds the bytes that came if they are a JPEG whose picture is upright and in sRGB
+    already: it need not be encoded again.
     """
 
     pixels: NDArray[np.uint8] = field(repr=False, compare=False)
@@ -77,6 +81,7 @@ class Photo:
     format: str
     name: str
     exif: Exif
+    original: bytes | None = field(default=None, repr=False, compare=False)
 
     @property
     def width(self) -> int:
@@ -99,9 +104,12 @@ class Photo:
     def encode(self) -> bytes:
         """Return the JPEG that is stored: full size, sRGB, with ``exif`` and nothing else.
 
-        Its quality is 95, or less where the file would else be over ``MAX_BYTES``:
-        ``read_photo`` reads it back, with the same size and ``exif``.
+        It holds the ``original`` picture where there is one. Else its quality is 95, or less where
+        the file would be over ``MAX_BYTES``: ``read_photo`` reads it back, with the same size and
+        ``exif``.
         """
+        if self.original and (stripped := replace_exif(self.original, self.exif)):
+            return stripped
         image, exif = Image.fromarray(self.pixels), write_exif(self.exif)
         for quality in _STORED_QUALITIES:
             encoded = _jpeg(image, quality, exif)
@@ -130,9 +138,15 @@ def read_photo(source: bytes | Path | str, *, name: str | None = None) -> Photo:
         raise _too_large(len(content))
     name = _base_name(name) if name else None
     format_ = identify(content, name or "The file")
-    pixels, exif = _decode(content, format_)
-    sha256 = hashlib.sha256(content).hexdigest()
-    return Photo(pixels=pixels, sha256=sha256, format=format_, name=name or "photo", exif=exif)
+    pixels, exif, is_plain = _decode(content, format_)
+    return Photo(
+        pixels=pixels,
+        sha256=hashlib.sha256(content).hexdigest(),
+        format=format_,
+        name=name or "photo",
+        exif=exif,
+        original=content if is_plain and format_ == "JPEG" else None,
+    )
 
 
 def _read_file(path: Path) -> bytes:
@@ -162,12 +176,15 @@ def _base_name(name: str) -> str:
     return printable(re.split(r"[/\\]", name)[-1], MAX_NAME).strip(" .") or "photo"
 
 
-def _decode(content: bytes, format_: str) -> tuple[NDArray[np.uint8], Exif]:
+def _decode(content: bytes, format_: str) -> tuple[NDArray[np.uint8], Exif, bool]:
+    """The pixels, what the camera wrote, and whether they were RGB, upright and in sRGB as is."""
     try:
         with _open_image(content, format_) as image:
             _check_size(*image.size)
             image.load()
-            return _upright_srgb(image), read_exif(image)
+            to_srgb = _srgb_converter(image)
+            is_plain = image.mode == "RGB" and to_srgb is _as_rgb and _orientation(image) == 1
+            return _upright_srgb(image, to_srgb), read_exif(image), is_plain
     except PhotoError:
         raise
     except Image.DecompressionBombError as exc:
@@ -242,14 +259,13 @@ def _check_scans(content: bytes) -> None:
         )
 
 
-def _upright_srgb(image: Image.Image) -> NDArray[np.uint8]:
+def _upright_srgb(image: Image.Image, to_srgb: Converter) -> NDArray[np.uint8]:
     """Turn and convert strip by strip: whole copies of 100 megapixels would need gigabytes."""
     width, height = image.size
     is_turned, rows, columns = _TURNS[_orientation(image)]
     pixels = np.empty((width, height, 3) if is_turned else (height, width, 3), np.uint8)
     whole = pixels.view("V3")[..., 0]  # numpy turns pixels twice as fast as it turns channels
     stored = (whole.T if is_turned else whole)[::rows, ::columns]
-    to_srgb = _srgb_converter(image)
     step = max(1, _STRIP_PIXELS // width)
     for top in range(0, height, step):
         strip = image.crop((0, top, width, min(top + step, height)))
@@ -283,7 +299,7 @@ def _flat(strip: Image.Image) -> Image.Image:
     return strip if strip.mode in ("L", "RGB", "CMYK") else strip.convert("RGB")
 
 
-def _srgb_converter(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
+def _srgb_converter(image: Image.Image) -> Converter:
     """Return what takes a flat strip of ``image`` to sRGB, by its ICC profile if that can be."""
     mode = "CMYK" if image.mode == "CMYK" else Image.getmodebase(image.mode)
     try:
