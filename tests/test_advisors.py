@@ -16,6 +16,7 @@ from mondrian.advisors import (
 from mondrian.errors import InvalidAdvisor, UnknownAdvisor
 from mondrian.findings import KINDS
 
+DOCS = Path(__file__).parents[1] / "docs" / "advisors.md"
 ADVISORS = load_advisors()
 IDS = ["ansel", "cunningham", "gehry", "gilpin", "gogh", "mondrian", "okeefe", "watkins", "weston"]
 
@@ -213,3 +214,16 @@ def test_broken_phrasings_are_named(folder: Path, table: str, complaint: str) ->
     with pytest.raises(InvalidAdvisor, match=complaint) as caught:
         load_advisors(folder.parent)
     assert str(path) in caught.value.message
+
+
+def test_the_docs_example_works(folder: Path) -> None:
+    markdown, toml = re.findall(r"```(?:markdown|toml)\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    (folder / "grandma.md").write_text(markdown)
+    (folder / "grandma.toml").write_text(toml)
+    grandma = load_advisors(folder.parent)["grandma"]
+    assert "dear" in grandma.phrasings["horizon_tilted"].comments[0]
+
+
+def test_the_docs_list_every_built_in_advisor() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \((.+)\) \|", DOCS.read_text(), re.MULTILINE)
+    assert sorted(rows) == [(one.id, one.name, one.years) for one in ADVISORS.values()]

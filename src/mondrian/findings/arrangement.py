@@ -1,5 +1,7 @@
 """How the frame is arranged: composition, subject isolation, depth and balance."""
 
+import math
+
 from mondrian.findings import curves
 from mondrian.findings.kinds import Finding, finding_of
 from mondrian.findings.names import figure
@@ -8,7 +10,7 @@ from mondrian.measurements import Measurements
 SURE_OF_HORIZON = 0.5
 SURE_OF_SUBJECT = 0.3
 EDGE_MARGIN = 0.01
-PLAIN_TONE, PLAIN_COLOUR, PLAIN_FOCUS = 0.25, 25.0, 1.0
+FULL_TONE, FULL_COLOUR, FULL_FOCUS = 0.5, 60.0, 1.5
 
 
 def has_subject(m: Measurements) -> bool:
@@ -91,12 +93,12 @@ def isolation(m: Measurements) -> Finding:
 
 
 def _strongest_difference(m: Measurements) -> str:
-    """By what the subject differs most, each difference in units of a plain one."""
+    """By what the subject differs most, each weighed as ``measurements`` weighs it."""
     apart = m.separation
     differences = {
-        "tone": abs(apart.luma_difference) / PLAIN_TONE,
-        "colour": apart.colour_difference / PLAIN_COLOUR,
-        "focus": (apart.sharpness_ratio - 1) / PLAIN_FOCUS,
+        "tone": abs(apart.luma_difference) / FULL_TONE,
+        "colour": apart.colour_difference / FULL_COLOUR,
+        "focus": math.log2(max(apart.sharpness_ratio, 0.1)) / FULL_FOCUS,
     }
     return max(differences, key=lambda by: differences[by])
 

@@ -1,8 +1,8 @@
 """The curves that turn a measurement into a score, and the thresholds between findings.
 
 A curve runs straight between its points and level beyond them. Each stays in the band of its
-finding's severity: strengths from 7.5 to 9.5, ordinary states from 6 to 7.5, weaknesses from 4.5
-to 6, faults from 1.5 to 5.5. So no weakness ever scores as low as a severe fault (4 and less).
+finding's severity: strengths 7.5 to 9.5, ordinary states 6 to 7.5, weaknesses 5 to 6 (a marred mood
+4.5 to 5), faults 1.5 to 5.5. So no weakness scores as low as a plain fault.
 docs/findings.md says why each stands where it does.
 """
 
@@ -48,24 +48,25 @@ TILT = _curve((1, 5.5), (2, 4.5), (4, 3.5), (8, 2.5), (15, 2))
 ON_THIRD = _curve((0, 9.5), (0.08, 7.5))
 CENTRED = _curve((0, 7.5), (0.08, 6))
 OFF_GRID = _curve((0.08, 6.5), (0.25, 6))
-AT_EDGE = _curve((0, 4.5), (0.2, 6))
+AT_EDGE = _curve((0, 5), (0.2, 6))
 UNCLEAR = _curve((0, 5), (0.3, 6))
 
-HIGHLIGHTS = _curve((2, 5.5), (5, 4.5), (10, 3.5), (25, 2.5), (50, 2))
+HIGHLIGHTS = _curve((1, 5.5), (3, 4.5), (8, 3.5), (20, 2.5), (50, 2))
 SHADOWS = _curve((5, 5.5), (10, 4.5), (25, 3.5), (50, 2.5), (80, 2))
-TOO_DARK = _curve((0, 1.5), (0.1, 2.5), (0.2, 3.5), (0.35, 5))
-TOO_BRIGHT = _curve((0.5, 5), (0.65, 3.5), (0.85, 2))
+TOO_DARK = _curve((0.05, 1.5), (0.15, 2.5), (0.3, 3.5), (0.45, 4.5), (0.55, 5.5))
+TOO_BRIGHT = _curve((0.4, 5.5), (0.55, 4), (0.75, 2.5))
 FLAT = _curve((0, 2.5), (0.1, 3.5), (0.2, 4.5), (0.35, 5.5))
-FULL_RANGE = _curve((0, 9.5), (2, 8.5), (7, 7.5))
+FULL_RANGE = _curve((0, 9), (2, 8.5), (7, 7.5))
 MODERATE = _curve((0.35, 6), (0.75, 7.5))
 
-SOFT = _curve((0.05, 2), (0.2, 3), (0.35, 4.5), (0.4, 5.5))
+SOFT = _curve((0.1, 2), (0.25, 3), (0.4, 4), (0.6, 5.5))
+MOTION = _curve((0.3, 2.5), (0.5, 3.5), (0.7, 4.5), (0.85, 5.5))
 MISSED = _curve((0, 2.5), (0.3, 3.5), (0.5, 5))
 NOISE = _curve((6, 5.5), (12, 4), (25, 2.5), (50, 2))
-CRISP = _curve((0.6, 7.5), (0.9, 9.5))
-ACCEPTABLE = _curve((0.3, 6), (0.6, 7.5))
+CRISP = _curve((0.7, 7.5), (1, 9.5))
+ACCEPTABLE = _curve((0.3, 6), (0.7, 7.5))
 
-CAST = _curve((6, 5.5), (10, 4.5), (16, 3.5), (28, 2.5), (45, 2))
+CAST = _curve((12, 5.5), (18, 4.5), (24, 3.5), (34, 2.5), (45, 2))
 OVERSATURATED = _curve((50, 5.5), (60, 4.5), (80, 3))
 MONOCHROME = _curve((0.08, 6), (0.25, 7.5))
 ANALOGOUS = _curve((10, 7.5), (50, 8.5))
@@ -75,15 +76,15 @@ MANY_HUES = _curve((15, 6), (80, 5))
 
 WELL_SEPARATED = _curve((0.6, 7.5), (1, 9.5))
 PARTLY_SEPARATED = _curve((0.3, 6), (0.6, 7.5))
-MERGED = _curve((0, 4.5), (0.3, 6))
+MERGED = _curve((0, 5), (0.3, 6))
 NOT_ISOLATED = _curve((0, 5), (0.3, 6))
 
 DEPTH = _curve((0.4, 7.5), (1, 9.5))
-LITTLE_DEPTH = _curve((0, 4.5), (0.4, 6))
+LITTLE_DEPTH = _curve((0, 5), (0.4, 6))
 
-BALANCED = _curve((0, 9.5), (0.1, 7.5))
-GENTLY = _curve((0.1, 7.5), (0.3, 6))
-HEAVY = _curve((0.3, 6), (0.8, 4.5))
+BALANCED = _curve((0, 9), (0.1, 7.5))
+GENTLY = _curve((0.1, 7.5), (0.25, 6))
+HEAVY = _curve((0.25, 6), (0.6, 5))
 
 BRIGHT_MOOD = _curve((0.65, 7.5), (0.85, 8.5))
 DARK_MOOD = _curve((0.1, 8.5), (0.28, 7.5))
@@ -91,4 +92,4 @@ VIVID = _curve((45, 7.5), (85, 9.5))
 DRAMATIC = _curve((0.25, 7.5), (0.36, 9.5))
 QUIET = _curve((0.06, 8.5), (0.15, 7.5))
 RESTRAINED = _curve((0.1, 6), (0.25, 7))
-MARRED = _curve((1.5, 4.5), (4, 5.5))
+MARRED = _curve((1.5, 4.5), (4, 5))

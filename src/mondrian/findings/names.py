@@ -15,9 +15,13 @@ def figure(value: float) -> str:
 
 
 def place(x: float, y: float) -> str:
-    """Which ninth of the frame holds the point: ``upper left``, ``centre``, ``lower centre``."""
-    across = "left" if x < 1 / 3 else "right" if x > 2 / 3 else "centre"
-    down = "upper" if y < 1 / 3 else "lower" if y > 2 / 3 else "centre"
+    """Where in the frame the point lies: ``upper left``, ``centre``, ``lower centre``.
+
+    The borders run halfway between the thirds and the middle, so that what lies on a crossing of
+    the thirds has that crossing's name.
+    """
+    across = "left" if x < 5 / 12 else "right" if x > 7 / 12 else "centre"
+    down = "upper" if y < 5 / 12 else "lower" if y > 7 / 12 else "centre"
     return "centre" if across == down else f"{down} {across}"
 
 

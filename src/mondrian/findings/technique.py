@@ -7,7 +7,8 @@ from mondrian.findings.names import coloured, figure, opposite, place
 from mondrian.measurements import Measurements
 
 SOFTER_AROUND = 1.3
-WHOLE_RANGE = 0.6
+BLURS = {"defocus": "defocused", "unknown": "soft"}
+DEEP, LIGHT, WHOLE_RANGE = 0.08, 0.88, 0.6
 
 
 def lighting(m: Measurements) -> Finding:
@@ -36,50 +37,65 @@ def lighting(m: Measurements) -> Finding:
 def _range(m: Measurements) -> tuple[str, float]:
     """The finding and the score of a photo whose tones are all kept."""
     tones, spread = m.exposure, m.contrast.spread
-    low, high = tones.percentiles[5], tones.percentiles[95]
+    low, high = tones.percentiles[1], tones.percentiles[99]
     if high <= curves.TOO_DARK.end:
         return "too_dark", curves.TOO_DARK(high)
     if low >= curves.TOO_BRIGHT.start:
         return "too_bright", curves.TOO_BRIGHT(low)
     if spread <= curves.FLAT.end:
         return "flat_light", curves.FLAT(spread)
-    if tones.percentiles[1] <= 0.08 and tones.percentiles[99] >= 0.88 and spread >= 0.6:
+    if low <= DEEP and high >= LIGHT and spread >= WHOLE_RANGE:
         clipped = tones.clipped_highlights_percent + tones.blocked_shadows_percent
         return "full_range", curves.FULL_RANGE(clipped)
     return "moderate_range", curves.MODERATE(spread)
 
 
 def focus(m: Measurements) -> Finding:
-    """Softness everywhere first, then the worse of a missed focus and noise, then crispness."""
+    """The worst of softness everywhere, a missed focus and noise; without these, crispness."""
     sharp = m.sharpness
-    evidence = [f"sharpness {sharp.peak:.2f} of 1 at its best, {sharp.mean:.2f} on average"]
+    where = place(sharp.sharpest_x, sharp.sharpest_y)
+    evidence = [
+        f"sharpness {sharp.mean:.2f} of 1 on average, {sharp.peak:.2f} at its best",
+        f"sharpest in the {where}",
+    ]
     if sharp.subject is not None:
         evidence.append(f"sharpness {sharp.subject:.2f} of 1 over the subject")
+    if sharp.blur == "motion" and sharp.motion_angle_degrees is not None:
+        evidence.append(f"blurred along {sharp.motion_angle_degrees:.0f}° from the horizontal")
     evidence.append(f"noise of {figure(m.noise_sigma)} levels of 255")
-    where = place(sharp.sharpest_x, sharp.sharpest_y)
-    if sharp.peak <= curves.SOFT.end:
-        kind = {"defocus": "defocused", "motion": "motion_blurred"}.get(sharp.blur, "soft")
-        return finding_of(kind, curves.SOFT(sharp.peak), evidence)
-    missed, noisy = _missed(m), m.noise_sigma >= curves.NOISE.start
-    if missed and not (noisy and curves.NOISE(m.noise_sigma) < missed):
-        evidence.append(f"sharpest in the {where}")
-        return finding_of("focus_missed", missed, evidence, where=where)
-    if noisy:
-        return finding_of("noisy", curves.NOISE(m.noise_sigma), evidence)
-    return finding_of(*_crispness(m), evidence)
+    faults = [fault for fault in (_softness(m), _missed(m), _noise(m)) if fault]
+    kind, score = min(faults, key=lambda fault: fault[1], default=_crispness(m))
+    placeholders = {"where": where} if kind == "focus_missed" else {}
+    return finding_of(kind, score, evidence, **placeholders)
 
 
-def _missed(m: Measurements) -> float | None:
-    """The score of a focus that missed a clear subject; ``None`` if it did not."""
+def _softness(m: Measurements) -> tuple[str, float] | None:
+    """Soft everywhere, and by what."""
+    sharp = m.sharpness
+    if sharp.blur == "motion" and sharp.mean < curves.MOTION.end:
+        return "motion_blurred", curves.MOTION(sharp.mean)
+    if sharp.blur in BLURS and sharp.mean < curves.SOFT.end:
+        return BLURS[sharp.blur], curves.SOFT(sharp.mean)
+    return None
+
+
+def _missed(m: Measurements) -> tuple[str, float] | None:
+    """A clear subject that is far softer than the sharpest part, which lies outside it."""
     sharp, subject = m.sharpness, m.subject
     if sharp.subject is None or not has_subject(m):
         return None
-    on_subject = (
+    is_on_subject = (
         subject.left <= sharp.sharpest_x <= subject.right
         and subject.top <= sharp.sharpest_y <= subject.bottom
     )
-    share = sharp.subject / sharp.peak
-    return None if on_subject or share >= curves.MISSED.end else curves.MISSED(share)
+    if is_on_subject or sharp.subject >= curves.MISSED.end * sharp.peak:
+        return None
+    return "focus_missed", curves.MISSED(sharp.subject / sharp.peak)
+
+
+def _noise(m: Measurements) -> tuple[str, float] | None:
+    sigma = m.noise_sigma
+    return ("noisy", curves.NOISE(sigma)) if sigma >= curves.NOISE.start else None
 
 
 def _crispness(m: Measurements) -> tuple[str, float]:

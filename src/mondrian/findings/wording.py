@@ -151,8 +151,6 @@ def facts(measurements: Measurements, findings: Sequence[Finding]) -> str:
         "Sharpness": _sharpness(m),
         "Horizon": _horizon(m),
         "Subject": _subject(m),
-        "Depth": f"layers {m.depth.tonal_layers:.1f}, haze {m.depth.haze:.1f}, "
-        f"focus falloff {m.depth.sharpness_falloff:.1f}, lines {m.depth.convergence:.1f} of 1",
         "Found": ", ".join(finding.id.replace("_", " ") for finding in findings),
     }
     return "\n".join(f"{name}: {line}." for name, line in lines.items())
@@ -180,8 +178,8 @@ def _shutter(seconds: float) -> str:
 def _tone(m: Measurements) -> str:
     tones = m.exposure
     return (
-        f"mean {tones.mean:.2f} of 1, most from {tones.percentiles[5]:.2f} to "
-        f"{tones.percentiles[95]:.2f}; {figure(tones.clipped_highlights_percent)} % pure white, "
+        f"{tones.percentiles[5]:.1f} to {tones.percentiles[95]:.1f} of 1, "
+        f"mean {tones.mean:.1f}; {figure(tones.clipped_highlights_percent)} % pure white, "
         f"{figure(tones.blocked_shadows_percent)} % pure black"
     )
 
@@ -194,10 +192,10 @@ def _palette(m: Measurements) -> str:
 
 def _sharpness(m: Measurements) -> str:
     sharp = m.sharpness
-    subject = "" if sharp.subject is None else f", {sharp.subject:.2f} on the subject"
+    subject = "" if sharp.subject is None else f", {sharp.subject:.1f} on the subject"
     return (
-        f"{sharp.peak:.2f} of 1 at best ({place(sharp.sharpest_x, sharp.sharpest_y)}), "
-        f"{sharp.mean:.2f} on average{subject}; blur {sharp.blur}, "
+        f"{sharp.peak:.1f} of 1 at best ({place(sharp.sharpest_x, sharp.sharpest_y)}), "
+        f"{sharp.mean:.1f} on average{subject}; blur {sharp.blur}, "
         f"noise {figure(m.noise_sigma)} of 255"
     )
 
@@ -215,7 +213,4 @@ def _subject(m: Measurements) -> str:
     if not has_subject(m):
         return "none stands out"
     s = m.subject
-    return (
-        f"{place(s.x, s.y)}, {s.area:.0%} of the frame, {s.third_distance:.0%} of the diagonal "
-        f"from the {s.nearest_third} third; separation {m.separation.score:.1f} of 1"
-    )
+    return f"{place(s.x, s.y)}, {s.area:.0%} of the frame; separation {m.separation.score:.1f} of 1"
