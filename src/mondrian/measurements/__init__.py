@@ -40,7 +40,7 @@ CLEAR_SUBJECT = 0.3
 def measure(photo: Photo) -> Measurements:
     """Measure ``photo``: the same pixels give the same figures, all finite and plain Python.
 
-    Takes under a second for 12 megapixels on one core; a photo of any size and shape will do.
+    Takes about a second for 12 megapixels on one core; a photo of any size and shape will do.
     """
     from mondrian.measurements import colours, horizon, layout, sharpness, subject, tones
     from mondrian.measurements.views import look

@@ -95,11 +95,12 @@ def _peak(score: Floats, best: int, reach: int = 5) -> int:
     return start + int(np.argmax(score[start : best + reach + 1]))
 
 
-def _centre(score: Floats, peak: int, reach: int = 4) -> float:
-    """The centre of mass of a peak: finer than the step between angles."""
+def _centre(score: Floats, peak: int, reach: int = 14) -> float:
+    """The centre of what stands above 0.6 of a peak: finer than the step between angles, and the
+    middle of lines that lean both ways."""
     window = slice(max(0, peak - reach), peak + reach + 1)
-    mass = score[window] - score[window].min()
-    return float(mass @ ANGLES[window] / mass.sum()) if mass.sum() > 0 else float(ANGLES[peak])
+    mass = np.maximum(score[window] - 0.6 * score[peak], 0)
+    return float(mass @ ANGLES[window] / mass.sum())
 
 
 def _lines(plane: Plane) -> Lines:

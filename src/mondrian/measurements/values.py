@@ -7,7 +7,8 @@ from mondrian.photos import Exif
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exposure:
-    """Brightness. ``percentiles`` maps 1, 5, 25, 50, 75, 95 and 99 to luma."""
+    """Brightness. ``percentiles`` maps 1, 5, 25, 50, 75, 95 and 99 to luma. Highlights are clipped
+    at a luma of 254/255 and above, shadows blocked at 1/255 and below."""
 
     mean: float
     percentiles: dict[int, float]
