@@ -1,0 +1,66 @@
+"""What a reader looks up must be there."""
+
+import re
+from pathlib import Path
+
+import pytest
+import typer
+
+from mondrian.cli import EXIT_CODES, app
+from mondrian.engines import _OPENERS
+from mondrian.engines.base import Phase
+from mondrian.findings import KINDS
+from mondrian.settings import Settings
+
+DOCS = Path(__file__).parent.parent / "docs"
+PAGES = [*DOCS.glob("*.md"), *DOCS.parent.glob("*.md")]
+
+
+def page(name: str) -> str:
+    return (DOCS / f"{name}.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("error", EXIT_CODES)
+def test_every_error_is_documented(error: type) -> None:
+    row = f"| `{error().code}` | {EXIT_CODES[error]} | {error().message} |"
+    assert row in page("errors")
+
+
+@pytest.mark.parametrize("field", Settings.model_fields)
+def test_every_setting_is_documented(field: str) -> None:
+    assert f"| `MONDRIAN_{field.upper()}` |" in page("settings")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_finding_is_documented(kind: str) -> None:
+    assert f"`{kind}`" in page("findings")
+
+
+def test_every_engine_and_phase_is_documented() -> None:
+    for scheme in _OPENERS:
+        assert f"`{scheme}:" in page("engines")
+    assert all(f"`{phase}`" in page("events") for phase in Phase)
+
+
+def test_every_command_and_option_is_documented() -> None:
+    everything = "".join(path.read_text(encoding="utf-8") for path in PAGES)
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    for name, command in commands.items():
+        assert f"mondrian {name}" in everything, name
+        for option in command.params:
+            for spelling in option.opts:
+                assert not spelling.startswith("--") or spelling in everything, spelling
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)", path.read_text(encoding="utf-8")):
+        assert (path.parent / target).exists(), target
+
+
+def test_every_room_is_on_the_map() -> None:
+    rooms = DOCS.parent / "src" / "mondrian"
+    map_ = page("architecture")
+    for path in rooms.iterdir():
+        if not path.name.startswith("_"):
+            assert f"{path.name}" in map_, path.name
