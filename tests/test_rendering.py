@@ -232,3 +232,8 @@ def test_colours_can_be_told_apart() -> None:
     for level in ("red", "yellow", "blue"):
         assert contrast(colour[level], colour["card"]) > 3
         assert contrast(colour[level], colour["ink"]) > 4.5
+
+
+def test_a_printed_report_is_markdown() -> None:
+    report = demo_report()
+    assert str(report) == markdown(report)

@@ -119,6 +119,11 @@ class Report(Value):
         judged = {dimension.name for dimension in self.dimensions}
         return tuple(name for name in DIMENSIONS if name not in judged)
 
+    def __str__(self) -> str:
+        from mondrian.report.rendering import markdown
+
+        return markdown(self)
+
     def to_json(self) -> str:
         """The report as JSON on one line."""
         return self.model_dump_json()
