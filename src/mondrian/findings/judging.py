@@ -33,9 +33,9 @@ def find(measurements: Measurements) -> tuple[Finding, ...]:
 
 
 def _impact(m: Measurements, others: Sequence[Finding]) -> Finding:
-    worst = min(others, key=lambda finding: finding.score)
-    name = _fault_name(worst)
-    if name and worst.score <= SEVERE:
+    marring = [finding for finding in others if finding.score <= SEVERE and _fault_name(finding)]
+    worst = min(marring, key=lambda finding: finding.score, default=None)
+    if worst and (name := _fault_name(worst)):
         evidence = [f"{worst.dimension} scores {figure(worst.score)} because of {name}"]
         return finding_of("marred", curves.MARRED(worst.score), evidence, fault=name)
     evidence = [

@@ -8,7 +8,7 @@ from mondrian.measurements import Measurements
 
 SOFTER_AROUND = 1.3
 BLURS = {"defocus": "defocused", "unknown": "soft"}
-DEEP, LIGHT, WHOLE_RANGE = 0.08, 0.88, 0.6
+DEEP, LIGHT, WHOLE_RANGE, FLAT_RANGE = 0.08, 0.88, 0.6, 0.6
 
 
 def lighting(m: Measurements) -> Finding:
@@ -42,7 +42,7 @@ def _range(m: Measurements) -> tuple[str, float]:
         return "too_dark", curves.TOO_DARK(high)
     if low >= curves.TOO_BRIGHT.start:
         return "too_bright", curves.TOO_BRIGHT(low)
-    if spread <= curves.FLAT.end:
+    if spread <= curves.FLAT.end and high - low <= FLAT_RANGE:
         return "flat_light", curves.FLAT(spread)
     if low <= DEEP and high >= LIGHT and spread >= WHOLE_RANGE:
         clipped = tones.clipped_highlights_percent + tones.blocked_shadows_percent

@@ -48,18 +48,21 @@ def answer_schema(
 
 
 def free_schema() -> dict[str, Any]:
-    """The JSON schema for an engine that sees: names stand, all else is its own."""
+    """The JSON schema for an engine that sees: names stand, all else is its own.
+
+    The lengths are in characters; together they keep an answer under 2048 tokens of English.
+    """
     dimensions = [
         _object(
             name={"const": name},
             score={"type": "integer", "minimum": 1, "maximum": 10},
-            comment=_text(400),
-            recommendation=_text(300),
+            comment=_text(320),
+            recommendation=_text(240),
         )
         for name in dict.fromkeys(kind.dimension for kind in KINDS.values())
     ]
     return _object(
-        image_description=_text(600),
+        image_description=_text(400),
         dimensions=_tuple(dimensions),
         key_strengths=_list(2, 4),
         priority_improvements=_list(2, 4),
@@ -92,7 +95,7 @@ def _text(longest: int) -> dict[str, Any]:
 
 
 def _list(fewest: int, most: int) -> dict[str, Any]:
-    return {"type": "array", "items": _text(200), "minItems": fewest, "maxItems": most}
+    return {"type": "array", "items": _text(120), "minItems": fewest, "maxItems": most}
 
 
 def describe(measurements: Measurements) -> tuple[str, ...]:
