@@ -4,7 +4,7 @@ import math
 
 from mondrian.findings import curves
 from mondrian.findings.kinds import Finding, finding_of
-from mondrian.findings.names import figure
+from mondrian.findings.names import figure, percent
 from mondrian.measurements import Measurements
 
 SURE_OF_HORIZON = 0.5
@@ -41,8 +41,9 @@ def _placement(m: Measurements) -> Finding:
         evidence = [f"no clear subject (confidence {subject.confidence:.2f} of 1)"]
         return finding_of("no_clear_subject", curves.UNCLEAR(subject.confidence), evidence)
     evidence = [
-        f"subject centred at {subject.x:.0%} of the width and {subject.y:.0%} of the height",
-        f"{subject.third_distance:.0%} of the diagonal from the {subject.nearest_third} third",
+        f"subject centred at {percent(subject.x)} of the width "
+        f"and {percent(subject.y)} of the height",
+        f"{percent(subject.third_distance)} of the diagonal from the {subject.nearest_third} third",
     ]
     edge, room = _crowded_edge(m)
     if edge:
@@ -131,8 +132,8 @@ def balance(m: Measurements) -> Finding:
     else:
         direction = "bottom" if down > 0 else "top"
     evidence = [
-        f"visual weight centred at {m.balance.weight_x:.0%} of the width "
-        f"and {m.balance.weight_y:.0%} of the height",
+        f"visual weight centred at {percent(m.balance.weight_x)} of the width "
+        f"and {percent(m.balance.weight_y)} of the height",
     ]
     if offset > curves.GENTLY.start:
         evidence.append(f"weight leans {offset:.2f} of 1 to the {direction}")

@@ -14,6 +14,11 @@ def figure(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 10 else f"{value:.1f}".removesuffix(".0")
 
 
+def percent(share: float) -> str:
+    """A share from 0 to 1 as ``22 %``."""
+    return f"{share * 100:.0f} %"
+
+
 def place(x: float, y: float) -> str:
     """Where in the frame the point lies: ``upper left``, ``centre``, ``lower centre``.
 

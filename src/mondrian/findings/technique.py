@@ -3,7 +3,7 @@
 from mondrian.findings import curves
 from mondrian.findings.arrangement import has_subject
 from mondrian.findings.kinds import Finding, finding_of
-from mondrian.findings.names import coloured, figure, opposite, place
+from mondrian.findings.names import coloured, figure, opposite, percent, place
 from mondrian.measurements import Measurements
 
 SOFTER_AROUND = 1.3
@@ -111,7 +111,7 @@ def _crispness(m: Measurements) -> tuple[str, float]:
 def colour(m: Measurements) -> Finding:
     """A cast first, then too much chroma, then none, then how the hues stand to each other."""
     palette = m.colour
-    main = " and ".join(f"{part.name} {part.share:.0%}" for part in palette.dominant[:2])
+    main = " and ".join(f"{part.name} {percent(part.share)}" for part in palette.dominant[:2])
     evidence = [
         f"mainly {main}" if main else "no main colour",
         f"colourfulness {figure(palette.colourfulness)}, mean chroma {figure(palette.saturation)}",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mondrian.findings.arrangement import has_subject, lean
 from mondrian.findings.kinds import KINDS, Finding
-from mondrian.findings.names import figure, place
+from mondrian.findings.names import figure, percent, place
 from mondrian.measurements import Measurements
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def _tone(m: Measurements) -> str:
 
 
 def _palette(m: Measurements) -> str:
-    named = ", ".join(f"{part.name} {part.share:.0%}" for part in m.colour.dominant[:3])
+    named = ", ".join(f"{part.name} {percent(part.share)}" for part in m.colour.dominant[:3])
     cast = "no cast" if m.colour.cast == "none" else f"{m.colour.cast} cast"
     return f"{named}; {m.colour.harmony}, {cast}, colourfulness {figure(m.colour.colourfulness)}"
 
@@ -216,4 +216,5 @@ def _subject(m: Measurements) -> str:
     if not has_subject(m):
         return "none stands out"
     s = m.subject
-    return f"{place(s.x, s.y)}, {s.area:.0%} of the frame; separation {m.separation.score:.1f} of 1"
+    separation = f"separation {m.separation.score:.1f} of 1"
+    return f"{place(s.x, s.y)}, {percent(s.area)} of the frame; {separation}"
