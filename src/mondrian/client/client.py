@@ -1,0 +1,287 @@
+"""A client of the service: hand in photos, watch jobs through every drop, fetch reports."""
+
+import random
+import time
+from collections.abc import Collection, Generator, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+from uuid import UUID
+
+import httpx
+
+from mondrian.client.decoder import SseDecoder, StreamEvent
+from mondrian.errors import (
+    MondrianError,
+    PhotoError,
+    RequestError,
+    ServerUnavailable,
+    SettingsError,
+    StorageError,
+)
+from mondrian.jobs import ENDED
+
+DEFAULT_SERVER = "http://127.0.0.1:5005"
+
+_SILENT_INTERVALS = 3
+
+
+class Client:
+    """Talks to the service at ``base_url``, with its ``key`` if it has one. For one thread.
+
+    Every method raises ``ServerUnavailable`` where nobody answers and else the error of the tree
+    that the server names. ``watch`` connects again after at most ``max_retry_seconds``, and waits
+    for a server that is away for ``patience_seconds``.
+    """
+
+    def __init__(
+        self,
+        base_url: str = DEFAULT_SERVER,
+        key: str | None = None,
+        *,
+        max_retry_seconds: float = 15.0,
+        patience_seconds: float = 300.0,
+    ) -> None:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self.base_url = base_url.rstrip("/")
+        self._max_retry_seconds = max_retry_seconds
+        self._patience_seconds = patience_seconds
+        try:
+            self._http = httpx.Client(
+                base_url=self.base_url, headers=headers, timeout=httpx.Timeout(30.0, connect=5.0)
+            )
+        except httpx.InvalidURL as exc:
+            raise SettingsError(f"The server's address {base_url!r} is no URL.") from exc
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self._http.close()
+
+    def submit(
+        self,
+        photo: Path | str | bytes,
+        *,
+        advisor: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> dict[str, Any]:
+        """Hand in a photo, by its path or its bytes. Returns what ``POST /upload`` answers, with
+        ``job_id``. Raises ``PhotoError`` and its kind."""
+        name, content = "photo", photo
+        if not isinstance(photo, bytes):
+            name, content = Path(photo).name, _read(Path(photo))
+        return self._ask(
+            "POST",
+            "/upload",
+            files={"image": (name, content)},
+            data={"advisor": advisor} if advisor else {},
+            headers={"Idempotency-Key": idempotency_key} if idempotency_key else {},
+        )
+
+    def status(self, job_id: UUID | str) -> dict[str, Any]:
+        """Where the job stands: ``GET /status``."""
+        return self._ask("GET", f"/status/{_path(job_id)}")
+
+    def report(self, job_id: UUID | str) -> dict[str, Any]:
+        """The report of a job that is done: ``GET /report``."""
+        return self._ask("GET", f"/report/{_path(job_id)}", params={"format": "json"})
+
+    def cancel(self, job_id: UUID | str) -> dict[str, Any]:
+        """Cancel the job; returns how it stands. One that has ended stays as it is."""
+        return self._ask("POST", f"/jobs/{_path(job_id)}/cancel")
+
+    def jobs(self, limit: int = 50) -> list[dict[str, Any]]:
+        """The newest jobs first."""
+        found: list[dict[str, Any]] = self._ask("GET", "/jobs", params={"limit": limit})["jobs"]
+        return found
+
+    def health(self) -> dict[str, Any]:
+        """What the server says of itself: ``GET /health``."""
+        return self._ask("GET", "/health")
+
+    def update_interval(self) -> float:
+        """The time between two updates that the server promises, in seconds."""
+        return float(self.health().get("update_interval", 5.0))
+
+    def watch(
+        self, job_id: UUID | str, *, include: Collection[str] = (), after: int | None = None
+    ) -> Generator[StreamEvent, None, None]:
+        """Yield the job's events until it ends, without gap or duplicate, through lost connections.
+
+        ``include`` may ask for ``tokens`` and ``report``; ``after`` is the last number known, 0 for
+        the whole log. After a lost connection only ``connected`` comes again; where the stream had
+        no number yet, its opening events do. Where a proxy keeps the stream's bytes, updates are
+        made of what ``/status`` says until the job has ended.
+        """
+        place = _Place(cursor=None if after is None else str(after))
+        interval = self.update_interval()
+        while not place.is_ended:
+            try:
+                if place.is_kept_from:
+                    yield from self._poll(job_id, place, interval)
+                yield from self._follow(job_id, include, place, interval * _SILENT_INTERVALS)
+            except (ServerUnavailable, StorageError):
+                if time.monotonic() - place.heard > self._patience_seconds:
+                    raise
+            if not place.is_ended:
+                time.sleep(place.back_off(self._max_retry_seconds))
+
+    def _follow(
+        self, job_id: UUID | str, include: Collection[str], place: "_Place", silence: float
+    ) -> Iterator[StreamEvent]:
+        """The events of one connection."""
+        decoder, is_silent = SseDecoder(), True
+        try:
+            with self._open(job_id, include, place, silence) as response:
+                place.is_ended = response.status_code == httpx.codes.NO_CONTENT
+                for chunk in _checked(response).iter_bytes():
+                    is_silent = False
+                    for event in decoder.feed(chunk):
+                        place.move(event)
+                        yield event
+                    place.hear(decoder)
+        except httpx.ReadTimeout:
+            place.is_kept_from = is_silent
+        except httpx.TransportError as exc:
+            raise self._unavailable(exc) from exc
+        except ValueError as exc:
+            raise self._is_other() from exc
+
+    def _open(
+        self, job_id: UUID | str, include: Collection[str], place: "_Place", silence: float
+    ) -> AbstractContextManager[httpx.Response]:
+        return self._http.stream(
+            "GET",
+            f"/stream/{_path(job_id)}",
+            params={"include": ",".join(include)} if include else {},
+            headers={"Last-Event-ID": place.cursor} if place.cursor is not None else {},
+            timeout=httpx.Timeout(silence, connect=5.0),
+        )
+
+    def _poll(
+        self, job_id: UUID | str, place: "_Place", interval_seconds: float
+    ) -> Iterator[StreamEvent]:
+        """What ``/status`` says once per interval, until the job has ended."""
+        while (status := self.status(job_id))["status"] not in ENDED:
+            place.heard = time.monotonic()
+            yield _made_event(
+                "thinking_update",
+                job_id,
+                thinking=status["llm_thinking"] or status["current_step"],
+                percent=status["progress_percentage"],
+            )
+            time.sleep(interval_seconds)
+        if place.has_polled:  # not even a stream that has ended comes through
+            place.is_ended = True
+            yield _made_event("done", job_id, status=status["status"])
+        place.has_polled = True
+
+    def _ask(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        try:
+            answer = _checked(self._http.request(method, path, **options)).json()
+        except httpx.TransportError as exc:
+            raise self._unavailable(exc) from exc
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise self._is_other()
+        return answer
+
+    def _unavailable(self, exc: httpx.TransportError) -> ServerUnavailable:
+        return ServerUnavailable(
+            f"No server answers at {self.base_url} ({exc or type(exc).__name__}). Start one with "
+            "`mondrian serve`, or give its address with --server."
+        )
+
+    def _is_other(self) -> ServerUnavailable:
+        return ServerUnavailable(
+            f"What answers at {self.base_url} does not speak like Mondrian. Check the address."
+        )
+
+
+@dataclass(kw_only=True)
+class _Place:
+    """How far a watcher is: ``cursor`` is the last number seen, ``heard`` when anything came.
+
+    ``is_kept_from`` says that somebody on the way keeps the stream's bytes.
+    """
+
+    cursor: str | None = None
+    heard: float = field(default_factory=time.monotonic)
+    is_ended: bool = False
+    is_kept_from: bool = False
+    has_polled: bool = False
+    _retry_seconds: float = 0.5
+    _failures: int = 0
+
+    def hear(self, decoder: SseDecoder) -> None:
+        """Take note that something came."""
+        self.heard, self._failures = time.monotonic(), 0
+        self._retry_seconds = decoder.retry_seconds or self._retry_seconds
+        self.cursor = decoder.last_id or self.cursor
+
+    def move(self, event: StreamEvent) -> None:
+        """Take note of ``event``."""
+        if event.type == "reset":
+            self.cursor = None
+        self.is_ended = event.type == "done"
+
+    def back_off(self, longest: float) -> float:
+        """Seconds to wait before the next connection: twice as many each time, and never the same
+        as everybody else's."""
+        seconds: float = min(longest, self._retry_seconds * 2**self._failures)
+        self._failures += 1
+        return random.uniform(0.5, 1.0) * seconds
+
+
+def _made_event(type_: str, job_id: UUID | str, **fields: Any) -> StreamEvent:
+    return StreamEvent(type=type_, fields={"type": type_, "job_id": str(job_id), **fields})
+
+
+def _path(job_id: UUID | str) -> str:
+    return quote(str(job_id), safe="")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        reason = exc.strerror or type(exc).__name__
+        raise PhotoError(f"{path} cannot be read: {reason}. Check the path.") from exc
+
+
+def _checked(response: httpx.Response) -> httpx.Response:
+    """The response, or the error that it tells."""
+    if not response.is_error:
+        return response
+    response.read()
+    try:
+        told = response.json()
+        code, message = str(told["code"]), str(told["error"])
+    except (ValueError, KeyError, TypeError):
+        code, message = "", f"The server answered {response.status_code}. Try again in a moment."
+    kind = _kinds().get(code, ServerUnavailable if response.is_server_error else RequestError)
+    raise kind(message)
+
+
+def _kinds() -> dict[str, type[MondrianError]]:
+    """Every error by its code."""
+    kinds, found = [MondrianError], dict[str, type[MondrianError]]()
+    while kinds:
+        kind = kinds.pop()
+        found[kind().code] = kind
+        kinds += kind.__subclasses__()
+    return found

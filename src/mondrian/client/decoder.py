@@ -1,0 +1,70 @@
+"""Server-sent events, from bytes to ``StreamEvent``."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+# a CR at the end of what has come may be half of a CR LF
+_LINE_END = re.compile(rb"\r\n|\n|\r(?!\Z)")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StreamEvent:
+    """One event as a client sees it (docs/events.md). ``seq`` is its number in the log, ``None``
+    for events that are not logged; ``fields`` is its JSON object."""
+
+    type: str
+    seq: int | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+class SseDecoder:
+    """Bytes of ``text/event-stream`` become events, however they are cut.
+
+    Lines end in CR LF, LF or CR and in nothing else: text may hold what other decoders take for a
+    line break (U+2028). ``last_id`` is the last id seen, ``retry_seconds`` the wait asked for.
+    """
+
+    def __init__(self) -> None:
+        self.last_id: str | None = None
+        self.retry_seconds: float | None = None
+        self._rest = b""
+        self._type = ""
+        self._id: str | None = None
+        self._payload: list[str] = []
+
+    def feed(self, chunk: bytes) -> Iterator[StreamEvent]:
+        """Yield the events that ``chunk`` completes."""
+        *lines, self._rest = _LINE_END.split(self._rest + chunk)
+        for line in lines:
+            if event := self._take(line.decode("utf-8", "replace")):
+                yield event
+
+    def _take(self, line: str) -> StreamEvent | None:
+        if not line:
+            return self._dispatch()
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        match name:
+            case "event":
+                self._type = value
+            case "data":
+                self._payload.append(value)
+            case "id" if "\0" not in value:
+                self._id = value
+            case "retry" if value.isascii() and value.isdigit():
+                self.retry_seconds = int(value) / 1000
+        return None
+
+    def _dispatch(self) -> StreamEvent | None:
+        type_, payload, id_ = self._type or "message", "\n".join(self._payload), self._id
+        self._type, self._id = "", None
+        self._payload.clear()
+        if id_ is not None:
+            self.last_id = id_
+        if not payload:
+            return None
+        seq = int(id_) if id_ and id_.isascii() and id_.isdigit() else None
+        return StreamEvent(type=type_, seq=seq, fields=json.loads(payload))

@@ -1,0 +1,128 @@
+"""``mondrian check``: does a server keep its word, that nobody waits in silence?"""
+
+import importlib.util
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mondrian.cli import INTERRUPTED, AdvisorOption, app
+from mondrian.commands.jobs import KeyOption, ServerOption, connect, line
+
+if TYPE_CHECKING:
+    from mondrian.client import StreamEvent
+
+SLACK_SECONDS = 0.5
+COUNTED = frozenset(
+    {"connected", "status_update", "thinking_update", "analysis_complete", "error", "done"}
+)
+"""The events between which no more than the interval and ``SLACK_SECONDS`` may pass."""
+
+
+@dataclass(kw_only=True)
+class Cadence:
+    """When a job's events came, in seconds on ``clock``, and what they said."""
+
+    clock: Callable[[], float] = time.monotonic
+    updates: int = 0
+    status: str = "unknown"
+    error: str = ""
+    figures: dict[str, Any] = field(default_factory=dict)
+    _times: list[float] = field(default_factory=list)
+
+    def take(self, event: "StreamEvent") -> None:
+        """Take note of ``event``, which comes now."""
+        if event.type in COUNTED:
+            self._times.append(self.clock())
+        if event.type == "thinking_update":
+            self.updates += 1
+        elif event.type == "error":
+            self.error = event.fields["error"]["message"]
+        elif event.type == "analysis_complete":
+            self.figures = event.fields["report"]["engine"]
+        elif event.type == "done":
+            self.status = event.fields["status"]
+
+    @property
+    def seconds(self) -> float:
+        """From the first event to the newest."""
+        return self._times[-1] - self._times[0] if self._times else 0.0
+
+    @property
+    def gaps(self) -> list[float]:
+        """The seconds between each two events."""
+        return [after - before for before, after in pairwise(self._times)]
+
+    @property
+    def longest_gap(self) -> float:
+        """The longest silence, in seconds."""
+        return max(self.gaps, default=0.0)
+
+    @property
+    def mean_gap(self) -> float:
+        """The mean silence, in seconds."""
+        return sum(self.gaps) / len(self.gaps) if self.gaps else 0.0
+
+    def complaints(self, interval_seconds: float) -> list[str]:
+        """What the server did not keep."""
+        found = []
+        if self.longest_gap > interval_seconds + SLACK_SECONDS:
+            found.append(
+                f"there were {self.longest_gap:.1f} s of silence, and "
+                f"{interval_seconds + SLACK_SECONDS:g} s is the most"
+            )
+        if self.status != "done":
+            found.append(f"the job ended as {self.status}: {self.error}".rstrip(": "))
+        return found
+
+
+@app.command()
+def check(
+    photo: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The photo; a cup of coffee by default.")
+    ] = None,
+    advisor: AdvisorOption = None,
+    server: ServerOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Submit a photo and measure: exit 0 if updates came on time and the job is done."""
+    cadence = Cadence()
+    with connect(server, key) as client:
+        interval = client.update_interval()
+        job = client.submit(photo or sample(), advisor=advisor)["job_id"]
+        try:
+            for event in client.watch(job):
+                cadence.take(event)
+                if event.type == "thinking_update":
+                    print(line(event.fields, cadence.seconds), flush=True)
+        except KeyboardInterrupt:
+            client.cancel(job)
+            sys.exit(INTERRUPTED)
+    print(_summary(cadence, interval))
+    if complaints := cadence.complaints(interval):
+        print(f"mondrian: {'; '.join(complaints)}.", file=sys.stderr)
+        sys.exit(1)
+
+
+def sample() -> Path:
+    """The photo of a cup of coffee that comes with scikit-image."""
+    found = importlib.util.find_spec("skimage")
+    assert found
+    assert found.origin
+    return Path(found.origin).parent / "data" / "coffee.png"
+
+
+def _summary(cadence: Cadence, interval: float) -> str:
+    tokens, speed = cadence.figures.get("tokens"), cadence.figures.get("tokens_per_second")
+    written = f"{tokens} tokens" if tokens else "no tokens"
+    written += f" at {speed:.1f} tokens/s" if speed else ""
+    return (
+        f"{cadence.updates} updates in {cadence.seconds:.1f} s at an interval of {interval:g} s; "
+        f"gap {cadence.mean_gap:.1f} s in the mean, {cadence.longest_gap:.1f} s at the longest; "
+        f"{written}; {cadence.status}."
+    )

@@ -1,0 +1,176 @@
+"""``mondrian serve`` and ``mondrian worker``."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mondrian.cli import AdvisorOption, EngineOption, HomeOption, IntervalOption, app, read_settings
+
+DatabaseOption = Annotated[
+    str | None,
+    typer.Option(
+        envvar="MONDRIAN_DATABASE", metavar="URL", help="PostgreSQL; the embedded one by default."
+    ),
+]
+PhotosOption = Annotated[
+    str | None,
+    typer.Option(
+        envvar="MONDRIAN_PHOTOS",
+        metavar="URL",
+        help="file:///folder or s3://bucket/prefix; a folder at home by default.",
+    ),
+]
+ConcurrencyOption = Annotated[
+    int | None,
+    typer.Option(
+        envvar="MONDRIAN_CONCURRENCY", metavar="N", help="Jobs worked at at once; 1 by default."
+    ),
+]
+LeaseOption = Annotated[
+    float | None,
+    typer.Option(
+        envvar="MONDRIAN_LEASE",
+        metavar="SECONDS",
+        help="How long a worker may be silent before others take its jobs; 10 by default.",
+    ),
+]
+StallOption = Annotated[
+    float | None,
+    typer.Option(
+        envvar="MONDRIAN_STALL",
+        metavar="SECONDS",
+        help="How long the engine may go without a token before it is replaced; 300 by default.",
+    ),
+]
+
+
+@app.command()
+def serve(
+    host: Annotated[
+        str | None,
+        typer.Option(envvar="MONDRIAN_HOST", help="Where to listen; 127.0.0.1 by default."),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(envvar="MONDRIAN_PORT", help="5005 by default; 0 takes any that is free."),
+    ] = None,
+    engine: EngineOption = None,
+    database: DatabaseOption = None,
+    photos: PhotosOption = None,
+    interval: IntervalOption = None,
+    worker: Annotated[
+        bool | None,
+        typer.Option(
+            envvar="MONDRIAN_WORKER", help="Work at the jobs here too, which is the default."
+        ),
+    ] = None,
+    concurrency: ConcurrencyOption = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MONDRIAN_KEY", help="Answer to those who know it; several after commas."
+        ),
+    ] = None,
+    open_: Annotated[
+        bool | None,
+        typer.Option("--open", envvar="MONDRIAN_OPEN", help="Answer to everybody, without a key."),
+    ] = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MONDRIAN_BASE_URL",
+            metavar="URL",
+            help="The address in answers, behind a proxy that does not tell.",
+        ),
+    ] = None,
+    cors_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL",
+            help="A page that may use the server; again for more. (MONDRIAN_CORS_ORIGINS is a "
+            "JSON list of them.)",
+        ),
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="MONDRIAN_SOURCE", metavar="FOLDER", help="Where POST /submit finds photos."
+        ),
+    ] = None,
+    advisor: AdvisorOption = None,
+    lease: LeaseOption = None,
+    stall: StallOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Serve photos, jobs, live streams and reports over HTTP, and work at the jobs."""
+    from mondrian.server import serve as run
+
+    settings = read_settings(
+        **_common(engine, database, photos, interval, concurrency, lease, stall, home),
+        host=host,
+        port=port,
+        worker=worker,
+        key=key,
+        open=open_,
+        base_url=base_url,
+        cors_origins=tuple(cors_origin) if cors_origin else None,
+        source=source,
+        advisor=advisor,
+    )
+    _log()
+    run(settings, lambda address: print(f"Mondrian serves at {address}", flush=True))
+
+
+@app.command()
+def worker(
+    engine: EngineOption = None,
+    database: DatabaseOption = None,
+    photos: PhotosOption = None,
+    concurrency: ConcurrencyOption = None,
+    interval: IntervalOption = None,
+    lease: LeaseOption = None,
+    stall: StallOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Work at the jobs of a database, beside `mondrian serve --no-worker`."""
+    from mondrian.server import work
+
+    settings = read_settings(
+        **_common(engine, database, photos, interval, concurrency, lease, stall, home)
+    )
+    _log()
+    work(settings, lambda name: print(f"Mondrian works as {name}", flush=True))
+
+
+def _common(
+    engine: str | None,
+    database: str | None,
+    photos: str | None,
+    interval: float | None,
+    concurrency: int | None,
+    lease: float | None,
+    stall: float | None,
+    home: Path | None,
+) -> dict[str, Any]:
+    return {
+        "engine": engine,
+        "database": database,
+        "photos": photos,
+        "update_interval": interval,
+        "concurrency": concurrency,
+        "lease": lease,
+        "stall": stall,
+        "home": home,
+    }
+
+
+def _log() -> None:
+    logging.basicConfig(
+        level=logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    logging.getLogger("mondrian").setLevel(logging.INFO)

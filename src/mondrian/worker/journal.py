@@ -1,0 +1,168 @@
+"""What an attempt holds, and what it tells in the log of its job.
+
+1. A claim can be lost at any moment: by a cancel, a takeover, a hand-back. Whoever works asks its
+   ``Hold`` often whether to go on.
+2. A write that the database does not answer is made again until it does, while the critique goes
+   on in its own thread. A lost connection may hide a commit, so the log is looked at first.
+3. The critique's clock ticks faster than the interval, and here it is decided what is told: a
+   change at once while there is room (15 + duration / interval events a job), and otherwise one
+   event per interval.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from threading import Event
+from typing import Any, TypeVar
+
+from mondrian.engines.base import Phase
+from mondrian.errors import AttemptSuperseded, DatabaseUnavailable, StorageFull
+from mondrian.events import update_fields
+from mondrian.jobs import MAX_ATTEMPTS, Claim, Entry, EventType, Job
+from mondrian.pacing import Update
+from mondrian.store import Store
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+MAX_EVENTS = 15
+"""So many events, and one per interval, may a job send (tokens and partial reports aside)."""
+
+COUNTED = (
+    EventType.STATUS_UPDATE,
+    EventType.THINKING_UPDATE,
+    EventType.ANALYSIS_COMPLETE,
+    EventType.ERROR,
+)
+_END_EVENTS = 2  # the last status, and the analysis or the error
+_RETRY_EVENTS = 3  # two statuses, and why there is another attempt
+_BACK_OFF_SECONDS = (0.1, 0.2, 0.5, 1.0)
+
+
+@dataclass(kw_only=True, eq=False)
+class Hold:
+    """A claim in the hands of this process. ``is_lost`` is set when it is no longer, ``stopping``
+    when the worker stops."""
+
+    claim: Claim
+    stopping: Event
+    is_lost: Event = field(default_factory=Event)
+
+    def check(self) -> None:
+        """Raise ``AttemptSuperseded`` if the work should end now."""
+        if self.is_lost.is_set() or self.stopping.is_set():
+            raise AttemptSuperseded
+
+    def pause(self, seconds: float) -> None:
+        """Wait, unless the work should end."""
+        deadline = time.monotonic() + seconds
+        self.check()
+        while (left := deadline - time.monotonic()) > 0:
+            self.is_lost.wait(min(left, 0.2))
+            self.check()
+
+    def insist(self, write: Callable[[], T], find: Callable[[], T | None] = lambda: None) -> T:
+        """The result of ``write``, made again until the database answers, unless ``find`` says
+        that it was made. Raises ``AttemptSuperseded`` if the work should end."""
+        failures = 0
+        while True:
+            self.check()
+            try:
+                found = find() if failures else None
+                return write() if found is None else found
+            except (DatabaseUnavailable, StorageFull) as exc:
+                log.warning("job %s waits for the database: %s", self.claim.job.id, exc)
+            self.pause(_BACK_OFF_SECONDS[min(failures, len(_BACK_OFF_SECONDS) - 1)])
+            failures += 1
+
+
+class Journal:
+    """What one attempt writes to its job's log. Not for several threads."""
+
+    def __init__(self, store: Store, hold: Hold, interval_seconds: float) -> None:
+        self.store = store
+        self.hold = hold
+        self.interval_seconds = interval_seconds
+        self.tick_seconds = min(0.25, max(0.05, interval_seconds / 20))
+        self._started = self._told = time.monotonic()
+        age = (datetime.now(UTC) - hold.claim.job.created_at).total_seconds()
+        self._born = self._started - max(0.0, age)
+        self._seq = hold.claim.job.last_seq
+        self._sent = 1 + self._count_sent()  # `connected` is one
+        self._state: dict[str, Any] = {}
+        self._phase: Phase | None = None
+        self._percent = 0
+
+    @property
+    def job(self) -> Job:
+        """The job as it was claimed."""
+        return self.hold.claim.job
+
+    @property
+    def attempt(self) -> int:
+        """The attempt that writes here."""
+        return self.hold.claim.attempt
+
+    def update(self, update: Update, *, percent: int, **state: Any) -> None:
+        """Tell ``update``, and that the job is now in ``state`` (``status``, ``step_phase``,
+        ``current_advisor``, ``current_step``), if it is time to.
+
+        ``percent`` is of the whole job; it is never told lower than before.
+        """
+        now = time.monotonic()
+        is_due = now - self._told >= self.interval_seconds - self.tick_seconds / 2
+        is_told = is_due or update.phase is not self._phase
+        is_moved = bool(state) and state != self._state
+        if self._room(now) < is_told + is_moved:
+            if not is_due:
+                return
+            is_told = not is_moved
+        if is_told or is_moved:
+            self._percent = max(self._percent, percent)
+            elapsed = round(now - self._started, 3)
+            update = replace(update, percent=self._percent, elapsed_seconds=elapsed)
+            self.tell(update if is_told else None, state if is_moved else {})
+
+    def tell(self, update: Update | None, state: Mapping[str, Any]) -> None:
+        """Tell ``update`` and ``state`` now."""
+        entries, changes = list[Entry](), dict(state)
+        if update:
+            fields = update_fields(update, attempt=self.attempt)
+            entries.append(Entry(EventType.THINKING_UPDATE, fields))
+            changes |= {"llm_thinking": update.thinking, "progress": update.percent}
+            self._phase = update.phase
+        self.append(entries, **changes)
+        self._sent += bool(update) + bool(state)
+        self._state, self._told = dict(state) or self._state, time.monotonic()
+
+    def append(self, entries: Sequence[Entry], **changes: Any) -> None:
+        """Append to the log, and change the job, whatever the database does meanwhile."""
+
+        def write() -> int:
+            return self.store.append(self.hold.claim, entries, **changes)
+
+        self._seq = self.hold.insist(write, lambda: self._find(entries))
+
+    def _find(self, entries: Sequence[Entry]) -> int | None:
+        """The number of the last of ``entries`` if they are in the log: all are, or none."""
+        if not entries:
+            return None
+        wanted = entries[-1].encode(self.job.id)
+        events = self.store.events_after(self.job.id, self._seq)
+        return next((event.seq for event in events if event.payload == wanted), None)
+
+    def _count_sent(self) -> int:
+        if self.attempt == 1:
+            return self.job.last_seq  # nothing but status updates so far
+        return len(self.hold.insist(lambda: self.store.events_after(self.job.id, 0, types=COUNTED)))
+
+    def _room(self, now: float) -> int:
+        """How many events may be sent now."""
+        kept = _END_EVENTS
+        if self.job.failures:  # there may be more of them
+            kept += _RETRY_EVENTS * (MAX_ATTEMPTS - 1 - self.job.failures)
+        allowed = MAX_EVENTS + int((now - self._born) / self.interval_seconds)
+        return allowed - self._sent - kept

@@ -1,0 +1,76 @@
+"""An engine while it works at a job: whether to go on, whether it is stuck, and its figures."""
+
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass
+
+from mondrian.engines.base import Engine, Output, Phase, Progress, Request, Token
+from mondrian.errors import EngineFailed
+
+
+@dataclass(kw_only=True)
+class Meter:
+    """What an engine did since it was opened: ``tokens`` in all, and the newest figures. One
+    thread at a time writes, any may read."""
+
+    tokens: int = 0
+    tokens_per_second: float | None = None
+    peak_memory_gb: float | None = None
+
+    def take(self, token: Token, before: int) -> None:
+        """Count ``token``; ``before`` is how many its answer had before it."""
+        self.tokens += token.generation_tokens - before
+        self.tokens_per_second = token.generation_tps or self.tokens_per_second
+        self.peak_memory_gb = token.peak_memory_gb or self.peak_memory_gb
+
+
+class WatchedEngine:
+    """``engine`` for one attempt.
+
+    Its streams end when ``check`` raises, which is asked at every item: at least four times a
+    second. They fail after ``stall_seconds`` without progress or a token; to wait for another
+    request is no stall. ``spent`` holds the seconds of each phase of the last stream.
+    """
+
+    def __init__(
+        self, engine: Engine, meter: Meter, check: Callable[[], None], stall_seconds: float
+    ) -> None:
+        self.url, self.model, self.sees = engine.url, engine.model, engine.sees
+        self.load, self.close = engine.load, engine.close
+        self.spent: dict[Phase, float] = {}
+        self._engine = engine
+        self._meter = meter
+        self._check = check
+        self._stall_seconds = stall_seconds
+
+    @property
+    def status(self) -> str:
+        """See ``Engine.status``."""
+        return self._engine.status
+
+    def stream(self, request: Request) -> Generator[Output, None, None]:
+        """See ``Engine.stream``."""
+        self.spent, last, tokens = {}, None, 0
+        before = moved = time.monotonic()
+        with closing(self._engine.stream(request)) as items:
+            for item in items:
+                self._check()
+                now = time.monotonic()
+                phase = item.phase if isinstance(item, Progress) else Phase.GENERATING
+                self.spent[phase] = self.spent.get(phase, 0.0) + now - before
+                before = now
+                if isinstance(item, Token):
+                    self._meter.take(item, tokens)
+                    tokens = item.generation_tokens
+                if isinstance(item, Token) or item != last or phase is Phase.WAITING:
+                    last, moved = item, now
+                elif now - moved > self._stall_seconds:
+                    raise self._stalled(phase)
+                yield item
+
+    def _stalled(self, phase: Phase) -> EngineFailed:
+        return EngineFailed(
+            f"The engine made no progress for {self._stall_seconds:g} seconds while {phase}. "
+            "Try again; if it stays, try another model."
+        )

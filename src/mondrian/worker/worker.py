@@ -1,0 +1,259 @@
+"""The worker: threads that take jobs, one that keeps their claims, and what a failure costs.
+
+1. Each of the ``concurrency`` threads has one job at a time. One more, that which called ``run``,
+   keeps: it renews the claims, sees those that are lost, and wakes the others for new jobs.
+2. A lease that ran out means that its worker died only if that worker could have renewed it. So
+   jobs are taken over only after this process has watched the database answer on time for as long
+   as a lease: after a sleep of the machine or an absence of the database, everybody who is alive
+   has renewed by then.
+3. A stop hands the jobs back, which counts no failure. What a stopped thread still tries to write
+   is refused, since a hand-back raises the attempt.
+"""
+
+import logging
+import os
+import platform
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from enum import Enum
+
+from mondrian import errors
+from mondrian.advisors import Advisor
+from mondrian.engines.base import Engine
+from mondrian.errors import AttemptSuperseded, MondrianError, StorageError
+from mondrian.jobs import Claim
+from mondrian.photos import PhotoStore
+from mondrian.postgres import Listener
+from mondrian.settings import Settings
+from mondrian.store import Store
+from mondrian.worker.attempts import work
+from mondrian.worker.journal import Hold, Journal
+from mondrian.worker.watching import Meter, WatchedEngine
+
+log = logging.getLogger(__name__)
+
+KEEP_SECONDS = 0.5
+_JOIN_SECONDS = 2.0
+
+
+class Verdict(Enum):
+    """What becomes of a job whose attempt failed."""
+
+    AGAIN = "another attempt, up to three"
+    END = "the job ends with the error"
+    FORGET = "somebody else has it, or will when the lease has run out"
+
+
+VERDICTS: dict[type[MondrianError], Verdict] = {
+    # another attempt may go well
+    errors.EngineError: Verdict.AGAIN,
+    errors.EngineFailed: Verdict.AGAIN,
+    errors.EngineCrashed: Verdict.AGAIN,
+    errors.AnswerError: Verdict.AGAIN,
+    errors.StorageError: Verdict.AGAIN,
+    errors.PhotoStoreUnavailable: Verdict.AGAIN,
+    # none can
+    errors.MondrianError: Verdict.END,
+    errors.SettingsError: Verdict.END,
+    errors.PhotoError: Verdict.END,
+    errors.EmptyPhoto: Verdict.END,
+    errors.UnsupportedPhoto: Verdict.END,
+    errors.DamagedPhoto: Verdict.END,
+    errors.PhotoTooLarge: Verdict.END,
+    errors.TooManyPixels: Verdict.END,
+    errors.AdvisorError: Verdict.END,
+    errors.UnknownAdvisor: Verdict.END,
+    errors.InvalidAdvisor: Verdict.END,
+    errors.UnknownEngine: Verdict.END,
+    errors.ModelNotFound: Verdict.END,
+    errors.JobError: Verdict.END,
+    errors.JobNotFound: Verdict.END,
+    errors.JobConflict: Verdict.END,
+    errors.RequestError: Verdict.END,
+    errors.InvalidRequest: Verdict.END,
+    errors.BodyTooLarge: Verdict.END,
+    errors.UploadTooSlow: Verdict.END,
+    errors.NotAllowed: Verdict.END,
+    errors.ForeignRequest: Verdict.END,
+    errors.ServerUnavailable: Verdict.END,
+    # it is not for us to say
+    errors.AttemptSuperseded: Verdict.FORGET,
+    errors.EngineClosed: Verdict.FORGET,
+    errors.DatabaseUnavailable: Verdict.FORGET,
+    errors.StorageFull: Verdict.FORGET,
+}
+"""What an attempt's failure costs. A test demands a row for each error."""
+
+
+class Worker:
+    """Works at the queue in ``store``, with one ``engine`` for all its threads.
+
+    ``listener`` listens for jobs to claim. It is closed at the end of ``run``; the engine is not.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        photos: PhotoStore,
+        engine: Engine,
+        *,
+        listener: Listener,
+        advisors: Mapping[str, Advisor],
+        settings: Settings,
+    ) -> None:
+        self.meter = Meter()
+        self.name = f"{platform.node()}:{os.getpid()}"
+        self._store = store
+        self._photos = photos
+        self._engine = engine
+        self._listener = listener
+        self._advisors = advisors
+        self._settings = settings
+        self._stopping = threading.Event()
+        self._changed = threading.Condition()
+        self._arrivals = 0
+        self._holds: set[Hold] = set()
+        self._renewed = self._awake_since = time.monotonic()
+
+    def run(self) -> None:
+        """Work until ``stop``; then all jobs have been handed back."""
+        threads = [
+            threading.Thread(target=self._take_jobs, name=f"worker-{n}", daemon=True)
+            for n in range(self._settings.concurrency)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            while not self._stopping.is_set():
+                self._keep()
+        finally:
+            self.stop()
+            for hold in self._held():
+                self._hand_back(hold.claim)
+            self._listener.close()
+            deadline = time.monotonic() + _JOIN_SECONDS
+            for thread in threads:
+                thread.join(max(0.0, deadline - time.monotonic()))
+
+    def stop(self) -> None:
+        """Make ``run`` hand back its jobs and return, within seconds. From any thread, any number
+        of times."""
+        self._stopping.set()
+        with self._changed:
+            self._changed.notify_all()
+
+    def _keep(self) -> None:
+        """One round: wait half a second for jobs to claim, and renew what is held."""
+        began, wall = time.monotonic(), time.time()
+        notices = self._listener.wait(KEEP_SECONDS)
+        is_listening_anew = not notices and time.monotonic() - began < KEEP_SECONDS * 0.9
+        if notices or is_listening_anew:
+            with self._changed:
+                self._arrivals += 1
+                self._changed.notify_all()
+        is_answered = self._renew()
+        took = max(time.monotonic() - began, time.time() - wall)
+        is_on_time = took < KEEP_SECONDS + self._settings.lease / 2
+        if is_listening_anew or not is_answered or not is_on_time:
+            self._awake_since = time.monotonic()
+
+    def _renew(self) -> bool:
+        """Renew the claims, unless that was just now. Returns whether the database answered."""
+        if time.monotonic() - self._renewed < KEEP_SECONDS * 0.9:
+            return True
+        self._renewed = time.monotonic()
+        for hold in self._held():
+            try:
+                self._store.renew(hold.claim, self._settings.lease)
+            except AttemptSuperseded:
+                hold.is_lost.set()
+            except StorageError:
+                return False
+        return True
+
+    def _hand_back(self, claim: Claim) -> None:
+        with suppress(AttemptSuperseded, StorageError):
+            self._store.hand_back(claim)
+
+    def _held(self) -> list[Hold]:
+        with self._changed:
+            return list(self._holds)
+
+    def _take_jobs(self) -> None:
+        while not self._stopping.is_set():
+            arrivals = self._arrivals
+            claim = self._claim()
+            if claim is None:
+                self._rest(arrivals)
+            while claim:
+                claim = self._attempt(claim)
+
+    def _claim(self) -> Claim | None:
+        is_awake = time.monotonic() - self._awake_since >= self._settings.lease
+        try:
+            return self._store.claim(self.name, self._settings.lease, take_over=is_awake)
+        except StorageError as exc:
+            log.warning("no job can be claimed: %s", exc)
+            self._awake_since = time.monotonic()
+            return None
+
+    def _rest(self, arrivals: int) -> None:
+        """Wait for a job to claim, for one interval."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._stopping.is_set() or self._arrivals != arrivals,
+                self._settings.update_interval,
+            )
+
+    @contextmanager
+    def _holding(self, claim: Claim) -> Iterator[Hold]:
+        hold = Hold(claim=claim, stopping=self._stopping)
+        with self._changed:
+            self._holds.add(hold)
+        try:
+            yield hold
+        finally:
+            with self._changed:
+                self._holds.discard(hold)
+
+    def _attempt(self, claim: Claim) -> Claim | None:
+        """Do the job, or fail at it. Returns the claim for another attempt, if there is one."""
+        settings = self._settings
+        try:
+            with self._holding(claim) as hold:
+                engine = WatchedEngine(self._engine, self.meter, hold.check, settings.stall)
+                journal = Journal(self._store, hold, settings.update_interval)
+                work(journal, self._photos, engine, self._advisors)
+            return None
+        except MondrianError as exc:
+            return self._judge(claim, exc)
+        except Exception:
+            log.exception("job %s failed in a way that nobody foresaw", claim.job.id)
+            return self._judge(claim, MondrianError())
+
+    def _judge(self, claim: Claim, error: MondrianError) -> Claim | None:
+        """Let the failure cost what ``VERDICTS`` says."""
+        verdict = VERDICTS[type(error)]
+        hold = Hold(claim=claim, stopping=self._stopping)
+        log.info("job %s, attempt %d: %s", claim.job.id, claim.attempt, error)
+        try:
+            if verdict is not Verdict.FORGET:
+                return hold.insist(lambda: self._end_or_retry(claim, error, verdict))
+        except AttemptSuperseded:
+            pass
+        except StorageError:
+            log.exception("job %s cannot be ended", claim.job.id)
+        if self._stopping.is_set():
+            self._hand_back(claim)
+        return None
+
+    def _end_or_retry(self, claim: Claim, error: MondrianError, verdict: Verdict) -> Claim | None:
+        is_retryable = verdict is Verdict.AGAIN
+        known = {"code": error.code, "message": error.message, "retryable": is_retryable}
+        if is_retryable:
+            reason = error.message.partition(". ")[0].rstrip(".")
+            return self._store.retry(claim, self._settings.lease, reason, known)
+        self._store.finish(claim, error=known)
+        return None

@@ -1,0 +1,329 @@
+"""The client: bytes to events, and a watch that nothing on the way can break."""
+
+import itertools
+import json
+import random
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mondrian.advisors import load_advisors
+from mondrian.client import Client, SseDecoder, StreamEvent
+from mondrian.engines import open_engine
+from mondrian.errors import DamagedPhoto, JobNotFound, NotAllowed, PhotoError, ServerUnavailable
+from mondrian.photos import PhotoStore
+from mondrian.postgres import Listener
+from mondrian.settings import Settings
+from mondrian.statements import JOBS_CHANNEL
+from mondrian.store import Store
+from mondrian.worker import Worker
+from servers import make_app, running
+from working import answer, at_work, jpeg, recording
+
+# bytes to events
+
+
+def decode(*chunks: bytes) -> list[StreamEvent]:
+    decoder = SseDecoder()
+    return [event for chunk in chunks for event in decoder.feed(chunk)]
+
+
+WIRE = (
+    'retry: 2000\nevent: connected\ndata: {"type":"connected"}\n\n'
+    ': a comment\r\nid: 7\r\nevent: token\r\ndata: {"text":"a\u2028b\x85c é"}\r\n\r\n'
+    'id:8\revent:token\rdata:{"text":\rdata:"two lines"}\r\r'
+    'id: 9\ndata:\n\nevent: done\nid: 10\ndata: {"status":"done"}\n\n'
+).encode()
+
+
+@given(st.lists(st.integers(0, len(WIRE)), max_size=30))
+def test_events_are_the_same_however_they_are_cut(cuts: list[int]) -> None:
+    edges = [0, *sorted(cuts), len(WIRE)]
+    events = decode(*(WIRE[a:b] for a, b in itertools.pairwise(edges)))
+    assert [(event.type, event.seq) for event in events] == [
+        ("connected", None),
+        ("token", 7),
+        ("token", 8),
+        ("done", 10),
+    ]
+    assert events[1].fields["text"] == "a\u2028b\x85c é"
+    assert events[2].fields["text"] == "two lines"
+
+
+def test_an_id_without_an_event_moves_the_cursor() -> None:
+    decoder = SseDecoder()
+    assert list(decoder.feed(b"retry: 300\nid: 9\n\n")) == []
+    assert (decoder.last_id, decoder.retry_seconds) == ("9", 0.3)
+
+
+# a server that does as it is told
+
+
+Play = Callable[[BaseHTTPRequestHandler], None]
+
+
+@contextmanager
+def playing(*streams: Play, statuses: tuple[str, ...] = ()) -> Iterator[tuple[str, list[str]]]:
+    """A server whose ``/stream`` answers by each of ``streams`` in turn, and ``/status`` by each of
+    ``statuses``. Gives its URL and the cursors that it was asked for."""
+    left, states, cursors = list(streams), list(statuses), list[str]()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            if self.path.startswith("/health"):
+                send_json(self, {"update_interval": 0.1})
+            elif self.path.startswith("/status"):
+                told = {"status": states.pop(0), "current_step": "x", "progress_percentage": 5}
+                send_json(self, told | {"llm_thinking": "Thinking..."})
+            else:
+                cursors.append(self.headers.get("Last-Event-ID", ""))
+                left.pop(0)(self)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", cursors
+        server.shutdown()
+
+
+def send_json(handler: BaseHTTPRequestHandler, told: dict[str, Any], status: int = 200) -> None:
+    body = json.dumps(told).encode()
+    handler.send_response(status)
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def events(*numbers: int, cut: bool = False, after_seconds: float = 0.0) -> Play:
+    """A stream of these events, of which 9 is ``done``; ``cut`` breaks off inside the next."""
+
+    def play(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Connection", "close")
+        handler.end_headers()
+        if threading.Event().wait(after_seconds):
+            return
+        handler.wfile.write(b'event: connected\ndata: {"type":"connected"}\n\n')
+        for number in numbers:
+            kind = "done" if number == 9 else "thinking_update"
+            told = json.dumps({"thinking": str(number), "status": "done"})
+            handler.wfile.write(f"id: {number}\nevent: {kind}\ndata: {told}\n\n".encode())
+        if cut:
+            handler.wfile.write(b"id: 99\nevent: tok")
+        handler.close_connection = True
+
+    return play
+
+
+def failing(status: int) -> Play:
+    return lambda handler: send_json(handler, {"title": "Bad Gateway"}, status)
+
+
+def refusing(code: str) -> Play:
+    return lambda handler: send_json(handler, {"error": "Try again.", "code": code}, 503)
+
+
+def reset(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.send_header("Connection", "close")
+    handler.end_headers()
+    handler.wfile.write(b'event: reset\ndata: {"type":"reset"}\n\n')
+    handler.close_connection = True
+
+
+def gone(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(204)
+    handler.end_headers()
+
+
+def impatient(url: str) -> Client:
+    return Client(url, max_retry_seconds=0.02, patience_seconds=1.0)
+
+
+def test_a_watch_goes_on_where_it_was_cut() -> None:
+    streams = [events(1, 2, cut=True), failing(502), events(3), refusing("database_unavailable"),
+               events(), events(4, 9)]  # fmt: skip
+    with playing(*streams) as (url, cursors), impatient(url) as client:
+        seen = [event.seq for event in client.watch("job") if event.seq]
+    assert seen == [1, 2, 3, 4, 9]
+    assert cursors == ["", "2", "2", "3", "3", "3"]
+
+
+def test_a_cursor_that_was_refused_is_forgotten() -> None:
+    with playing(events(1), reset, events(5, 9)) as (url, cursors), impatient(url) as client:
+        kinds = [event.type for event in client.watch("job")]
+    assert "reset" in kinds
+    assert cursors == ["", "1", ""]
+
+
+def test_a_finished_log_ends_the_watch() -> None:
+    with playing(gone) as (url, cursors), impatient(url) as client:
+        assert list(client.watch("job", after=12)) == []
+    assert cursors == ["12"]
+
+
+def test_status_is_polled_where_a_proxy_keeps_the_stream() -> None:
+    streams = [events(after_seconds=1.0), events(1, 9)]
+    statuses = ("analyzing", "analyzing", "done")
+    with playing(*streams, statuses=statuses) as (url, _), impatient(url) as client:
+        seen = list(client.watch("job"))
+    assert [event.fields.get("thinking") for event in seen[:2]] == ["Thinking...", "Thinking..."]
+    assert [event.type for event in seen].count("done") == 1
+    assert seen[-1].seq == 9
+
+
+def test_a_watch_ends_even_if_the_stream_never_comes_through() -> None:
+    streams = [events(after_seconds=1.0), events(after_seconds=1.0)]
+    statuses = ("analyzing", "done", "done")
+    with playing(*streams, statuses=statuses) as (url, _), impatient(url) as client:
+        assert [event.type for event in client.watch("job")] == ["thinking_update", "done"]
+
+
+def test_patience_ends() -> None:
+    with (
+        playing(events(1), *[failing(502)] * 500) as (url, _),
+        impatient(url) as client,
+        pytest.raises(ServerUnavailable, match="502"),
+    ):
+        list(client.watch("job"))
+
+
+def test_nobody_there_is_said_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    with Client(url) as client, pytest.raises(ServerUnavailable, match="mondrian serve"):
+        list(client.watch("job"))
+
+
+def test_somebody_else_is_there() -> None:
+    def greet(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "5")
+        handler.end_headers()
+        handler.wfile.write(b"hello")
+
+    with (
+        playing(greet) as (url, _),
+        Client(url) as client,
+        pytest.raises(ServerUnavailable, match="does not speak like Mondrian"),
+    ):
+        client.jobs()
+
+
+# a real server and a worker
+
+
+class Wire:
+    """A line to ``port`` on which the first ``BREAKS`` streams break after some bytes."""
+
+    BREAKS = 30
+
+    def __init__(self, port: int, seed: int) -> None:
+        self._port = port
+        self._random = random.Random(seed)
+        self._door = socket.create_server(("127.0.0.1", 0))
+        self.breaks = 0
+        self.url = f"http://127.0.0.1:{self._door.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._door.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                ours, _ = self._door.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._carry, args=[ours], daemon=True).start()
+
+    def _carry(self, ours: socket.socket) -> None:
+        with ours, socket.create_connection(("127.0.0.1", self._port)) as theirs:
+            asked = ours.recv(65536)
+            theirs.sendall(asked)
+            is_bad = b"/stream" in asked and self.breaks < self.BREAKS
+            left = self._random.randrange(0, 4000) if is_bad else 10**9
+            while left > 0 and (chunk := theirs.recv(min(left, 4096))):
+                left -= len(chunk)
+                ours.sendall(chunk)
+            self.breaks += left == 0
+
+
+@pytest.fixture
+def server(store: Store, database: str, tmp_path: Path) -> Iterator[str]:
+    """The URL of the API, with a worker on a recording."""
+    engine = open_engine(recording(tmp_path, pause=0.01))
+    photos = PhotoStore.open((tmp_path / "photos").as_uri())
+    worker = Worker(
+        store,
+        photos,
+        engine,
+        listener=Listener(database, JOBS_CHANNEL),
+        advisors=load_advisors(),
+        settings=Settings(home=tmp_path, update_interval=1.0),
+    )
+    with running(make_app(store, database, tmp_path)) as url, at_work(worker):
+        yield url
+    engine.close()
+
+
+def test_a_photo_becomes_a_report(server: str, tmp_path: Path) -> None:
+    photo = tmp_path / "a photo.jpg"
+    photo.write_bytes(jpeg())
+    with Client(server) as client:
+        job = client.submit(photo, advisor="okeefe")
+        kinds = [event.type for event in client.watch(job["job_id"])]
+        assert kinds[:2] == ["connected", "status_update"]
+        assert kinds[-2:] == ["analysis_complete", "done"]
+        assert client.report(job["job_id"])["advisor"] == "okeefe"
+        assert client.status(job["job_id"])["status"] == "done"
+        assert client.cancel(job["job_id"])["status"] == "done"
+        assert [each["job_id"] for each in client.jobs()] == [job["job_id"]]
+
+
+def test_nothing_is_lost_or_doubled_on_a_bad_line(server: str) -> None:
+    wire = Wire(int(server.rpartition(":")[2]), seed=4)
+    with Client(server) as client:
+        job = client.submit(jpeg())["job_id"]
+    with Client(wire.url, max_retry_seconds=0.02) as client:
+        events = list(client.watch(job, include=["tokens", "report"], after=0))
+    wire.close()
+    assert wire.breaks > 5
+    numbers = [event.seq for event in events if event.seq]
+    assert numbers == list(range(1, numbers[-1] + 1))
+    assert "".join(e.fields["text"] for e in events if e.type == "token") == answer()
+
+
+def test_refusals_are_the_errors_of_the_tree(server: str, tmp_path: Path) -> None:
+    with Client(server) as client:
+        with pytest.raises(JobNotFound):
+            client.status("00000000-0000-4000-8000-000000000000")
+        with pytest.raises(JobNotFound):
+            list(client.watch("no such job"))
+        with pytest.raises(DamagedPhoto):
+            client.submit(jpeg()[:200])
+        with pytest.raises(PhotoError, match="cannot be read"):
+            client.submit(tmp_path / "none.jpg")
+
+
+def test_a_key_is_shown(store: Store, database: str, tmp_path: Path) -> None:
+    with (
+        running(make_app(store, database, tmp_path, key="secret")) as url,
+        Client(url) as stranger,
+        Client(url, "secret") as friend,
+    ):
+        with pytest.raises(NotAllowed):
+            stranger.jobs()
+        assert friend.jobs() == []

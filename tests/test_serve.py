@@ -1,0 +1,303 @@
+"""The service as it is run: processes, signals, and the commands that talk to it."""
+
+import asyncio
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import typer
+
+from mondrian.cli import app
+from mondrian.client import Client, StreamEvent
+from mondrian.commands.checking import Cadence
+from mondrian.jobs import Status
+from mondrian.photos import PhotoStore
+from mondrian.store import Store
+from working import (
+    add_job,
+    answer,
+    ended,
+    jpeg,
+    log_of,
+    recording,
+    text_of,
+    wait_for,
+)
+
+MONDRIAN = Path(sys.executable).parent / "mondrian"
+LEAVE_SECONDS = 10  # five, and a noisy machine
+SLOW = {"after": 60, "phase": "prefill"}
+
+
+def run(*arguments: object, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [MONDRIAN, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+
+
+@contextmanager
+def started(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A command that serves or works, and what it says when it is ready (its last word)."""
+    command = [str(MONDRIAN), *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        try:
+            said = process.stdout.readline().split()
+            assert said, f"it ended with {process.wait(10)}"
+            yield process, said[-1]
+        finally:
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+            process.wait(LEAVE_SECONDS)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("a home")
+
+
+@pytest.fixture(scope="module")
+def server(home: Path) -> Iterator[str]:
+    """The URL of a server whose engine is silent for a second and a half, then answers."""
+    url = recording(home, {"phase": "prefill"}, {"after": 1.5, "phase": "prefill"}, pause=0.01)
+    options = ("--home", home, "--engine", url, "--interval", 0.5)
+    with started("serve", "--port", 0, *options) as (_, address):
+        yield address
+
+
+def processes_of(home: Path) -> list[psutil.Process]:
+    """PostgreSQL and engines that work in ``home``."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "name"]):
+        if str(home) in " ".join(process.info["cmdline"] or []):
+            found.append(process)
+    return found
+
+
+def test_check_of_a_server_that_keeps_its_word(server: str) -> None:
+    done = run("check", "--server", server)
+    assert done.returncode == 0, done.stderr
+    *updates, summary = done.stdout.splitlines()
+    assert re.fullmatch(r" *[\d.]+ s +\d+ %  [A-Z][a-z ]+\.\.\. .*", updates[0])
+    assert any(re.search(r"Generating analysis\.\.\. \(\d+ tokens, ", each) for each in updates)
+    assert summary.startswith(f"{len(updates)} updates in ")
+    assert re.search(r"interval of 0\.5 s; gap .*; 190 tokens at .* tokens/s; done\.$", summary)
+
+
+def test_a_job_from_the_terminal(server: str, tmp_path: Path) -> None:
+    photo = tmp_path / "a photo.jpg"
+    photo.write_bytes(jpeg())
+    submitted = run("submit", photo, photo, "--advisor", "okeefe", "--server", server)
+    first, second = submitted.stdout.split()
+    assert run("cancel", second, "--server", server).stdout == "Cancelled.\n"
+    watched = run("watch", first, "--server", server)
+    assert watched.returncode == 0, watched.stderr
+    assert "Georgia O'Keeffe" in watched.stdout
+    assert "already: done" in run("cancel", first, "--server", server).stdout
+    listed = json.loads(run("jobs", "--json", "--server", server).stdout)
+    states = {job["job_id"]: job["status"] for job in listed}
+    assert (states[first], states[second]) == ("done", "cancelled")
+    late = run("watch", second, "--server", server)
+    assert (late.returncode, late.stdout) == (69, "")
+    assert "cancelled" in late.stderr
+
+
+def test_watch_as_json_prints_the_log(server: str, tmp_path: Path) -> None:
+    with Client(server) as client:
+        job = client.submit(jpeg())["job_id"]
+    lines = run("watch", job, "--json", "--server", server).stdout.splitlines()
+    events = [json.loads(line) for line in lines]
+    assert events[0]["type"] == "connected"
+    assert events[-1]["status"] == "done"
+    assert {"token", "thinking_update", "analysis_complete"} < {event["type"] for event in events}
+
+
+def test_ctrl_c_asks_whether_to_cancel(server: str, tmp_path: Path) -> None:
+    with Client(server) as client:
+        job = client.submit(jpeg())["job_id"]
+        ours, theirs = pty.openpty()
+        command = [MONDRIAN, "watch", job, "--server", server]
+        with subprocess.Popen(
+            command, stdin=theirs, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+        ) as watching:
+            assert watching.stderr
+            assert b"..." in watching.stderr.readline()
+            watching.send_signal(signal.SIGINT)
+            os.write(ours, b"y\n")
+            assert watching.wait(LEAVE_SECONDS) == 130
+        os.close(theirs)
+        os.close(ours)
+        assert client.status(job)["status"] == "cancelled"
+
+
+def test_a_killed_engine_costs_an_attempt(server: str, home: Path) -> None:
+    with Client(server) as client:
+        job = client.submit(jpeg())["job_id"]
+        events, is_killed = [], False
+        for event in client.watch(job, include=["tokens"], after=0):
+            events.append(event)
+            if event.type == "token" and not is_killed:
+                is_killed = True
+                engine_of(home).kill()
+    kinds = [event.type for event in events]
+    assert kinds.count("attempt") == 1
+    assert events[-1].fields["status"] == "done"
+    after = events[kinds.index("attempt") :]
+    assert "SIGKILL" in after[0].fields["reason"]
+    assert "".join(e.fields["text"] for e in after if e.type == "token") == answer()
+
+
+def engine_of(home: Path) -> psutil.Process:
+    [engine] = [p for p in processes_of(home) if "mondrian.engines" in p.cmdline()]
+    return engine
+
+
+def test_a_stop_ends_a_thousand_streams_and_leaves_nothing(tmp_path: Path) -> None:
+    url = recording(tmp_path, {"phase": "prefill"}, SLOW)
+    options = ("--home", tmp_path, "--engine", url)
+    with started("serve", "--port", 0, *options) as (process, address):
+        with Client(address) as client:
+            job = client.submit(jpeg())["job_id"]
+        endings = asyncio.run(watch_until_the_end(address, job, 1000, process))
+        assert process.wait(LEAVE_SECONDS) == 0
+    assert len(set(endings)) > 100  # each is told to come back at another time
+    assert all(1000 <= ending <= 2000 for ending in endings)
+    assert processes_of(tmp_path) == []
+
+
+async def watch_until_the_end(
+    address: str, job: str, clients: int, process: subprocess.Popen[str]
+) -> list[int]:
+    """Open streams, stop the server, and return the last ``retry`` of each."""
+    port = int(address.rpartition(":")[2])
+    lines = [await asyncio.open_connection("127.0.0.1", port) for _ in range(clients)]
+    for _, writer in lines:
+        writer.write(f"GET /stream/{job} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+    for reader, _ in lines:
+        await reader.readuntil(b"event: status_update")
+    process.send_signal(signal.SIGTERM)
+    rests = await asyncio.gather(*(reader.read() for reader, _ in lines))
+    for _, writer in lines:
+        writer.close()
+    return [int(re.findall(rb"retry: (\d+)", rest)[-1]) for rest in rests]
+
+
+def test_a_worker_of_its_own_hands_back_what_it_has(
+    store: Store, database: str, tmp_path: Path
+) -> None:
+    folder = (tmp_path / "photos").as_uri()
+    photos = PhotoStore.open(folder)
+    options = ("--database", database, "--photos", folder, "--home", tmp_path)
+    job = add_job(store, photos)
+    with started("worker", "--engine", recording(tmp_path, pause=0.05), *options) as (process, _):
+        wait_for(lambda: text_of(log_of(store, job), 1))
+        process.terminate()
+        assert process.wait(LEAVE_SECONDS) == 0
+    handed = store.read(job.id)
+    assert (handed.status, handed.attempt, handed.failures) == (Status.QUEUED, 2, 0)
+    with started("worker", "--engine", recording(tmp_path), *options):
+        assert ended(store, job).status is Status.DONE
+
+
+def test_a_worker_that_was_thought_dead_writes_no_more(
+    store: Store, database: str, tmp_path: Path
+) -> None:
+    folder = (tmp_path / "photos").as_uri()
+    job = add_job(store, PhotoStore.open(folder))
+    options = ("--database", database, "--photos", folder, "--home", tmp_path,
+               "--lease", 1, "--interval", 0.2)  # fmt: skip
+    slow, quick = recording(tmp_path, pause=0.05), recording(tmp_path)
+    with started("worker", "--engine", slow, *options) as (first, _):
+        wait_for(lambda: text_of(log_of(store, job), 1))
+        first.send_signal(signal.SIGSTOP)
+        with started("worker", "--engine", quick, *options):
+            done = ended(store, job)
+        first.send_signal(signal.SIGCONT)
+        other = add_job(store, PhotoStore.open(folder))
+        assert ended(store, other).status is Status.DONE  # it has seen that it is late
+    assert (done.status, done.attempt) == (Status.DONE, 2)
+    assert store.read(job.id) == done
+    log = log_of(store, job)
+    begins = [kind for kind, _ in log].index("attempt")
+    assert all(told.get("attempt", 2) == 2 for _, told in log[begins:])
+
+
+def test_what_cannot_be_served_is_refused(server: str, tmp_path: Path) -> None:
+    url = recording(tmp_path)
+    common = ("serve", "--home", tmp_path)
+    port = server.rpartition(":")[2]
+    for arguments, code, words in [
+        (("--host", "0.0.0.0", "--engine", url), 78, "--key"),
+        (("--port", port, "--engine", url), 78, f"port {port}"),
+        (("--engine", "auto"), 69, "mondrian pull smollm2-135m"),
+        (("--engine", url, "--photos", "ftp://x"), 78, "no photo store"),
+    ]:
+        refused = run(*common, *arguments)
+        assert (refused.returncode, refused.stdout) == (code, ""), arguments
+        assert words in refused.stderr
+        assert "Traceback" not in refused.stderr
+    assert processes_of(tmp_path) == []
+
+
+def test_nobody_there_is_a_sentence(tmp_path: Path) -> None:
+    refused = run("jobs", "--server", "http://127.0.0.1:9")
+    assert refused.returncode == 69
+    assert "mondrian serve" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_every_option_has_its_variable() -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    about_output = {"as_json", "limit", "photo", "cors_origin"}
+    for name in ("serve", "worker", "submit", "watch", "cancel", "jobs", "check"):
+        options = [each for each in commands[name].params if each.param_type_name == "option"]
+        for option in options:
+            assert option.name in about_output or option.envvar.startswith("MONDRIAN_"), option
+
+
+def test_silence_is_noticed() -> None:
+    times = iter([0.0, 1.0, 6.6, 7.0])
+    cadence = Cadence(clock=lambda: next(times))
+    told: list[tuple[str, dict[str, Any]]] = [
+        ("connected", {}),
+        ("thinking_update", {"thinking": "x"}),
+        ("token", {"text": "x"}),
+        ("thinking_update", {"thinking": "y"}),
+        ("done", {"status": "done"}),
+    ]
+    for kind, fields in told:
+        cadence.take(StreamEvent(type=kind, fields=fields))
+    assert (cadence.updates, round(cadence.longest_gap, 1)) == (2, 5.6)
+    assert len(cadence.complaints(5.0)) == 1
+    assert cadence.complaints(5.2) == []
+
+
+@pytest.fixture(scope="module")
+def embedded(request: pytest.FixtureRequest) -> str:
+    """The embedded model, by its path."""
+    from mondrian.models import find_model, pull
+
+    folder = request.config.cache.mkdir("home")
+    pull("smollm2-135m", folder, lambda step, done, total: None)
+    return f"llamacpp:{find_model('smollm2-135m', folder)}"
+
+
+def test_check_on_the_embedded_model(embedded: str, tmp_path: Path) -> None:
+    with started("serve", "--port", 0, "--engine", embedded, "--home", tmp_path) as (_, address):
+        done = run("check", "--server", address, seconds=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"tokens at [\d.]+ tokens/s; done", done.stdout)

@@ -1,0 +1,416 @@
+"""Workers on a real database, with recordings for engines and real faults."""
+
+import itertools
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from mondrian import errors
+from mondrian.advisors import load_advisors
+from mondrian.engines import open_engine
+from mondrian.engines.host import HostedEngine
+from mondrian.errors import DatabaseUnavailable, MondrianError
+from mondrian.jobs import Claim, Entry, Status
+from mondrian.photos import PhotoStore
+from mondrian.postgres import Listener, Pool
+from mondrian.settings import Settings
+from mondrian.statements import JOBS_CHANNEL
+from mondrian.store import Store
+from mondrian.worker import VERDICTS, Worker
+from working import (
+    add_job,
+    answer,
+    at_work,
+    ended,
+    log_of,
+    recording,
+    text_of,
+    wait_for,
+)
+
+Hire = Callable[..., Worker]
+
+SILENCE = {"after": 60, "phase": "prefill"}
+HANG = {"hang": True}
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> PhotoStore:
+    return PhotoStore.open((tmp_path / "photos").as_uri())
+
+
+@pytest.fixture
+def hire(store: Store, photos: PhotoStore, database: str, tmp_path: Path) -> Iterator[Hire]:
+    """Make a worker on the engine of a URL. ``worker.engine`` is it."""
+    engines: list[HostedEngine] = []
+
+    def hire(url: str, store: Store = store, **settings: Any) -> Worker:
+        engine = open_engine(url)
+        assert isinstance(engine, HostedEngine)
+        engine._stop_seconds = 0.3
+        engines.append(engine)
+        given: dict[str, Any] = {"update_interval": 1.0, "home": tmp_path, **settings}
+        return Worker(
+            store,
+            photos,
+            engine,
+            listener=Listener(database, JOBS_CHANNEL),
+            advisors=load_advisors(),
+            settings=Settings(**given),
+        )
+
+    yield hire
+    for engine in engines:
+        engine.close()
+
+
+def engine_of(worker: Worker) -> HostedEngine:
+    engine = worker._engine
+    assert isinstance(engine, HostedEngine)
+    return engine
+
+
+def counted(log: list[tuple[str, dict[str, Any]]]) -> int:
+    """How many events of the first five types a client sees; ``connected`` is the first."""
+    kinds = ("status_update", "thinking_update", "analysis_complete", "error")
+    return 1 + sum(kind in kinds for kind, _ in log)
+
+
+def test_a_job_is_done(hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path) -> None:
+    url = recording(tmp_path, {"phase": "loading"}, {"after": 0.3, "phase": "prefill"}, pause=0.02)
+    job = add_job(store, photos)
+    with at_work(hire(url)):
+        done = ended(store, job)
+    log = log_of(store, job)
+    assert done.status is Status.DONE
+    assert done.progress == 100
+    assert [kind for kind, _ in log[-3:]] == ["status_update", "analysis_complete", "done"]
+    states = [told["job_data"] for kind, told in log if kind == "status_update"]
+    assert [(state["status"], state["step_phase"]) for state in states] == [
+        ("queued", "queued"),
+        ("processing", "image_processing"),
+        ("analyzing", "advisor_preparation"),
+        ("analyzing", "advisor_analysis"),
+        ("finalizing", "finalizing"),
+        ("done", "done"),
+    ]
+    assert text_of(log, 1) == answer()
+    [stored] = store.reports(job.id)
+    assert stored.text == answer()
+    assert stored.report == log[-2][1]["report"]
+    assert 'class="advisor-section"' in log[-2][1]["analysis_html"]
+
+
+def test_updates_say_all_the_way_what_is_done(
+    hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path
+) -> None:
+    url = recording(tmp_path, {"phase": "prefill"}, {"after": 1.3, "phase": "prefill"}, pause=0.01)
+    job = add_job(store, photos)
+    with at_work(hire(url, update_interval=0.3)):
+        ended(store, job)
+    log = log_of(store, job)
+    told = [each for kind, each in log if kind == "thinking_update"]
+    phases = list(dict.fromkeys(each["phase"] for each in told))
+    assert phases[0] == "measuring"
+    assert phases[-3:] == ["prefill", "generating", "finalizing"]
+    assert sum(each["phase"] == "prefill" for each in told) >= 4
+    percents = [each["percent"] for each in told]
+    assert percents == sorted(percents)
+    assert all(each["attempt"] == 1 for each in told)
+
+
+def test_silences_are_never_longer_than_the_interval(
+    hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path
+) -> None:
+    url = recording(tmp_path, {"phase": "prefill"}, {"after": 2.5, "phase": "prefill"}, pause=0.01)
+    job = add_job(store, photos)
+    with at_work(hire(url, update_interval=0.5)):
+        ended(store, job)
+    times = [
+        event.created_at.timestamp()
+        for event in store.events_after(job.id, 1)
+        if event.type in ("status_update", "thinking_update", "analysis_complete")
+    ]
+    gaps = [after - before for before, after in itertools.pairwise(times)]
+    assert max(gaps) <= 1.0
+    assert counted(log_of(store, job)) <= 15 + (times[-1] - times[0]) / 0.5
+
+
+def test_several_advisors_in_turn_with_one_measurement(
+    hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path
+) -> None:
+    job = add_job(store, photos, "ansel", "okeefe")
+    with at_work(hire(recording(tmp_path), update_interval=0.2)):
+        ended(store, job)
+    log = log_of(store, job)
+    assert text_of(log, 1, "ansel") == text_of(log, 1, "okeefe") == answer()
+    assert [report.advisor for report in store.reports(job.id)] == ["ansel", "okeefe"]
+    told = [each for kind, each in log if kind == "thinking_update"]
+    assert sum(each["phase"] == "measuring" for each in told) == 1
+    percents = [each["percent"] for each in told]
+    assert percents == sorted(percents)
+    states = [each["job_data"] for kind, each in log if kind == "status_update"]
+    assert [state["current_advisor"] for state in states][-1] == 2
+    assert len(log[-2][1]["reports"]) == 2
+    figures = store.history(engine_url(log), log[-2][1]["report"]["engine"]["model"])
+    assert [each.generation_tokens for each in figures] == [figures[0].generation_tokens] * 2
+
+
+def engine_url(log: list[tuple[str, dict[str, Any]]]) -> str:
+    url: str = log[-2][1]["report"]["engine"]["url"]
+    return url
+
+
+def test_many_short_critiques_do_not_flood_a_client(
+    hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path
+) -> None:
+    everybody = list(load_advisors())
+    job = add_job(store, photos, *everybody)
+    with at_work(hire(recording(tmp_path, pause=0.0005), update_interval=60.0)):
+        done = ended(store, job)
+    assert done.completed_at
+    seconds = (done.completed_at - done.created_at).total_seconds()
+    assert counted(log_of(store, job)) <= 15 + seconds / 60.0
+    assert len(store.reports(job.id)) == len(everybody)
+
+
+def test_parts_of_the_report_come_while_it_is_written(
+    hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path
+) -> None:
+    job = add_job(store, photos)
+    with at_work(hire(recording(tmp_path, pause=0.03))):
+        ended(store, job)
+    parts = [
+        (event.created_at.timestamp(), json.loads(event.payload))
+        for event in store.events_after(job.id, 0)
+        if event.type == "report_partial"
+    ]
+    assert len(parts) >= 3
+    times = [at for at, _ in parts]
+    assert min(b - a for a, b in itertools.pairwise(times)) > 0.4
+    first = next(part for _, part in parts if "dimension" in part)
+    assert (first["n"], first["m"]) == (1, 8)
+    assert first["dimension"]["name"] == "Composition"
+
+
+def test_an_engine_that_crashes_is_tried_three_times(
+    hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path
+) -> None:
+    job = add_job(store, photos)
+    with at_work(hire(recording(tmp_path, after=({"after": 0.2, "crash": True},)))):
+        failed = ended(store, job)
+    log = log_of(store, job)
+    assert failed.status is Status.ERROR
+    assert [kind for kind, _ in log[-3:]] == ["status_update", "error", "done"]
+    assert log[-2][1]["error"]["code"] == "engine_crashed"
+    assert log[-2][1]["error"]["retryable"] is True
+    assert "SIGABRT while generating" in log[-2][1]["error"]["message"]
+    attempts = [each for kind, each in log if kind == "attempt"]
+    assert [each["attempt"] for each in attempts] == [2, 3]
+    assert "SIGABRT" in attempts[0]["reason"]
+    told = [each["thinking"] for kind, each in log if kind == "thinking_update"]
+    assert any(each.endswith("trying again (attempt 2)") for each in told)
+    assert failed.completed_at
+    assert counted(log) <= 15 + (failed.completed_at - failed.created_at).total_seconds()
+    for attempt in (1, 2, 3):
+        assert answer().startswith(text_of(log, attempt))
+        assert len(text_of(log, attempt)) > 100
+
+
+def test_a_killed_engine_costs_an_attempt_and_the_job_is_done(
+    hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path
+) -> None:
+    job = add_job(store, photos)
+    worker = hire(recording(tmp_path, pause=0.02))
+    with at_work(worker):
+        wait_for(lambda: text_of(log_of(store, job), 1))
+        pid = engine_of(worker).pid
+        assert pid
+        os.kill(pid, signal.SIGKILL)
+        done = ended(store, job)
+    log = log_of(store, job)
+    assert (done.status, done.attempt, done.failures) == (Status.DONE, 2, 1)
+    assert text_of(log, 2) == answer()
+    [(_, again)] = [each for each in log if each[0] == "attempt"]
+    assert "SIGKILL" in again["reason"]
+
+
+def test_an_engine_that_hangs_is_replaced(
+    hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path
+) -> None:
+    job = add_job(store, photos)
+    worker = hire(recording(tmp_path, after=(HANG,)), stall=3.0)
+    with at_work(worker):
+        wait_for(lambda: len(text_of(log_of(store, job), 1)) > 100)
+        pid = engine_of(worker).pid
+        again = wait_for(lambda: [each for each in log_of(store, job) if each[0] == "attempt"])
+        assert again[0][1]["attempt"] == 2
+        assert "no progress for 3 seconds while generating" in again[0][1]["reason"]
+        assert pid
+        assert not psutil.pid_exists(pid)
+        store.cancel(job.id)
+
+
+def test_a_cancel_reaches_an_engine_that_is_silent(
+    hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path
+) -> None:
+    worker = hire(recording(tmp_path, {"phase": "prefill"}, SILENCE), update_interval=60.0)
+    first, second = add_job(store, photos), add_job(store, photos)
+    with at_work(worker):
+        wait_for(lambda: store.read(first.id).status is Status.ANALYZING)
+        store.cancel(first.id)
+        cancelled = time.monotonic()
+        wait_for(lambda: store.read(second.id).status is Status.ANALYZING)
+        assert time.monotonic() - cancelled < 5
+    assert store.read(first.id).status is Status.CANCELLED
+    assert log_of(store, first)[-1][0] == "done"
+
+
+def test_a_stop_hands_the_job_back(
+    hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path
+) -> None:
+    job = add_job(store, photos)
+    with at_work(hire(recording(tmp_path, pause=0.02))):
+        wait_for(lambda: text_of(log_of(store, job), 1))
+    handed = store.read(job.id)
+    assert (handed.status, handed.attempt, handed.failures) == (Status.QUEUED, 2, 0)
+    with at_work(hire(recording(tmp_path))):
+        assert ended(store, job).status is Status.DONE
+    assert text_of(log_of(store, job), 2) == answer()
+
+
+def test_nothing_is_lost_while_the_database_is_away(
+    hire: Hire, store: Store, photos: PhotoStore, database: str, postgres: str, tmp_path: Path
+) -> None:
+    job = add_job(store, photos)
+    with at_work(hire(recording(tmp_path, pause=0.03))):
+        wait_for(lambda: text_of(log_of(store, job), 1))
+        with shut(database, postgres):
+            time.sleep(2)
+        done = ended(store, job)
+    log = log_of(store, job)
+    assert (done.status, done.attempt) == (Status.DONE, 1)
+    assert text_of(log, 1) == answer()
+
+
+class shut:  # noqa: N801
+    """A database that lets nobody in and throws everybody out, for the time of the ``with``."""
+
+    def __init__(self, database: str, postgres: str) -> None:
+        self._name = str(conninfo_to_dict(database)["dbname"])
+        self._postgres = postgres
+
+    def __enter__(self) -> None:
+        self._let_in("false")
+        with psycopg.connect(self._postgres, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+                [self._name],
+            )
+
+    def __exit__(self, *_: object) -> None:
+        self._let_in("true")
+
+    def _let_in(self, truth: str) -> None:
+        with psycopg.connect(self._postgres, autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(
+                    sql.Identifier(self._name), sql.SQL(truth)
+                )
+            )
+
+
+class Forgetful(Store):
+    """A store on a line that breaks after every third commit, before the answer comes."""
+
+    calls = 0
+
+    def append(self, claim: Claim, entries: Sequence[Entry], **changes: Any) -> int:
+        seq = super().append(claim, entries, **changes)
+        self.calls += 1
+        if self.calls % 3 == 0:
+            raise DatabaseUnavailable
+        return seq
+
+
+def test_a_commit_whose_answer_was_lost_is_not_made_twice(
+    hire: Hire, pool: Pool, photos: PhotoStore, tmp_path: Path
+) -> None:
+    store = Forgetful(pool)
+    job = add_job(store, photos)
+    with at_work(hire(recording(tmp_path), store=store)):
+        ended(store, job)
+    log = log_of(store, job)
+    assert text_of(log, 1) == answer()
+    thoughts = [each["thinking"] for kind, each in log if kind == "thinking_update"]
+    assert len(thoughts) == len(set(thoughts))
+
+
+def test_a_lost_job_is_taken_over_only_after_a_lease_awake(
+    hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path
+) -> None:
+    job = add_job(store, photos)
+    assert store.claim("somebody who died", 0.01)
+    began = time.time()
+    with at_work(hire(recording(tmp_path), lease=2.0, update_interval=0.2)):
+        done = ended(store, job)
+    [again] = [event for event in store.events_after(job.id, 0) if event.type == "attempt"]
+    assert again.created_at.timestamp() - began >= 2.0
+    assert json.loads(again.payload)["reason"] == "worker lost"
+    assert (done.status, done.failures) == (Status.DONE, 1)
+
+
+@pytest.mark.parametrize(
+    ("photo", "advisor", "code"),
+    [(b"no photo", "ansel", "unsupported_photo"), (None, "nobody", "unknown_advisor")],
+)
+def test_what_cannot_be_done_ends_at_once(
+    hire: Hire,
+    store: Store,
+    photos: PhotoStore,
+    tmp_path: Path,
+    photo: bytes | None,
+    advisor: str,
+    code: str,
+) -> None:
+    job = add_job(store, photos, advisor, photo=photo)
+    with at_work(hire(recording(tmp_path))):
+        failed = ended(store, job)
+    assert failed.status is Status.ERROR
+    assert failed.error
+    assert (failed.error["code"], failed.error["retryable"]) == (code, False)
+    assert failed.failures == 0
+
+
+def test_the_worker_survives_a_job_that_was_deleted(
+    hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path
+) -> None:
+    first = add_job(store, photos)
+    with at_work(hire(recording(tmp_path, pause=0.02))):
+        wait_for(lambda: text_of(log_of(store, first), 1))
+        store.delete(first.id)
+        assert ended(store, add_job(store, photos)).status is Status.DONE
+
+
+def test_several_threads_work_at_once(
+    hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path
+) -> None:
+    jobs = [add_job(store, photos) for _ in range(6)]
+    with at_work(hire(recording(tmp_path, pause=0.001), concurrency=3)):
+        assert {ended(store, job).status for job in jobs} == {Status.DONE}
+    assert all(text_of(log_of(store, job), 1) == answer() for job in jobs)
+
+
+def test_every_error_has_a_verdict() -> None:
+    known = [each for each in vars(errors).values() if isinstance(each, type)]
+    assert set(VERDICTS) == {each for each in known if issubclass(each, MondrianError)}

@@ -1,0 +1,119 @@
+"""Workers for tests: recordings that play an answer, photos, jobs, and waiting for what they do."""
+
+import io
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import numpy as np
+from PIL import Image
+
+from mondrian.engines.replay import record
+from mondrian.jobs import Event, Job
+from mondrian.photos import PhotoStore
+from mondrian.report import DIMENSIONS
+from mondrian.store import Store
+from mondrian.worker import Worker
+
+T = TypeVar("T")
+
+DEADLINE_SECONDS = 30.0
+
+
+def answer() -> str:
+    """What a model writes that does as it is told."""
+    dimension = {"score": 6, "comment": "Seen.", "recommendation": "Go on."}
+    dimensions = [{"name": name, **dimension} for name in DIMENSIONS]
+    return json.dumps({"image_description": "A photo.", "dimensions": dimensions})
+
+
+def recording(
+    folder: Path,
+    *before: dict[str, Any],
+    pause: float = 0.005,
+    after: tuple[dict[str, Any], ...] = (),
+) -> str:
+    """The URL of an engine that plays ``before``, then an answer in pieces of two tokens, each
+    after a ``pause``, with ``after`` in its middle."""
+    text = answer()
+    pieces = [text[n : n + 8] for n in range(0, len(text), 8)]
+    said = [{"after": pause, "text": piece, "tokens": 2} for piece in pieces]
+    path = folder / f"{uuid4()}.jsonl"
+    half = len(said) // 2
+    record(path, [*before, *said[:half], *after, *said[half:], {"finish": "stop"}])
+    return f"replay:{path}"
+
+
+def jpeg(width: int = 96, height: int = 64) -> bytes:
+    """A small photo of nothing much."""
+    pixels = np.random.default_rng(1).integers(0, 255, (height, width, 3), np.uint8)
+    encoded = io.BytesIO()
+    Image.fromarray(pixels).save(encoded, "JPEG")
+    return encoded.getvalue()
+
+
+def add_job(
+    store: Store, photos: PhotoStore, *advisors: str, photo: bytes | None = None, **fields: Any
+) -> Job:
+    """A queued job with its photo."""
+    key = f"{uuid4()}.jpg"
+    photos.put(key, jpeg() if photo is None else photo)
+    fields = {"owner": "anna", "filename": "p.jpg"} | fields
+    return store.add(Job(id=uuid4(), photo_key=key, advisors=advisors or ("ansel",), **fields))
+
+
+@contextmanager
+def at_work(worker: Worker) -> Iterator[threading.Thread]:
+    """The worker works for the time of the ``with``."""
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        worker.stop()
+        thread.join(DEADLINE_SECONDS)
+        assert not thread.is_alive()
+
+
+def wait_for(ask: Callable[[], T | None], seconds: float = DEADLINE_SECONDS) -> T:
+    """What ``ask`` says as soon as it says something true."""
+    deadline = time.monotonic() + seconds
+    while not (found := ask()):
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain"
+        time.sleep(0.02)
+    return found
+
+
+def ended(store: Store, job: Job) -> Job:
+    """The job, when it has ended."""
+
+    def ask() -> Job | None:
+        now = store.read(job.id)
+        return now if now.is_ended else None
+
+    return wait_for(ask)
+
+
+def log_of(store: Store, job: Job) -> list[tuple[str, dict[str, Any]]]:
+    """Types and payloads of the job's log."""
+    return [(str(event.type), payload(event)) for event in store.events_after(job.id, 0)]
+
+
+def payload(event: Event) -> dict[str, Any]:
+    """What the event tells."""
+    told: dict[str, Any] = json.loads(event.payload)
+    return told
+
+
+def text_of(log: list[tuple[str, dict[str, Any]]], attempt: int, advisor: str = "ansel") -> str:
+    """The tokens of an attempt, joined."""
+    return "".join(
+        told["text"]
+        for kind, told in log
+        if kind == "token" and (told["attempt"], told["advisor"]) == (attempt, advisor)
+    )
