@@ -32,6 +32,8 @@ LOADING = [{"phase": "loading", "done": 0, "total": 4}, {"phase": "loading", "do
 PREFILL = [{"after": 0.02, "phase": "prefill", "done": n, "total": 256} for n in (0, 128, 256)]
 WORDS = [{"after": 0.01, "text": f"word {n} ", "tokens": 1} for n in range(400)]
 FINISH = [{"finish": "stop"}]
+# a model that may end its answer ends it early by chance
+ENDLESS = {"type": "array", "items": {"enum": ["light", "shadow"]}, "minItems": 2000}
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,8 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]
         home = request.getfixturevalue("home")
         engine = open_hosted("llamacpp:smollm2-135m?ctx=512", home)
         broken = Request(system="x", prompt="light " * 600)
-    short = Request(system="You like light.", prompt="Say hello to it.", max_tokens=12)
-    long = Request(system="You like light.", prompt="Count to a thousand.", max_tokens=400)
+    short = Request(system="", prompt="What is there?", schema=ENDLESS, max_tokens=12)
+    long = Request(system="", prompt="What is there?", schema=ENDLESS, max_tokens=400)
     with closing(engine):
         yield Subject(engine=engine, short=short, long=long, broken=broken)
 
@@ -302,6 +304,7 @@ def test_a_hang_is_killed(play: Play) -> None:
     engine = play({"text": "a", "tokens": 1}, {"hang": True}, stop_seconds=0.3)
     with closing(engine.stream(ASK)) as stream:
         next(item for item in stream if isinstance(item, Token))
+        next(stream)  # the silence has begun
         pid = engine.pid
     assert pid is not None
     assert not psutil.pid_exists(pid)

@@ -20,8 +20,10 @@ from mondrian.errors import EngineClosed, EngineFailed, UnknownEngine
 from mondrian.models import find_model
 
 KEY = "a secret of the test"
-SHORT = Request(system="You like light.", prompt="Say hello to it.", max_tokens=12)
-LONG = Request(system="You like light.", prompt="Count to a thousand.", max_tokens=900)
+# a model that may end its answer ends it early by chance
+ENDLESS = {"type": "array", "items": {"enum": ["light", "shadow"]}, "minItems": 2000}
+SHORT = Request(system="", prompt="What is there?", schema=ENDLESS, max_tokens=12)
+LONG = Request(system="", prompt="What is there?", schema=ENDLESS, max_tokens=900)
 
 
 @pytest.fixture(scope="module")
