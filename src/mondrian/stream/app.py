@@ -1,0 +1,197 @@
+"""``GET /stream/{job}`` as an ASGI app.
+
+1. A client costs two tasks: one writes, one waits for it to leave. Nothing is done per client that
+   can be done per event.
+2. All opening events are of one database snapshot, and only the last has a number: a client that
+   loses the connection before it begins anew.
+3. Before the first byte a failure is a status. But a database that does not answer is told in a
+   stream that ends with ``retry:``, since ``EventSource`` does not come back after a status.
+4. A stream that ends without ``done`` ends with ``retry:``.
+"""
+
+import asyncio
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from uuid import UUID
+
+from starlette.types import Receive, Scope, Send
+
+from mondrian.errors import JobNotFound, StorageError
+from mondrian.jobs import Job
+from mondrian.store import Store
+from mondrian.stream.frames import (
+    RETRY_MS,
+    encode_connected,
+    encode_reset,
+    encode_retry,
+    encode_thinking,
+)
+from mondrian.stream.request import Asked, answer_empty, read_request, refuse
+from mondrian.stream.source import Source
+from mondrian.stream.topic import Topic
+from mondrian.stream.wakeups import Wakeups
+from mondrian.stream.watcher import Watcher, body, head
+
+OPENING_SECONDS = 20.0
+AWAY_SECONDS = 0.5
+DRAIN_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a stream begins: after ``seq`` in the log of ``job``, with these opening events."""
+
+    job: Job
+    seq: int
+    opening: bytes = b""
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether nothing will ever follow."""
+        return self.job.is_ended and self.seq == self.job.last_seq
+
+
+class Streams:
+    """One LISTEN per process, any number of clients. All methods are for one event loop."""
+
+    def __init__(self, store: Store, *, conninfo: str, interval_seconds: float) -> None:
+        self.clients = 0
+        self._source = Source(store)
+        self._interval = interval_seconds
+        self._wakeups = Wakeups(conninfo, self._wake)
+        self._topics: dict[UUID, Topic] = {}
+        self._retry_ms = RETRY_MS
+        self._is_draining = False
+        self._all_left = asyncio.Event()
+
+    async def open(self) -> None:
+        """Begin to listen. The database need not be there yet."""
+        self._wakeups.open()
+
+    async def close(self) -> None:
+        """Stop listening and reading."""
+        await self._wakeups.close()
+        for topic in self._topics.values():
+            topic.close()
+        self._source.close()
+
+    async def drain(self, retry_base_ms: int = 1000) -> None:
+        """End every stream, and tell each client to come back after once to twice that time.
+
+        Waits up to 2 s for them: a client that does not read cannot be told. Streams that begin
+        from then on end after their opening events.
+        """
+        self._is_draining, self._retry_ms = True, retry_base_ms
+        for topic in self._topics.values():
+            topic.tail.wake()
+        if self.clients:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._all_left.wait(), DRAIN_SECONDS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["method"] != "GET":
+            await refuse(send, 405, "method_not_allowed", "A stream can only be read, with GET.")
+            return
+        try:
+            asked = read_request(scope)
+            start = await self._find_start(asked)
+        except JobNotFound as exc:
+            await refuse(send, 404, exc.code, exc.message)
+            return
+        if start is None:
+            await self._put_off(asked, send)
+        elif start.is_at_end:
+            await answer_empty(send)
+        else:
+            await self._stream(asked, start, receive, send)
+
+    async def _find_start(self, asked: Asked) -> Start | None:
+        """Where the stream begins; ``None`` if the database does not answer soon enough."""
+        topic = self._topics.get(asked.job_id)
+        if topic and asked.cursor is not None and topic.tail.holds(asked.cursor):
+            return Start(topic.job, asked.cursor)
+        patience = OPENING_SECONDS if self._wakeups.is_listening else AWAY_SECONDS
+        try:
+            async with asyncio.timeout(patience):
+                return await self._read_start(asked)
+        except (StorageError, TimeoutError):
+            return None
+
+    async def _read_start(self, asked: Asked) -> Start:
+        if asked.cursor is not None:
+            job = await self._source.read(asked.job_id)
+            if job.pruned_seq <= asked.cursor <= job.last_seq:
+                return Start(job, asked.cursor)
+        present = await self._source.opening(asked.job_id)
+        reset = b"" if asked.cursor is None else encode_reset(asked.job_id)
+        return Start(present.job, present.seq, reset + present.events(asked.types))
+
+    async def _put_off(self, asked: Asked, send: Send) -> None:
+        waiting = encode_thinking(asked.job_id, "Waiting for the database...")
+        await send(head())
+        await send(body(encode_connected(asked.job_id) + waiting.wire))
+        await send(body(self._goodbye(), is_last=True))
+
+    async def _stream(self, asked: Asked, start: Start, receive: Receive, send: Send) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            writing = tasks.create_task(self._write(asked, start, send))
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            writing.cancel()
+
+    async def _write(self, asked: Asked, start: Start, send: Send) -> None:
+        watcher = Watcher(asked, start.seq, self._source, send, lambda: self._is_draining)
+        with self._counted():
+            await send(head())
+            await send(body(encode_connected(asked.job_id) + start.opening))
+            with suppress(StorageError):
+                await self._follow(watcher, start.job)
+            await send(body(b"" if watcher.is_over else self._goodbye(), is_last=True))
+
+    async def _follow(self, watcher: Watcher, job: Job) -> None:
+        if job.is_ended:
+            await watcher.replay(job.last_seq)
+            return
+        with self._watched(job) as topic:
+            await watcher.follow(topic.tail)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self.clients += 1
+        self._all_left.clear()
+        try:
+            yield
+        finally:
+            self.clients -= 1
+            if not self.clients:
+                self._all_left.set()
+
+    @contextmanager
+    def _watched(self, job: Job) -> Iterator[Topic]:
+        """The topic of the job while at least one client is here."""
+        topic = self._topics.get(job.id)
+        if topic is None or topic.tail.is_over:
+            topic = Topic(self._source, job, self._interval)
+            self._topics[job.id] = topic
+        topic.clients += 1
+        try:
+            yield topic
+        finally:
+            topic.clients -= 1
+            if not topic.clients:
+                topic.close()
+                if self._topics.get(job.id) is topic:
+                    del self._topics[job.id]
+
+    def _goodbye(self) -> bytes:
+        return encode_retry(self._retry_ms + random.randrange(self._retry_ms))
+
+    def _wake(self, job_id: UUID | None, seq: int) -> None:
+        if job_id is None:
+            for each in self._topics.values():
+                each.wake()
+        elif (topic := self._topics.get(job_id)) and seq > topic.tail.seq:
+            topic.wake()

@@ -1,0 +1,96 @@
+"""The wire format: events as bytes (docs/events.md)."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+from uuid import UUID
+
+from mondrian.jobs import Event, EventType, encode_payload
+
+MAX_SEND_BYTES = 65_536
+"""Frames are joined up to this size, to save system calls."""
+
+RETRY_MS = 2000
+"""How long ``EventSource`` waits before it connects again, unless a later ``retry:`` says more."""
+
+PACED = frozenset(
+    {
+        EventType.STATUS_UPDATE,
+        EventType.THINKING_UPDATE,
+        EventType.ANALYSIS_COMPLETE,
+        EventType.ERROR,
+    }
+)
+"""The events between which no more than the update interval may pass."""
+
+_FIGURES = (
+    "phase",
+    "tokens",
+    "tokens_per_second",
+    "prompt_tokens",
+    "peak_memory_gb",
+    "elapsed_seconds",
+    "eta_seconds",
+    "percent",
+    "basis",
+    "queue_position",
+    "attempt",
+)
+
+
+class Frame(NamedTuple):
+    """One event as the bytes that every client gets. ``seq`` is its number, if it is in the log.
+
+    (A tuple, since thousands are made at once when a log is replayed.)
+    """
+
+    seq: int | None
+    type: str
+    wire: bytes
+
+
+def encode(type: str, payload: str, seq: int | None = None) -> Frame:  # noqa: A002
+    """The frame of an event whose ``payload`` is one line of JSON."""
+    number = "" if seq is None else f"id: {seq}\n"
+    return Frame(seq, type, f"{number}event: {type}\ndata: {payload}\n\n".encode())
+
+
+def encode_event(event: Event) -> Frame:
+    """The frame of an event of the log."""
+    return encode(event.type, event.payload, event.seq)
+
+
+def encode_thinking(job_id: UUID, thinking: str, **known: int | str | None) -> Frame:
+    """An update that the API's clock gives: it has no number, and ``null`` for what is unknown."""
+    fields = {"thinking": thinking, **dict.fromkeys(_FIGURES), "basis": "unknown", **known}
+    name = EventType.THINKING_UPDATE
+    return encode(name, encode_payload(name, job_id, fields))
+
+
+def encode_retry(milliseconds: int) -> bytes:
+    """Tell the client how long to wait before it connects again."""
+    return b"retry: %d\n\n" % milliseconds
+
+
+def encode_connected(job_id: UUID) -> bytes:
+    """The first event of every stream, with the time to wait after a lost connection."""
+    frame = encode("connected", encode_payload("connected", job_id, {}))
+    return b"retry: %d\n%s" % (RETRY_MS, frame.wire)
+
+
+def encode_reset(job_id: UUID) -> bytes:
+    """Tell the client that its cursor leads nowhere, and that it gets the present instead."""
+    reason = "The cursor is malformed, past the end of the log, or no longer kept."
+    return encode("reset", encode_payload("reset", job_id, {"reason": reason})).wire
+
+
+def pack(frames: Iterable[Frame]) -> Iterator[bytes]:
+    """The frames joined into pieces of at most ``MAX_SEND_BYTES``, or of one frame."""
+    piece, size = list[bytes](), 0
+    for frame in frames:
+        if piece and size + len(frame.wire) > MAX_SEND_BYTES:
+            yield b"".join(piece)
+            piece, size = [], 0
+        piece.append(frame.wire)
+        size += len(frame.wire)
+    if piece:
+        yield b"".join(piece)

@@ -1,0 +1,111 @@
+"""The store as asyncio sees it: reads run in a few threads.
+
+What many ask for at once is read once where the answer may be as old as the oldest question: the
+present of a job, and the queue. A read of the log may not: it must see all that was committed when
+it was asked for.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from uuid import UUID
+
+from mondrian.jobs import EventType, Job, encode_payload
+from mondrian.store import Snapshot, Store
+from mondrian.stream.frames import Frame, encode, encode_event
+
+THREADS = 4
+CHUNK = 400
+"""At most so many events are read at once: about 80 KB of tokens."""
+
+POSITIONS_SECONDS = 0.5
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a client without a cursor gets first: ``plain``, or ``full`` with the text so far. The
+    log goes on after ``seq``."""
+
+    job: Job
+    seq: int
+    plain: bytes
+    full: bytes
+
+    def events(self, types: frozenset[EventType]) -> bytes:
+        """The opening events of a client that wants these types."""
+        return self.full if EventType.TOKEN in types else self.plain
+
+
+class Source:
+    """Reads of the store for one event loop. Errors are those of ``Store``."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._threads = ThreadPoolExecutor(THREADS, "mondrian-stream")
+        self._reads: dict[Any, asyncio.Future[Any]] = {}
+        self._positions: dict[UUID, int] = {}
+        self._positions_until = 0.0
+
+    def close(self) -> None:
+        """Let the threads go; reads under way are given up."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def read(self, job_id: UUID) -> Job:
+        """The job as it is."""
+        return await self._run(lambda: self._store.read(job_id))
+
+    async def opening(self, job_id: UUID) -> Opening:
+        """The job's present, encoded, of one database snapshot."""
+        return await self._shared(job_id, lambda: _encode_opening(self._store.snapshot(job_id)))
+
+    async def frames_after(
+        self, job_id: UUID, seq: int, types: Collection[EventType] | None = None
+    ) -> list[Frame]:
+        """The next events of the log, encoded, at most ``CHUNK``; with ``types``, only those."""
+        return await self._run(
+            lambda: [
+                encode_event(event)
+                for event in self._store.events_after(job_id, seq, CHUNK, types=types)
+            ]
+        )
+
+    async def position(self, job_id: UUID) -> int | None:
+        """The job's place in the queue, from 1, as of half a second ago; ``None`` if in none."""
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._positions_until:
+            self._positions = await self._shared("positions", self._store.positions)
+            self._positions_until = loop.time() + POSITIONS_SECONDS
+        return self._positions.get(job_id)
+
+    def _run(self, read: Callable[[], T]) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, read)
+
+    async def _shared(self, key: Any, read: Callable[[], T]) -> T:
+        """Run ``read`` in a thread, once for all who ask for ``key`` until it is answered."""
+        found = self._reads.get(key)
+        if found is None:
+            found = self._reads[key] = self._run(read)
+            found.add_done_callback(lambda _: self._reads.pop(key))
+        # A client that leaves must not cancel what others wait for.
+        answer: T = await asyncio.shield(found)
+        return answer
+
+
+def _encode_opening(snapshot: Snapshot) -> Opening:
+    job_id = snapshot.job.id
+    parts = [(EventType.STATUS_UPDATE.value, snapshot.status_update)]
+    for advisor, text in snapshot.texts.items():
+        fields = {"advisor": advisor, "attempt": snapshot.attempt, "text": text}
+        parts.append(("snapshot", encode_payload("snapshot", job_id, fields)))
+    return Opening(
+        job=snapshot.job,
+        seq=snapshot.seq,
+        plain=encode(*parts[0], snapshot.seq).wire,
+        # Only the last has the number: whoever loses the connection before it begins anew.
+        full=b"".join([*(encode(*part).wire for part in parts[:-1]),
+                       encode(*parts[-1], snapshot.seq).wire]),
+    )  # fmt: skip

@@ -1,0 +1,144 @@
+"""One job that is being watched: its log read once for all, and a clock for what nobody says.
+
+1. The log is read after a wake-up and once per interval. A wake-up only says "look": what is read
+   is "what follows the last that I know", so a lost or a doubled one does no harm.
+2. The clock speaks one interval after the last event of the ``PACED`` types. Where a worker holds
+   the job it waits ``GRACE_SECONDS`` longer, since the worker's own update may be on its way; and
+   it speaks as soon as the worker's lease runs out.
+3. The clock never waits for the database longer than ``PATIENCE_SECONDS``; then it says what it
+   knows. So no client waits longer than interval + 0.5 s, whatever has died.
+4. What the clock says has no number and is in no log.
+"""
+
+import asyncio
+import math
+from datetime import UTC, datetime
+
+from mondrian.errors import JobNotFound, StorageError
+from mondrian.jobs import MAX_ATTEMPTS, EventType, Job, Status, encode_payload
+from mondrian.stream.frames import PACED, Frame, encode, encode_thinking
+from mondrian.stream.source import CHUNK, Source
+from mondrian.stream.tail import Tail
+
+GRACE_SECONDS = 0.25
+PATIENCE_SECONDS = 0.15
+AWAY_SECONDS = 1.0
+"""A database that has not answered for so long is said to be waited for."""
+
+
+class Topic:
+    """One watched job, as of a ``job`` just read. ``clients`` counts who watches it."""
+
+    def __init__(self, source: Source, job: Job, interval_seconds: float) -> None:
+        self.job = job
+        self.tail = Tail(job.last_seq)
+        self.clients = 0
+        self._source = source
+        self._interval = interval_seconds
+        self._heard = self._spoken = _now()  # the last event of the log, and of the PACED types
+        self._lease_ends = _lease_end(job)
+        self._position: int | None = None
+        self._unanswered: float | None = None  # since when the database has not answered
+        self._is_stale = False
+        self._look: asyncio.Task[None] | None = None
+        self._clock = asyncio.create_task(self._keep_time())
+        self.wake()
+
+    def close(self) -> None:
+        """Stop looking and speaking."""
+        self._clock.cancel()
+        if self._look:
+            self._look.cancel()
+
+    def wake(self) -> "asyncio.Task[None]":
+        """Look at the log now; once more, if a look is under way."""
+        self._is_stale = True
+        if self._look is None or self._look.done():
+            self._look = asyncio.create_task(self._catch_up())
+        return self._look
+
+    async def _catch_up(self) -> None:
+        try:
+            while self._is_stale and not self.tail.is_over:
+                self._is_stale = False
+                self._unanswered = self._unanswered or _now()
+                await self._read()
+                self._unanswered = None
+        except JobNotFound:
+            fields = {"status": Status.CANCELLED}
+            payload = encode_payload(EventType.DONE, self.job.id, fields)
+            self._publish([encode(EventType.DONE, payload)])
+        except StorageError:
+            pass  # the clock will say so, and look again
+
+    async def _read(self) -> None:
+        if frames := await self._source.frames_after(self.job.id, self.tail.seq):
+            self._heard, self._lease_ends = _now(), math.inf  # held by somebody, until we know
+            self._is_stale = self._is_stale or len(frames) == CHUNK
+            self._publish(frames)
+            return
+        self.job = await self._source.read(self.job.id)
+        self._lease_ends = _lease_end(self.job)
+        self._is_stale = self._is_stale or self.job.last_seq > self.tail.seq
+        if self.job.status is Status.QUEUED:
+            self._position = await self._source.position(self.job.id)
+
+    def _publish(self, frames: list[Frame]) -> None:
+        if any(frame.type in PACED for frame in frames):
+            self._spoken = _now()
+        self.tail.add(frames)
+
+    async def _keep_time(self) -> None:
+        while not self.tail.is_over:
+            await asyncio.sleep(self._due() - _now())
+            if not self._is_due():
+                continue
+            await asyncio.wait({self.wake()}, timeout=PATIENCE_SECONDS)
+            if self._is_due() and not self.tail.is_over:
+                self._speak()
+
+    def _is_due(self) -> bool:
+        return _now() >= self._due()
+
+    def _due(self) -> float:
+        silent = self._spoken + self._interval
+        if self._lease_ends is None or self._spoken >= self._lease_ends:
+            return silent
+        return min(silent + GRACE_SECONDS, self._lease_ends)
+
+    def _speak(self) -> None:
+        known: dict[str, int | str | None] = {}
+        if not self._is_away():
+            known["attempt"] = self.job.attempt
+            if self.job.status is Status.QUEUED:
+                known |= {"phase": "queued", "queue_position": self._position}
+        self._publish([encode_thinking(self.job.id, self._sentence(), **known)])
+
+    def _is_away(self) -> bool:
+        return self._unanswered is not None and _now() - self._unanswered >= AWAY_SECONDS
+
+    def _sentence(self) -> str:
+        now, job = _now(), self.job
+        if self._is_away():
+            return f"Waiting for the database... ({now - (self._unanswered or now):.0f} s)"
+        if job.status is Status.PENDING:
+            return "Waiting to be started"
+        if job.status is Status.QUEUED:
+            place = f" (position {self._position})" if self._position else ""
+            return f"Waiting in queue{place}"
+        if self._lease_ends is None or now < self._lease_ends:
+            return f"Waiting for the worker... ({now - self._heard:.0f} s)"
+        if job.failures + 1 < MAX_ATTEMPTS:
+            return f"Worker lost, trying again (attempt {job.attempt + 1})"
+        return "Worker lost, too often to try again"
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _lease_end(job: Job) -> float | None:
+    """When the worker that holds the job is lost unless it is heard of; ``None`` if none does."""
+    if job.lease_until is None:
+        return None
+    return _now() + (job.lease_until - datetime.now(UTC)).total_seconds()

@@ -1,0 +1,635 @@
+"""Streams over a real uvicorn, driven through the database as a worker in another process would."""
+
+import asyncio
+import json
+import os
+import random
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from threading import Thread
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import psycopg
+import pytest
+import uvicorn
+from psycopg import sql
+from starlette.types import Receive, Scope, Send
+
+from mondrian.jobs import Claim, Entry, Event, EventType, Job
+from mondrian.postgres import Pool
+from mondrian.store import Store
+from mondrian.stream import Streams, wakeups
+from mondrian.stream.frames import encode
+from mondrian.stream.protocol import BoundedProtocol
+from mondrian.stream.source import CHUNK
+from mondrian.stream.tail import KEPT, Tail
+
+DEADLINE = 20.0
+DROPS = int(os.environ.get("MONDRIAN_TEST_DROPS", "300"))
+EVERYTHING = "include=tokens,report"
+
+
+class ImpatientProtocol(BoundedProtocol):
+    stall_seconds = 1.5
+
+
+@dataclass
+class Seen:
+    """One event as a client decodes it."""
+
+    id: str | None
+    event: str
+    data: Any
+    at: float
+
+    @property
+    def thinking(self) -> str:
+        return str(self.data.get("thinking"))
+
+
+def decode(block: bytes) -> Seen | None:
+    fields = dict(line.split(b": ", 1) for line in block.split(b"\n"))
+    if b"data" not in fields:
+        return None
+    data = json.loads(fields[b"data"])
+    assert fields[b"event"].decode() == data["type"]
+    number = fields[b"id"].decode() if b"id" in fields else None
+    return Seen(number, data["type"], data, time.monotonic())
+
+
+class House:
+    """A running server with nothing in it but streams."""
+
+    def __init__(self, streams: Streams, loop: asyncio.AbstractEventLoop, port: int) -> None:
+        self.streams = streams
+        self.port = port
+        self._loop = loop
+        room = [(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)]
+        transport = httpx.HTTPTransport(socket_options=room, limits=httpx.Limits())
+        self.client = httpx.Client(transport=transport, timeout=DEADLINE)
+
+    def call(self, what: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(what, self._loop).result(DEADLINE)
+
+    def request(self, method: str, job: UUID) -> httpx.Response:
+        return self.client.request(method, f"http://127.0.0.1:{self.port}/stream/{job}")
+
+    @contextmanager
+    def get(self, job: UUID | str, query: str = "", **headers: str) -> Iterator[httpx.Response]:
+        url = f"http://127.0.0.1:{self.port}/stream/{job}?{query}"
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        with self.client.stream("GET", url, headers=sent) as response:
+            yield response
+
+    @contextmanager
+    def crowd(self, job: UUID, count: int, query: str = "") -> Iterator[list[httpx.Response]]:
+        """Clients that do not read, with little room for what they are sent."""
+        with ExitStack() as stack:
+            clients = [stack.enter_context(self.get(job, query)) for _ in range(count)]
+            until(lambda: self.streams.clients == count)
+            yield clients
+
+    @contextmanager
+    def watch(self, job: UUID | str, query: str = "", **headers: str) -> Iterator[Iterator[Seen]]:
+        with self.get(job, query, **headers) as response:
+            assert response.status_code == 200
+            yield events(response)
+
+    def all(self, job: UUID | str, query: str = "", **headers: str) -> list[Seen]:
+        with self.watch(job, query, **headers) as seen:
+            return list(seen)
+
+
+def events(response: httpx.Response) -> Iterator[Seen]:
+    buffer, deadline = b"", time.monotonic() + DEADLINE
+    for chunk in response.iter_raw():
+        assert time.monotonic() < deadline, "it did not happen"
+        *blocks, buffer = (buffer + chunk).split(b"\n\n")
+        yield from filter(None, map(decode, blocks))
+
+
+@contextmanager
+def serving(
+    database: str, store: Store, interval: float = 30.0, protocol: type = BoundedProtocol
+) -> Iterator[House]:
+    streams = Streams(store, conninfo=database, interval_seconds=interval)
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await streams(scope, receive, send)
+            return
+        await receive()
+        loops.append(asyncio.get_running_loop())
+        await streams.open()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await streams.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    config = uvicorn.Config(
+        app, port=0, http=protocol, ws="none", log_level="warning", timeout_graceful_shutdown=5
+    )
+    server = uvicorn.Server(config)
+    thread = Thread(target=server.run)
+    thread.start()
+    try:
+        until(lambda: server.started)
+        house = House(streams, loops[0], server.servers[0].sockets[0].getsockname()[1])
+        with house.client:
+            yield house
+    finally:
+        server.should_exit = True
+        thread.join(DEADLINE)
+
+
+@pytest.fixture
+def house(database: str, store: Store) -> Iterator[House]:
+    with serving(database, store) as house:
+        yield house
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.005)
+
+
+def next_of(seen: Iterator[Seen], *names: str) -> Seen:
+    return next(each for each in seen if each.event in names)
+
+
+def new_job(**fields: Any) -> Job:
+    job = Job(
+        id=uuid4(), owner="anna", filename="p.jpg", photo_key="k", advisors=("ansel", "okeefe")
+    )
+    return Job(**{name: getattr(job, name) for name in Job.__slots__} | fields)
+
+
+def claimed(store: Store, lease_seconds: float = 60.0) -> Claim:
+    store.add(new_job())
+    claim = store.claim("worker", lease_seconds)
+    assert claim is not None
+    return claim
+
+
+def token(text: str, advisor: str = "ansel") -> Entry:
+    fields = {"advisor": advisor, "text": text, "offset": 0, "attempt": 1}
+    return Entry(EventType.TOKEN, fields)
+
+
+def thinking(text: str) -> Entry:
+    return Entry(EventType.THINKING_UPDATE, {"thinking": text})
+
+
+PARTIAL = Entry(EventType.REPORT_PARTIAL, {"advisor": "ansel", "n": 1, "m": 8})
+COMPLETE = Entry(EventType.ANALYSIS_COMPLETE, {"analysis_html": "<p>é\u2028</p>", "report": {}})
+
+
+def finished(store: Store, texts: Sequence[str] = ("one ", "two ", "three")) -> UUID:
+    claim = claimed(store)
+    for text in texts:
+        store.append(claim, [thinking("Generating"), token(text), PARTIAL])
+    store.finish(claim, [COMPLETE])
+    return claim.job.id
+
+
+def wire(event: Event) -> tuple[str, str, Any]:
+    return str(event.seq), str(event.type), json.loads(event.payload)
+
+
+def told(seen: Seen) -> tuple[str | None, str, Any]:
+    return seen.id, seen.event, seen.data
+
+
+def names(seen: Sequence[Seen]) -> list[str]:
+    return [each.event for each in seen]
+
+
+def text_of(seen: Sequence[Seen]) -> str:
+    return "".join(each.data["text"] for each in seen if each.event in ("token", "snapshot"))
+
+
+def test_a_client_gets_the_present_then_what_follows_then_the_end(
+    house: House, store: Store
+) -> None:
+    job = store.add(new_job())
+    with house.get(job.id) as response:
+        assert response.headers["content-type"] == "text/event-stream"
+        assert response.headers["cache-control"] == "no-cache, no-transform"
+        assert response.headers["x-accel-buffering"] == "no"
+        seen = events(response)
+        opening = [next(seen), next(seen)]
+        store.cancel(job.id)
+        rest = list(seen)
+    assert told(opening[0]) == (None, "connected", {"type": "connected", "job_id": str(job.id)})
+    assert (opening[1].id, opening[1].data["job_data"]["status"]) == ("1", "queued")
+    assert [told(each) for each in rest] == [wire(each) for each in store.events_after(job.id, 1)]
+    assert (rest[-1].event, rest[-1].data["status"]) == ("done", "cancelled")
+
+
+def test_a_stream_begins_with_the_time_to_wait_before_coming_back(
+    house: House, store: Store
+) -> None:
+    with house.get(finished(store)) as response:
+        assert next(response.iter_raw()).startswith(b"retry: 2000\nevent: connected\n")
+
+
+def test_only_the_last_opening_event_has_a_number(house: House, store: Store) -> None:
+    claim = claimed(store)
+    store.append(claim, [token("one "), token("two ")])
+    seq = store.append(claim, [token("three", "okeefe")])
+    with house.watch(claim.job.id, "include=tokens") as seen:
+        opening = [next(seen) for _ in range(4)]
+        store.append(claim, [token("four", "okeefe")])
+        following = next(seen)
+    assert names(opening) == ["connected", "status_update", "snapshot", "snapshot"]
+    assert [each.id for each in opening] == [None, None, None, str(seq)]
+    assert opening[2].data == {
+        "type": "snapshot", "job_id": str(claim.job.id), "advisor": "ansel", "attempt": 1,
+        "text": "one two ",
+    }  # fmt: skip
+    assert (following.id, following.data["text"]) == (str(seq + 1), "four")
+
+
+def test_a_finished_job_is_told_up_to_its_end(house: House, store: Store) -> None:
+    job_id = finished(store)
+    last = store.read(job_id).last_seq
+    seen = house.all(job_id, "include=tokens")
+    assert names(seen) == ["connected", "status_update", "snapshot", "analysis_complete", "done"]
+    assert [each.id for each in seen][2:] == [str(last - 2), str(last - 1), str(last)]
+    assert text_of(seen) == "one two three"
+
+
+@pytest.mark.parametrize("is_ended", [True, False])
+def test_from_every_cursor_the_rest_arrives(house: House, store: Store, is_ended: bool) -> None:
+    claim = claimed(store)
+    with nullcontext() if is_ended else house.crowd(claim.job.id, 1):
+        for text in ("one ", "two "):
+            store.append(claim, [thinking("Generating"), token(text), PARTIAL])
+        if is_ended:
+            store.finish(claim, [COMPLETE])
+        log = store.events_after(claim.job.id, 0)
+        for query in ("", "include=tokens", "include=report", EVERYTHING):
+            wanted = [event for event in log if is_wanted(event, query)]
+            for cursor in range(len(log) - is_ended + 1):
+                rest = [wire(event) for event in wanted if event.seq > cursor]
+                with house.watch(claim.job.id, f"{query}&after={cursor}") as seen:
+                    assert next(seen).event == "connected"
+                    assert [told(next(seen)) for _ in rest] == rest
+                    assert not is_ended or next(seen, None) is None
+
+
+def is_wanted(event: Event, query: str) -> bool:
+    words = {EventType.TOKEN: "tokens", EventType.REPORT_PARTIAL: "report"}
+    return words.get(event.type, "") in query
+
+
+def test_the_header_wins_over_the_address(house: House, store: Store) -> None:
+    job_id = finished(store)
+    last = store.read(job_id).last_seq
+    seen = house.all(job_id, "after=0", last_event_id=str(last - 1))
+    assert names(seen) == ["connected", "done"]
+
+
+def test_at_the_end_of_a_finished_log_there_is_nothing(house: House, store: Store) -> None:
+    job_id = finished(store)
+    with house.get(job_id, f"after={store.read(job_id).last_seq}") as response:
+        assert response.status_code == 204
+        assert response.read() == b""
+
+
+def test_a_cursor_that_leads_nowhere_resets(house: House, store: Store) -> None:
+    job_id = finished(store)
+    for cursor in ("x", "-1", "1e3", "99", "9" * 40, "٣"):
+        seen = house.all(job_id, f"after={cursor}")
+        assert names(seen) == ["connected", "reset", "status_update", "analysis_complete", "done"]
+
+
+def test_a_cursor_whose_events_are_no_longer_kept_resets(house: House, store: Store) -> None:
+    job_id = finished(store)
+    store.prune(0)
+    kept = store.read(job_id).pruned_seq
+    assert names(house.all(job_id, "after=0"))[:3] == ["connected", "reset", "status_update"]
+    assert names(house.all(job_id, f"after={kept}")) == ["connected", "analysis_complete", "done"]
+
+
+def test_an_unknown_job_is_a_status_before_any_byte(house: House) -> None:
+    for job in (uuid4(), "nonsense", ""):
+        with house.get(job) as response:
+            assert response.status_code == 404
+            assert json.loads(response.read())["code"] == "job_not_found"
+
+
+def test_a_stream_can_only_be_read(house: House) -> None:
+    for method in ("HEAD", "POST", "DELETE"):
+        response = house.request(method, uuid4())
+        assert (response.status_code, response.headers["allow"]) == (405, "GET")
+
+
+def test_ids_of_the_old_form_are_understood(house: House, store: Store) -> None:
+    job_id = finished(store)
+    assert house.all(f"{job_id}%20(rag)")[0].data["job_id"] == str(job_id)
+
+
+def test_logs_of_two_jobs_never_mix(house: House, store: Store) -> None:
+    claims = [claimed(store), claimed(store)]
+    with (
+        house.watch(claims[0].job.id, "include=tokens") as first,
+        house.watch(claims[1].job.id, "include=tokens") as second,
+    ):
+        next(first), next(second)
+        for number in range(50):
+            for claim in claims:
+                store.append(claim, [token(f"{claim.job.id} {number} ")])
+        for claim in claims:
+            store.finish(claim)
+        for claim, seen in zip(claims, (list(first), list(second)), strict=True):
+            assert {each.data["job_id"] for each in seen} == {str(claim.job.id)}
+            wanted = "".join(f"{claim.job.id} {number} " for number in range(50))
+            assert text_of(seen) == wanted
+
+
+def test_the_log_is_read_once_for_all_clients(database: str, pool: Pool) -> None:
+    class CountingStore(Store):
+        reads = 0
+
+        def events_after(self, *args: Any, **more: Any) -> list[Event]:
+            self.reads += 1
+            return super().events_after(*args, **more)
+
+    store = CountingStore(pool)
+    claim = claimed(store)
+    with (
+        serving(database, store) as house,
+        house.crowd(claim.job.id, 40),
+        house.watch(claim.job.id) as seen,
+    ):
+        next(seen), next(seen)
+        store.reads = 0
+        for number in range(20):
+            store.append(claim, [thinking(str(number))])
+            assert next(seen).thinking == str(number)
+        assert store.reads <= 50  # and not 20 × 41
+
+
+def test_a_frame_is_joined_once_for_all_clients_at_one_place() -> None:
+    tail, types = Tail(4), frozenset(EventType)
+    tail.add([encode("token", "{}", 5), encode("thinking_update", "{}"), encode("token", "{}", 6)])
+    assert tail.batch(0, 4, types) is tail.batch(0, 4, types)
+    assert tail.batch(0, 4, types).wire.count(b"event:") == 3
+    assert tail.batch(0, 5, types).wire.count(b"event:") == 2
+    assert tail.batch(0, 4, types - {EventType.TOKEN}).seq == 6
+    assert (tail.place_after(4), tail.place_after(5), tail.place_after(6)) == (0, 2, 3)
+    tail.add([encode("token", "{}", 7 + number) for number in range(2 * KEPT)])
+    assert tail.seq - tail.floor == tail.end - tail.start == KEPT
+
+
+def cut_off(response: httpx.Response, count: int) -> bytes:
+    """The first so many bytes, or all."""
+    received = b""
+    for chunk in response.iter_raw():
+        received += chunk
+        if len(received) >= count:
+            break
+    return received[:count]
+
+
+def drop_and_resume(house: House, job_id: UUID, chance: random.Random) -> tuple[list[Seen], int]:
+    """All that a client has seen up to each cursor, which is cut off at random bytes until it has
+    seen the end; and how often it was."""
+    seen, cursor, drops = list[Seen](), "", 0
+    while not seen or seen[-1].event != "done":
+        query = EVERYTHING + chance.choice(("", f"&after={cursor}"))
+        headers = {"Last-Event-ID": cursor} if cursor and "after" not in query else {}
+        with house.get(job_id, query, **headers) as response:
+            received = cut_off(response, chance.choice((200, 400, 2000)) + chance.randrange(800))
+        whole = [each for block in received.split(b"\n\n")[:-1] if (each := decode(block))]
+        kept = max((place for place, each in enumerate(whole, 1) if each.id), default=0)
+        seen += whole[:kept]
+        cursor = (kept and whole[kept - 1].id) or cursor
+        drops += 1
+    return seen, drops
+
+
+def test_drops_at_random_bytes_lose_and_double_nothing(house: House, store: Store) -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    chance, drops = random.Random(seed), 0
+    while drops < DROPS:
+        claim = claimed(store)
+        texts = [f"{number} é\u2028" * chance.randrange(1, 9) for number in range(120)]
+        pause = chance.random() * 0.003
+        writer = Thread(target=write_slowly, args=(store, claim, texts, pause))
+        writer.start()
+        seen, count = drop_and_resume(house, claim.job.id, chance)
+        writer.join(DEADLINE)
+        assert text_of(seen) == "".join(texts)
+        numbers = [int(each.id) for each in seen if each.id]
+        assert numbers == list(range(numbers[0], store.read(claim.job.id).last_seq + 1))
+        drops += count
+
+
+def write_slowly(store: Store, claim: Claim, texts: Sequence[str], seconds: float) -> None:
+    for text in texts:
+        store.append(claim, [token(text)])
+        time.sleep(seconds)
+    store.finish(claim, [COMPLETE])
+
+
+MUCH = "x" * 3000
+
+
+def write_much(store: Store, claim: Claim) -> None:
+    """More than any buffer on the way holds, and more frames than the tail."""
+    for _ in range(8):
+        store.append(claim, [token(MUCH)] * 150)
+    store.finish(claim, [COMPLETE])
+
+
+def test_a_client_that_falls_behind_the_tail_misses_nothing(house: House, store: Store) -> None:
+    claim = claimed(store)
+    with house.crowd(claim.job.id, 1, EVERYTHING) as [client]:
+        write_much(store, claim)
+        until(lambda: not house.streams._topics or house.streams._topics[claim.job.id].tail.is_over)
+        assert house.streams.clients == 1
+        seen = list(events(client))
+    numbers = [int(each.id) for each in seen if each.id]
+    assert numbers == list(range(numbers[0], store.read(claim.job.id).last_seq + 1))
+    assert text_of(seen) == MUCH * 1200
+
+
+def test_a_client_that_stops_reading_is_dropped_and_no_other(database: str, store: Store) -> None:
+    claim = claimed(store)
+    with (
+        serving(database, store, protocol=ImpatientProtocol) as house,
+        house.crowd(claim.job.id, 2, EVERYTHING) as frozen,
+    ):
+        with house.watch(claim.job.id, EVERYTHING) as seen:
+            next(seen)
+            writer = Thread(target=write_much, args=(store, claim))
+            writer.start()
+            assert text_of(list(seen)) == MUCH * 1200
+            writer.join(DEADLINE)
+        until(lambda: house.streams.clients == 0)
+        with pytest.raises(httpx.TransportError):
+            list(frozen[0].iter_raw())
+
+
+def test_wakeups_come_back_after_a_lost_connection(
+    database: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wakeups, "RECONNECT_SECONDS", 1.0)
+    claim = claimed(store)
+    with serving(database, store) as house, house.watch(claim.job.id) as seen:
+        next(seen), next(seen)
+        with psycopg.connect(database, autocommit=True) as connection:
+            killed = connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND query LIKE 'LISTEN%'"
+            ).fetchall()
+        assert killed == [(True,)]
+        until(lambda: not house.streams._wakeups.is_listening)
+        until(house.streams._topics[claim.job.id]._look.done)  # type: ignore[union-attr]
+        store.append(claim, [thinking("while nobody listened")])
+        assert next(seen).thinking == "while nobody listened"
+        assert house.streams._wakeups.is_listening
+        store.append(claim, [thinking("afterwards")])
+        assert next(seen).thinking == "afterwards"
+
+
+def test_one_wakeup_brings_all_that_was_written(house: House, store: Store) -> None:
+    claim = claimed(store)
+    with house.watch(claim.job.id, EVERYTHING) as seen:
+        next(seen), next(seen)
+        last = store.append(claim, [token("x")] * (2 * CHUNK + 1))
+        numbers = [int(next(seen).id or 0) for _ in range(2 * CHUNK + 1)]
+    assert numbers == list(range(last - 2 * CHUNK, last + 1))
+
+
+def test_the_clock_speaks_for_queued_jobs(database: str, store: Store) -> None:
+    for _ in range(2):
+        store.add(new_job())
+    job = store.add(new_job())
+    with serving(database, store, interval=0.3) as house, house.watch(job.id) as seen:
+        updates = [next_of(seen, "thinking_update") for _ in range(3)]
+        claim = store.claim("worker", 60.0)
+        later = next(each for each in seen if each.data.get("queue_position") == 2)
+    assert {each.thinking for each in updates} == {"Waiting in queue (position 3)"}
+    assert updates[0].data == {
+        "type": "thinking_update", "job_id": str(job.id),
+        "thinking": "Waiting in queue (position 3)", "phase": "queued", "tokens": None,
+        "tokens_per_second": None, "prompt_tokens": None, "peak_memory_gb": None,
+        "elapsed_seconds": None, "eta_seconds": None, "percent": None, "basis": "unknown",
+        "queue_position": 3, "attempt": 1,
+    }  # fmt: skip
+    assert all(each.id is None for each in [*updates, later])
+    assert updates[-1].at - updates[0].at >= 0.5
+    assert claim is not None
+    assert len(store.events_after(job.id, 0)) == 1
+
+
+def test_the_clock_speaks_for_a_silent_worker_and_a_lost_one(database: str, store: Store) -> None:
+    claim = claimed(store, lease_seconds=1.5)
+    with serving(database, store, interval=0.3) as house, house.watch(claim.job.id) as seen:
+        first = next_of(seen, "thinking_update")
+        lost = next(each for each in seen if "lost" in each.thinking)
+        again = store.claim("another", 60.0)
+        assert again is not None
+        attempt = next_of(seen, "attempt")
+    assert first.thinking.startswith("Waiting for the worker... (")
+    assert lost.thinking == "Worker lost, trying again (attempt 2)"
+    assert (attempt.data["attempt"], attempt.id is not None) == (2, True)
+
+
+def test_the_clock_is_silent_while_the_worker_speaks(database: str, store: Store) -> None:
+    claim = claimed(store)
+    with serving(database, store, interval=0.5) as house, house.watch(claim.job.id) as seen:
+        writer = Thread(target=write_every, args=(store, claim, 0.6, 5))  # it is a little late
+        writer.start()
+        said = [each.thinking for each in seen if each.event == "thinking_update"]
+        writer.join(DEADLINE)
+    spoken_by_clock = [each for each in said if each.startswith("Waiting")]
+    assert len(said) - len(spoken_by_clock) == 5
+    assert len(spoken_by_clock) <= 2  # on a machine that is busy with something else
+
+
+def write_every(store: Store, claim: Claim, seconds: float, times: int) -> None:
+    for number in range(times):
+        time.sleep(seconds)
+        store.append(claim, [thinking(str(number))])
+    store.finish(claim)
+
+
+@contextmanager
+def away(database: str, postgres: str) -> Iterator[None]:
+    """The database, as if it were gone."""
+    name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
+    change = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(change.format(sql.Identifier(str(name)), sql.SQL("false")))
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,)
+        )
+        yield
+        connection.execute(change.format(sql.Identifier(str(name)), sql.SQL("true")))
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_database_that_is_away_is_told_and_comes_back(
+    database: str, postgres: str, store: Store
+) -> None:
+    claim = claimed(store)
+    with serving(database, store, interval=0.4) as house, house.watch(claim.job.id) as seen:
+        next(seen), next(seen)
+        with away(database, postgres):
+            told_away = next(each for each in seen if "database" in each.thinking)
+            newcomer = house.all(claim.job.id)
+        until(lambda: house.streams._wakeups.is_listening)
+        store.append(claim, [thinking("back")])
+        assert next(each for each in seen if each.thinking == "back").id == "3"
+    assert told_away.id is None
+    assert told_away.data["attempt"] is None
+    assert [each.thinking for each in newcomer] == ["None", "Waiting for the database..."]
+
+
+def test_a_deleted_job_ends_its_stream(house: House, store: Store) -> None:
+    job = store.add(new_job())
+    with house.watch(job.id) as seen:
+        next(seen), next(seen)
+        store.cancel(job.id)
+        store.delete(job.id)
+        assert list(seen)[-1].event == "done"
+
+
+def test_a_job_that_vanishes_unseen_ends_its_stream(database: str, store: Store) -> None:
+    job = store.add(new_job())
+    with serving(database, store, interval=0.2) as house, house.watch(job.id) as seen:
+        next(seen), next(seen)
+        store.delete(job.id)
+        assert (last := list(seen)[-1]).event == "done"
+        assert last.id is None
+
+
+def test_draining_tells_every_client_to_come_back(house: House, store: Store) -> None:
+    claim = claimed(store)
+    with house.crowd(claim.job.id, 20) as clients:
+        house.call(house.streams.drain(retry_base_ms=300))
+        told = [client.read().rsplit(b"retry: ", 1)[1] for client in clients]
+    waits = {int(each) for each in told}
+    assert min(waits) >= 300
+    assert max(waits) < 600
+    assert len(waits) > 5
+
+
+def test_clients_who_leave_are_forgotten(house: House, store: Store) -> None:
+    claim = claimed(store)
+    with house.crowd(claim.job.id, 5):
+        assert len(house.streams._topics) == 1
+    until(lambda: house.streams.clients == 0 and not house.streams._topics)
