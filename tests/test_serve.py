@@ -244,7 +244,6 @@ def test_what_cannot_be_served_is_refused(server: str, tmp_path: Path) -> None:
         (("--host", "0.0.0.0", "--engine", url), 78, "--key"),
         (("--port", port, "--engine", url), 78, f"port {port}"),
         (("--engine", "auto"), 69, "mondrian pull smollm2-135m"),
-        (("--engine", url, "--photos", "ftp://x"), 78, "no photo store"),
     ]:
         refused = run(*common, *arguments)
         assert (refused.returncode, refused.stdout) == (code, ""), arguments

@@ -20,9 +20,9 @@ from mondrian.advisors import load_advisors
 from mondrian.engines import open_engine
 from mondrian.engines.host import HostedEngine
 from mondrian.errors import DatabaseUnavailable, MondrianError
-from mondrian.jobs import Claim, Entry, Status
+from mondrian.jobs import Claim, Entry, Job, Status
 from mondrian.photos import PhotoStore
-from mondrian.postgres import Listener, Pool
+from mondrian.postgres import Listener, Pool, open_pool
 from mondrian.settings import Settings
 from mondrian.statements import JOBS_CHANNEL
 from mondrian.store import Store
@@ -261,13 +261,17 @@ def test_an_engine_that_hangs_is_replaced(
         store.cancel(job.id)
 
 
+def phases_told(store: Store, job: Job) -> list[str]:
+    return [told["phase"] for kind, told in log_of(store, job) if kind == "thinking_update"]
+
+
 def test_a_cancel_reaches_an_engine_that_is_silent(
     hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path
 ) -> None:
     worker = hire(recording(tmp_path, {"phase": "prefill"}, SILENCE), update_interval=60.0)
     first, second = add_job(store, photos), add_job(store, photos)
     with at_work(worker):
-        wait_for(lambda: store.read(first.id).status is Status.ANALYZING)
+        wait_for(lambda: "prefill" in phases_told(store, first))
         store.cancel(first.id)
         cancelled = time.monotonic()
         wait_for(lambda: store.read(second.id).status is Status.ANALYZING)
@@ -293,11 +297,13 @@ def test_nothing_is_lost_while_the_database_is_away(
     hire: Hire, store: Store, photos: PhotoStore, database: str, postgres: str, tmp_path: Path
 ) -> None:
     job = add_job(store, photos)
-    with at_work(hire(recording(tmp_path, pause=0.03))):
-        wait_for(lambda: text_of(log_of(store, job), 1))
-        with shut(database, postgres):
-            time.sleep(2)
-        done = ended(store, job)
+    with open_pool(database) as pool:
+        pool.timeout = 0.2  # a worker that does not wait for a connection
+        with at_work(hire(recording(tmp_path, pause=0.03), store=Store(pool))):
+            wait_for(lambda: text_of(log_of(store, job), 1))
+            with shut(database, postgres):
+                time.sleep(2)
+            done = ended(store, job)
     log = log_of(store, job)
     assert (done.status, done.attempt) == (Status.DONE, 1)
     assert text_of(log, 1) == answer()

@@ -1,29 +1,24 @@
 """One attempt at a job: a critique by each advisor in turn, told in the job's log."""
 
 import json
-import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
-from typing import Any
 
 from mondrian.advisors import Advisor, find_advisor
 from mondrian.critiques import critique
 from mondrian.engines.base import Basis, Phase, Progress
 from mondrian.errors import StorageError
-from mondrian.events import complete_fields, text_fields
+from mondrian.events import Parts, complete_fields, text_fields
 from mondrian.history import Figures
 from mondrian.jobs import Entry, EventType, Status, StepPhase
 from mondrian.measurements import Measurements, measure
 from mondrian.pacing import Text, Update, pace
 from mondrian.photos import Photo, PhotoStore, read_photo
-from mondrian.report import DIMENSIONS, Report, analysis_fragment, read_partial
-from mondrian.report import Answer as ReadAnswer
+from mondrian.report import Report
 from mondrian.store import Answer
 from mondrian.worker.journal import Journal
 from mondrian.worker.watching import WatchedEngine
-
-_PARTIAL_SECONDS = 0.5
 
 
 def work(
@@ -139,51 +134,25 @@ def _tell(journal: Journal, update: Update, advisor: Advisor, place: int) -> Non
 
 
 class Words:
-    """One advisor's words as they come: each portion is logged, and what can be read of the
-    report so far at most twice a second."""
+    """One advisor's words as they come, logged with what can be read of the report so far."""
 
     def __init__(self, journal: Journal, advisor: str) -> None:
-        self.text = ""
         self._journal = journal
         self._advisor = advisor
-        self._read = time.monotonic()
-        self._told: set[str] = set()
+        self._parts = Parts(advisor, attempt=journal.attempt)
+
+    @property
+    def text(self) -> str:
+        """All of them so far."""
+        return self._parts.text
 
     def take(self, text: Text) -> None:
         """Log the next portion."""
-        attempt = self._journal.attempt
-        self.text += text.text
-        fields = text_fields(text, advisor=self._advisor, attempt=attempt)
+        fields = text_fields(text, advisor=self._advisor, attempt=self._journal.attempt)
         entries = [Entry(EventType.TOKEN, fields)]
-        if time.monotonic() - self._read >= _PARTIAL_SECONDS:
-            self._read = time.monotonic()
-            if part := self._next_part():
-                head = {"advisor": self._advisor, "attempt": attempt}
-                entries.append(Entry(EventType.REPORT_PARTIAL, head | part))
+        if part := self._parts.take(text):
+            entries.append(Entry(EventType.REPORT_PARTIAL, part))
         self._journal.append(entries)
-
-    def _next_part(self) -> dict[str, Any] | None:
-        """What has not been told of the report: a part that is complete, or what grows now."""
-        answer = read_partial(self.text)
-        growing = None if isinstance(answer, ReadAnswer) else answer.growing
-        if answer.image_description and answer.dimensions and self._is_new("image_description"):
-            return {"image_description": answer.image_description}
-        for n, dimension in enumerate(answer.dimensions, start=1):
-            if self._is_new(dimension.name):
-                return {
-                    "n": n,
-                    "m": len(DIMENSIONS),
-                    "dimension": dimension.model_dump(mode="json"),
-                }
-        if growing is None:
-            return None
-        n = len(answer.dimensions) + 1
-        return {"n": n, "m": len(DIMENSIONS), "dimension": growing.model_dump(mode="json")}
-
-    def _is_new(self, part: str) -> bool:
-        is_new = part not in self._told
-        self._told.add(part)
-        return is_new
 
 
 def _record(journal: Journal, report: Report, engine: WatchedEngine, photo: Photo) -> None:
@@ -209,11 +178,8 @@ def _finish(
     journal: Journal, advisors: Sequence[Advisor], critiques: Sequence[tuple[Report, str]]
 ) -> None:
     reports = [report for report, _ in critiques]
-    fragments = [
-        analysis_fragment(report, advisor.name)
-        for report, advisor in zip(reports, advisors, strict=True)
-    ]
-    complete = Entry(EventType.ANALYSIS_COMPLETE, complete_fields(reports, "\n".join(fragments)))
+    names = [advisor.name for advisor in advisors]
+    complete = Entry(EventType.ANALYSIS_COMPLETE, complete_fields(reports, names))
     answers = [
         Answer(advisor=report.advisor, report=report.model_dump(mode="json"), text=text)
         for report, text in critiques

@@ -237,7 +237,8 @@ class Worker:
         """Let the failure cost what ``VERDICTS`` says."""
         verdict = VERDICTS[type(error)]
         hold = Hold(claim=claim, stopping=self._stopping)
-        log.info("job %s, attempt %d: %s", claim.job.id, claim.attempt, error)
+        level = logging.DEBUG if verdict is Verdict.FORGET else logging.INFO
+        log.log(level, "job %s, attempt %d: %s", claim.job.id, claim.attempt, error)
         try:
             if verdict is not Verdict.FORGET:
                 return hold.insist(lambda: self._end_or_retry(claim, error, verdict))
