@@ -1,5 +1,6 @@
 """What many tests share: one embedded PostgreSQL, and a fresh database in it for each test."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +25,10 @@ def server_home() -> Iterator[Path]:
     """
     with TemporaryDirectory(prefix="mondrian-home-") as home:
         yield Path(home)
+
+
+# a shell's background jobs, and all that they start, are deaf to Ctrl-C: tests press it
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -36,13 +36,15 @@ def coffee() -> Path:
     return Path(skimage.__file__).parent / "data" / "coffee.png"
 
 
-def recording(folder: Path, *lines: dict[str, Any], comment: str = "Seen.") -> str:
+def recording(
+    folder: Path, *lines: dict[str, Any], comment: str = "Seen.", pause: float = 0.005
+) -> str:
     path = folder / "a recording.jsonl"
     dimension = {"score": 6, "comment": comment, "recommendation": "Go on."}
     dimensions = [{"name": name, **dimension} for name in DIMENSIONS]
     answer = json.dumps({"image_description": "A photo.", "dimensions": dimensions})
     pieces = [answer[n : n + 8] for n in range(0, len(answer), 8)]
-    said = [{"after": 0.005, "text": piece, "tokens": 2} for piece in pieces]
+    said = [{"after": pause, "text": piece, "tokens": 2} for piece in pieces]
     record(path, [*lines, *said, {"finish": "stop"}])
     return f"replay:{path}"
 
@@ -63,12 +65,14 @@ def test_a_critique_on_the_embedded_model(coffee: Path, home: Path, tmp_path: Pa
 
 
 def test_json_prints_events_one_a_line(coffee: Path, tmp_path: Path) -> None:
-    engine = recording(tmp_path, {"phase": "prefill"}, {"after": 0.6, "phase": "prefill"})
+    silence = {"after": 0.6, "phase": "prefill"}
+    engine = recording(tmp_path, {"phase": "prefill"}, silence, pause=0.02)
     done = run("critique", coffee, "--engine", engine, "--json", "--interval", "0.2")
     events = [json.loads(line) for line in done.stdout.splitlines()]
     types = [event["type"] for event in events]
     assert types[-2:] == ["analysis_complete", "done"]
-    assert set(types) == {"thinking_update", "token", "analysis_complete", "done"}
+    known = {"thinking_update", "token", "report_partial", "analysis_complete", "done"}
+    assert set(types) == known
     assert types.count("thinking_update") >= 4
     assert len({event["job_id"] for event in events}) == 1
     text = "".join(event["text"] for event in events if event["type"] == "token")

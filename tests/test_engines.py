@@ -280,6 +280,15 @@ def test_replay_plays_on_time_and_faster(play: Play) -> None:
     assert (last.generation_tokens, last.finish_reason) == (2, "stop")
 
 
+def test_replay_measures_its_speed_from_the_first_tokens_on(play: Play) -> None:
+    later = [{"after": 0.05, "text": "a", "tokens": 10} for _ in range(10)]
+    engine = play({"text": "many", "tokens": 500}, *later, {"finish": "stop"})
+    last = tokens_of(engine.stream(ASK))[-1]
+    assert last.generation_tokens == 600
+    assert last.generation_tps is not None
+    assert 100 < last.generation_tps <= 200.0
+
+
 def test_replay_speaks_in_silence(play: Play) -> None:
     engine = play(
         {"phase": "prefill"}, {"after": 1.5, "text": "a", "tokens": 1}, {"finish": "stop"}

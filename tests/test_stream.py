@@ -548,6 +548,16 @@ def test_the_clock_speaks_for_a_silent_worker_and_a_lost_one(database: str, stor
     assert (attempt.data["attempt"], attempt.id is not None) == (2, True)
 
 
+def test_the_clock_speaks_to_whom_the_log_has_nothing_to_say(database: str, store: Store) -> None:
+    claim = claimed(store)
+    store.append(claim, [token("unwanted")])
+    with (
+        serving(database, store, interval=0.3) as house,
+        house.watch(claim.job.id, "after=1") as seen,
+    ):
+        assert [next_of(seen, "thinking_update").id for _ in range(2)] == [None, None]
+
+
 def test_the_clock_is_silent_while_the_worker_speaks(database: str, store: Store) -> None:
     claim = claimed(store)
     with serving(database, store, interval=0.5) as house, house.watch(claim.job.id) as seen:
@@ -589,13 +599,17 @@ def test_a_database_that_is_away_is_told_and_comes_back(
     with serving(database, store, interval=0.4) as house, house.watch(claim.job.id) as seen:
         next(seen), next(seen)
         with away(database, postgres):
-            told_away = next(each for each in seen if "database" in each.thinking)
+            while "database" not in next(seen).thinking:
+                pass
+            told_away, _, later = (next_of(seen, "thinking_update") for _ in range(3))
             newcomer = house.all(claim.job.id)
         until(lambda: house.streams._wakeups.is_listening)
         store.append(claim, [thinking("back")])
         assert next(each for each in seen if each.thinking == "back").id == "3"
     assert told_away.id is None
     assert told_away.data["attempt"] is None
+    assert told_away.thinking.startswith("Waiting for the database... (")
+    assert later.at - told_away.at < 4.0  # the store gives up after 5 s
     assert [each.thinking for each in newcomer] == ["None", "Waiting for the database..."]
 
 

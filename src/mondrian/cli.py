@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from mondrian.advisors import Advisor
     from mondrian.engines import Engine
+    from mondrian.events import Parts
     from mondrian.pacing import Text, Update
     from mondrian.photos import Photo
     from mondrian.report import Report
@@ -206,6 +207,7 @@ def _run_as_json(
 ) -> "list[Report]":
     from uuid import uuid4
 
+    from mondrian.events import Parts, complete_fields
     from mondrian.jobs import encode_payload
     from mondrian.report import Report
 
@@ -216,12 +218,15 @@ def _run_as_json(
 
     try:
         for advisor in advisors:
+            parts = Parts(advisor.id)
             for event in _events(photo, advisor, engine, settings.update_interval):
                 if isinstance(event, Report):
                     reports.append(event)
-                else:
-                    say(*_event_fields(event, advisor.id))
-        say("analysis_complete", _complete(reports, advisors))
+                    continue
+                for type_, fields in _event_fields(event, parts):
+                    say(type_, fields)
+        names = [advisor.name for advisor in advisors]
+        say("analysis_complete", complete_fields(reports, names))
         status = "done"
     except errors.MondrianError as exc:
         say("error", {"error": {"code": exc.code, "message": exc.message, "retryable": False}})
@@ -235,24 +240,16 @@ def _run_as_json(
     return reports
 
 
-def _event_fields(event: "Update | Text", advisor: str) -> tuple[str, dict[str, Any]]:
+def _event_fields(event: "Update | Text", parts: "Parts") -> Iterator[tuple[str, dict[str, Any]]]:
     from mondrian.events import text_fields, update_fields
     from mondrian.pacing import Update
 
     if isinstance(event, Update):
-        return "thinking_update", update_fields(event)
-    return "token", text_fields(event, advisor=advisor)
-
-
-def _complete(reports: "list[Report]", advisors: "list[Advisor]") -> dict[str, Any]:
-    from mondrian.events import complete_fields
-    from mondrian.report.rendering import analysis_fragment
-
-    fragments = [
-        analysis_fragment(report, advisor.name)
-        for report, advisor in zip(reports, advisors, strict=True)
-    ]
-    return complete_fields(reports, "\n".join(fragments))
+        yield "thinking_update", update_fields(event)
+        return
+    yield "token", text_fields(event, advisor=parts.advisor)
+    if part := parts.take(event):
+        yield "report_partial", part
 
 
 def _events(

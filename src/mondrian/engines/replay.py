@@ -52,18 +52,17 @@ class Replay:
     def run(self, request: Request, port: Port) -> None:
         """Play every line, until one ends the stream or ``port`` is stopped."""
         limit = request.max_tokens or self._max_tokens
-        tokens, started = 0, None
+        tokens, span = 0, Span()
         due = time.monotonic()
         for line in read_recording(self._path):
             due += line.after / self._speed
             if port.stopped.wait(max(0.0, due - time.monotonic())):
                 return
             if line.text is not None:
-                now = time.monotonic()
-                started = started or now
                 tokens += line.tokens
+                span.note(tokens)
             finish = "length" if limit and tokens >= limit else line.finish
-            port_item = self._item(line, tokens, started, finish)
+            port_item = self._item(line, tokens, span, finish)
             if port_item and port.emit(port_item):
                 return
             if finish:
@@ -74,7 +73,7 @@ class Replay:
         )
 
     def _item(
-        self, line: Line, tokens: int, started: float | None, finish: str | None
+        self, line: Line, tokens: int, span: "Span", finish: str | None
     ) -> Progress | Token | None:
         if line.crash:
             os.abort()
@@ -87,14 +86,29 @@ class Replay:
                 return None
             basis = Basis.UNKNOWN if line.done is None else Basis.MEASURED
             return Progress(phase=line.phase, done=line.done, total=line.total, basis=basis)
-        seconds = time.monotonic() - started if started is not None else 0.0
         return Token(
             text=line.text or "",
             generation_tokens=tokens,
-            # the first token opens the span that the speed is measured over
-            generation_tps=(tokens - 1) / seconds if seconds > 0 and tokens > 1 else None,
+            generation_tps=span.speed(tokens),
             finish_reason=finish,
         )
+
+
+class Span:
+    """The time that the speed is measured over. The first tokens open it and do not count."""
+
+    def __init__(self) -> None:
+        self._opened: tuple[int, float] | None = None
+
+    def note(self, tokens: int) -> None:
+        """So many tokens have come."""
+        self._opened = self._opened or (tokens, time.monotonic())
+
+    def speed(self, tokens: int) -> float | None:
+        """Tokens per second, ``None`` before there is a span."""
+        if self._opened is None or tokens == self._opened[0]:
+            return None
+        return (tokens - self._opened[0]) / (time.monotonic() - self._opened[1])
 
 
 def read_recording(path: Path) -> list[Line]:
