@@ -286,7 +286,7 @@ def test_replay_measures_its_speed_from_the_first_tokens_on(play: Play) -> None:
     last = tokens_of(engine.stream(ASK))[-1]
     assert last.generation_tokens == 600
     assert last.generation_tps is not None
-    assert 100 < last.generation_tps <= 200.0
+    assert 100 < last.generation_tps < 300  # not thousands
 
 
 def test_replay_speaks_in_silence(play: Play) -> None:
