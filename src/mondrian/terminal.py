@@ -12,7 +12,6 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text as Line
 
-from mondrian.engines.base import Phase
 from mondrian.pacing import Text, Update
 from mondrian.report import Dimension, Report, read_partial
 from mondrian.report.rendering import provenance
@@ -164,9 +163,8 @@ def stopped(face: Face) -> str:
     if update is None:
         return "Stopped before anything was done."
     tokens = f", {update.tokens} tokens" if update.tokens else ""
-    doing = "writing the report" if update.phase is Phase.FINALIZING else str(update.phase)
     return (
-        f"Stopped while {doing} after {update.elapsed_seconds:.1f} s{tokens}. "
+        f"Stopped while {update.phase.doing} after {update.elapsed_seconds:.1f} s{tokens}. "
         "No report was written."
     )
 

@@ -21,6 +21,22 @@ class Phase(StrEnum):
     GENERATING = "generating"
     FINALIZING = "finalizing"
 
+    @property
+    def doing(self) -> str:
+        """The phase in the words of a sentence: what was being done."""
+        return _DOING[self]
+
+
+_DOING = {
+    Phase.MEASURING: "measuring the photo",
+    Phase.WAITING: "waiting for the engine",
+    Phase.LOADING: "loading the model",
+    Phase.ENCODING: "looking at the photo",
+    Phase.PREFILL: "reading the prompt",
+    Phase.GENERATING: "generating",
+    Phase.FINALIZING: "writing the report",
+}
+
 
 class Basis(StrEnum):
     """What a figure rests on."""

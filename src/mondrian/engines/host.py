@@ -124,7 +124,7 @@ class Child:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(0.2)  # it may be about to end by a signal of its own
         words = self.dispose()
-        doing = f" while {_GERUNDS[self.phase]}" if self.phase in _GERUNDS else ""
+        doing = f" while {self.phase.doing}" if self.phase else ""
         after = f" (after {self.tokens} tokens)" if self.tokens else ""
         error = EngineCrashed(
             f"The engine's process {self._how_it_ended()}{doing}{after}. "
@@ -156,14 +156,6 @@ class Child:
         if code < 0:
             return f"was ended by {signal.Signals(-code).name}"
         return f"ended with exit code {code}"
-
-
-_GERUNDS = {
-    Phase.LOADING: "loading the model",
-    Phase.ENCODING: "looking at the photo",
-    Phase.PREFILL: "reading the prompt",
-    Phase.GENERATING: "generating",
-}
 
 
 class HostedEngine:
