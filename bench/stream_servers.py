@@ -93,9 +93,6 @@ def sse_starlette(ticker: Ticker) -> ASGIApp:
 def main() -> None:
     """Serve until stdin ends."""
     kind, *rest = sys.argv[1:]
-    import gc, os
-    if os.environ.get("GCX")=="t": gc.freeze(); gc.set_threshold(100_000, 20, 100)
-    if os.environ.get("GCX")=="u": gc.freeze(); gc.set_threshold(20_000, 50, 100)
     if kind == "ours":
         streams = Streams(Store(open_pool(rest[0])), conninfo=rest[0], interval_seconds=5.0)
         run(streams, streams.open)
