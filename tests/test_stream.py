@@ -136,7 +136,7 @@ def serving(
         app, port=0, http=protocol, ws="none", log_level="warning", timeout_graceful_shutdown=5
     )
     server = uvicorn.Server(config)
-    thread = Thread(target=server.run)
+    thread = Thread(target=server.run, daemon=True)
     thread.start()
     try:
         until(lambda: server.started)
@@ -443,26 +443,31 @@ def write_slowly(store: Store, claim: Claim, texts: Sequence[str], seconds: floa
     store.finish(claim, [COMPLETE])
 
 
-MUCH = "x" * 3000
+LINE = "x" * 3000
+BLOCK = "y" * 30_000
 
 
 def write_much(store: Store, claim: Claim) -> None:
     """More than any buffer on the way holds, and more frames than the tail."""
     for _ in range(8):
-        store.append(claim, [token(MUCH)] * 150)
+        store.append(claim, [token(LINE)] * 150)
     store.finish(claim, [COMPLETE])
 
 
 def test_a_client_that_falls_behind_the_tail_misses_nothing(house: House, store: Store) -> None:
     claim = claimed(store)
     with house.crowd(claim.job.id, 1, EVERYTHING) as [client]:
+        tail = house.streams._topics[claim.job.id].tail
+        while tail.seq < 40:  # one by one, until there is no room for the next
+            store.append(claim, [token(BLOCK)])
+            until(lambda: tail.seq == store.read(claim.job.id).last_seq)
         write_much(store, claim)
-        until(lambda: not house.streams._topics or house.streams._topics[claim.job.id].tail.is_over)
+        until(lambda: tail.is_over)
         assert house.streams.clients == 1
         seen = list(events(client))
     numbers = [int(each.id) for each in seen if each.id]
     assert numbers == list(range(numbers[0], store.read(claim.job.id).last_seq + 1))
-    assert text_of(seen) == MUCH * 1200
+    assert text_of(seen) == BLOCK * 38 + LINE * 1200
 
 
 def test_a_client_that_stops_reading_is_dropped_and_no_other(database: str, store: Store) -> None:
@@ -475,7 +480,7 @@ def test_a_client_that_stops_reading_is_dropped_and_no_other(database: str, stor
             next(seen)
             writer = Thread(target=write_much, args=(store, claim))
             writer.start()
-            assert text_of(list(seen)) == MUCH * 1200
+            assert text_of(list(seen)) == LINE * 1200
             writer.join(DEADLINE)
         until(lambda: house.streams.clients == 0)
         with pytest.raises(httpx.TransportError):

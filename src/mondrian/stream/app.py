@@ -1,7 +1,7 @@
 """``GET /stream/{job}`` as an ASGI app.
 
-1. A client costs two tasks: one writes, one waits for it to leave. Nothing is done per client that
-   can be done per event.
+1. A client costs two tasks, both asleep: one writes, one waits for it to leave. Nothing is done per
+   client that can be done per event.
 2. All opening events are of one database snapshot, and only the last has a number: a client that
    loses the connection before it begins anew.
 3. Before the first byte a failure is a status. But a database that does not answer is told in a

@@ -1,9 +1,10 @@
 """The newest frames of one job, kept once for all its clients."""
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from typing import Protocol
 
 from mondrian.jobs import EventType
 from mondrian.stream.frames import MAX_SEND_BYTES, Frame
@@ -26,12 +27,21 @@ class Batch:
     is_last: bool
 
 
+class Follower(Protocol):
+    """Who waits at the end of a tail."""
+
+    def push(self) -> None:
+        """Something was added: take it, at once or later."""
+
+    def wake(self) -> None:
+        """Nothing was added, but look around."""
+
+
 class Tail:
     """Frames after number ``floor`` up to number ``seq``, and between them some without a number.
 
     A client is at a *place*, which counts frames from ``start`` to ``end``, and has reached a
     number. Clients at one place share one ``Batch``: nothing is joined or copied per client.
-    ``moved`` is set for a moment when something was added.
     """
 
     def __init__(self, seq: int) -> None:
@@ -40,24 +50,34 @@ class Tail:
         self.is_over = False
         self._frames: list[Frame] = []
         self._batches: dict[tuple[int, int, frozenset[EventType]], Batch] = {}
-        self.moved = asyncio.Event()
+        self._followers: dict[Follower, None] = {}
 
     def add(self, frames: Sequence[Frame]) -> None:
-        """Append ``frames``, forget the oldest, and wake all who wait."""
+        """Append ``frames``, push them to all who wait at the end, and forget the oldest."""
         for frame in frames:
             self.seq = frame.seq or self.seq
             self.is_over = self.is_over or frame.type == EventType.DONE
         self._frames += frames
         self.end += len(frames)
         self._batches.clear()
+        for follower in list(self._followers):
+            follower.push()
         if len(self._frames) >= 2 * KEPT:
             self._forget(len(self._frames) - KEPT)
-        self.wake()
+
+    @contextmanager
+    def followed(self, follower: Follower) -> Iterator[None]:
+        """Push what is added to ``follower``, who is at the end."""
+        self._followers[follower] = None
+        try:
+            yield
+        finally:
+            del self._followers[follower]
 
     def wake(self) -> None:
-        """Wake all who wait, though there may be nothing new."""
-        self.moved.set()
-        self.moved.clear()
+        """Wake all who wait at the end."""
+        for follower in list(self._followers):
+            follower.wake()
 
     def holds(self, seq: int) -> bool:
         """Whether a client that has reached ``seq`` can go on from here alone."""
