@@ -70,6 +70,8 @@ EXIT_CODES: dict[type[errors.MondrianError], int] = {
 """What an error costs on the command line, by the codes of BSD's sysexits."""
 
 INTERRUPTED = 130
+LIVE_INTERVAL_SECONDS = 0.5
+"""How often a terminal's live line is redrawn, unless an interval is given."""
 
 PhotoArgument = Annotated[
     Path, typer.Argument(metavar="PHOTO", help="A photo: JPEG, HEIC, PNG, WebP or TIFF.")
@@ -158,6 +160,8 @@ def critique(
     from mondrian.engines import open_engine
     from mondrian.photos import read_photo
 
+    if interval is None and not as_json and _stderr().is_terminal:
+        interval = LIVE_INTERVAL_SECONDS
     settings = read_settings(advisor=advisor, engine=engine, update_interval=interval, home=home)
     chosen = choose_advisors(settings.advisor, load_advisors(settings.home))
     picture = read_photo(photo)
@@ -165,7 +169,7 @@ def critique(
         _check_writable(file)
     with closing(open_engine(settings.engine, home=settings.home)) as opened:
         run = _run_as_json if as_json else _run_with_a_face
-        reports = run(picture, chosen, opened, settings, explicit_interval=interval is not None)
+        reports = run(picture, chosen, opened, settings.update_interval)
     _write_files(picture, chosen, reports, html, pdf)
 
 
@@ -173,16 +177,11 @@ def _run_with_a_face(
     photo: "Photo",
     advisors: "list[Advisor]",
     engine: "Engine",
-    settings: "Settings",
-    *,
-    explicit_interval: bool,
+    interval: float,
 ) -> "list[Report]":
-    from mondrian.terminal import LIVE_INTERVAL_SECONDS, print_report, stopped, watch, watching
+    from mondrian.terminal import print_report, stopped, watch, watching
 
     console, reports = _stderr(), []
-    interval = settings.update_interval
-    if console.is_terminal and not explicit_interval:
-        interval = min(interval, LIVE_INTERVAL_SECONDS)
     for advisor in advisors:
         with watching(console) as face:
             try:
@@ -201,9 +200,7 @@ def _run_as_json(
     photo: "Photo",
     advisors: "list[Advisor]",
     engine: "Engine",
-    settings: "Settings",
-    *,
-    explicit_interval: bool,
+    interval: float,
 ) -> "list[Report]":
     from uuid import uuid4
 
@@ -219,7 +216,7 @@ def _run_as_json(
     try:
         for advisor in advisors:
             parts = Parts(advisor.id)
-            for event in _events(photo, advisor, engine, settings.update_interval):
+            for event in _events(photo, advisor, engine, interval):
                 if isinstance(event, Report):
                     reports.append(event)
                     continue

@@ -16,7 +16,6 @@ from mondrian.pacing import Text, Update
 from mondrian.report import Dimension, Report, read_partial
 from mondrian.report.rendering import provenance
 
-LIVE_INTERVAL_SECONDS = 0.5
 _WIDE = 100
 _HOSTILE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
