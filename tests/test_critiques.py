@@ -17,7 +17,7 @@ from mondrian.critiques import ask
 from mondrian.engines import Phase
 from mondrian.engines.replay import record
 from mondrian.errors import AnswerError, EngineFailed, UnknownAdvisor
-from mondrian.findings import find, sentences
+from mondrian.findings import brief, facts, find, sentences
 from mondrian.measurements import Measurements, measure
 from mondrian.report import DIMENSIONS
 
@@ -103,8 +103,22 @@ def test_an_engine_that_sees_gets_the_photo_and_the_facts(
     request = ask(photo, advisor, measurements, findings, sees=True)
     assert request.photo is not None
     assert read_photo(request.photo).width == min(photo.width, 1320)
-    assert request.system == advisor.prompt
+    assert advisor.prompt in request.prompt
     assert f"{photo.width}×{photo.height}" in request.prompt
+
+
+@pytest.mark.parametrize("sees", [True, False])
+def test_what_advisors_have_in_common_comes_first(
+    photo: Photo, measurements: Measurements, sees: bool
+) -> None:
+    findings, advisors = find(measurements), load_advisors()
+    asked = [ask(photo, each, measurements, findings, sees=sees) for each in advisors.values()]
+    assert len({(request.system, request.photo) for request in asked}) == 1
+    told = facts(measurements, findings) if sees else brief(findings)
+    [common] = {request.prompt.partition(told)[0] for request in asked}
+    own = [request.prompt.removeprefix(common + told) for request in asked]
+    assert len(set(own)) == len(advisors)
+    assert all(advisor.name in text for advisor, text in zip(advisors.values(), own, strict=True))
 
 
 def test_an_engine_that_does_not_see_gets_a_short_prompt(
