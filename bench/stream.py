@@ -27,7 +27,7 @@ import psycopg
 from mondrian.engines.base import Basis, Phase
 from mondrian.events import text_fields, update_fields
 from mondrian.jobs import Claim, Entry, EventType, Job
-from mondrian.pacing import FLUSH_SECONDS, Text, Update
+from mondrian.pacing import FLUSH_SECONDS, PATIENCE_SECONDS, PORTION_TOKENS, Text, Update
 from mondrian.postgres import Database, open_database
 from mondrian.store import Store
 from stream_servers import fields
@@ -198,7 +198,7 @@ def critiqued(store: Store, tokens: int, speed: float) -> UUID:
     text = "The horizon leans to the left by 2.1 degrees, and the eye follows it out of it. " * 120
     entries, spoken = list[Entry](), 0.0
     while said < tokens:
-        clock += max(FLUSH_SECONDS, 1 / speed)
+        clock += max(FLUSH_SECONDS, 1 / speed, min(PORTION_TOKENS / speed, PATIENCE_SECONDS))
         said = min(tokens, int(clock * speed))
         part = Text(text=text[flushed * 4 : said * 4], offset=flushed * 4)
         entries.append(Entry(EventType.TOKEN, text_fields(part, advisor="ansel")))

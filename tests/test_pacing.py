@@ -12,7 +12,7 @@ import pytest
 from mondrian.engines import Phase, Progress, Request, Token, open_engine
 from mondrian.engines.replay import record
 from mondrian.errors import EngineFailed
-from mondrian.pacing import Pacer, Text, Update, pace
+from mondrian.pacing import PATIENCE_SECONDS, Pacer, Text, Update, pace
 
 
 def token(text: str, count: int, tps: float | None = 40.0, finish: str | None = None) -> Token:
@@ -87,6 +87,23 @@ def test_text_goes_out_ten_times_a_second_and_joins_to_the_answer() -> None:
     assert [i.offset for i in said] == [
         0, *itertools.accumulate(len(i.text) for i in said[:-1])
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("ticks_a_token", "most"), [(5, 52), (10, 27), (100, 11)])
+def test_text_of_a_slow_engine_comes_in_portions_and_twice_a_second(
+    ticks_a_token: int, most: int
+) -> None:
+    p, waits, waiting_since = pacer(interval=60.0), list[float](), 0.0
+    for tick in range(1000):
+        now = 100.0 + tick / 100
+        if tick % ticks_a_token == 0:
+            p.take(token("word ", 1), now)
+            waiting_since = waiting_since or now
+        if any(isinstance(item, Text) for item in p.speak(now)):
+            waits.append(now - waiting_since)
+            waiting_since = 0.0
+    assert max(waits) <= PATIENCE_SECONDS + 0.011
+    assert 10 <= len(waits) <= most
 
 
 def test_text_comes_before_the_update_that_counts_it() -> None:

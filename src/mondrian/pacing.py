@@ -3,8 +3,9 @@
 1. The work runs in a thread of its own and only puts what it yields into a queue; the clock runs
    in the thread that reads. Work that is silent, whatever it does, cannot silence the clock.
 2. An update is due at each change of phase and one interval after the last update.
-3. Text is passed on at most ten times a second, and always before an update that counts it, an
-   error, or the end.
+3. Text is passed on at most ten times a second, from a slow engine in portions of a few tokens
+   (every event costs ten times the bytes of a token), but at least twice a second; and always
+   before an update that counts it, an error, or the end.
 4. Figures are the engine's own. Percent is an estimate and never goes back; 100 is for whoever
    has stored the result.
 """
@@ -21,6 +22,14 @@ from mondrian.engines.base import Basis, Phase, Progress, Token
 T = TypeVar("T")
 
 FLUSH_SECONDS = 0.1
+"""The least time between two portions of text."""
+
+PORTION_TOKENS = 4
+"""So many tokens are passed on as soon as they may be; fewer wait for more of them."""
+
+PATIENCE_SECONDS = 0.5
+"""The longest that a token waits for more."""
+
 _CLOSE_SECONDS = 0.5
 
 
@@ -117,12 +126,12 @@ class Pacer:
     def due(self) -> float:
         """When ``speak`` next has something to say, unless more is taken before."""
         update = self._spoken if self._has_news() else self._spoken + self.interval_seconds
-        return min(update, self._flushed + FLUSH_SECONDS) if self._pending else update
+        return min(update, self._flush_due()) if self._pending else update
 
     def speak(self, now: float) -> Iterator[Update | Text]:
         """What is to be said at ``now``: nothing, text, an update, or both."""
         is_update_due = self._has_news() or now >= self._spoken + self.interval_seconds
-        if is_update_due or now >= self._flushed + FLUSH_SECONDS:
+        if is_update_due or now >= self._flush_due():
             yield from self.flush(now)
         if is_update_due and self._progress:
             self._spoken, self._is_change_due = now, False
@@ -135,6 +144,10 @@ class Pacer:
             self._offset += len(text)
             self._flushed = now
         self._pending.clear()
+
+    def _flush_due(self) -> float:
+        is_portion = len(self._pending) >= PORTION_TOKENS
+        return self._flushed + (FLUSH_SECONDS if is_portion else PATIENCE_SECONDS)
 
     def _has_news(self) -> bool:
         """Whether a change of phase is to be told: that tokens come, once their speed is known."""
