@@ -99,7 +99,7 @@ def test_text_of_a_slow_engine_comes_in_portions_and_twice_a_second(
         if tick % ticks_a_token == 0:
             p.take(token("word ", 1), now)
             waiting_since = waiting_since or now
-        if any(isinstance(item, Text) for item in p.speak(now)):
+        if any(isinstance(item, Text) for item in [*p.speak(now)]):
             waits.append(now - waiting_since)
             waiting_since = 0.0
     assert max(waits) <= PATIENCE_SECONDS + 0.011

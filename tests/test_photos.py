@@ -23,7 +23,6 @@ from PIL import Image, ImageOps
 from PIL.ExifTags import GPS, IFD, Base
 from PIL.TiffImagePlugin import IFDRational
 
-from mondrian import photos
 from mondrian.errors import (
     DamagedPhoto,
     EmptyPhoto,
@@ -36,7 +35,7 @@ from mondrian.errors import (
     UnsupportedPhoto,
 )
 from mondrian.exif import printable, replace_exif, write_exif
-from mondrian.photos import Exif, Photo, PhotoStore, read_photo
+from mondrian.photos import Exif, Photo, PhotoStore, decoding, prepare_photo, read_photo, reading
 
 REAL = Path(skimage.__file__).parent / "data"
 CAT = Image.open(REAL / "chelsea.png").convert("RGB").resize((90, 60))
@@ -126,7 +125,7 @@ def test_heic_is_turned_once(orientation: int) -> None:
 
 
 def test_a_tall_photo_is_read_in_many_strips(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(photos, "_STRIP_PIXELS", 640)
+    monkeypatch.setattr(decoding, "_STRIP_PIXELS", 640)
     exif = Image.Exif()
     exif[Base.Orientation] = 6
     assert distance(read_photo(saved(CAT, "PNG", exif=exif)), CAT.rotate(-90, expand=True)) == 0
@@ -689,8 +688,37 @@ def test_a_stored_photo_can_be_read_back_however_noisy(monkeypatch: pytest.Monke
     noise = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
     photo = read_photo(saved(Image.fromarray(noise), "PNG"))
     best = len(photo.encode())
-    monkeypatch.setattr(photos, "MAX_BYTES", best - 1)
+    monkeypatch.setattr(reading, "MAX_BYTES", best - 1)
     assert read_photo(photo.encode()).pixels.shape == photo.pixels.shape
+
+
+UPLOADS = {
+    "a phone's": lambda: PHONE,
+    "plain": lambda: saved(CAT, "JPEG"),
+    "progressive": lambda: saved(CAT, "JPEG", progressive=True),
+    "one pixel": lambda: saved(Image.new("RGB", (1, 1)), "JPEG"),
+    "grey": lambda: saved(CAT.convert("L"), "JPEG"),
+    "Display P3": lambda: saved(CAT, "JPEG", icc_profile=display_p3()),
+    "a PNG": lambda: saved(CAT, "PNG"),
+}
+
+
+@pytest.mark.parametrize("kind", UPLOADS)
+def test_a_photo_prepared_for_the_store_is_the_one_that_would_be_read(kind: str) -> None:
+    content = UPLOADS[kind]()
+    photo, prepared = read_photo(content, name="a/b.jpg"), prepare_photo(content, name="a/b.jpg")
+    assert prepared.encoded == photo.encode()
+    assert (prepared.width, prepared.height) == (photo.width, photo.height)
+    assert (prepared.sha256, prepared.name) == (photo.sha256, "b.jpg")
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_photo_prepared_for_the_store_is_read_to_its_last_bit(progressive: bool) -> None:
+    whole = saved(CAT.resize((900, 600)), "JPEG", progressive=progressive)
+    prepare_photo(whole)
+    for share in (0.05, 0.5, 0.98):
+        with pytest.raises(DamagedPhoto):
+            prepare_photo(whole[: int(len(whole) * share)])
 
 
 # --- the store

@@ -25,7 +25,7 @@ from mondrian.api import Limits
 from mondrian.api.intake import MODES, Intake, Sender, read_mode, read_wishes
 from mondrian.errors import DatabaseUnavailable, InvalidRequest, StorageFull
 from mondrian.jobs import Job, Status
-from mondrian.photos import PhotoStore, read_photo
+from mondrian.photos import PhotoStore, prepare_photo, read_photo
 from mondrian.postgres import Pool, open_pool
 from mondrian.settings import Settings
 from mondrian.store import Store
@@ -397,7 +397,7 @@ def test_a_commit_that_was_hidden_is_found(desk: Desk) -> None:
     intake = Intake(Settings(home=home), Losing(desk.pool), photos)
     wishes = read_wishes({}, load_advisors(), "ansel")
     sender = Sender(owner="anna", base_url="", idempotency_key=None)
-    job = asyncio.run(intake.add(lambda: read_photo(jpeg()), wishes, sender))
+    job = asyncio.run(intake.add(lambda: prepare_photo(jpeg()), wishes, sender))
     assert [job] == desk.jobs()
     assert photos.get(job.photo_key)
 

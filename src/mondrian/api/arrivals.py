@@ -14,7 +14,7 @@ from mondrian.api.intake import Sender, Wishes, read_wishes
 from mondrian.api.links import Links
 from mondrian.errors import MondrianError
 from mondrian.jobs import Job
-from mondrian.photos import Photo, read_photo
+from mondrian.photos import StoredPhoto, prepare_photo
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,11 +33,11 @@ class Arrival:
                 wishes = self.read_wishes(form.fields)
                 wishes = replace(wishes, auto_analyze=wishes.auto_analyze or is_waited_for)
                 job = await self.add(
-                    lambda: read_photo(form.read_photo_bytes(), name=form.photo_name), wishes
+                    lambda: prepare_photo(form.read_photo_bytes(), name=form.photo_name), wishes
                 )
         return job, wishes
 
-    async def add(self, read: Callable[[], Photo], wishes: Wishes) -> Job:
+    async def add(self, read: Callable[[], StoredPhoto], wishes: Wishes) -> Job:
         """Make a job of the photo that ``read`` reads."""
         return await self.house.intake.add(read, wishes, self.sender)
 

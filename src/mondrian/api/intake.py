@@ -17,7 +17,7 @@ from anyio import CapacityLimiter, to_thread
 from mondrian.advisors import Advisor, choose_advisors
 from mondrian.errors import DatabaseUnavailable, InvalidRequest, StorageError
 from mondrian.jobs import Job, Status
-from mondrian.photos import MAX_BYTES, Photo, PhotoStore, read_photo
+from mondrian.photos import MAX_BYTES, PhotoStore, StoredPhoto, prepare_photo
 from mondrian.settings import Settings
 from mondrian.store import Store
 
@@ -67,15 +67,6 @@ class Sender:
     owner: str
     base_url: str
     idempotency_key: str | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Decoded:
-    encoded: bytes
-    sha256: str
-    name: str
-    width: int
-    height: int
 
 
 def read_wishes(
@@ -129,16 +120,16 @@ class Intake:
         self._photos = photos
         self._decoding = CapacityLimiter(decoders)
 
-    async def add(self, read: Callable[[], Photo], wishes: Wishes, sender: Sender) -> Job:
+    async def add(self, read: Callable[[], StoredPhoto], wishes: Wishes, sender: Sender) -> Job:
         """Make a job of the photo that ``read`` reads, off the event loop.
 
         Returns the job of an earlier upload if it had the same ``Idempotency-Key``. Raises
         ``PhotoError``, ``JobConflict`` and ``StorageError``; then neither photo nor job is there.
         """
-        decoded = await to_thread.run_sync(_decode, read, limiter=self._decoding)
-        return await to_thread.run_sync(self._keep, decoded, wishes, sender)
+        photo = await to_thread.run_sync(read, limiter=self._decoding)
+        return await to_thread.run_sync(self._keep, photo, wishes, sender)
 
-    def read_source(self, filename: str) -> Photo:
+    def read_source(self, filename: str) -> StoredPhoto:
         """The photo ``filename`` of the source folder. Raises ``InvalidRequest`` where there is no
         such folder or no such file in it, and ``PhotoError``."""
         if self._source is None:
@@ -154,14 +145,14 @@ class Intake:
                 content = file.read(MAX_BYTES + 1)
         except (OSError, ValueError, RuntimeError) as exc:
             raise InvalidRequest("There is no such photo in the source folder.") from exc
-        return read_photo(content, name=path.name)
+        return prepare_photo(content, name=path.name)
 
-    def _keep(self, decoded: _Decoded, wishes: Wishes, sender: Sender) -> Job:
-        job = _make_job(decoded, wishes, sender)
-        fingerprint = wishes.fingerprint(decoded.sha256)
+    def _keep(self, photo: StoredPhoto, wishes: Wishes, sender: Sender) -> Job:
+        job = _make_job(photo, wishes, sender)
+        fingerprint = wishes.fingerprint(photo.sha256)
         kept: Job | None = None
         try:
-            self._photos.put(job.photo_key, decoded.encoded)
+            self._photos.put(job.photo_key, photo.encoded)
             kept = self._add(job, sender.idempotency_key, fingerprint)
         finally:
             if kept is None or kept.id != job.id:
@@ -185,28 +176,17 @@ class Intake:
             _log.warning("The photo %s, which has no job, stays: %s", key, exc.message)
 
 
-def _decode(read: Callable[[], Photo]) -> _Decoded:
-    photo = read()
-    return _Decoded(
-        encoded=photo.encode(),
-        sha256=photo.sha256,
-        name=photo.name,
-        width=photo.width,
-        height=photo.height,
-    )
-
-
-def _make_job(decoded: _Decoded, wishes: Wishes, sender: Sender) -> Job:
+def _make_job(photo: StoredPhoto, wishes: Wishes, sender: Sender) -> Job:
     job_id = uuid4()
     return Job(
         id=job_id,
         owner=sender.owner,
-        filename=f"{job_id.hex[:8]}-{decoded.name}",
+        filename=f"{job_id.hex[:8]}-{photo.name}",
         photo_key=f"{job_id}.jpg",
-        photo_sha256=decoded.sha256,
-        photo_bytes=len(decoded.encoded),
-        width=decoded.width,
-        height=decoded.height,
+        photo_sha256=photo.sha256,
+        photo_bytes=len(photo.encoded),
+        width=photo.width,
+        height=photo.height,
         advisors=wishes.advisors,
         mode=wishes.mode,
         mode_used=MODE_USED,

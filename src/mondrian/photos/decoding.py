@@ -1,0 +1,174 @@
+"""Bytes become an open image that is safe to decode, and its pixels upright and in sRGB."""
+
+import io
+import re
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+from PIL.ExifTags import Base
+
+from mondrian.errors import TooManyPixels, UnsupportedPhoto
+
+# Cameras of 100 megapixels give up to 11648×8736 pixels, 101.8 million.
+MAX_PIXELS = 102_000_000
+# The longest side that libjpeg writes: a photo is stored as JPEG.
+MAX_SIDE = 65_500
+
+# Ten are usual. Each costs a pass over all pixels, so that a small file could take hours.
+_MAX_SCANS = 100
+_STRIP_PIXELS = 2**21
+
+# EXIF orientation: are width and height exchanged, then the steps along rows and columns.
+_TURNS = {
+    1: (False, 1, 1),
+    2: (False, 1, -1),
+    3: (False, -1, -1),
+    4: (False, -1, 1),
+    5: (True, 1, 1),
+    6: (True, -1, 1),
+    7: (True, -1, -1),
+    8: (True, 1, -1),
+}
+
+Converter: TypeAlias = Callable[[Image.Image], Image.Image]
+
+
+def open_image(content: bytes, format_: str) -> Image.Image:
+    """The image of ``content``, in a format that ``identify`` named, with its header read.
+
+    ``Image.open`` would warn of 100 megapixels, and only for the whole process can it be told
+    not to; and it would ask every plugin there is. Naming the plugin does neither.
+    """
+    source = io.BytesIO(content)
+    match format_:
+        case "JPEG":
+            _check_scans(content)
+            return JpegImagePlugin.JpegImageFile(source)
+        case "PNG":
+            return PngImagePlugin.PngImageFile(source)
+        case "WEBP":
+            return _StillWebP(source)
+        case "TIFF":
+            return TiffImagePlugin.TiffImageFile(source)
+        case _:
+            from pillow_heif import HeifImageFile
+
+            return HeifImageFile(source)  # type: ignore[no-untyped-call]
+
+
+class _StillWebP(WebPImagePlugin.WebPImageFile):
+    """Lets go of the decoder's two canvases after the first frame: 800 MB for 100 megapixels."""
+
+    def _get_next(self) -> tuple[bytes, int, int]:
+        frame = super()._get_next()
+        self._decoder = None
+        return frame
+
+
+def check_size(width: int, height: int) -> None:
+    """Raise ``TooManyPixels`` for a picture over ``MAX_PIXELS`` or ``MAX_SIDE``."""
+    if width * height > MAX_PIXELS:
+        raise TooManyPixels(
+            f"The photo has {width}×{height} pixels, {width * height / 1e6:.0f} megapixels, and "
+            f"{MAX_PIXELS // 10**6} is the most. Scale it down and try again."
+        )
+    if max(width, height) > MAX_SIDE:
+        raise TooManyPixels(
+            f"The photo has {width}×{height} pixels, and {MAX_SIDE} is the longest side there may "
+            "be. Scale it down or crop it and try again."
+        )
+
+
+def _check_scans(content: bytes) -> None:
+    """Refuse a JPEG whose first picture has more scans than any camera or program writes."""
+    marker = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")  # those with a length, and the end
+    scans, at = 0, 2
+    while scans <= _MAX_SCANS and (found := marker.search(content, at)):
+        end = found.end()
+        if content[end - 1] == 0xD9:
+            return
+        scans += content[end - 1] == 0xDA
+        at = end + int.from_bytes(content[end : end + 2])
+    if scans > _MAX_SCANS:
+        raise UnsupportedPhoto(
+            f"The JPEG is stored in over {_MAX_SCANS} passes. Export it again and try again."
+        )
+
+
+def upright_srgb(image: Image.Image, to_srgb: Converter) -> NDArray[np.uint8]:
+    """Turn and convert strip by strip: whole copies of 100 megapixels would need gigabytes."""
+    width, height = image.size
+    is_turned, rows, columns = _TURNS[orientation(image)]
+    pixels = np.empty((width, height, 3) if is_turned else (height, width, 3), np.uint8)
+    whole = pixels.view("V3")[..., 0]  # numpy turns pixels twice as fast as it turns channels
+    stored = (whole.T if is_turned else whole)[::rows, ::columns]
+    step = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, step):
+        strip = image.crop((0, top, width, min(top + step, height)))
+        stored[top : top + step] = np.asarray(to_srgb(_flat(strip))).view("V3")[..., 0]
+    pixels.flags.writeable = False
+    return pixels
+
+
+def orientation(image: Image.Image) -> int:
+    """How the picture is turned, by EXIF's numbers from 1 to 8; 1 if nothing valid says so."""
+    try:
+        turn = int(image.getexif().get(Base.Orientation, 1))
+    except Exception:  # as in read_exif
+        return 1
+    return turn if turn in _TURNS else 1
+
+
+def _flat(strip: Image.Image) -> Image.Image:
+    """Take a strip to 8 bits, and what is transparent onto white: ``L``, ``RGB`` or ``CMYK``."""
+    if strip.mode.startswith("I;16"):
+        levels = np.asarray(strip).astype(np.uint32)
+        return Image.fromarray(((levels + 128) // 257).astype(np.uint8))
+    if strip.mode in ("I", "F"):
+        raise UnsupportedPhoto(
+            "The photo holds 32 bits a channel. Export it with 8 or 16 bits and try again."
+        )
+    if strip.has_transparency_data:
+        straight = strip.convert("LA") if strip.mode == "La" else strip
+        paper = Image.new("RGBA", strip.size, "white")
+        paper.alpha_composite(straight.convert("RGBA"))
+        return paper.convert("RGB")
+    return strip if strip.mode in ("L", "RGB", "CMYK") else strip.convert("RGB")
+
+
+def srgb_converter(image: Image.Image) -> Converter:
+    """Return what takes a flat strip of ``image`` to sRGB, by its ICC profile if that can be."""
+    mode = "CMYK" if image.mode == "CMYK" else Image.getmodebase(image.mode)
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+        space = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}[profile.profile.xcolor_space]
+        if space != mode and (space != "RGB" or mode == "CMYK"):
+            raise ValueError(f"a profile of {space} in a photo of {mode}")
+        srgb = ImageCms.createProfile("sRGB")
+        transform = ImageCms.buildTransform(profile, srgb, space, "RGB")
+        if space == "RGB" and _is_identity(transform):
+            return as_rgb
+    except Exception:  # none, or a broken one, which is as good as none
+        return as_rgb
+    return lambda strip: transform.apply(strip if strip.mode == space else strip.convert(space))
+
+
+def is_plain(image: Image.Image, to_srgb: Converter) -> bool:
+    """Whether the picture, which ``to_srgb`` takes to sRGB, is upright RGB in sRGB as it is."""
+    return image.mode == "RGB" and to_srgb is as_rgb and orientation(image) == 1
+
+
+def as_rgb(strip: Image.Image) -> Image.Image:
+    """The strip in RGB: all that a picture in sRGB needs."""
+    return strip if strip.mode == "RGB" else strip.convert("RGB")
+
+
+def _is_identity(transform: ImageCms.ImageCmsTransform) -> bool:
+    """Most profiles are some sRGB. A look at 5,832 colours saves the work on all the others."""
+    levels = np.arange(0, 256, 15).astype(np.uint8)
+    colours = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(levels.size, -1, 3)
+    converted = np.asarray(transform.apply(Image.fromarray(colours)))
+    return int(np.abs(converted.astype(int) - colours).max()) <= 1

@@ -1,0 +1,216 @@
+"""Bytes become a checked ``Photo``, or, with less work, a photo as it is stored."""
+
+import hashlib
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mondrian.errors import DamagedPhoto, EmptyPhoto, PhotoError, PhotoTooLarge, TooManyPixels
+from mondrian.exif import Exif, printable, read_exif, replace_exif, write_exif
+from mondrian.formats import identify
+from mondrian.photos.decoding import (
+    check_size,
+    is_plain,
+    open_image,
+    srgb_converter,
+    upright_srgb,
+)
+
+MAX_BYTES = 50_000_000
+MAX_NAME = 120
+
+_STORED_QUALITIES = (95, 85, 70, 50)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Photo:
+    """A photograph, checked and ready.
+
+    ``pixels`` is uint8 of shape (height, width, 3), sRGB, upright, read-only. ``sha256`` is the
+    hex digest of the bytes that came; photos are equal if it and the words about them are.
+    ``format`` is ``JPEG``, ``PNG``, ``WEBP``, ``HEIF`` or ``TIFF``. ``name`` is the file's name
+    without folders, printable, 1 to 120 characters, for people; it is not to be trusted.
+    ``original`` holds the bytes that came if they are a JPEG whose picture is upright and in sRGB
+    already: it need not be encoded again.
+    """
+
+    pixels: NDArray[np.uint8] = field(repr=False, compare=False)
+    sha256: str
+    format: str
+    name: str
+    exif: Exif
+    original: bytes | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def width(self) -> int:
+        """Width in pixels, upright."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Height in pixels, upright."""
+        return int(self.pixels.shape[0])
+
+    def jpeg(self, max_width: int = 1320, quality: int = 90) -> bytes:
+        """Return a JPEG for an engine that sees: upright, sRGB, no EXIF, scaled down if wider."""
+        image = Image.fromarray(self.pixels)
+        if self.width > max_width:
+            height = max(1, round(self.height * max_width / self.width))
+            image = image.resize((max_width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+        return _jpeg(image, quality)
+
+    def encode(self) -> bytes:
+        """Return the JPEG that is stored: full size, sRGB, with ``exif`` and nothing else.
+
+        It holds the ``original`` picture where there is one. Else its quality is 95, or less where
+        the file would be over ``MAX_BYTES``: ``read_photo`` reads it back, with the same size and
+        ``exif``.
+        """
+        if self.original and (stripped := replace_exif(self.original, self.exif)):
+            return stripped
+        image, exif = Image.fromarray(self.pixels), write_exif(self.exif)
+        for quality in _STORED_QUALITIES:
+            encoded = _jpeg(image, quality, exif)
+            if len(encoded) <= MAX_BYTES:
+                break
+        return encoded
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredPhoto:
+    """A photo as it is stored: ``encoded`` is what ``Photo.encode`` returns, and the rest is that
+    of the ``Photo``."""
+
+    encoded: bytes = field(repr=False)
+    sha256: str
+    name: str
+    width: int
+    height: int
+
+
+def read_photo(source: bytes | Path | str, *, name: str | None = None) -> Photo:
+    """Read a photo from its bytes or its path: the first picture, upright, in sRGB.
+
+    ``name`` is what the file is called; without it, what its path says. May be called from any
+    thread. 100 megapixels need about 0.8 GB of memory (progressive JPEG 1.1, WebP 1.3).
+
+    Raises ``PhotoError``: ``EmptyPhoto``, ``UnsupportedPhoto``, ``DamagedPhoto``,
+    ``PhotoTooLarge`` and ``TooManyPixels``, or itself where there is no such file.
+    """
+    content, name = _read(source, name)
+    format_ = identify(content, name or "The file")
+    with _decoding(), open_image(content, format_) as image:
+        check_size(*image.size)
+        image.load()
+        to_srgb = srgb_converter(image)
+        return Photo(
+            pixels=upright_srgb(image, to_srgb),
+            sha256=hashlib.sha256(content).hexdigest(),
+            format=format_,
+            name=name or "photo",
+            exif=read_exif(image),
+            original=content if format_ == "JPEG" and is_plain(image, to_srgb) else None,
+        )
+
+
+def prepare_photo(source: bytes | Path | str, *, name: str | None = None) -> StoredPhoto:
+    """Check a photo as ``read_photo`` does, and return it as it is stored.
+
+    A JPEG that is stored as it came is decoded at an eighth of its size: that reads every bit of
+    it, for a quarter of the work. Raises what ``read_photo`` raises.
+    """
+    content, name = _read(source, name)
+    if identify(content, name or "The file") == "JPEG":
+        with _decoding(), open_image(content, "JPEG") as image:
+            check_size(*image.size)
+            is_kept = is_plain(image, srgb_converter(image))
+            if is_kept and (stripped := replace_exif(content, read_exif(image))):
+                width, height = image.size
+                image.draft("RGB", (max(1, width // 8), max(1, height // 8)))
+                image.load()
+                return StoredPhoto(
+                    encoded=stripped,
+                    sha256=hashlib.sha256(content).hexdigest(),
+                    name=name or "photo",
+                    width=width,
+                    height=height,
+                )
+    photo = read_photo(content, name=name)
+    return StoredPhoto(
+        encoded=photo.encode(),
+        sha256=photo.sha256,
+        name=photo.name,
+        width=photo.width,
+        height=photo.height,
+    )
+
+
+@contextmanager
+def _decoding() -> Iterator[None]:
+    try:
+        yield
+    except PhotoError:
+        raise
+    except Image.DecompressionBombError as exc:
+        raise TooManyPixels from exc
+    except SyntaxError as exc:  # Pillow's word for a header that it does not understand
+        raise DamagedPhoto(
+            "The photo is damaged, cut off or of a rare kind. Copy it again from its source, or "
+            "export it as JPEG, and try again."
+        ) from exc
+    except Exception as exc:  # decoders meet hostile bytes with any exception there is
+        raise DamagedPhoto from exc
+
+
+def _read(source: bytes | Path | str, name: str | None) -> tuple[bytes, str | None]:
+    """The bytes, within their limits, and the name without folders."""
+    if isinstance(source, bytes):
+        content = source
+    else:
+        content = _read_file(Path(source))
+        name = name or Path(source).name
+    if not content:
+        raise EmptyPhoto
+    if len(content) > MAX_BYTES:
+        raise _too_large(len(content))
+    return content, _base_name(name) if name else None
+
+
+def _read_file(path: Path) -> bytes:
+    shown = printable(str(path), 300)
+    try:
+        if path.is_dir():
+            raise PhotoError(f"{shown} is a folder. Name one photo in it.")
+        if not path.is_file():
+            raise PhotoError(f"There is no photo at {shown}. Check the path and try again.")
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise _too_large(size)
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError as exc:
+        reason = exc.strerror or type(exc).__name__
+        raise PhotoError(f"{shown} cannot be read: {reason}. Check the path.") from exc
+
+
+def _too_large(size: int) -> PhotoTooLarge:
+    return PhotoTooLarge(
+        f"The file has {size / 1e6:.1f} MB, and {MAX_BYTES / 1e6:.0f} MB is the most. "
+        "Export it as JPEG or HEIC at a lower quality and try again."
+    )
+
+
+def _base_name(name: str) -> str:
+    return printable(re.split(r"[/\\]", name)[-1], MAX_NAME).strip(" .") or "photo"
+
+
+def _jpeg(image: Image.Image, quality: int, exif: bytes = b"") -> bytes:
+    encoded = io.BytesIO()
+    image.save(encoded, "JPEG", quality=quality, exif=exif)
+    return encoded.getvalue()
