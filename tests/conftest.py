@@ -81,3 +81,12 @@ def home(request: pytest.FixtureRequest) -> Path:
     folder = request.config.cache.mkdir("home")
     pull("smollm2-135m", folder, lambda step, done, total: None)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_vlm(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a vision-language model of a few thousand random weights."""
+    from tiny_gguf import build
+
+    model, projector = build(tmp_path_factory.mktemp("tiny"))
+    return f"llamacpp:{model}?mmproj={projector}"

@@ -1,5 +1,6 @@
 """What every engine promises, held by every engine; then what each promises beyond."""
 
+import io
 import itertools
 import json
 import os
@@ -10,12 +11,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
+from PIL import Image
 
 from mondrian.engines import Basis, Engine, Phase, Progress, Request, Token, open_engine
 from mondrian.engines.host import Child, HostedEngine, Port
@@ -44,6 +47,7 @@ class Subject:
     short: Request
     long: Request
     broken: Request | None  # one that the engine answers with an error
+    phases: tuple[Phase, ...] = (Phase.LOADING, Phase.PREFILL)
 
 
 def open_hosted(url: str, home: Path | None = None) -> HostedEngine:
@@ -52,21 +56,34 @@ def open_hosted(url: str, home: Path | None = None) -> HostedEngine:
     return engine
 
 
-@pytest.fixture(params=["replay", "llamacpp"])
+@pytest.fixture(params=["replay", "llamacpp", "llamacpp sees"])
 def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
+    photo, phases = None, Subject.phases
     if request.param == "replay":
         path = tmp_path / "recording.jsonl"
         record(path, [*LOADING, *PREFILL, *WORDS, *FINISH])
         engine = open_hosted(f"replay:{path}")
         broken = None
+    elif request.param == "llamacpp sees":
+        engine = open_hosted(f"{request.getfixturevalue('tiny_vlm')}&ctx=1024")
+        photo, phases = scene(1), (Phase.LOADING, Phase.ENCODING, Phase.PREFILL)
+        broken = Request(system="x", prompt="light " * 600, photo=photo)
     else:
         home = request.getfixturevalue("home")
         engine = open_hosted("llamacpp:smollm2-135m?ctx=512", home)
         broken = Request(system="x", prompt="light " * 600)
-    short = Request(system="", prompt="What is there?", schema=ENDLESS, max_tokens=12)
-    long = Request(system="", prompt="What is there?", schema=ENDLESS, max_tokens=400)
+    short = Request(system="", prompt="What is there?", photo=photo, schema=ENDLESS, max_tokens=12)
+    long = replace(short, max_tokens=400)
     with closing(engine):
-        yield Subject(engine=engine, short=short, long=long, broken=broken)
+        yield Subject(engine=engine, short=short, long=long, broken=broken, phases=phases)
+
+
+def scene(seed: int) -> bytes:
+    """A photo of coloured blotches, as a JPEG; another one for another ``seed``."""
+    pixels = np.random.default_rng(seed).integers(0, 255, (4, 4, 3), np.uint8)
+    encoded = io.BytesIO()
+    Image.fromarray(pixels).resize((280, 196)).save(encoded, "JPEG")
+    return encoded.getvalue()
 
 
 def tokens_of(stream: Iterator[Progress | Token]) -> list[Token]:
@@ -80,7 +97,7 @@ def test_it_is_an_engine(subject: Subject) -> None:
 def test_phases_come_in_order_with_figures(subject: Subject) -> None:
     items = list(subject.engine.stream(subject.short))
     phases = [item.phase for item in items if isinstance(item, Progress)]
-    assert list(dict.fromkeys(phases))[:2] == [Phase.LOADING, Phase.PREFILL]
+    assert tuple(dict.fromkeys(phases))[: len(subject.phases)] == subject.phases
     prefill = [i for i in items if isinstance(i, Progress) and i.phase is Phase.PREFILL and i.total]
     assert prefill[-1].done == prefill[-1].total
     assert prefill[-1].basis is Basis.MEASURED
@@ -210,6 +227,50 @@ def test_llamacpp_keeps_to_a_schema(home: Path) -> None:
     assert "\n" not in text
 
 
+@pytest.fixture
+def seeing(tiny_vlm: str) -> Iterator[HostedEngine]:
+    with closing(open_hosted(f"{tiny_vlm}&ctx=2048")) as engine:
+        yield engine
+
+
+def look(seed: int | None, prompt: str = "What is there?") -> Request:
+    photo = None if seed is None else scene(seed)
+    return Request(system="x", prompt=prompt, photo=photo, max_tokens=24, temperature=0)
+
+
+def answer_to(engine: HostedEngine, request: Request) -> tuple[str, Token]:
+    tokens = tokens_of(engine.stream(request))
+    return "".join(token.text for token in tokens), tokens[-1]
+
+
+def test_llamacpp_sees_the_photo(seeing: HostedEngine) -> None:
+    assert seeing.sees
+    without, last = answer_to(seeing, look(None))
+    assert last.prompt_tokens
+    answers = {seed: answer_to(seeing, look(seed)) for seed in (1, 2)}
+    for text, token in answers.values():
+        assert text != without
+        assert token.prompt_tokens
+        assert token.prompt_tokens > last.prompt_tokens + 50
+    assert answers[1][0] != answers[2][0]
+    assert answer_to(seeing, look(1))[0] == answers[1][0]
+
+
+def test_llamacpp_tells_encoding_from_prefill(seeing: HostedEngine) -> None:
+    items = list(seeing.stream(look(1, "light " * 100)))
+    told = [item for item in items if isinstance(item, Progress) and item.total]
+    encoding = [item for item in told if item.phase is Phase.ENCODING]
+    prefill = [item for item in told if item.phase is Phase.PREFILL]
+    assert {item.basis for item in encoding + prefill} == {Basis.MEASURED}
+    [photo_end], [total] = ({item.total for item in part} for part in (encoding, prefill))
+    assert photo_end
+    assert total
+    assert all(item.done is not None and item.done < photo_end for item in encoding)
+    assert all(item.done is not None and item.done > photo_end for item in prefill)
+    assert 600 <= total - photo_end < 660  # the prompt, of which each byte is a token
+    assert prefill[-1].done == total
+
+
 def test_llamacpps_listener_is_closed_to_others(home: Path) -> None:
     import httpx
 
@@ -236,6 +297,15 @@ def test_a_broken_model_file_is_a_typed_error(tmp_path: Path) -> None:
     with (
         closing(open_hosted(f"llamacpp:{path}")) as engine,
         pytest.raises(EngineFailed, match=r"cannot load not a model.gguf"),
+    ):
+        engine.load()
+
+
+def test_a_projector_of_another_model_is_a_typed_error(home: Path, tiny_vlm: str) -> None:
+    _, _, projector = tiny_vlm.partition("?")
+    with (
+        closing(open_hosted(f"llamacpp:smollm2-135m?{projector}", home)) as engine,
+        pytest.raises(EngineFailed, match=r"with mmproj-tiny.gguf: .* belong together"),
     ):
         engine.load()
 
@@ -449,6 +519,7 @@ def test_what_cannot_be_opened(
         ("colour=red", "has no option 'colour'. It knows ctx, max_tokens, mmproj"),
         ("ctx=-1", "cannot take ctx=-1: it must be a whole number from 1"),
         ("temperature=hot", "cannot take temperature=hot"),
+        ("mmproj=/no/such", "cannot take mmproj=/no/such: there is no such file"),
     ],
 )
 def test_options_that_cannot_be_taken(tmp_path: Path, query: str, words: str) -> None:

@@ -44,7 +44,7 @@ def _open_llamacpp(url: str, target: str, query: str, home: Path) -> Engine:
     from mondrian.engines.host import HostedEngine
     from mondrian.models import find_model
 
-    options = _options(url, query, {**_COMMON, "mmproj": Path, "ctx": _count, "threads": _count})
+    options = _options(url, query, {**_COMMON, "mmproj": _file, "ctx": _count, "threads": _count})
     path = find_model(target, home)
     return HostedEngine(
         url=url,
@@ -99,6 +99,12 @@ def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise ValueError("it must be a whole number from 1")
     return int(text)
+
+
+def _file(text: str) -> Path:
+    if not (path := Path(text)).is_file():
+        raise ValueError("there is no such file")
+    return path
 
 
 def _speed(text: str) -> float:

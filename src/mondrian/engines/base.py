@@ -68,7 +68,7 @@ class Request:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
     """How far a phase is. ``done`` of ``total`` are in the phase's own unit: bytes while loading,
-    tokens in prefill; ``None`` where the engine cannot tell."""
+    tokens of the prompt while encoding and in prefill; ``None`` where the engine cannot tell."""
 
     phase: Phase
     done: float | None = None

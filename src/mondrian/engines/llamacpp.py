@@ -5,6 +5,10 @@ import json
 import os
 import re
 import secrets
+from base64 import b64encode
+from contextlib import closing
+from http import HTTPStatus
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,9 @@ from mondrian.errors import EngineFailed, ModelNotFound
 
 # one prefill chunk: small enough that progress and a stop come soon on a CPU
 BATCH_TOKENS = 128
+
+# a model's own marks between photo and text, which only the prompt as a whole counts
+_MARKS_TOKENS = 8
 
 
 class LlamaCpp:
@@ -39,6 +46,7 @@ class LlamaCpp:
         self._max_tokens = max_tokens
         self._temperature = temperature
         self._server: Any = None
+        self._key = secrets.token_urlsafe(32)
 
     def load(self, port: Port) -> None:
         """Load the model. Holds Python's lock from start to end."""
@@ -55,16 +63,15 @@ class LlamaCpp:
         try:
             self._server = xllamacpp.Server(self._parameters(xllamacpp))
         except (RuntimeError, ValueError) as exc:
-            raise EngineFailed(
-                f"llama.cpp cannot load {self._path.name}: {exc}. "
-                "Check that it is a complete GGUF file, and that there is memory for it."
-            ) from exc
+            raise EngineFailed(self._refusal(exc)) from exc
         port.emit(Progress(phase=Phase.LOADING, done=size, total=size, basis=Basis.MEASURED))
 
     def run(self, request: Request, port: Port) -> None:
         """Answer ``request`` by llama.cpp's own chat completion."""
         errors: list[str] = []
-        answer = Answer()
+        has_photo = request.photo is not None and self._mmproj is not None
+        port.emit(Progress(phase=Phase.ENCODING if has_photo else Phase.PREFILL))
+        answer = Answer(self._tokens_after_photo(request) if has_photo else None)
 
         def take(chunk: dict[str, Any]) -> bool:
             if "error" in chunk:
@@ -74,7 +81,6 @@ class LlamaCpp:
                 port.emit(item)
             return port.stopped.is_set()
 
-        port.emit(Progress(phase=Phase.PREFILL))
         try:
             self._server.handle_chat_completions(self._body(request), take)
         except (RuntimeError, ValueError) as exc:
@@ -87,6 +93,14 @@ class LlamaCpp:
             raise EngineFailed("llama.cpp ended its answer without a reason. Try again.")
         port.emit(answer.last())
 
+    def _refusal(self, exc: Exception) -> str:
+        name, check = self._path.name, "that it is a complete GGUF file"
+        if self._mmproj:
+            name += f" with {self._mmproj.name}"
+            check = "that both are complete GGUF files, that they belong together"
+        reason = str(exc).rstrip(".")
+        return f"llama.cpp cannot load {name}: {reason}. Check {check}, and that there is memory."
+
     def _parameters(self, xllamacpp: Any) -> Any:
         parameters = xllamacpp.CommonParams()
         parameters.model.path = str(self._path)
@@ -97,17 +111,14 @@ class LlamaCpp:
         parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = self._threads
         parameters.verbosity = 1  # errors only
         # its server also listens on a loopback port, which nobody else may use
-        parameters.api_keys = [secrets.token_urlsafe(32)]
+        parameters.api_keys = [self._key]
         parameters.cors_origins = ""
         parameters.ui = parameters.endpoint_slots = False
         return parameters
 
     def _body(self, request: Request) -> dict[str, Any]:
         body: dict[str, Any] = {
-            "messages": [
-                {"role": "system", "content": request.system},
-                {"role": "user", "content": self._content(request)},
-            ],
+            "messages": self._messages(request, request.photo),
             "stream": True,
             "stream_options": {"include_usage": True},
             "return_progress": True,
@@ -123,23 +134,49 @@ class LlamaCpp:
             body["grammar"] = grammar(request.schema)
         return body
 
-    def _content(self, request: Request) -> Any:
-        if request.photo is None or not self._mmproj:
-            return request.prompt
-        from base64 import b64encode
-
-        url = f"data:image/jpeg;base64,{b64encode(request.photo).decode()}"
+    def _messages(self, request: Request, photo: bytes | None) -> list[dict[str, Any]]:
+        content: Any = request.prompt
+        if photo is not None and self._mmproj:
+            url = f"data:image/jpeg;base64,{b64encode(photo).decode()}"
+            content = [
+                {"type": "image_url", "image_url": {"url": url}},
+                {"type": "text", "text": request.prompt},
+            ]
         return [
-            {"type": "image_url", "image_url": {"url": url}},
-            {"type": "text", "text": request.prompt},
+            {"role": "system", "content": request.system},
+            {"role": "user", "content": content},
         ]
+
+    def _tokens_after_photo(self, request: Request) -> int:
+        """How many tokens the model's template puts behind the photo."""
+        template = {"messages": self._messages(request, b"")}
+        prompt = self._call("/apply-template", template)["prompt"]
+        after = re.split(r"<__media\w*__>", prompt)[-1]
+        return len(self._call("/tokenize", {"content": after, "parse_special": True})["tokens"])
+
+    def _call(self, path: str, body: dict[str, Any]) -> Any:
+        """The answer of llama.cpp's listener, for what has no call in process."""
+        host = self._server.listening_address.removeprefix("http://")
+        with closing(HTTPConnection(host)) as connection:
+            key = {"Authorization": f"Bearer {self._key}"}
+            connection.request("POST", path, json.dumps(body), key)
+            response = connection.getresponse()
+            answer = json.load(response)
+        if response.status != HTTPStatus.OK:
+            raise EngineFailed(f"llama.cpp refused {path}: {answer}")
+        return answer
 
 
 class Answer:
-    """Reads llama.cpp's chunks as ``Progress`` and ``Token``, by the chunks' own timings."""
+    """Reads llama.cpp's chunks as ``Progress`` and ``Token``, by the chunks' own timings.
 
-    def __init__(self) -> None:
+    ``after_photo`` tells how many tokens of the prompt come after the photo, ``None`` that there
+    is no photo. All before them is the photo's way into the model: it stands at the beginning.
+    """
+
+    def __init__(self, after_photo: int | None) -> None:
         self.finish_reason: str | None = None
+        self._after_photo = after_photo
         self._figures: dict[str, Any] = {}
 
     def read(self, chunk: dict[str, Any]) -> list[Progress | Token]:
@@ -154,19 +191,18 @@ class Answer:
                 "prompt_tps": timings["prompt_per_second"] or None,
             }
         if progress := chunk.get("prompt_progress"):
-            return [
-                Progress(
-                    phase=Phase.PREFILL,
-                    done=progress["processed"],
-                    total=progress["total"],
-                    basis=Basis.MEASURED,
-                )
-            ]
+            return [self._prompt(progress["processed"], progress["total"])]
         for choice in chunk.get("choices", ()):
             self.finish_reason = choice.get("finish_reason") or self.finish_reason
             if text := choice["delta"].get("content"):
                 return [Token(text=text, **self._figures)]
         return []
+
+    def _prompt(self, done: int, total: int) -> Progress:
+        photo = 0 if self._after_photo is None else total - self._after_photo
+        if done < photo - _MARKS_TOKENS:
+            return Progress(phase=Phase.ENCODING, done=done, total=photo, basis=Basis.MEASURED)
+        return Progress(phase=Phase.PREFILL, done=done, total=total, basis=Basis.MEASURED)
 
     def last(self) -> Token:
         """The piece that ends the answer: no text, the final figures and the finish reason."""
