@@ -59,8 +59,10 @@ def log(store: Store, job_id: UUID) -> list[tuple[str, Any]]:
     payloads = [json.loads(event.payload) for event in events]
     for event, payload in zip(events, payloads, strict=True):
         assert (payload["type"], payload["job_id"]) == (event.type, str(job_id))
-    check_moves([(event.type, payload) for event, payload in zip(events, payloads, strict=True)])
-    return [(str(event.type), payload) for event, payload in zip(events, payloads, strict=True)]
+    check_moves(
+        [(EventType(event.type), payload) for event, payload in zip(events, payloads, strict=True)]
+    )
+    return [(event.type, payload) for event, payload in zip(events, payloads, strict=True)]
 
 
 def check_moves(entries: Sequence[tuple[EventType, Any]]) -> None:

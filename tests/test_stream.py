@@ -287,7 +287,7 @@ def test_from_every_cursor_the_rest_arrives(house: House, store: Store, is_ended
 
 
 def is_wanted(event: Event, query: str) -> bool:
-    words = {EventType.TOKEN: "tokens", EventType.REPORT_PARTIAL: "report"}
+    words = {"token": "tokens", "report_partial": "report"}
     return words.get(event.type, "") in query
 
 
@@ -356,14 +356,18 @@ def test_logs_of_two_jobs_never_mix(house: House, store: Store) -> None:
             assert text_of(seen) == wanted
 
 
-def test_the_log_is_read_once_for_all_clients(database: str, pool: Pool) -> None:
-    class CountingStore(Store):
-        reads = 0
+class CountingStore(Store):
+    reads = 0
 
-        def events_after(self, *args: Any, **more: Any) -> list[Event]:
-            self.reads += 1
-            return super().events_after(*args, **more)
+    def events_after(self, *args: Any, **more: Any) -> list[Event]:
+        self.reads += 1
+        return super().events_after(*args, **more)
 
+
+@pytest.mark.parametrize(("size", "most"), [(10, 2), (8000, 50)])
+def test_the_log_is_read_once_for_all_clients_or_not_at_all(
+    database: str, pool: Pool, size: int, most: int
+) -> None:
     store = CountingStore(pool)
     claim = claimed(store)
     with (
@@ -374,9 +378,30 @@ def test_the_log_is_read_once_for_all_clients(database: str, pool: Pool) -> None
         next(seen), next(seen)
         store.reads = 0
         for number in range(20):
-            store.append(claim, [thinking(str(number))])
-            assert next(seen).thinking == str(number)
-        assert store.reads <= 50  # and not 20 × 41
+            words = f"{number}" * size
+            store.append(claim, [thinking(words)])
+            assert next(seen).thinking == words
+        assert store.reads <= most  # and not 20 × 41
+
+
+def test_notices_that_lie_or_come_twice_are_read_past(
+    house: House, store: Store, pool: Pool
+) -> None:
+    claim = claimed(store)
+    with house.watch(claim.job.id, EVERYTHING) as seen, pool.connection() as connection:
+        opening = [next(seen), next(seen)]
+        last = int(opening[-1].id or 0)
+        for number, lines in ((last, "x {}"), (last + 9, "x {}"), (last + 2, "")):
+            notice = f"{claim.job.id} {number}\n{lines}".rstrip("\n")
+            connection.execute("SELECT pg_notify('mondrian_events', %s)", [notice])
+        for text in ("one", "two"):
+            store.append(claim, [token(text)])
+        told_twice = f"{claim.job.id} {last + 2}\ntoken {{}}"
+        connection.execute("SELECT pg_notify('mondrian_events', %s)", [told_twice])
+        store.append(claim, [token("three" * 2000), token("four")])
+        rest = [next(seen) for _ in range(4)]
+    assert [int(each.id or 0) for each in rest] == [last + n for n in (1, 2, 3, 4)]
+    assert text_of(rest) == "onetwo" + "three" * 2000 + "four"
 
 
 def test_a_frame_is_joined_once_for_all_clients_at_one_place() -> None:

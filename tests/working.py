@@ -101,7 +101,7 @@ def ended(store: Store, job: Job) -> Job:
 
 def log_of(store: Store, job: Job) -> list[tuple[str, dict[str, Any]]]:
     """Types and payloads of the job's log."""
-    return [(str(event.type), payload(event)) for event in store.events_after(job.id, 0)]
+    return [(event.type, payload(event)) for event in store.events_after(job.id, 0)]
 
 
 def payload(event: Event) -> dict[str, Any]:

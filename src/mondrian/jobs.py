@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from mondrian.errors import JobNotFound
@@ -152,15 +152,16 @@ class Claim:
         return self.job.attempt
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Event:
-    """One numbered line of a job's log. ``payload`` is the compact JSON text that clients get."""
+class Event(NamedTuple):
+    """One numbered line of a job's log: ``type`` is that of an ``EventType``, ``payload`` the
+    compact JSON text that clients get.
 
-    job_id: UUID
+    (A tuple, since thousands are read at once when a log is replayed.)
+    """
+
     seq: int
-    type: EventType
+    type: str
     payload: str
-    attempt: int
     created_at: datetime
 
 

@@ -4,6 +4,7 @@ Every error of the driver ends here, as a ``StorageError`` of ours (``translated
 """
 
 import platform
+import select
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -99,7 +100,7 @@ def open_pool(url: str, max_connections: int = 10, *, wait_seconds: float = 5.0)
         reconnect_timeout=wait_seconds,
         max_idle=120.0,
         configure=_configure,
-        check=ConnectionPool.check_connection,
+        check=_check,
         open=True,
         name="mondrian",
     )
@@ -110,6 +111,15 @@ def open_pool(url: str, max_connections: int = 10, *, wait_seconds: float = 5.0)
         pool.close()
         raise
     return pool
+
+
+def _check(connection: psycopg.Connection[Any]) -> None:
+    """Raise if the server has gone, without a round trip where it has not: an idle connection has
+    nothing to read but the server's last words."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    if poll.poll(0):
+        ConnectionPool.check_connection(connection)
 
 
 def _configure(connection: psycopg.Connection[Any]) -> None:
@@ -251,5 +261,5 @@ class Listener:
 
 
 def _parse_notice(channel: str, payload: str) -> Notice:
-    job_id, _, seq = payload.partition(" ")
+    job_id, _, seq = payload.partition("\n")[0].partition(" ")
     return Notice(channel=channel, job_id=UUID(job_id), seq=int(seq or 0))

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 
 from mondrian.history import Figures
-from mondrian.jobs import CLOSING, ENDED, MAX_ATTEMPTS, RUNNING, Job
+from mondrian.jobs import CLOSING, ENDED, MAX_ATTEMPTS, RUNNING, Event, Job
 
 EVENTS_CHANNEL = "mondrian_events"
 JOBS_CHANNEL = "mondrian_jobs"
@@ -97,8 +97,8 @@ def _logged(*entries: tuple[str, str, str], more: str = "") -> str:
     )"""
 
 
-def _notified(*, is_claimable: str = "false") -> str:
-    return f"""pg_notify('{EVENTS_CHANNEL}', moved.id || ' ' || moved.last_seq),
+def _notified(*, is_claimable: str = "false", told: str = "''") -> str:
+    return f"""pg_notify('{EVENTS_CHANNEL}', moved.id || ' ' || moved.last_seq || {told}),
         CASE WHEN {is_claimable} THEN pg_notify('{JOBS_CHANNEL}', moved.id::text) END"""
 
 
@@ -252,7 +252,24 @@ WRITE = statement(f"""
         FROM moved, unnest(%(advisors)s::text[], %(reports)s::json[], %(texts)s::text[])
             WITH ORDINALITY r (advisor, report, text, place)
     )
-    SELECT moved.last_seq, {_notified()} FROM moved""")
+    SELECT moved.last_seq, {_notified(told="%(told)s::text")} FROM moved""")
+
+# The same for an append that changes no status: most of them, and for half the price.
+APPEND = statement(f"""
+    WITH moved AS (
+        UPDATE jobs SET
+            llm_thinking = coalesce(%(llm_thinking)s, llm_thinking),
+            progress = greatest(progress, %(progress)s),
+            last_seq = last_seq + cardinality(%(types)s::text[])
+        WHERE {_HELD} RETURNING id, attempt, last_seq
+    ), logged AS (
+        INSERT INTO events (job_id, seq, type, attempt, payload)
+        SELECT moved.id, moved.last_seq - cardinality(%(types)s::text[]) + g.place, g.type,
+            moved.attempt, g.payload
+        FROM moved, unnest(%(types)s::text[], %(payloads)s::text[])
+            WITH ORDINALITY g (type, payload, place)
+    )
+    SELECT moved.last_seq, {_notified(told="%(told)s::text")} FROM moved""")
 
 RENEW = statement(f"""
     UPDATE jobs SET lease_until = clock_timestamp() + make_interval(secs => %(lease_seconds)s)
@@ -318,7 +335,7 @@ def events_after(*, of_types: bool) -> bytes:
     """A job's events from a number on, all or those of some types."""
     filtered = "AND type = ANY (%(types)s)" if of_types else ""
     return statement(f"""
-        SELECT job_id, seq, type, payload, attempt, created_at FROM events
+        SELECT {", ".join(Event._fields)} FROM events
         WHERE job_id = %(id)s AND seq > %(seq)s {filtered} ORDER BY seq LIMIT %(limit)s""")
 
 

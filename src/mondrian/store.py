@@ -18,7 +18,9 @@
 6. ``status_update`` events are written by these statements from the row, when status, step or
    advisor changed. Nobody else writes them.
 7. NOTIFY is a wake-up, sent with the commit: ``mondrian_events`` with ``<job> <last seq>``,
-   ``mondrian_jobs`` with ``<job>`` when one can be claimed. Readers also look by themselves.
+   ``mondrian_jobs`` with ``<job>`` when one can be claimed. Readers also look by themselves. Small
+   events that end with that number are told in it, a line each (``<type> <payload>``), as they
+   were committed: who knows all before them need not read them.
 8. Payloads are stored as the text that is sent. PostgreSQL never parses them: a JSON column would
    refuse what a model may write (``\\u0000``).
 """
@@ -29,6 +31,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+
+from psycopg.rows import tuple_row
 
 from mondrian import statements
 from mondrian.errors import AttemptSuperseded, JobConflict, JobNotFound
@@ -46,6 +50,10 @@ from mondrian.jobs import (
 from mondrian.postgres import Pool, translated
 
 LOST = "The worker was lost while it worked at this photo, three times. Upload the photo again."
+
+
+MAX_TOLD = 7_000
+"""A notice holds fewer than 8,000 bytes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -163,15 +171,20 @@ class Store:
         ``AttemptSuperseded`` and writes nothing if the attempt is over.
         """
         assert status is None or status in RUNNING
+        progress = None if progress is None else max(0, min(progress, 99))
+        thinking = _clean(llm_thinking)
+        if (status, step_phase, current_step, current_advisor) == (None,) * 4:
+            changes = {"llm_thinking": thinking, "progress": progress}
+            return self._log(statements.APPEND, claim, entries, **changes)
         return self._write(
             claim,
             entries,
             status=status,
             step_phase=step_phase,
             current_step=_clean(current_step),
-            llm_thinking=_clean(llm_thinking),
+            llm_thinking=thinking,
             current_advisor=current_advisor,
-            progress=None if progress is None else max(0, min(progress, 99)),
+            progress=progress,
         )
 
     def finish(
@@ -284,14 +297,11 @@ class Store:
         job that is not there, none.
         """
         of_types = {} if types is None else {"types": [str(name) for name in types]}
-        rows = self._run(
-            statements.events_after(of_types=bool(of_types)),
-            id=job_id,
-            seq=seq,
-            limit=limit,
-            **of_types,
-        )
-        return [Event(**row | {"type": EventType(row["type"])}) for row in rows]
+        statement = statements.events_after(of_types=bool(of_types))
+        wanted = {"id": job_id, "seq": seq, "limit": limit, **of_types}
+        with translated(), self._pool.connection() as connection:
+            found = connection.cursor(row_factory=tuple_row).execute(statement, wanted)
+            return [Event._make(row) for row in found.fetchall()]
 
     def snapshot(self, job_id: UUID) -> Snapshot:
         """The job and its text so far, as of one number in its log: ``events_after`` that number
@@ -360,16 +370,28 @@ class Store:
         **changes: Any,
     ) -> int:
         empty = dict.fromkeys(("llm_thinking", "current_advisor", "error"))
-        rows = self._run(
+        return self._log(
             statements.WRITE,
-            types=[entry.type for entry in entries],
-            payloads=[entry.encode(claim.job.id) for entry in entries],
+            claim,
+            entries,
             advisors=[report.advisor for report in reports],
             reports=[json.dumps(report.report) for report in reports],
             texts=[_clean(report.text) for report in reports],
             is_end=is_end,
-            **_identity(claim),
             **empty | changes,
+        )
+
+    def _log(
+        self, statement: bytes, claim: Claim, entries: Sequence[Entry], **parameters: Any
+    ) -> int:
+        payloads = [entry.encode(claim.job.id) for entry in entries]
+        rows = self._run(
+            statement,
+            types=[entry.type for entry in entries],
+            payloads=payloads,
+            told=_told(entries, payloads),
+            **_identity(claim),
+            **parameters,
         )
         if not rows:
             raise AttemptSuperseded
@@ -385,6 +407,14 @@ class Store:
         with translated(), self._pool.connection() as connection:
             cursor = connection.execute(statement, parameters)
             return cursor.fetchall() if cursor.description else []
+
+
+def _told(entries: Sequence[Entry], payloads: Sequence[str]) -> str:
+    """The events as lines of a notice (rule 7), or nothing where they would not fit in one."""
+    told = "".join(
+        f"\n{entry.type} {payload}" for entry, payload in zip(entries, payloads, strict=True)
+    )
+    return told if len(told) <= MAX_TOLD else ""
 
 
 def _identity(claim: Claim) -> dict[str, Any]:

@@ -189,9 +189,9 @@ class Streams:
     def _goodbye(self) -> bytes:
         return encode_retry(self._retry_ms + random.randrange(self._retry_ms))
 
-    def _wake(self, job_id: UUID | None, seq: int) -> None:
+    def _wake(self, job_id: UUID | None, seq: int, lines: list[str]) -> None:
         if job_id is None:
             for each in self._topics.values():
                 each.wake()
-        elif (topic := self._topics.get(job_id)) and seq > topic.tail.seq:
-            topic.wake()
+        elif topic := self._topics.get(job_id):
+            topic.hear(seq, lines)

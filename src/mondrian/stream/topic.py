@@ -1,7 +1,8 @@
 """One job that is being watched: its log read once for all, and a clock for what nobody says.
 
-1. The log is read after a wake-up and once per interval. A wake-up only says "look": what is read
-   is "what follows the last that I know", so a lost or a doubled one does no harm.
+1. The log is read after a wake-up and once per interval. A wake-up says "look": what is read is
+   "what follows the last that I know", so a lost or a doubled one does no harm. One that tells just
+   the events which follow saves the look: to read them took half the time on their way to a client.
 2. The clock speaks one interval after the last event of the ``PACED`` types. Where a worker holds
    the job it waits ``GRACE_SECONDS`` longer, since the worker's own update may be on its way; and
    it speaks as soon as the worker's lease runs out.
@@ -12,6 +13,7 @@
 
 import asyncio
 import math
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from mondrian.errors import JobNotFound, StorageError
@@ -50,6 +52,15 @@ class Topic:
         if self._look:
             self._look.cancel()
 
+    def hear(self, seq: int, lines: Sequence[str]) -> None:
+        """Events up to ``seq`` are in the log, and ``lines`` are the last of them, if any."""
+        first = seq - len(lines) + 1
+        if seq > self.tail.seq and first != self.tail.seq + 1:
+            self.wake()
+        elif seq > self.tail.seq:
+            told = (line.partition(" ") for line in lines)
+            self._take([encode(type_, told_, n) for n, (type_, _, told_) in enumerate(told, first)])
+
     def wake(self) -> "asyncio.Task[None]":
         """Look at the log now; once more, if a look is under way."""
         self._is_stale = True
@@ -73,15 +84,19 @@ class Topic:
 
     async def _read(self) -> None:
         if frames := await self._source.frames_after(self.job.id, self.tail.seq):
-            self._heard, self._lease_ends = _now(), math.inf  # held by somebody, until we know
             self._is_stale = self._is_stale or len(frames) == CHUNK
-            self._publish(frames)
+            # meanwhile some of them may have been told
+            self._take([frame for frame in frames if (frame.seq or 0) > self.tail.seq])
             return
         self.job = await self._source.read(self.job.id)
         self._lease_ends = _lease_end(self.job)
         self._is_stale = self._is_stale or self.job.last_seq > self.tail.seq
         if self.job.status is Status.QUEUED:
             self._position = await self._source.position(self.job.id)
+
+    def _take(self, frames: list[Frame]) -> None:
+        self._heard, self._lease_ends = _now(), math.inf  # held by somebody, until we know
+        self._publish(frames)
 
     def _publish(self, frames: list[Frame]) -> None:
         if any(frame.type in PACED for frame in frames):

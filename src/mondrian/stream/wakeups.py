@@ -14,11 +14,12 @@ RECONNECT_SECONDS = 0.5
 
 
 class Wakeups:
-    """Tells ``wake(job, seq)`` that a job has events up to ``seq``, and ``wake(None, 0)`` that any
-    job may have some: after listening anew, and when the connection is lost, so that whoever
-    depends on the database asks it and notices."""
+    """Tells ``wake(job, seq, lines)`` that a job has events up to ``seq``, the last of which may be
+    told in ``lines`` (``<type> <payload>``), and ``wake(None, 0, [])`` that any job may have some:
+    after listening anew, and when the connection is lost, so that whoever depends on the database
+    asks it and notices."""
 
-    def __init__(self, url: str, wake: Callable[[UUID | None, int], None]) -> None:
+    def __init__(self, url: str, wake: Callable[[UUID | None, int, list[str]], None]) -> None:
         self._url = url
         self._wake = wake
         self._task: asyncio.Task[None] | None = None
@@ -39,7 +40,7 @@ class Wakeups:
             with suppress(psycopg.Error, OSError, ValueError):
                 await self._listen()
             self.is_listening = False
-            self._wake(None, 0)
+            self._wake(None, 0, [])
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _listen(self) -> None:
@@ -47,7 +48,8 @@ class Wakeups:
         async with await connecting as connection:
             await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(EVENTS_CHANNEL)))
             self.is_listening = True
-            self._wake(None, 0)
+            self._wake(None, 0, [])
             async for notice in connection.notifies():
-                job_id, _, seq = notice.payload.partition(" ")
-                self._wake(UUID(job_id), int(seq))
+                head, *lines = notice.payload.split("\n")
+                job_id, _, seq = head.partition(" ")
+                self._wake(UUID(job_id), int(seq), lines)
