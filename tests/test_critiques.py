@@ -13,6 +13,7 @@ import pytest
 
 from mondrian import Engine, Photo, Report, Text, Update, critique, open_engine, read_photo
 from mondrian.advisors import load_advisors
+from mondrian.answering import repair
 from mondrian.critiques import ask
 from mondrian.engines import Phase
 from mondrian.engines.replay import record
@@ -154,6 +155,65 @@ def test_an_answer_that_cannot_be_read_is_an_error(photo: Photo, tmp_path: Path)
     lines: list[dict[str, object]] = [{"text": "I like it.", "tokens": 3}, {"finish": "stop"}]
     with closing(play(tmp_path, *lines)) as engine, pytest.raises(AnswerError):
         list(critique(photo, "ansel", engine))
+
+
+def test_an_answer_that_cannot_be_read_is_asked_for_again(photo: Photo, tmp_path: Path) -> None:
+    """The recording holds two answers: the second is the repair."""
+    lines: list[dict[str, object]] = [
+        {"text": '<think>I like it. {"name": "Lighting", "score": 3, "comm', "tokens": 9},
+        {"finish": "stop"},
+        {"after": 0.1, "phase": "prefill"},
+        {"text": answer(7), "tokens": 90},
+        {"finish": "stop"},
+    ]
+    with closing(play(tmp_path, *lines)) as engine:
+        events = list(critique(photo, "ansel", engine, interval_seconds=0.2))
+    report = events[-1]
+    assert isinstance(report, Report)
+    assert report.overall_score == 7
+    assert report.salvaged
+    assert "asked for again" in report.technical_notes[-1]
+    assert report.engine.tokens == 99
+    updates = [event for event in events if isinstance(event, Update)]
+    phases = [phase for phase, _ in itertools.groupby(update.phase for update in updates)]
+    assert phases[-3:] == [Phase.REPAIRING, Phase.PREFILL, Phase.FINALIZING]
+    assert any(update.thinking.startswith("Repairing an answer") for update in updates)
+    percents = [update.percent for update in updates]
+    assert percents == sorted(percents)
+    texts = [event for event in events if isinstance(event, Text)]
+    assert "".join(text.text for text in texts) == f"{lines[0]['text']}{answer(7)}"
+    assert [text.offset for text in texts] == [0, len(str(lines[0]["text"]))]
+
+
+def test_the_second_request_is_the_first_one_with_the_answer_below_it(
+    photo: Photo, measurements: Measurements
+) -> None:
+    """So an engine keeps what it has read, and one that sees looks at the photo again."""
+    advisor = load_advisors()["weston"]
+    first = ask(photo, advisor, measurements, find(measurements), sees=True)
+    second = repair(first, "I like {it}." + "!" * 9000)
+    assert second.prompt.startswith(first.prompt)
+    assert "I like {it}." in second.prompt[len(first.prompt) :]
+    assert len(second.prompt) < len(first.prompt) + 5000
+    assert (second.photo, second.schema) == (first.photo, first.schema)
+
+
+def test_a_loop_is_ended_and_what_was_complete_is_kept(photo: Photo, tmp_path: Path) -> None:
+    """Nobody ends the recording but us: its next line is hours away."""
+    whole = answer(7)
+    begun = whole[: whole.index("Color Harmony")] + 'Color Harmony", "score": 7, "comment": "It '
+    loop = [{"text": "glows and glows and ", "tokens": 5}] * 60
+    lines = [{"text": begun, "tokens": 60}, *loop, {"after": 9999, "finish": "stop"}]
+    with closing(play(tmp_path, *lines)) as engine:
+        *events, report = critique(photo, "ansel", engine)
+    assert isinstance(report, Report)
+    assert [dimension.name for dimension in report.dimensions] == list(DIMENSIONS[:3])
+    assert report.salvaged
+    assert "repeated itself" in report.technical_notes[-1]
+    assert 60 < report.engine.tokens < 360
+    shown = "".join(event.text for event in events if isinstance(event, Text))
+    assert (begun + "glows and glows and " * 60).startswith(shown)
+    assert len(shown) >= len(begun) + 240
 
 
 def test_an_engines_error_comes_through(photo: Photo, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ PACKAGE = Path(mondrian.__file__).parent
 LAYERS: list[set[str]] = [
     {"errors", "photos", "exif", "formats", "jobs", "settings"},
     {"measurements", "advisors", "findings", "models", "engines", "report", "pacing"},
-    {"critiques", "events"},
+    {"answering", "critiques", "events"},
     {"history", "statements", "embedded", "postgres", "store", "worker", "stream", "client"},
     {"api", "server", "terminal"},
     {"commands", "cli"},

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import os
 import signal
 import time
@@ -19,6 +20,7 @@ from mondrian import errors
 from mondrian.advisors import load_advisors
 from mondrian.engines import open_engine
 from mondrian.engines.host import HostedEngine
+from mondrian.engines.replay import record
 from mondrian.errors import DatabaseUnavailable, MondrianError
 from mondrian.jobs import Claim, Entry, Job, Status
 from mondrian.photos import PhotoStore
@@ -109,6 +111,40 @@ def test_a_job_is_done(hire: Hire, store: Store, photos: PhotoStore, tmp_path: P
     assert stored.text == answer()
     assert stored.report == log[-2][1]["report"]
     assert 'class="advisor-section"' in log[-2][1]["analysis_html"]
+
+
+def test_a_repaired_answer_is_told_as_it_is(
+    hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path
+) -> None:
+    unread = '{"dimensions": [{"name": "Lighting", "score": 3, "comment": "So'
+    url = recording(tmp_path, {"text": unread, "tokens": 9}, {"finish": "stop"}, pause=0.02)
+    job = add_job(store, photos)
+    with at_work(hire(url)):
+        assert ended(store, job).status is Status.DONE
+    log = log_of(store, job)
+    [stored] = store.reports(job.id)
+    assert text_of(log, 1) == stored.text == unread + answer()
+    assert stored.report["salvaged"]
+    assert stored.report["engine"]["tokens"] == 9 + 2 * math.ceil(len(answer()) / 8)
+    assert "repairing" in [told["phase"] for kind, told in log if kind == "thinking_update"]
+    parts = [told for kind, told in log if kind == "report_partial"]
+    assert {part["dimension"]["score"] for part in parts if "dimension" in part} <= {6, None}
+
+
+def test_an_answer_that_nobody_can_read_is_an_error_and_not_tried_again(
+    hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path
+) -> None:
+    path = tmp_path / "r.jsonl"
+    record(path, [{"text": "I like it.", "tokens": 3}, {"finish": "stop"}])
+    job = add_job(store, photos)
+    with at_work(hire(f"replay:{path}")):
+        failed = ended(store, job)
+    assert (failed.status, failed.attempt) == (Status.ERROR, 1)
+    assert failed.error
+    assert failed.error["code"] == "answer_error"
+    log = log_of(store, job)
+    assert text_of(log, 1) == "I like it." * 2
+    assert [kind for kind, _ in log[-3:]] == ["status_update", "error", "done"]
 
 
 def test_updates_say_all_the_way_what_is_done(

@@ -242,6 +242,7 @@ def _event_fields(event: "Update | Text", parts: "Parts") -> Iterator[tuple[str,
     from mondrian.pacing import Update
 
     if isinstance(event, Update):
+        parts.note(event)
         yield "thinking_update", update_fields(event)
         return
     yield "token", text_fields(event, advisor=parts.advisor)

@@ -6,10 +6,10 @@ No store, no server, no network of its own. ``critique`` is two layers: ``_work`
 
 import time
 from collections.abc import Generator
-from contextlib import closing
 from dataclasses import asdict
 
 from mondrian.advisors import Advisor, find_advisor, load_advisors
+from mondrian.answering import Answering
 from mondrian.engines.base import Engine, Phase, Progress, Request, Token
 from mondrian.errors import AnswerError
 from mondrian.findings import (
@@ -24,7 +24,7 @@ from mondrian.findings import (
 from mondrian.measurements import Measurements, measure
 from mondrian.pacing import Text, Update, pace
 from mondrian.photos import Photo
-from mondrian.report import Answer, EngineFigures, Report, build_report, read_answer
+from mondrian.report import Answer, EngineFigures, Report, build_report
 
 
 def critique(
@@ -44,7 +44,7 @@ def critique(
     itself as far as it can.
 
     Raises ``UnknownAdvisor``, ``EngineError``, or ``AnswerError`` for an answer that cannot be
-    read.
+    read, and neither can the second one that the engine is then asked for.
     """
     if isinstance(advisor, str):
         advisor = find_advisor(advisor, load_advisors())
@@ -105,15 +105,9 @@ def _work(
     measurements = measurements or measure(photo)
     findings = find(measurements)
     request = ask(photo, advisor, measurements, findings, sees=engine.sees, seed=seed)
-    started, parts, last = time.monotonic(), list[str](), Token(text="")
-    with closing(engine.stream(request)) as stream:
-        for item in stream:
-            if isinstance(item, Token):
-                parts.append(item.text)
-                last = item
-            yield item
+    started, answering = time.monotonic(), Answering(engine)
+    answer = yield from answering.ask(request)
     yield Progress(phase=Phase.FINALIZING)
-    answer = read_answer("".join(parts))
     if not engine.sees:
         _check_choice(answer, findings, advisor)
     yield build_report(
@@ -121,8 +115,8 @@ def _work(
         advisor=advisor.id,
         evidence={finding.dimension: finding.evidence for finding in findings},
         measurements=asdict(measurements),
-        engine=_figures(engine, last, time.monotonic() - started),
-        technical_notes=facts(measurements, findings).splitlines(),
+        engine=_figures(engine, answering.last, time.monotonic() - started),
+        technical_notes=[*facts(measurements, findings).splitlines(), *answering.notes],
     )
 
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from mondrian.engines.base import Phase
 from mondrian.pacing import Text, Update
 from mondrian.report import (
     DIMENSIONS,
@@ -59,6 +60,12 @@ class Parts:
         self._head = {"advisor": advisor, "attempt": attempt}
         self._read = time.monotonic()
         self._told: set[str] = set()
+        self._begin = 0
+
+    def note(self, update: Update) -> None:
+        """Read only what comes from here on if ``update`` says that the rest cannot be read."""
+        if update.phase is Phase.REPAIRING:
+            self._begin = len(self.text)
 
     def take(self, text: Text) -> dict[str, Any] | None:
         """Add the next portion of the answer. Returns what is new in it, if it is time to tell."""
@@ -70,7 +77,7 @@ class Parts:
         return part and self._head | part
 
     def _next(self) -> dict[str, Any] | None:
-        answer = read_partial(self.text)
+        answer = read_partial(self.text[self._begin :])
         growing = None if isinstance(answer, Answer) else answer.growing
         if answer.image_description and answer.dimensions and self._is_new("image_description"):
             return {"image_description": answer.image_description}

@@ -114,6 +114,8 @@ class Pacer:
         if self._progress is None or phase is not self._progress.phase:
             self._phase_since, self._is_change_due = now, True
             self._progress = Progress(phase=phase)
+            if phase is Phase.REPAIRING:
+                self._dimensions = 0
         if isinstance(item, Progress):
             self._progress = item
             return
@@ -188,10 +190,14 @@ class Pacer:
                 tokens = self._token.generation_tokens if self._token else 0
                 speed = (self._token and self._token.generation_tps) or 0.0
                 return f"Generating analysis... ({tokens} tokens, {speed:.1f} tps)"
+            case Phase.REPAIRING:
+                return f"Repairing an answer that could not be read... ({seconds})"
             case Phase.FINALIZING:
                 return "Writing the report..."
 
     def _estimate_percent(self, progress: Progress) -> int:
+        if progress.phase is Phase.REPAIRING:
+            return self._percent
         start, end = _START[progress.phase], _END[progress.phase]
         share = 0.0
         if progress.phase is Phase.GENERATING:

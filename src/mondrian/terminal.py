@@ -12,6 +12,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text as Line
 
+from mondrian.engines.base import Phase
 from mondrian.pacing import Text, Update
 from mondrian.report import Dimension, Report, read_partial
 from mondrian.report.rendering import provenance
@@ -67,6 +68,8 @@ class LiveFace(Face):
         """Show a thinking update."""
         if self.last and update.phase is not self.last.phase:
             self._done.append(_past(self.last))
+        if update.phase is Phase.REPAIRING:
+            self._answer, self._judged = "", ()
         self.last = update
         self._spinner.update(text=Line(f" {update.thinking}   {update.percent} %"))
         self._live.update(self._picture())

@@ -9,8 +9,9 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 class Phase(StrEnum):
     """What is being done, in this order; a job may skip some.
 
-    An engine passes through the middle five. ``WAITING`` is for another request to end,
-    ``ENCODING`` the photo's way into the model, ``PREFILL`` the prompt's.
+    An engine passes through the five from ``WAITING``, which is for another request to end, to
+    ``GENERATING``. ``ENCODING`` is the photo's way into the model, ``PREFILL`` the prompt's. After
+    ``REPAIRING``, which begins where an answer cannot be read, an engine's phases come once more.
     """
 
     MEASURING = "measuring"
@@ -19,6 +20,7 @@ class Phase(StrEnum):
     ENCODING = "encoding"
     PREFILL = "prefill"
     GENERATING = "generating"
+    REPAIRING = "repairing"
     FINALIZING = "finalizing"
 
     @property
@@ -34,6 +36,7 @@ _DOING = {
     Phase.ENCODING: "looking at the photo",
     Phase.PREFILL: "reading the prompt",
     Phase.GENERATING: "generating",
+    Phase.REPAIRING: "asking for a readable answer",
     Phase.FINALIZING: "writing the report",
 }
 

@@ -45,16 +45,17 @@ class Replay:
         self._path = path
         self._speed = speed
         self._max_tokens = max_tokens
+        self._requests = 0
 
     def load(self, port: Port) -> None:
         """Does nothing: loading is among the lines."""
 
     def run(self, request: Request, port: Port) -> None:
-        """Play every line, until one ends the stream or ``port`` is stopped."""
+        """Play the next answer, until a line ends the stream or ``port`` is stopped."""
         limit = request.max_tokens or self._max_tokens
         tokens, span = 0, Span()
         due = time.monotonic()
-        for line in read_recording(self._path):
+        for line in self._next_answer():
             due += line.after / self._speed
             if port.stopped.wait(max(0.0, due - time.monotonic())):
                 return
@@ -71,6 +72,16 @@ class Replay:
             f"The recording {self._path.name} ends without a line that finishes it. "
             'Add {"finish":"stop"} as its last line.'
         )
+
+    def _next_answer(self) -> list[Line]:
+        """The lines up to the next one that finishes; after the last answer the first again."""
+        answers: list[list[Line]] = [[]]
+        for line in read_recording(self._path):
+            if answers[-1] and answers[-1][-1].finish:
+                answers.append([])
+            answers[-1].append(line)
+        self._requests += 1
+        return answers[(self._requests - 1) % len(answers)]
 
     def _item(
         self, line: Line, tokens: int, span: "Span", finish: str | None

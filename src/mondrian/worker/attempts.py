@@ -90,6 +90,7 @@ def _critique(
 ) -> tuple[Report, str]:
     """The report of the advisor in that place (from 1), and the answer it was read from."""
     words = Words(journal, advisor.id)
+    engine.spent.clear()
     running = critique(
         photo,
         advisor,
@@ -101,6 +102,7 @@ def _critique(
         for item in items:
             journal.hold.check()
             if isinstance(item, Update):
+                words.note(item)
                 _tell(journal, item, advisor, place)
             elif isinstance(item, Text):
                 words.take(item)
@@ -121,7 +123,7 @@ def _tell(journal: Journal, update: Update, advisor: Advisor, place: int) -> Non
     if update.phase is Phase.FINALIZING:
         status, step_phase = Status.FINALIZING, StepPhase.FINALIZING
         current_step = "Writing the report"
-    elif update.phase is Phase.GENERATING or place > 1:
+    elif update.phase in (Phase.GENERATING, Phase.REPAIRING) or place > 1:
         step_phase, current_step = StepPhase.ADVISOR_ANALYSIS, f"{advisor.name} critiques{of}"
     journal.update(
         update if is_last else replace(update, eta_seconds=None),
@@ -145,6 +147,10 @@ class Words:
     def text(self) -> str:
         """All of them so far."""
         return self._parts.text
+
+    def note(self, update: Update) -> None:
+        """Take note of an update."""
+        self._parts.note(update)
 
     def take(self, text: Text) -> None:
         """Log the next portion."""

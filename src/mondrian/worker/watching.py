@@ -30,7 +30,7 @@ class WatchedEngine:
 
     Its streams end when ``check`` raises, which is asked at every item: at least four times a
     second. They fail after ``stall_seconds`` without progress or a token; to wait for another
-    request is no stall. ``spent`` holds the seconds of each phase of the last stream.
+    request is no stall. ``spent`` holds the seconds of each phase, until it is cleared.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class WatchedEngine:
 
     def stream(self, request: Request) -> Generator[Output, None, None]:
         """See ``Engine.stream``."""
-        self.spent, last, tokens = {}, None, 0
+        last, tokens = None, 0
         before = moved = time.monotonic()
         with closing(self._engine.stream(request)) as items:
             for item in items:

@@ -51,10 +51,10 @@ VERDICTS: dict[type[MondrianError], Verdict] = {
     errors.EngineError: Verdict.AGAIN,
     errors.EngineFailed: Verdict.AGAIN,
     errors.EngineCrashed: Verdict.AGAIN,
-    errors.AnswerError: Verdict.AGAIN,
     errors.StorageError: Verdict.AGAIN,
     errors.PhotoStoreUnavailable: Verdict.AGAIN,
-    # none can
+    # none can, or the engine has had its second chance
+    errors.AnswerError: Verdict.END,
     errors.MondrianError: Verdict.END,
     errors.SettingsError: Verdict.END,
     errors.PhotoError: Verdict.END,

@@ -1,0 +1,65 @@
+"""Notices a model that has fallen into a loop and would write the same text to no end.
+
+A loop is a text that came several times in a row, to the letter: five times, or three if it is
+long, and 240 characters in all (some sixty tokens). Without a letter or a digit, as white space and
+the rules of tables are, it takes 2,000. What repeats itself with reason stays below: dimensions
+share their keys, but their names differ, and no list of an answer has five items.
+"""
+
+LEAST = 240
+LEAST_BLANK = 2000
+_SHORT_TIMES, _LONG_TIMES, _LONG = 5, 3, 1000
+_WINDOW = 9000
+_STEP = 32
+_ANCHOR = 24
+_CANDIDATES = 16
+
+
+class LoopWatch:
+    """Watches a text as it grows. The work per character is bounded, however long it gets."""
+
+    def __init__(self) -> None:
+        self._tail = ""
+        self._unseen = 0
+
+    def take(self, text: str) -> int:
+        """Take the next portion. Returns how many characters at the end only repeat what comes
+        before them, if there is a loop, and 0 if there is none."""
+        self._tail = (self._tail + text)[-_WINDOW:]
+        self._unseen += len(text)
+        if self._unseen < _STEP:
+            return 0
+        self._unseen = 0
+        period = _period(self._tail)
+        return _run(self._tail, period) - period if period else 0
+
+
+def _period(tail: str) -> int:
+    """After how many characters the end of ``tail`` repeats itself, often enough for a loop; or 0.
+
+    What ends the text is looked for before it: where it stood last, a period may have ended.
+    """
+    anchor, end = tail[-_ANCHOR:], len(tail) - 1
+    for _ in range(_CANDIDATES):
+        place = tail.rfind(anchor, 0, end)
+        if place < 0:
+            return 0
+        period, end = len(tail) - _ANCHOR - place, place + _ANCHOR - 1
+        need = _need(tail[-period:])
+        if need <= len(tail) and tail[-need:-period] == tail[period - need :]:
+            return period
+    return 0
+
+
+def _need(text: str) -> int:
+    """How long ``text``, repeated, has to get to be a loop."""
+    least = LEAST if any(map(str.isalnum, text)) else LEAST_BLANK
+    return max(least, min(_SHORT_TIMES * len(text), _LONG), _LONG_TIMES * len(text))
+
+
+def _run(tail: str, period: int) -> int:
+    """How many characters at the end of ``tail`` have that period."""
+    place = len(tail) - period
+    while place and tail[place - 1] == tail[place - 1 + period]:
+        place -= 1
+    return len(tail) - place
