@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
@@ -401,3 +403,20 @@ def test_a_fault_shows_in_its_figure(name: str) -> None:
     assert clipped > good.exposure.clipped_highlights_percent
     if name == "rocket":
         assert versions["tilted"].horizon.tilt_degrees == pytest.approx(5, abs=0.6)
+
+
+def test_measuring_that_was_prepared_imports_nothing() -> None:
+    code = """if True:
+        import sys
+        from pathlib import Path
+        import skimage
+        from mondrian.measurements import measure, prepare
+        from mondrian.photos import read_photo
+        photo = read_photo(Path(skimage.__file__).parent / "data" / "coffee.png")
+        prepare()
+        before = set(sys.modules)
+        measure(photo)
+        print(sorted(set(sys.modules) - before))
+    """
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert ran.stdout == "[]\n"

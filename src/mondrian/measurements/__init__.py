@@ -17,7 +17,7 @@ from mondrian.measurements.values import (
     Sharpness,
     Subject,
 )
-from mondrian.photos import Photo
+from mondrian.photos import Exif, Photo
 
 __all__ = [
     "Balance",
@@ -32,6 +32,7 @@ __all__ = [
     "Sharpness",
     "Subject",
     "measure",
+    "prepare",
 ]
 
 CLEAR_SUBJECT = 0.3
@@ -65,3 +66,12 @@ def measure(photo: Photo) -> Measurements:
         depth=layout.depth(views, tiles),
         exif=photo.exif,
     )
+
+
+def prepare() -> None:
+    """Import all that ``measure`` needs, by measuring a small picture: scikit-image imports its
+    parts when they are first used, and the first photo would wait a second for them."""
+    import numpy as np
+
+    pixels = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
+    measure(Photo(pixels=pixels, sha256="", format="PNG", name="noise", exif=Exif()))

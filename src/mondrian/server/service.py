@@ -22,6 +22,7 @@ import psutil
 from mondrian.advisors import Advisor, load_advisors
 from mondrian.engines import Engine, open_engine
 from mondrian.errors import EngineClosed, MondrianError
+from mondrian.measurements import prepare
 from mondrian.photos import PhotoStore
 from mondrian.postgres import Database, Listener, open_database
 from mondrian.server.door import Server, address, bound, check_exposure
@@ -199,7 +200,7 @@ def _revive(opening: "Future[Database]", left: threading.Event) -> None:
 
 
 def _load(engine: Engine) -> None:
-    """Load the model, in a thread."""
+    """Load the model, and what measuring needs, in threads."""
 
     def load() -> None:
         try:
@@ -209,6 +210,7 @@ def _load(engine: Engine) -> None:
         except MondrianError as exc:  # /model-status tells it, and so does each job
             log.error("the model cannot be loaded: %s", exc)
 
+    threading.Thread(target=prepare, name="prepare", daemon=True).start()
     threading.Thread(target=load, name="load", daemon=True).start()
 
 
