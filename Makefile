@@ -2,11 +2,12 @@
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install demo test lint types bench picture clean
+.PHONY: help install demo test faults lint types bench picture clean
 
 help:
 	@echo 'make demo     set up, then critique a real photo with live updates'
 	@echo 'make test     set up, then run every test'
+	@echo 'make faults   kill whatever may die, and print what was seen'
 	@echo 'make install  make $(VENV) with all that running and testing need'
 	@echo 'make lint     check and format style'
 	@echo 'make types    check types'
@@ -24,6 +25,9 @@ demo: install
 
 test: install
 	$(VENV)/bin/pytest
+
+faults: install
+	$(VENV)/bin/pytest tests/faults
 
 lint: install
 	scripts/lint $(VENV)

@@ -1,9 +1,11 @@
-"""What many tests share: one embedded PostgreSQL, and a fresh database in it for each test."""
+"""What many tests share: one embedded PostgreSQL, a fresh database in it for each test, and
+workers."""
 
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -11,9 +13,17 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from mondrian.advisors import load_advisors
 from mondrian.embedded import EmbeddedServer
-from mondrian.postgres import Pool, checked_url, migrate, open_pool
+from mondrian.engines import open_engine
+from mondrian.engines.host import HostedEngine
+from mondrian.photos import PhotoStore
+from mondrian.postgres import Listener, Pool, checked_url, migrate, open_pool
+from mondrian.settings import Settings
+from mondrian.statements import JOBS_CHANNEL
 from mondrian.store import Store
+from mondrian.worker import Worker
+from working import Hire
 
 
 @pytest.fixture
@@ -90,3 +100,34 @@ def tiny_vlm(tmp_path_factory: pytest.TempPathFactory) -> str:
 
     model, projector = build(tmp_path_factory.mktemp("tiny"))
     return f"llamacpp:{model}?mmproj={projector}"
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> PhotoStore:
+    """A store of photos, of this test alone."""
+    return PhotoStore.open((tmp_path / "photos").as_uri())
+
+
+@pytest.fixture
+def hire(store: Store, photos: PhotoStore, database: str, tmp_path: Path) -> Iterator[Hire]:
+    """Make a worker on the engine of a URL."""
+    engines: list[HostedEngine] = []
+
+    def hire(url: str, store: Store = store, **settings: Any) -> Worker:
+        engine = open_engine(url)
+        assert isinstance(engine, HostedEngine)
+        engine._stop_seconds = 0.3
+        engines.append(engine)
+        given: dict[str, Any] = {"update_interval": 1.0, "home": tmp_path, **settings}
+        return Worker(
+            store,
+            photos,
+            engine,
+            listener=Listener(database, JOBS_CHANNEL),
+            advisors=load_advisors(),
+            settings=Settings(**given),
+        )
+
+    yield hire
+    for engine in engines:
+        engine.close()

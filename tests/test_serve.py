@@ -7,62 +7,23 @@ import pty
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import typer
 
 from mondrian.cli import app
 from mondrian.client import Client, StreamEvent
 from mondrian.commands.checking import Cadence
-from mondrian.jobs import Status
-from mondrian.photos import PhotoStore
-from mondrian.store import Store
+from processes import LEAVE_SECONDS, MONDRIAN, processes_of, run, started
 from working import (
-    add_job,
-    answer,
-    ended,
     jpeg,
-    log_of,
     recording,
-    text_of,
-    wait_for,
 )
 
-MONDRIAN = Path(sys.executable).parent / "mondrian"
-LEAVE_SECONDS = 10  # five, and a noisy machine
 SLOW = {"after": 60, "phase": "prefill"}
-
-
-def run(*arguments: object, seconds: float = 120) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [MONDRIAN, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-        env={**os.environ, "COLUMNS": "200"},
-    )
-
-
-@contextmanager
-def started(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A command that serves or works, and what it says when it is ready (its last word)."""
-    command = [str(MONDRIAN), *map(str, arguments)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        try:
-            said = process.stdout.readline().split()
-            assert said, f"it ended with {process.wait(10)}"
-            yield process, said[-1]
-        finally:
-            process.send_signal(signal.SIGCONT)
-            process.terminate()
-            process.wait(LEAVE_SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -77,15 +38,6 @@ def server(home: Path) -> Iterator[str]:
     options = ("--home", home, "--engine", url, "--interval", 0.5)
     with started("serve", "--port", 0, *options) as (_, address):
         yield address
-
-
-def processes_of(home: Path) -> list[psutil.Process]:
-    """PostgreSQL and engines that work in ``home``."""
-    found = []
-    for process in psutil.process_iter(["cmdline", "name"]):
-        if str(home) in " ".join(process.info["cmdline"] or []):
-            found.append(process)
-    return found
 
 
 def test_check_of_a_server_that_keeps_its_word(server: str) -> None:
@@ -144,28 +96,6 @@ def test_ctrl_c_asks_whether_to_cancel(server: str, tmp_path: Path) -> None:
         assert client.status(job)["status"] == "cancelled"
 
 
-def test_a_killed_engine_costs_an_attempt(server: str, home: Path) -> None:
-    with Client(server) as client:
-        job = client.submit(jpeg())["job_id"]
-        events, is_killed = [], False
-        for event in client.watch(job, include=["tokens"], after=0):
-            events.append(event)
-            if event.type == "token" and not is_killed:
-                is_killed = True
-                engine_of(home).kill()
-    kinds = [event.type for event in events]
-    assert kinds.count("attempt") == 1
-    assert events[-1].fields["status"] == "done"
-    after = events[kinds.index("attempt") :]
-    assert "SIGKILL" in after[0].fields["reason"]
-    assert "".join(e.fields["text"] for e in after if e.type == "token") == answer()
-
-
-def engine_of(home: Path) -> psutil.Process:
-    [engine] = [p for p in processes_of(home) if "mondrian.engines" in p.cmdline()]
-    return engine
-
-
 def test_a_stop_ends_a_thousand_streams_and_leaves_nothing(tmp_path: Path) -> None:
     url = recording(tmp_path, {"phase": "prefill"}, SLOW)
     options = ("--home", tmp_path, "--engine", url)
@@ -194,46 +124,6 @@ async def watch_until_the_end(
     for _, writer in lines:
         writer.close()
     return [int(re.findall(rb"retry: (\d+)", rest)[-1]) for rest in rests]
-
-
-def test_a_worker_of_its_own_hands_back_what_it_has(
-    store: Store, database: str, tmp_path: Path
-) -> None:
-    folder = (tmp_path / "photos").as_uri()
-    photos = PhotoStore.open(folder)
-    options = ("--database", database, "--photos", folder, "--home", tmp_path)
-    job = add_job(store, photos)
-    with started("worker", "--engine", recording(tmp_path, pause=0.05), *options) as (process, _):
-        wait_for(lambda: text_of(log_of(store, job), 1))
-        process.terminate()
-        assert process.wait(LEAVE_SECONDS) == 0
-    handed = store.read(job.id)
-    assert (handed.status, handed.attempt, handed.failures) == (Status.QUEUED, 2, 0)
-    with started("worker", "--engine", recording(tmp_path), *options):
-        assert ended(store, job).status is Status.DONE
-
-
-def test_a_worker_that_was_thought_dead_writes_no_more(
-    store: Store, database: str, tmp_path: Path
-) -> None:
-    folder = (tmp_path / "photos").as_uri()
-    job = add_job(store, PhotoStore.open(folder))
-    options = ("--database", database, "--photos", folder, "--home", tmp_path,
-               "--lease", 1, "--interval", 0.2)  # fmt: skip
-    slow, quick = recording(tmp_path, pause=0.05), recording(tmp_path)
-    with started("worker", "--engine", slow, *options) as (first, _):
-        wait_for(lambda: text_of(log_of(store, job), 1))
-        first.send_signal(signal.SIGSTOP)
-        with started("worker", "--engine", quick, *options):
-            done = ended(store, job)
-        first.send_signal(signal.SIGCONT)
-        other = add_job(store, PhotoStore.open(folder))
-        assert ended(store, other).status is Status.DONE  # it has seen that it is late
-    assert (done.status, done.attempt) == (Status.DONE, 2)
-    assert store.read(job.id) == done
-    log = log_of(store, job)
-    begins = [kind for kind, _ in log].index("attempt")
-    assert all(told.get("attempt", 2) == 2 for _, told in log[begins:])
 
 
 def test_what_cannot_be_served_is_refused(server: str, tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ import httpx
 import psycopg
 import pytest
 import uvicorn
-from psycopg import sql
 from starlette.types import Receive, Scope, Send
 
 from mondrian.jobs import Claim, Entry, Event, EventType, Job
@@ -605,42 +604,6 @@ def write_every(store: Store, claim: Claim, seconds: float, times: int) -> None:
         time.sleep(seconds)
         store.append(claim, [thinking(str(number))])
     store.finish(claim)
-
-
-@contextmanager
-def away(database: str, postgres: str) -> Iterator[None]:
-    """The database, as if it were gone."""
-    name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
-    change = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(change.format(sql.Identifier(str(name)), sql.SQL("false")))
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,)
-        )
-        yield
-        connection.execute(change.format(sql.Identifier(str(name)), sql.SQL("true")))
-
-
-@pytest.mark.filterwarnings("default")
-def test_a_database_that_is_away_is_told_and_comes_back(
-    database: str, postgres: str, store: Store
-) -> None:
-    claim = claimed(store)
-    with serving(database, store, interval=0.4) as house, house.watch(claim.job.id) as seen:
-        next(seen), next(seen)
-        with away(database, postgres):
-            while "database" not in next(seen).thinking:
-                pass
-            told_away, _, later = (next_of(seen, "thinking_update") for _ in range(3))
-            newcomer = house.all(claim.job.id)
-        until(lambda: house.streams._wakeups.is_listening)
-        store.append(claim, [thinking("back")])
-        assert next(each for each in seen if each.thinking == "back").id == "3"
-    assert told_away.id is None
-    assert told_away.data["attempt"] is None
-    assert told_away.thinking.startswith("Waiting for the database... (")
-    assert later.at - told_away.at < 4.0  # the store gives up after 5 s
-    assert [each.thinking for each in newcomer] == ["None", "Waiting for the database..."]
 
 
 def test_a_deleted_job_ends_its_stream(house: House, store: Store) -> None:

@@ -23,7 +23,7 @@ from PIL import Image
 from mondrian.advisors import load_advisors
 from mondrian.api import Limits
 from mondrian.api.intake import MODES, Intake, Sender, read_mode, read_wishes
-from mondrian.errors import DatabaseUnavailable, InvalidRequest, StorageFull
+from mondrian.errors import DatabaseUnavailable, InvalidRequest
 from mondrian.jobs import Job, Status
 from mondrian.photos import PhotoStore, prepare_photo, read_photo
 from mondrian.postgres import Pool, open_pool
@@ -365,15 +365,6 @@ def test_every_photo_store_that_fails_refuses(desk: Desk) -> None:
     assert_problem(answer, 503, "photo_store_unavailable")
     assert int(answer.headers["retry-after"]) > 0
     assert not desk.jobs()
-
-
-def test_a_full_disk_refuses(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    def put(*_: object) -> None:
-        raise StorageFull  # no disk can be filled wherever tests run
-
-    monkeypatch.setattr(PhotoStore, "put", put)
-    assert_problem(desk.send(), 507, "storage_full")
-    assert desk.is_empty()
 
 
 def test_a_lost_database_refuses(desk: Desk, postgres: str) -> None:

@@ -2,37 +2,39 @@
 
 import itertools
 import json
+<<<<<<< HEAD
 import math
 import os
 import signal
+=======
+>>>>>>> cc96ea8 (Gather the tests of faults in a kit that prints what was seen)
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
-import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
 
 from mondrian import errors
 from mondrian.advisors import load_advisors
+<<<<<<< HEAD
 from mondrian.engines import open_engine
 from mondrian.engines.host import HostedEngine
 from mondrian.engines.replay import record
+=======
+>>>>>>> cc96ea8 (Gather the tests of faults in a kit that prints what was seen)
 from mondrian.errors import DatabaseUnavailable, MondrianError
 from mondrian.jobs import Claim, Entry, Job, Status
 from mondrian.photos import PhotoStore
-from mondrian.postgres import Listener, Pool, open_pool
-from mondrian.settings import Settings
-from mondrian.statements import JOBS_CHANNEL
+from mondrian.postgres import Pool
 from mondrian.store import Store
-from mondrian.worker import VERDICTS, Worker
+from mondrian.worker import VERDICTS
 from working import (
+    Hire,
     add_job,
     answer,
     at_work,
+    counted,
     ended,
     log_of,
     recording,
@@ -40,52 +42,7 @@ from working import (
     wait_for,
 )
 
-Hire = Callable[..., Worker]
-
 SILENCE = {"after": 60, "phase": "prefill"}
-HANG = {"hang": True}
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> PhotoStore:
-    return PhotoStore.open((tmp_path / "photos").as_uri())
-
-
-@pytest.fixture
-def hire(store: Store, photos: PhotoStore, database: str, tmp_path: Path) -> Iterator[Hire]:
-    """Make a worker on the engine of a URL. ``worker.engine`` is it."""
-    engines: list[HostedEngine] = []
-
-    def hire(url: str, store: Store = store, **settings: Any) -> Worker:
-        engine = open_engine(url)
-        assert isinstance(engine, HostedEngine)
-        engine._stop_seconds = 0.3
-        engines.append(engine)
-        given: dict[str, Any] = {"update_interval": 1.0, "home": tmp_path, **settings}
-        return Worker(
-            store,
-            photos,
-            engine,
-            listener=Listener(database, JOBS_CHANNEL),
-            advisors=load_advisors(),
-            settings=Settings(**given),
-        )
-
-    yield hire
-    for engine in engines:
-        engine.close()
-
-
-def engine_of(worker: Worker) -> HostedEngine:
-    engine = worker._engine
-    assert isinstance(engine, HostedEngine)
-    return engine
-
-
-def counted(log: list[tuple[str, dict[str, Any]]]) -> int:
-    """How many events of the first five types a client sees; ``connected`` is the first."""
-    kinds = ("status_update", "thinking_update", "analysis_complete", "error")
-    return 1 + sum(kind in kinds for kind, _ in log)
 
 
 def test_a_job_is_done(hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path) -> None:
@@ -239,64 +196,6 @@ def test_parts_of_the_report_come_while_it_is_written(
     assert first["dimension"]["name"] == "Composition"
 
 
-def test_an_engine_that_crashes_is_tried_three_times(
-    hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path
-) -> None:
-    job = add_job(store, photos)
-    with at_work(hire(recording(tmp_path, after=({"after": 0.2, "crash": True},)))):
-        failed = ended(store, job)
-    log = log_of(store, job)
-    assert failed.status is Status.ERROR
-    assert [kind for kind, _ in log[-3:]] == ["status_update", "error", "done"]
-    assert log[-2][1]["error"]["code"] == "engine_crashed"
-    assert log[-2][1]["error"]["retryable"] is True
-    assert "SIGABRT while generating" in log[-2][1]["error"]["message"]
-    attempts = [each for kind, each in log if kind == "attempt"]
-    assert [each["attempt"] for each in attempts] == [2, 3]
-    assert "SIGABRT" in attempts[0]["reason"]
-    told = [each["thinking"] for kind, each in log if kind == "thinking_update"]
-    assert any(each.endswith("trying again (attempt 2)") for each in told)
-    assert failed.completed_at
-    assert counted(log) <= 15 + (failed.completed_at - failed.created_at).total_seconds()
-    for attempt in (1, 2, 3):
-        assert answer().startswith(text_of(log, attempt))
-        assert len(text_of(log, attempt)) > 100
-
-
-def test_a_killed_engine_costs_an_attempt_and_the_job_is_done(
-    hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path
-) -> None:
-    job = add_job(store, photos)
-    worker = hire(recording(tmp_path, pause=0.02))
-    with at_work(worker):
-        wait_for(lambda: text_of(log_of(store, job), 1))
-        pid = engine_of(worker).pid
-        assert pid
-        os.kill(pid, signal.SIGKILL)
-        done = ended(store, job)
-    log = log_of(store, job)
-    assert (done.status, done.attempt, done.failures) == (Status.DONE, 2, 1)
-    assert text_of(log, 2) == answer()
-    [(_, again)] = [each for each in log if each[0] == "attempt"]
-    assert "SIGKILL" in again["reason"]
-
-
-def test_an_engine_that_hangs_is_replaced(
-    hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path
-) -> None:
-    job = add_job(store, photos)
-    worker = hire(recording(tmp_path, after=(HANG,)), stall=3.0)
-    with at_work(worker):
-        wait_for(lambda: len(text_of(log_of(store, job), 1)) > 100)
-        pid = engine_of(worker).pid
-        again = wait_for(lambda: [each for each in log_of(store, job) if each[0] == "attempt"])
-        assert again[0][1]["attempt"] == 2
-        assert "no progress for 3 seconds while generating" in again[0][1]["reason"]
-        assert pid
-        assert not psutil.pid_exists(pid)
-        store.cancel(job.id)
-
-
 def phases_told(store: Store, job: Job) -> list[str]:
     return [told["phase"] for kind, told in log_of(store, job) if kind == "thinking_update"]
 
@@ -314,62 +213,6 @@ def test_a_cancel_reaches_an_engine_that_is_silent(
         assert time.monotonic() - cancelled < 5
     assert store.read(first.id).status is Status.CANCELLED
     assert log_of(store, first)[-1][0] == "done"
-
-
-def test_a_stop_hands_the_job_back(
-    hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path
-) -> None:
-    job = add_job(store, photos)
-    with at_work(hire(recording(tmp_path, pause=0.02))):
-        wait_for(lambda: text_of(log_of(store, job), 1))
-    handed = store.read(job.id)
-    assert (handed.status, handed.attempt, handed.failures) == (Status.QUEUED, 2, 0)
-    with at_work(hire(recording(tmp_path))):
-        assert ended(store, job).status is Status.DONE
-    assert text_of(log_of(store, job), 2) == answer()
-
-
-def test_nothing_is_lost_while_the_database_is_away(
-    hire: Hire, store: Store, photos: PhotoStore, database: str, postgres: str, tmp_path: Path
-) -> None:
-    job = add_job(store, photos)
-    with open_pool(database) as pool:
-        pool.timeout = 0.2  # a worker that does not wait for a connection
-        with at_work(hire(recording(tmp_path, pause=0.03), store=Store(pool))):
-            wait_for(lambda: text_of(log_of(store, job), 1))
-            with shut(database, postgres):
-                time.sleep(2)
-            done = ended(store, job)
-    log = log_of(store, job)
-    assert (done.status, done.attempt) == (Status.DONE, 1)
-    assert text_of(log, 1) == answer()
-
-
-class shut:  # noqa: N801
-    """A database that lets nobody in and throws everybody out, for the time of the ``with``."""
-
-    def __init__(self, database: str, postgres: str) -> None:
-        self._name = str(conninfo_to_dict(database)["dbname"])
-        self._postgres = postgres
-
-    def __enter__(self) -> None:
-        self._let_in("false")
-        with psycopg.connect(self._postgres, autocommit=True) as connection:
-            connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
-                [self._name],
-            )
-
-    def __exit__(self, *_: object) -> None:
-        self._let_in("true")
-
-    def _let_in(self, truth: str) -> None:
-        with psycopg.connect(self._postgres, autocommit=True) as connection:
-            connection.execute(
-                sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(
-                    sql.Identifier(self._name), sql.SQL(truth)
-                )
-            )
 
 
 class Forgetful(Store):

@@ -13,6 +13,7 @@ from uuid import uuid4
 import numpy as np
 from PIL import Image
 
+from mondrian.engines.host import HostedEngine
 from mondrian.engines.replay import record
 from mondrian.jobs import Event, Job
 from mondrian.photos import PhotoStore
@@ -21,6 +22,9 @@ from mondrian.store import Store
 from mondrian.worker import Worker
 
 T = TypeVar("T")
+
+Hire = Callable[..., Worker]
+"""Makes a worker of an engine's URL and settings: the fixture ``hire``."""
 
 DEADLINE_SECONDS = 30.0
 
@@ -117,3 +121,16 @@ def text_of(log: list[tuple[str, dict[str, Any]]], attempt: int, advisor: str = 
         for kind, told in log
         if kind == "token" and (told["attempt"], told["advisor"]) == (attempt, advisor)
     )
+
+
+def counted(log: list[tuple[str, dict[str, Any]]]) -> int:
+    """How many events of the first five types a client sees; ``connected`` is the first."""
+    kinds = ("status_update", "thinking_update", "analysis_complete", "error")
+    return 1 + sum(kind in kinds for kind, _ in log)
+
+
+def engine_of(worker: Worker) -> HostedEngine:
+    """The worker's engine."""
+    engine = worker._engine
+    assert isinstance(engine, HostedEngine)
+    return engine

@@ -1,0 +1,145 @@
+"""The engine's child dies, or hangs."""
+
+import itertools
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from faults.conftest import Fault, gaps
+from mondrian.client import Client, StreamEvent
+from mondrian.jobs import Status
+from mondrian.photos import PhotoStore
+from mondrian.store import Store
+from processes import engine_in, started
+from working import (
+    Hire,
+    add_job,
+    answer,
+    at_work,
+    counted,
+    ended,
+    engine_of,
+    jpeg,
+    log_of,
+    recording,
+    text_of,
+    wait_for,
+)
+
+SAID_SECONDS, AGAIN_SECONDS = 2.0, 5.0
+LOADING = ({"phase": "loading"}, {"after": 0.6, "phase": "loading"})
+PREFILL = ({"phase": "prefill"}, {"after": 0.6, "phase": "prefill"})
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("a home")
+
+
+@pytest.fixture(scope="module")
+def server(home: Path) -> Iterator[str]:
+    url = recording(home, *LOADING, *PREFILL, pause=0.01)
+    with started("serve", "--port", 0, "--home", home, "--engine", url) as (_, address):
+        yield address
+
+
+@pytest.mark.parametrize(
+    ("phase", "killer"),
+    [
+        ("loading", signal.SIGKILL),
+        ("prefill", signal.SIGABRT),
+        ("generating", signal.SIGKILL),
+    ],
+)
+def test_its_death_is_told_and_costs_an_attempt(
+    server: str, home: Path, fault: Fault, phase: str, killer: signal.Signals
+) -> None:
+    row = fault(f"engine child, {killer.name}, {phase}")
+    seen, died = list[tuple[float, StreamEvent]](), 0.0
+    with Client(server) as client:
+        job = client.submit(jpeg())["job_id"]
+        for event in client.watch(job, include=["tokens", "report"], after=0):
+            seen.append((time.monotonic(), event))
+            if not died and is_at(phase, event):
+                engine_in(home).send_signal(killer)
+                died = time.monotonic()
+    said = next(at for at, each in seen if killer.name in str(each.fields.get("thinking")))
+    again = next(at for at, each in seen if is_at_work_again(each))
+    assert said - died <= SAID_SECONDS
+    assert again - died <= AGAIN_SECONDS
+    events = [event for _, event in seen]
+    assert [each.fields["attempt"] for each in events if each.type == "attempt"] == [2]
+    assert text_of([(each.type, dict(each.fields)) for each in events], 2) == answer()
+    assert events[-1].fields["status"] == "done"
+    lost, twice = gaps(events)
+    row.tell(
+        f"said after {said - died:.1f} s, attempt 2, done",
+        lost=lost,
+        twice=twice,
+        seconds=again - died,
+    )
+
+
+def is_at(phase: str, event: StreamEvent) -> bool:
+    if phase == "generating":
+        return event.type == "token"
+    return event.fields.get("phase") == phase
+
+
+def is_at_work_again(event: StreamEvent) -> bool:
+    state = event.fields.get("job_data", {})
+    return (state.get("status"), state.get("attempt")) == ("processing", 2)
+
+
+def test_three_aborts_end_the_job_and_keep_its_text(
+    hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path, fault: Fault
+) -> None:
+    row = fault("engine child, abort in its own code, three times")
+    job = add_job(store, photos)
+    with at_work(hire(recording(tmp_path, after=({"after": 0.2, "crash": True},)))):
+        failed = ended(store, job)
+    log = log_of(store, job)
+    assert failed.status is Status.ERROR
+    assert [kind for kind, _ in log[-3:]] == ["status_update", "error", "done"]
+    assert log[-2][1]["error"]["code"] == "engine_crashed"
+    assert log[-2][1]["error"]["retryable"] is True
+    assert "SIGABRT while generating" in log[-2][1]["error"]["message"]
+    attempts = [each for kind, each in log if kind == "attempt"]
+    assert [each["attempt"] for each in attempts] == [2, 3]
+    assert "SIGABRT" in attempts[0]["reason"]
+    told = [each["thinking"] for kind, each in log if kind == "thinking_update"]
+    assert any(each.endswith("trying again (attempt 2)") for each in told)
+    assert failed.completed_at
+    assert counted(log) <= 15 + (failed.completed_at - failed.created_at).total_seconds()
+    for attempt in (1, 2, 3):
+        assert answer().startswith(text_of(log, attempt))
+        assert len(text_of(log, attempt)) > 100
+    row.tell("3 attempts, then an error that names it; the text is kept")
+
+
+def test_one_that_hangs_is_replaced(
+    hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path, fault: Fault
+) -> None:
+    row = fault("engine hangs while generating, stall limit 3 s")
+    job = add_job(store, photos)
+    worker = hire(recording(tmp_path, after=({"hang": True},)), stall=3.0, update_interval=0.5)
+    with at_work(worker):
+        wait_for(lambda: len(text_of(log_of(store, job), 1)) > 100)
+        hung = time.monotonic()
+        pid = engine_of(worker).pid
+        again = wait_for(lambda: [each for each in log_of(store, job) if each[0] == "attempt"])
+        seconds = time.monotonic() - hung
+        assert again[0][1]["attempt"] == 2
+        assert "no progress for 3 seconds while generating" in again[0][1]["reason"]
+        assert pid
+        assert not psutil.pid_exists(pid)
+        assert store.read(job.id).failures == 1
+        store.cancel(job.id)
+    told = [e.created_at for e in store.events_after(job.id, 0) if e.type == "thinking_update"]
+    silences = [(after - before).total_seconds() for before, after in itertools.pairwise(told)]
+    assert max(silences) <= 1.0
+    row.tell(f"an update every {max(silences):.1f} s, then a new child", seconds=seconds)

@@ -1,0 +1,105 @@
+"""A worker dies, leaves, or is thought dead, while another one runs."""
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from faults.conftest import Fault, gaps
+from mondrian.client import Client
+from mondrian.jobs import Job, Status
+from mondrian.photos import PhotoStore
+from mondrian.store import Store
+from processes import LEAVE_SECONDS, started_at_once
+from servers import make_app, running
+from working import add_job, answer, ended, log_of, recording, text_of, wait_for
+
+Process = subprocess.Popen[str]
+Pair = Callable[..., AbstractContextManager[tuple[Process, Process]]]
+
+LOST_SECONDS, AGAIN_SECONDS = 15.0, 30.0
+
+
+@pytest.fixture
+def job(store: Store, photos: PhotoStore) -> Job:
+    return add_job(store, photos)
+
+
+@pytest.fixture
+def at_work_by_one_of_two(store: Store, job: Job, database: str, tmp_path: Path) -> Pair:
+    """Two worker processes: that which is at work at the job, and the other."""
+    folder, url = (tmp_path / "photos").as_uri(), recording(tmp_path, pause=0.02)
+    options = ("--database", database, "--photos", folder, "--home", tmp_path, "--engine", url)
+
+    @contextmanager
+    def working(*more: object) -> Iterator[tuple[Process, Process]]:
+        command = ("worker", *options, "--interval", 1, *more)
+        with started_at_once(command, command) as [(one, name), (other, _)]:
+            wait_for(lambda: text_of(log_of(store, job), 1))
+            yield (one, other) if store.read(job.id).claimed_by == name else (other, one)
+
+    return working
+
+
+def test_one_that_is_killed_is_lost_and_the_other_takes_its_job(
+    at_work_by_one_of_two: Pair,
+    store: Store,
+    job: Job,
+    database: str,
+    tmp_path: Path,
+    fault: Fault,
+) -> None:
+    row = fault("worker, SIGKILL, another one running")
+    with (
+        running(make_app(store, database, tmp_path)) as url,
+        at_work_by_one_of_two() as (holder, _),
+        Client(url) as client,
+    ):
+        holder.kill()
+        died = time.monotonic()
+        seen = [
+            (time.monotonic() - died, event)
+            for event in client.watch(job.id, include=["tokens", "report"], after=0)
+        ]
+    lost_at = next(at for at, each in seen if "orker lost" in str(each.fields.get("thinking")))
+    again = next(at for at, each in seen if each.type == "attempt")
+    assert lost_at <= LOST_SECONDS
+    assert again <= AGAIN_SECONDS
+    events = [event for _, event in seen]
+    assert events[-1].fields["status"] == "done"
+    assert text_of([(each.type, dict(each.fields)) for each in events], 2) == answer()
+    lost, twice = gaps(events)
+    row.tell(
+        f"'Worker lost' after {lost_at:.1f} s, attempt 2, done",
+        lost=lost,
+        twice=twice,
+        seconds=again,
+    )
+
+
+def test_one_that_was_thought_dead_writes_no_more(
+    at_work_by_one_of_two: Pair, store: Store, job: Job, photos: PhotoStore, fault: Fault
+) -> None:
+    row = fault("worker, SIGSTOP until another one has done its job")
+    with at_work_by_one_of_two("--lease", 2) as (holder, other):
+        stopped = time.monotonic()
+        holder.send_signal(signal.SIGSTOP)
+        done = ended(store, job)
+        seconds = time.monotonic() - stopped
+        other.terminate()
+        other.wait(LEAVE_SECONDS)
+        holder.send_signal(signal.SIGCONT)
+        later = add_job(store, photos)
+        assert ended(store, later).status is Status.DONE  # it has seen that it is late
+    assert (done.status, done.attempt) == (Status.DONE, 2)
+    assert store.read(job.id) == done
+    log = log_of(store, job)
+    begins = [kind for kind, _ in log].index("attempt")
+    assert all(told.get("attempt", 2) == 2 for _, told in log[begins:])
+    assert [kind for kind, _ in log].count("done") == 1
+    assert text_of(log, 2) == answer()
+    row.tell("attempt 2 done; revived, it writes nothing", seconds=seconds)
