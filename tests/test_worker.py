@@ -2,12 +2,7 @@
 
 import itertools
 import json
-<<<<<<< HEAD
 import math
-import os
-import signal
-=======
->>>>>>> cc96ea8 (Gather the tests of faults in a kit that prints what was seen)
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,12 +12,7 @@ import pytest
 
 from mondrian import errors
 from mondrian.advisors import load_advisors
-<<<<<<< HEAD
-from mondrian.engines import open_engine
-from mondrian.engines.host import HostedEngine
 from mondrian.engines.replay import record
-=======
->>>>>>> cc96ea8 (Gather the tests of faults in a kit that prints what was seen)
 from mondrian.errors import DatabaseUnavailable, MondrianError
 from mondrian.jobs import Claim, Entry, Job, Status
 from mondrian.photos import PhotoStore

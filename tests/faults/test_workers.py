@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from faults.conftest import Fault, gaps
@@ -21,7 +22,7 @@ from working import add_job, answer, ended, log_of, recording, text_of, wait_for
 Process = subprocess.Popen[str]
 Pair = Callable[..., AbstractContextManager[tuple[Process, Process]]]
 
-LOST_SECONDS, AGAIN_SECONDS = 15.0, 30.0
+LOST_SECONDS, AGAIN_SECONDS, HANDED_SECONDS = 15.0, 30.0, 10.0
 
 
 @pytest.fixture
@@ -103,3 +104,38 @@ def test_one_that_was_thought_dead_writes_no_more(
     assert [kind for kind, _ in log].count("done") == 1
     assert text_of(log, 2) == answer()
     row.tell("attempt 2 done; revived, it writes nothing", seconds=seconds)
+
+
+def test_a_machine_that_slept_costs_no_attempt_and_one_that_is_asked_to_go_no_failure(
+    at_work_by_one_of_two: Pair, store: Store, job: Job, fault: Fault
+) -> None:
+    slept = fault("all workers stopped for two leases, as in a machine's sleep")
+    asked = fault("worker, SIGTERM, another one running")
+    with at_work_by_one_of_two("--lease", 2) as (holder, other):
+        machine = [each for process in (other, holder) for each in family(process)]
+        for each in machine:
+            each.send_signal(signal.SIGSTOP)
+        written = store.read(job.id).last_seq
+        time.sleep(4.0)  # it is asleep
+        for each in machine:
+            each.send_signal(signal.SIGCONT)
+        woken = time.monotonic()
+        wait_for(lambda: store.read(job.id).last_seq > written)
+        slept_seconds = time.monotonic() - woken
+        holder.terminate()
+        assert holder.wait(LEAVE_SECONDS) == 0
+        handed_seconds = time.monotonic() - woken - slept_seconds
+        done = ended(store, job)
+    log = log_of(store, job)
+    assert [told["reason"] for kind, told in log if kind == "attempt"] == ["handed back"]
+    assert (done.status, done.attempt, done.failures) == (Status.DONE, 2, 0)
+    assert text_of(log, 2) == answer()
+    assert handed_seconds <= HANDED_SECONDS
+    slept.tell("the same attempt goes on", seconds=slept_seconds)
+    asked.tell("the job handed back, no failure counted, done", seconds=handed_seconds)
+
+
+def family(process: Process) -> list[psutil.Process]:
+    """The process and its children."""
+    parent = psutil.Process(process.pid)
+    return [parent, *parent.children(recursive=True)]

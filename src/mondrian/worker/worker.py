@@ -116,6 +116,7 @@ class Worker:
         self._arrivals = 0
         self._holds: set[Hold] = set()
         self._renewed = self._awake_since = time.monotonic()
+        self._kept = _now()
 
     def run(self) -> None:
         """Work until ``stop``; then all jobs have been handed back."""
@@ -146,18 +147,29 @@ class Worker:
 
     def _keep(self) -> None:
         """One round: wait half a second for jobs to claim, and renew what is held."""
-        began, wall = time.monotonic(), time.time()
+        began = _now()
         notices = self._listener.wait(KEEP_SECONDS)
-        is_listening_anew = not notices and time.monotonic() - began < KEEP_SECONDS * 0.9
+        is_listening_anew = not notices and time.monotonic() - began[0] < KEEP_SECONDS * 0.9
         if notices or is_listening_anew:
             with self._changed:
                 self._arrivals += 1
                 self._changed.notify_all()
         is_answered = self._renew()
-        took = max(time.monotonic() - began, time.time() - wall)
-        is_on_time = took < KEEP_SECONDS + self._settings.lease / 2
-        if is_listening_anew or not is_answered or not is_on_time:
+        if is_listening_anew or not is_answered or not self._is_on_time(began):
             self._awake_since = time.monotonic()
+        self._kept = _now()
+
+    def _is_on_time(self, began: tuple[float, float]) -> bool:
+        """Whether a round that began then has not taken too long. (The monotonic clock of Linux
+        stands still while the machine sleeps, the other one does not.)"""
+        took = max(now - then for now, then in zip(_now(), began, strict=True))
+        return took < KEEP_SECONDS + self._settings.lease / 2
+
+    def _is_awake(self) -> bool:
+        """Whether the database has been watched for as long as a lease (rule 2). After a sleep
+        this may be asked before ``_keep`` has noticed it."""
+        watched = time.monotonic() - self._awake_since
+        return watched >= self._settings.lease and self._is_on_time(self._kept)
 
     def _renew(self) -> bool:
         """Renew the claims, unless that was just now. Returns whether the database answered."""
@@ -191,9 +203,8 @@ class Worker:
                 claim = self._attempt(claim)
 
     def _claim(self) -> Claim | None:
-        is_awake = time.monotonic() - self._awake_since >= self._settings.lease
         try:
-            return self._store.claim(self.name, self._settings.lease, take_over=is_awake)
+            return self._store.claim(self.name, self._settings.lease, take_over=self._is_awake())
         except StorageError as exc:
             log.warning("no job can be claimed: %s", exc)
             self._awake_since = time.monotonic()
@@ -258,3 +269,8 @@ class Worker:
             return self._store.retry(claim, self._settings.lease, reason, known)
         self._store.finish(claim, error=known)
         return None
+
+
+def _now() -> tuple[float, float]:
+    """The monotonic clock, and that of the wall."""
+    return time.monotonic(), time.time()
