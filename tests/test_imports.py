@@ -10,9 +10,10 @@ import mondrian
 PACKAGE = Path(mondrian.__file__).parent
 LAYERS: list[set[str]] = [
     {"errors", "photos", "exif", "formats", "jobs", "settings"},
-    {"measurements", "advisors", "findings", "models", "engines", "report", "pacing"},
+    {"measurements", "advisors", "findings", "models", "engines", "report"},
+    {"history", "forecast", "pacing"},
     {"answering", "critiques", "events"},
-    {"history", "statements", "embedded", "postgres", "store", "worker", "stream", "client"},
+    {"statements", "embedded", "postgres", "store", "worker", "stream", "client"},
     {"api", "server", "terminal"},
     {"commands", "cli"},
 ]

@@ -1,7 +1,24 @@
-"""What earlier critiques took: the ground that percent and expected time stand on."""
+"""What earlier critiques took: the ground that percent and expected time stand on.
 
+1. Only what was measured counts: without a critique on the same model nothing is known.
+2. The nearest kind that has been done ``ENOUGH`` times is believed, of it the ``NEWEST``: medians,
+   so that one job that slept changes nothing.
+3. The length of an answer is kept in parts: what precedes its first dimension, then each dimension
+   (the last one with all that follows).
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
+from statistics import median
+
+from mondrian.engines.base import Basis
+
+ENOUGH = 3
+NEWEST = 20
+_SIMILAR = 1.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -9,8 +26,10 @@ class Figures:
     """One advisor's critique in figures, by the engine's own count; ``None`` where it gave none.
 
     ``seconds`` is from the request to the last token and holds loading (``load_seconds``, 0 for a
-    model that was loaded), prefill with the photo's encoding (``prefill_seconds``) and decoding.
-    ``megapixels`` are those of the photo as it was uploaded.
+    model that was loaded), the photo's encoding (``encode_seconds``; ``None`` in old rows, where
+    ``prefill_seconds`` holds it), prefill and decoding, but not ``measure_seconds``, which the
+    first advisor's critique of a job has. ``megapixels`` are those of the photo as it was uploaded.
+    ``marks`` are the numbers of tokens after which each dimension was named.
     """
 
     engine: str
@@ -18,9 +37,115 @@ class Figures:
     advisor: str
     megapixels: float
     prompt_tokens: int | None = None
+    measure_seconds: float | None = None
     load_seconds: float | None = None
+    encode_seconds: float | None = None
     prefill_seconds: float | None = None
     generation_tokens: int
+    marks: Sequence[int] = ()
     tokens_per_second: float | None = None
     seconds: float
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it was its job's first. The engine remembers the photo for those that follow."""
+        return self.measure_seconds is not None
+
+    @property
+    def decode_seconds(self) -> float:
+        """What remains of ``seconds`` for decoding."""
+        parts = (self.load_seconds, self.encode_seconds, self.prefill_seconds)
+        return max(0.0, self.seconds - sum(part or 0.0 for part in parts))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Usual:
+    """What a critique of a kind usually takes.
+
+    ``load_seconds`` is of a model that is not loaded, ``reload_seconds`` of one that is (0, but
+    for engines that load each time). ``lengths`` are the parts of the answer in tokens, one at
+    least, and ``token_seconds`` is the time for each.
+    """
+
+    measure_seconds: float
+    load_seconds: float
+    reload_seconds: float
+    encode_seconds: float
+    prefill_seconds: float
+    prompt_tokens: float | None
+    lengths: tuple[float, ...]
+    token_seconds: float
+    basis: Basis
+
+    def seconds(self, token_seconds: float | None = None) -> float:
+        """What it takes on a loaded model, at so many seconds per token."""
+        decoding = sum(self.lengths) * (token_seconds or self.token_seconds)
+        return self.reload_seconds + self.encode_seconds + self.prefill_seconds + decoding
+
+
+def find_usual(
+    history: Sequence[Figures],
+    *,
+    engine: str,
+    advisor: str,
+    megapixels: float,
+    is_first: bool = True,
+) -> Usual | None:
+    """What a critique by ``advisor`` of a photo of that size usually takes on ``engine``.
+    ``is_first`` tells whether it is its job's first.
+
+    ``history`` is of one model, newest first. Its basis is ``MEASURED`` if enough of that very kind
+    were done; other sizes, then other advisors, then other engines of that model make it
+    ``ESTIMATED``. ``None`` if there is none at all.
+    """
+    kinds: tuple[Callable[[Figures], bool], ...] = (
+        lambda row: row.engine == engine and row.advisor == advisor and _is_like(row, megapixels),
+        lambda row: row.engine == engine and row.advisor == advisor,
+        lambda row: row.engine == engine,
+        lambda row: True,
+    )
+    rows: list[Figures] = []
+    for number, is_kind in enumerate(kinds):
+        rows = [row for row in history if row.generation_tokens and is_kind(row)][:NEWEST]
+        if len(rows) >= ENOUGH:
+            return _medians(rows, Basis.ESTIMATED if number else Basis.MEASURED, is_first)
+    return _medians(rows, Basis.ESTIMATED, is_first) if rows else None
+
+
+def _is_like(row: Figures, megapixels: float) -> bool:
+    least, most = sorted((row.megapixels, megapixels))
+    return most <= least * _SIMILAR
+
+
+def _medians(rows: Sequence[Figures], basis: Basis, is_first: bool) -> Usual:
+    alike = [row for row in rows if row.is_first is is_first] or rows
+    loads = [row.load_seconds or 0.0 for row in alike]
+    measured = [row.measure_seconds for row in rows if row.measure_seconds is not None]
+    prompts = [row.prompt_tokens for row in alike if row.prompt_tokens]
+    return Usual(
+        measure_seconds=median(measured or [0.0]),
+        load_seconds=median([load for load in loads if load] or [0.0]),
+        reload_seconds=median(loads),
+        encode_seconds=median(row.encode_seconds or 0.0 for row in alike),
+        prefill_seconds=median(row.prefill_seconds or 0.0 for row in alike),
+        prompt_tokens=median(prompts) if prompts else None,
+        lengths=_lengths(rows),
+        token_seconds=median(row.decode_seconds / row.generation_tokens for row in rows),
+        basis=basis,
+    )
+
+
+def _lengths(rows: Sequence[Figures]) -> tuple[float, ...]:
+    """The median length of each part, of the answers that have the usual number of parts, scaled
+    to the median length of all."""
+    ((parts, _),) = Counter(len(row.marks) for row in rows).most_common(1)
+    alike = [row for row in rows if len(row.marks) == parts]
+    ends = [(0, *row.marks, row.generation_tokens) for row in alike]
+    medians = [median(each) for each in zip(*(map(_steps, ends)), strict=True)]
+    scale = median(row.generation_tokens for row in rows) / (sum(medians) or 1.0)
+    return tuple(length * scale for length in medians)
+
+
+def _steps(ends: Sequence[int]) -> list[int]:
+    return [end - start for start, end in pairwise(ends)]

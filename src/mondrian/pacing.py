@@ -6,8 +6,8 @@
 3. Text is passed on at most ten times a second, from a slow engine in portions of a few tokens
    (every event costs ten times the bytes of a token), but at least twice a second; and always
    before an update that counts it, an error, or the end.
-4. Figures are the engine's own. Percent is an estimate and never goes back; 100 is for whoever
-   has stored the result.
+4. Figures are the engine's own. What remains is told by the ``Course``. Percent never goes back;
+   100 is for whoever has stored the result.
 """
 
 import threading
@@ -18,6 +18,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from mondrian.engines.base import Basis, Phase, Progress, Token
+from mondrian.forecast import Course
 
 T = TypeVar("T")
 
@@ -37,8 +38,8 @@ _CLOSE_SECONDS = 0.5
 class Update:
     """A thinking update: what is happening right now. Figures are ``None`` where unknown.
 
-    ``percent`` is from 0 to 99 and rests on ``basis``; ``elapsed_seconds`` counts from the start
-    of the work.
+    ``percent`` is from 0 to 99, to one decimal, and ``eta_seconds`` is the time to the end; both
+    rest on ``basis``. ``elapsed_seconds`` counts from the start of the work.
     """
 
     phase: Phase
@@ -49,7 +50,7 @@ class Update:
     peak_memory_gb: float | None = None
     elapsed_seconds: float
     eta_seconds: float | None = None
-    percent: int
+    percent: float
     basis: Basis
 
     def __str__(self) -> str:
@@ -67,19 +68,8 @@ class Text:
         return self.text
 
 
-# Where each phase begins in percent. Generating takes most of the time, so it gets most of them.
-_START = {
-    Phase.MEASURING: 0,
-    Phase.WAITING: 2,
-    Phase.LOADING: 2,
-    Phase.ENCODING: 5,
-    Phase.PREFILL: 6,
-    Phase.GENERATING: 15,
-    Phase.FINALIZING: 97,
-}
-_END = dict(zip(_START, [*list(_START.values())[1:], 99], strict=True))
-_DIMENSION_MARK = '"recommendation"'  # the last key of each of the answer's eight dimensions
-_DIMENSIONS = 8
+LAST_PERCENT = 99.0
+"""So far is a critique that is only to be stored."""
 
 
 @dataclass(kw_only=True)
@@ -87,11 +77,13 @@ class Pacer:
     """Decides what to say when: no thread, no clock of its own. Times are in seconds on any clock.
 
     ``sees`` tells whether the engine looks at the photo: only then do the updates say so.
+    ``course`` takes note of all that the pacer takes.
     """
 
     interval_seconds: float
     started: float
     sees: bool
+    course: Course = field(default_factory=Course)
     _now: float = field(init=False)
     _progress: Progress | None = field(default=None, init=False)
     _token: Token | None = field(default=None, init=False)
@@ -99,31 +91,24 @@ class Pacer:
     _spoken: float = field(init=False)
     _is_change_due: bool = field(default=False, init=False)
     _pending: list[str] = field(default_factory=list, init=False)
-    _tail: str = field(default="", init=False)
-    _dimensions: int = field(default=0, init=False)
     _offset: int = field(default=0, init=False)
     _flushed: float = field(init=False)
-    _percent: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         self._now = self._phase_since = self._spoken = self._flushed = self.started
 
     def take(self, item: Progress | Token, now: float) -> None:
         """Take note of ``item``."""
+        self.course.take(item, now)
         phase = Phase.GENERATING if isinstance(item, Token) else item.phase
         if self._progress is None or phase is not self._progress.phase:
             self._phase_since, self._is_change_due = now, True
             self._progress = Progress(phase=phase)
-            if phase is Phase.REPAIRING:
-                self._dimensions = 0
         if isinstance(item, Progress):
             self._progress = item
             return
         self._token = item
         self._pending.append(item.text)
-        seen = self._tail + item.text
-        self._dimensions += seen.count(_DIMENSION_MARK)
-        self._tail = seen[-len(_DIMENSION_MARK) + 1 :]
 
     def due(self) -> float:
         """When ``speak`` next has something to say, unless more is taken before."""
@@ -158,8 +143,7 @@ class Pacer:
         return self._is_change_due and (has_speed or not is_generating)
 
     def _update(self, progress: Progress, now: float) -> Update:
-        token = self._token
-        percent = self._estimate_percent(progress)
+        token, outlook = self._token, self.course.outlook(now)
         return Update(
             phase=progress.phase,
             thinking=self._thinking(progress, now),
@@ -168,8 +152,9 @@ class Pacer:
             prompt_tokens=token.prompt_tokens if token else None,
             peak_memory_gb=token.peak_memory_gb if token else None,
             elapsed_seconds=round(now - self.started, 3),
-            percent=percent,
-            basis=Basis.ESTIMATED,
+            eta_seconds=outlook.eta_seconds,
+            percent=round(LAST_PERCENT * outlook.share, 1),
+            basis=outlook.basis,
         )
 
     def _thinking(self, progress: Progress, now: float) -> str:
@@ -195,18 +180,6 @@ class Pacer:
             case Phase.FINALIZING:
                 return "Writing the report..."
 
-    def _estimate_percent(self, progress: Progress) -> int:
-        if progress.phase is Phase.REPAIRING:
-            return self._percent
-        start, end = _START[progress.phase], _END[progress.phase]
-        share = 0.0
-        if progress.phase is Phase.GENERATING:
-            share = self._dimensions / _DIMENSIONS
-        elif progress.done is not None and progress.total:
-            share = progress.done / progress.total
-        self._percent = max(self._percent, int(start + (end - start) * min(share, 1.0)))
-        return self._percent
-
 
 def _prompt(progress: Progress) -> str | None:
     if progress.done is None or not progress.total:
@@ -226,9 +199,10 @@ def pace(
     *,
     interval_seconds: float,
     sees: bool,
+    course: Course | None = None,
 ) -> Generator[Update | Text | T, None, None]:
     """Run ``work`` in a thread and yield its updates and text on time; anything else that it
-    yields is passed on as it is.
+    yields is passed on as it is. ``course`` tells how far it is.
 
     Closing the generator closes ``work`` and waits half a second for it; work that is stuck for
     longer ends by itself later. An error of ``work`` is raised here, after the text before it.
@@ -236,7 +210,12 @@ def pace(
     items: SimpleQueue[Any] = SimpleQueue()
     stopped = threading.Event()
     pump = threading.Thread(target=_pump, args=(work, items, stopped), daemon=True)
-    pacer = Pacer(interval_seconds=interval_seconds, started=time.monotonic(), sees=sees)
+    pacer = Pacer(
+        interval_seconds=interval_seconds,
+        started=time.monotonic(),
+        sees=sees,
+        course=course or Course(),
+    )
     pump.start()
     try:
         yield from _listen(items, pacer)

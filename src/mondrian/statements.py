@@ -399,7 +399,10 @@ RECORD_HISTORY = statement(
     f"VALUES ({', '.join(f'%({name})s' for name in FIGURES)})"
 )
 
-HISTORY = statement(
-    f"SELECT {', '.join(FIGURES)} FROM history WHERE engine = %(engine)s AND model = %(model)s "
-    "ORDER BY id DESC LIMIT %(limit)s"
-)
+
+def history(*, of_others: bool) -> bytes:
+    """The latest figures of a model on an engine, or on all others."""
+    is_of = "<>" if of_others else "="
+    return statement(f"""
+        SELECT {", ".join(FIGURES)} FROM history
+        WHERE engine {is_of} %(engine)s AND model = %(model)s ORDER BY id DESC LIMIT %(limit)s""")

@@ -335,11 +335,15 @@ class Store:
 
     def record_history(self, figures: Figures) -> None:
         """Keep what one advisor's critique took."""
-        self._run(statements.RECORD_HISTORY, **asdict(figures))
+        self._run(statements.RECORD_HISTORY, **asdict(figures) | {"marks": list(figures.marks)})
 
     def history(self, engine: str, model: str, limit: int = 200) -> list[Figures]:
-        """The latest figures of a model on an engine, newest first."""
-        rows = self._run(statements.HISTORY, engine=engine, model=model, limit=limit)
+        """The latest figures of a model on an engine, newest first; if there are none, those on
+        other engines (two round trips)."""
+        for of_others in (False, True):
+            statement = statements.history(of_others=of_others)
+            if rows := self._run(statement, engine=engine, model=model, limit=limit):
+                break
         return [Figures(**row) for row in rows]
 
     def _take(

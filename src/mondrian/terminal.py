@@ -41,7 +41,7 @@ class Face:
     def update(self, update: Update) -> None:
         """Show a thinking update."""
         self.last = update
-        seconds, percent = f"{update.elapsed_seconds:6.1f} s", f"{update.percent:3d} %"
+        seconds, percent = f"{update.elapsed_seconds:6.1f} s", f"{update.percent:3.0f} %"
         self._console.print(Line(f"{seconds}  {percent}  {update.thinking}"))
 
     def text(self, text: Text) -> None:
@@ -71,7 +71,7 @@ class LiveFace(Face):
         if update.phase is Phase.REPAIRING:
             self._answer, self._judged = "", ()
         self.last = update
-        self._spinner.update(text=Line(f" {update.thinking}   {update.percent} %"))
+        self._spinner.update(text=Line(f" {update.thinking}   {update.percent:.0f} %"))
         self._live.update(self._picture())
 
     def text(self, text: Text) -> None:

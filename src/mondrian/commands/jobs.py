@@ -123,7 +123,9 @@ def line(fields: Mapping[str, Any], seconds: float | None = None) -> str:
     at = fields.get("elapsed_seconds") if seconds is None else seconds
     percent = fields.get("percent")
     time = " " * 8 if at is None else f"{at:6.1f} s"
-    return f"{time}  {'  ' if percent is None else f'{percent:3d}'} %  {_plain(fields['thinking'])}"
+    return (
+        f"{time}  {'  ' if percent is None else f'{percent:3.0f}'} %  {_plain(fields['thinking'])}"
+    )
 
 
 def read_error(event: "StreamEvent") -> errors.MondrianError:

@@ -1,9 +1,10 @@
 """One attempt at a job: a critique by each advisor in turn, told in the job's log."""
 
 import json
+import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import replace
+from dataclasses import dataclass
 
 from mondrian.advisors import Advisor, find_advisor
 from mondrian.critiques import critique
@@ -17,6 +18,7 @@ from mondrian.pacing import Text, Update, pace
 from mondrian.photos import Photo, PhotoStore, read_photo
 from mondrian.report import Report
 from mondrian.store import Answer
+from mondrian.worker.agenda import Agenda
 from mondrian.worker.journal import Journal
 from mondrian.worker.watching import WatchedEngine
 
@@ -31,9 +33,10 @@ def work(
     """
     chosen = [find_advisor(name, advisors) for name in journal.job.advisors]
     _explain(journal)
-    photo, measurements = _prepare(journal, photos, engine)
+    agenda = Agenda(journal.job, engine, _recall(journal, engine))
+    prepared = _prepare(journal, photos, engine, agenda)
     critiques = [
-        _critique(journal, photo, measurements, engine, advisor, place)
+        _critique(journal, prepared, engine, advisor, place, agenda)
         for place, advisor in enumerate(chosen, start=1)
     ]
     _finish(journal, chosen, critiques)
@@ -58,57 +61,80 @@ def _explain(journal: Journal) -> None:
     journal.hold.pause(max(0, job.failures - 1))
 
 
+def _recall(journal: Journal, engine: WatchedEngine) -> list[Figures]:
+    """What earlier critiques on this model took. Not to know it is no reason to fail."""
+    with suppress(StorageError):
+        return journal.store.history(engine.url, engine.model)
+    return []
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """The photo of a job and what was measured in it, which took so many ``seconds``."""
+
+    photo: Photo
+    measurements: Measurements
+    seconds: float
+
+
 def _prepare(
-    journal: Journal, photos: PhotoStore, engine: WatchedEngine
-) -> tuple[Photo, Measurements]:
+    journal: Journal, photos: PhotoStore, engine: WatchedEngine, agenda: Agenda
+) -> Prepared:
     """Fetch, read and measure the photo, once for all advisors, with updates meanwhile."""
     job = journal.job
 
-    def steps() -> Generator[Progress | tuple[Photo, Measurements], None, None]:
+    def steps() -> Generator[Progress | Prepared, None, None]:
+        started = time.monotonic()
         yield Progress(phase=Phase.MEASURING)
         photo = read_photo(photos.get(job.photo_key), name=job.filename)
-        yield photo, measure(photo)
+        measurements = measure(photo)
+        seconds = time.monotonic() - started
+        yield Prepared(photo=photo, measurements=measurements, seconds=seconds)
 
     paced = pace(steps(), interval_seconds=journal.tick_seconds, sees=engine.sees)
     with closing(paced) as items:
         for item in items:
             journal.hold.check()
-            if isinstance(item, tuple):
+            if isinstance(item, Prepared):
                 return item
             if isinstance(item, Update):
-                journal.update(item, percent=item.percent)
+                journal.update(agenda.whole(item, 0))
     raise AssertionError("the photo was neither measured nor refused")
 
 
 def _critique(
     journal: Journal,
-    photo: Photo,
-    measurements: Measurements,
+    prepared: Prepared,
     engine: WatchedEngine,
     advisor: Advisor,
     place: int,
+    agenda: Agenda,
 ) -> tuple[Report, str]:
     """The report of the advisor in that place (from 1), and the answer it was read from."""
-    words = Words(journal, advisor.id)
+    words, course = Words(journal, advisor.id), agenda.begin(place)
     engine.spent.clear()
     running = critique(
-        photo,
+        prepared.photo,
         advisor,
         engine,
         interval_seconds=journal.tick_seconds,
-        measurements=measurements,
+        measurements=prepared.measurements,
+        course=course,
     )
     with closing(running) as items:
         for item in items:
             journal.hold.check()
             if isinstance(item, Update):
                 words.note(item)
-                _tell(journal, item, advisor, place)
+                _tell(journal, agenda.whole(item, place), advisor, place)
             elif isinstance(item, Text):
                 words.take(item)
             else:
                 report = item
-    _record(journal, report, engine, photo)
+    figures = _count(report, engine, prepared, place, course.marks)
+    agenda.add(figures)
+    with suppress(StorageError):  # that it cannot be kept is no reason to lose the critique
+        journal.store.record_history(figures)
     return report, words.text
 
 
@@ -126,8 +152,7 @@ def _tell(journal: Journal, update: Update, advisor: Advisor, place: int) -> Non
     elif update.phase in (Phase.GENERATING, Phase.REPAIRING) or place > 1:
         step_phase, current_step = StepPhase.ADVISOR_ANALYSIS, f"{advisor.name} critiques{of}"
     journal.update(
-        update if is_last else replace(update, eta_seconds=None),
-        percent=((place - 1) * 100 + update.percent) // total,
+        update,
         status=status,
         step_phase=step_phase,
         current_advisor=place,
@@ -161,23 +186,27 @@ class Words:
         self._journal.append(entries)
 
 
-def _record(journal: Journal, report: Report, engine: WatchedEngine, photo: Photo) -> None:
-    """Keep what the critique took. That it cannot be kept is no reason to lose it."""
-    waited = engine.spent.pop(Phase.WAITING, 0.0)
-    figures = Figures(
+def _count(
+    report: Report, engine: WatchedEngine, prepared: Prepared, place: int, marks: Sequence[int]
+) -> Figures:
+    """What the critique in that place took."""
+    waited = engine.spent.get(Phase.WAITING, 0.0)
+    photo = prepared.photo
+    return Figures(
         engine=report.engine.url,
         model=report.engine.model,
         advisor=report.advisor,
         megapixels=round(photo.width * photo.height / 1e6, 3),
         prompt_tokens=report.engine.prompt_tokens,
+        measure_seconds=prepared.seconds if place == 1 else None,
         load_seconds=engine.spent.get(Phase.LOADING, 0.0),
-        prefill_seconds=sum(engine.spent.get(p, 0.0) for p in (Phase.ENCODING, Phase.PREFILL)),
+        encode_seconds=engine.spent.get(Phase.ENCODING, 0.0),
+        prefill_seconds=engine.spent.get(Phase.PREFILL, 0.0),
         generation_tokens=report.engine.tokens,
+        marks=marks,
         tokens_per_second=report.engine.tokens_per_second,
         seconds=max(0.0, report.engine.seconds - waited),
     )
-    with suppress(StorageError):
-        journal.store.record_history(figures)
 
 
 def _finish(

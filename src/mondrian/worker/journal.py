@@ -94,7 +94,7 @@ class Journal:
         self._sent = 1 + self._count_sent()  # `connected` is one
         self._state: dict[str, Any] = {}
         self._phase: Phase | None = None
-        self._percent = 0
+        self._percent = 0.0
 
     @property
     def job(self) -> Job:
@@ -106,11 +106,11 @@ class Journal:
         """The attempt that writes here."""
         return self.hold.claim.attempt
 
-    def update(self, update: Update, *, percent: int, **state: Any) -> None:
+    def update(self, update: Update, **state: Any) -> None:
         """Tell ``update``, and that the job is now in ``state`` (``status``, ``step_phase``,
         ``current_advisor``, ``current_step``), if it is time to.
 
-        ``percent`` is of the whole job; it is never told lower than before.
+        Percent and time are of the whole job; percent is never told lower than before.
         """
         now = time.monotonic()
         is_due = now - self._told >= self.interval_seconds - self.tick_seconds / 2
@@ -121,7 +121,7 @@ class Journal:
                 return
             is_told = not is_moved
         if is_told or is_moved:
-            self._percent = max(self._percent, percent)
+            self._percent = max(self._percent, update.percent)
             elapsed = round(now - self._started, 3)
             update = replace(update, percent=self._percent, elapsed_seconds=elapsed)
             self.tell(update if is_told else None, state if is_moved else {})
@@ -132,7 +132,7 @@ class Journal:
         if update:
             fields = update_fields(update, attempt=self.attempt)
             entries.append(Entry(EventType.THINKING_UPDATE, fields))
-            changes |= {"llm_thinking": update.thinking, "progress": update.percent}
+            changes |= {"llm_thinking": update.thinking, "progress": int(update.percent)}
             self._phase = update.phase
         self.append(entries, **changes)
         self._sent += bool(update) + bool(state)

@@ -1,0 +1,101 @@
+"""What one attempt has before it, in percent and seconds: the photo, then each advisor's critique.
+
+1. The parts of the job get their shares of 99 percent once, by the time that they usually take, and
+   keep them: percent does not go back.
+2. The time that is told is the whole job's. An advisor whose critiques nobody has counted yet is
+   expected to take what the present one takes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mondrian.engines.base import Basis, Engine
+from mondrian.forecast import Course
+from mondrian.history import Figures, Usual, find_usual
+from mondrian.jobs import Job
+from mondrian.pacing import LAST_PERCENT, Update
+
+_PREPARING = 0.02  # of the job, while nothing is known
+
+
+class Agenda:
+    """The parts of ``job`` on ``engine``, in places: 0 is the photo, from 1 on the advisors.
+
+    ``history`` is of the engine's model, newest first.
+    """
+
+    def __init__(self, job: Job, engine: Engine, history: Sequence[Figures]) -> None:
+        self._job = job
+        self._engine = engine
+        self._is_loaded = engine.status == "ready"
+        self._history = list(history)
+        self._usual = self._find()
+        self._course = Course()
+        self._shares = self._share_out()
+
+    def begin(self, place: int) -> Course:
+        """The course of the critique by the advisor in that place."""
+        is_loaded = place > 1 or self._is_loaded
+        usual = self._usual[place - 1]
+        self._course = Course(usual, is_loaded=is_loaded, is_measured=True)
+        return self._course
+
+    def add(self, figures: Figures) -> None:
+        """Take note of what a critique of this job took."""
+        self._history.insert(0, figures)
+        self._usual = self._find()
+
+    def whole(self, update: Update, place: int) -> Update:
+        """``update``, which is of the part in that place, with percent and time of the job."""
+        eta, basis = self._eta(update, place)
+        done = update.percent / LAST_PERCENT
+        if place == 0:
+            measuring = self._usual[0].measure_seconds if self._usual[0] else 0.0
+            done = min(0.9, update.elapsed_seconds / measuring) if measuring else 0.0
+        share = sum(self._shares[:place]) + self._shares[place] * done
+        return replace(
+            update,
+            percent=round(LAST_PERCENT * min(1.0, share), 1),
+            eta_seconds=eta,
+            basis=basis,
+        )
+
+    def _find(self) -> list[Usual | None]:
+        megapixels = self._job.width * self._job.height / 1e6
+        return [
+            find_usual(
+                self._history,
+                engine=self._engine.url,
+                advisor=advisor,
+                megapixels=megapixels,
+                is_first=place == 0,
+            )
+            for place, advisor in enumerate(self._job.advisors)
+        ]
+
+    def _share_out(self) -> tuple[float, ...]:
+        """The share of each part in the job; they sum to 1."""
+        known = [usual for usual in self._usual if usual]
+        if len(known) < len(self._usual):
+            each = (1 - _PREPARING) / len(self._usual)
+            return (_PREPARING, *(each,) * len(self._usual))
+        seconds = [known[0].measure_seconds, *(usual.seconds() for usual in known)]
+        if not self._is_loaded:
+            seconds[1] += known[0].load_seconds - known[0].reload_seconds
+        return tuple(each / (sum(seconds) or 1.0) for each in seconds)
+
+    def _eta(self, update: Update, place: int) -> tuple[float | None, Basis]:
+        """The seconds to the end of the job, and what they rest on."""
+        eta, bases = update.eta_seconds, {update.basis}
+        if place == 0 and (first := self._usual[0]):
+            loading = 0.0 if self._is_loaded else first.load_seconds - first.reload_seconds
+            eta = max(0.0, first.measure_seconds - update.elapsed_seconds) + loading
+            bases = {first.basis}
+        if eta is None:
+            return None, Basis.UNKNOWN
+        speed = self._course.token_seconds if place else None
+        alike = update.elapsed_seconds + eta
+        for usual in self._usual[place:]:
+            eta += usual.seconds(speed) if usual else alike
+            bases.add(usual.basis if usual else Basis.ESTIMATED)
+        return eta, Basis.MEASURED if bases == {Basis.MEASURED} else Basis.ESTIMATED

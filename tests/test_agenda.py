@@ -1,0 +1,142 @@
+"""Percent and expected time of whole jobs: the parts put together, and a worker with a history."""
+
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from mondrian.advisors import load_advisors
+from mondrian.engines import Phase, Progress, Token, open_engine
+from mondrian.engines.base import Basis
+from mondrian.history import Figures
+from mondrian.jobs import Job
+from mondrian.pacing import Update
+from mondrian.photos import PhotoStore
+from mondrian.postgres import Listener
+from mondrian.settings import Settings
+from mondrian.statements import JOBS_CHANNEL
+from mondrian.store import Store
+from mondrian.worker import Worker
+from mondrian.worker.agenda import Agenda
+from working import add_job, at_work, ended, log_of, recording
+
+ADVISORS = ("ansel", "okeefe", "gogh")
+
+
+def row(advisor: str, **changes: Any) -> Figures:
+    """Of a critique of 100 s; the first of a job loads the model for 20 s before."""
+    usual = Figures(
+        engine="e",
+        model="m",
+        advisor=advisor,
+        megapixels=12.0,
+        measure_seconds=None,
+        load_seconds=0.0,
+        prefill_seconds=10.0,
+        generation_tokens=900,
+        seconds=100.0,
+    )
+    return replace(usual, **changes)
+
+
+def agenda(*history: Figures, advisors: tuple[str, ...] = ADVISORS) -> Agenda:
+    engine: Any = SimpleNamespace(url="e", model="m", status="unloaded")
+    job = Job(
+        id=uuid4(), owner="o", filename="f", photo_key="k", width=4000, height=3000,
+        advisors=advisors,
+    )  # fmt: skip
+    return Agenda(job, engine, history)
+
+
+def told(agenda: Agenda, place: int, item: Progress | Token, seconds: float = 0.0) -> Update:
+    """What the job's update says, ``seconds`` into ``item``, which begins its part."""
+    update = Update(
+        phase=Phase.MEASURING, thinking="", elapsed_seconds=seconds, percent=0.0,
+        basis=Basis.UNKNOWN,
+    )  # fmt: skip
+    if place:
+        course = agenda.begin(place)
+        course.take(item, 0.0)
+        seen = course.outlook(seconds)
+        update = replace(
+            update, eta_seconds=seen.eta_seconds, percent=99 * seen.share, basis=seen.basis
+        )
+    return agenda.whole(update, place)
+
+
+FIRST = {"measure_seconds": 2.0, "load_seconds": 20.0, "seconds": 120.0}
+PREFILL = Progress(phase=Phase.PREFILL)
+
+
+def test_the_time_is_that_of_all_advisors() -> None:
+    each = agenda(*[row("ansel", **FIRST), row("okeefe"), row("gogh")] * 3)
+    measuring = told(each, 0, PREFILL)
+    assert measuring.eta_seconds == pytest.approx(2 + 20 + 300)
+    assert measuring.basis is Basis.MEASURED
+    assert measuring.percent == 0
+    loading = told(each, 1, Progress(phase=Phase.LOADING), 5.0)
+    assert loading.eta_seconds == pytest.approx(15 + 300)
+    prefill = told(each, 1, PREFILL)
+    assert prefill.eta_seconds == pytest.approx(300)
+    assert prefill.percent == pytest.approx(99 * 22 / 322, abs=0.2)
+    assert told(each, 2, PREFILL).eta_seconds == pytest.approx(200)
+    last = told(each, 3, PREFILL)
+    assert last.eta_seconds == pytest.approx(100)
+    assert last.percent == pytest.approx(99 * 222 / 322, abs=0.2)
+
+
+def test_a_slow_engine_is_slow_for_all_advisors() -> None:
+    each = agenda(*[row(advisor) for advisor in ADVISORS] * 3)
+    token = Token(text="a", generation_tokens=10_000, generation_tps=5.0)  # twice as slow
+    update = told(each, 2, token)
+    assert update.eta_seconds == pytest.approx(10 + 180 + 9 * 2, rel=0.1)
+
+
+def test_who_has_no_history_is_expected_to_take_as_long_as_the_present_one() -> None:
+    each = agenda()
+    assert told(each, 0, PREFILL).basis is Basis.UNKNOWN
+    unknown = told(each, 1, PREFILL)
+    assert (unknown.eta_seconds, unknown.basis) == (None, Basis.UNKNOWN)
+    each.add(row("ansel"))
+    second = told(each, 2, PREFILL)
+    assert second.eta_seconds == pytest.approx(200)
+    assert second.basis is Basis.ESTIMATED
+    assert second.percent == pytest.approx(99 / 3, abs=1.5)
+
+
+def test_the_sixth_job_of_a_kind_knows_its_time_and_the_first_does_not(
+    store: Store, database: str, tmp_path: Path
+) -> None:
+    lines = ({"phase": "prefill"}, {"after": 0.2, "phase": "prefill"})
+    url = recording(tmp_path, *lines, pause=0.004)
+    photos = PhotoStore.open((tmp_path / "photos").as_uri())
+    with closing(open_engine(url)) as engine:
+        worker = Worker(
+            store,
+            photos,
+            engine,
+            listener=Listener(database, JOBS_CHANNEL),
+            advisors=load_advisors(),
+            settings=Settings(home=tmp_path, update_interval=0.1),
+        )
+        with at_work(worker):
+            jobs = []
+            for _ in range(6):
+                jobs.append(add_job(store, photos, width=96, height=64))
+                ended(store, jobs[-1])
+    first, *_, sixth = [[each for kind, each in log_of(store, job) if kind == "thinking_update"]
+                        for job in jobs]  # fmt: skip
+    before = [each for each in first if each["phase"] in ("measuring", "prefill")]
+    assert {(each["eta_seconds"], each["basis"]) for each in before} == {(None, "unknown")}
+    assert "measured" not in {each["basis"] for each in first}
+    assert {each["basis"] for each in sixth} == {"measured"}
+    assert all(0 <= each["eta_seconds"] < 60 for each in sixth)
+    assert sixth[0]["eta_seconds"] > sixth[-1]["eta_seconds"]
+    figures = store.history(url, engine.model)
+    assert len(figures) == 6
+    assert all(len(each.marks) == 8 and each.is_first for each in figures)
+    assert all((each.prefill_seconds or 0) >= 0.2 for each in figures)
