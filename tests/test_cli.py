@@ -174,7 +174,7 @@ def test_hostile_text_is_only_text(coffee: Path, tmp_path: Path) -> None:
         (["critique", "{coffee}", "--engine", "auto"], 69, "mondrian pull smollm2-135m"),
         (["critique", "{coffee}", "--interval", "90"], 78, "less than or equal to 60"),
         (["critique", "{coffee}", "--html", "/no/such/folder/x.html"], 78, "folder"),
-        (["pull", "gpt-9"], 69, "Choose smollm2-135m"),
+        (["pull", "gpt-9"], 69, "Choose qwen3-vl-4b, "),
     ],
 )
 def test_mistakes_are_answered_with_a_sentence(

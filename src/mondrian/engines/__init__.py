@@ -27,11 +27,11 @@ def open_engine(url: str = "auto", *, home: Path | None = None) -> Engine:
 
     Raises ``UnknownEngine`` for a URL that is not understood and ``ModelNotFound``.
     """
-    from mondrian.models import auto_url
+    from mondrian.models import choose
 
     home = home or _default_home()
     if url == "auto":
-        url = auto_url(home)
+        url = choose(home).url
     scheme, _, rest = url.partition(":")
     if scheme not in _OPENERS or not rest:
         forms = ", ".join(f"{name}:…" for name in _OPENERS)
@@ -42,10 +42,12 @@ def open_engine(url: str = "auto", *, home: Path | None = None) -> Engine:
 
 def _open_llamacpp(url: str, target: str, query: str, home: Path) -> Engine:
     from mondrian.engines.host import HostedEngine
-    from mondrian.models import find_model
+    from mondrian.models import find_gguf
 
     options = _options(url, query, {**_COMMON, "mmproj": _file, "ctx": _count, "threads": _count})
-    path = find_model(target, home)
+    path, mmproj = find_gguf(target, home)
+    if mmproj:
+        options = {"mmproj": mmproj, **options}
     return HostedEngine(
         url=url,
         model=path.stem,

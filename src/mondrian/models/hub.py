@@ -1,0 +1,218 @@
+"""Models from the Hugging Face hub, fetched by its own library, and taken up where that broke off.
+
+The library keeps nothing of a download whose process ended, so the partial files are ours: they lie
+in a folder beside the model's, each named by what its content must be. A file is whole when it has
+the checksum that the hub lists for it, and a model is there when all of them are: the folder gets
+its name last.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mondrian.errors import ModelNotFound
+from mondrian.models.catalogue import Hub
+
+if TYPE_CHECKING:
+    from huggingface_hub import RepoSibling
+
+PullProgress = Callable[[str, int, int | None], None]
+"""Called with what happens, and how many bytes of how many (``None`` if unknown) are done."""
+
+LISTING = "mondrian.json"
+_TIMEOUT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """A file as the hub lists it. ``digest`` is its SHA-256, or for small files git's SHA-1."""
+
+    name: str
+    bytes: int
+    digest: str
+
+
+def fetch(source: Hub, folder: Path, progress: PullProgress) -> None:
+    """Fetch the files of ``source`` into ``folder``, unless they are there and whole.
+
+    Raises ``ModelNotFound`` with what to do when they cannot be had.
+    """
+    if is_whole(folder, progress):
+        return
+    part = folder.with_name(f".pull-{folder.name}")
+    with _explained(source.repo):
+        commit, entries = _listed(source)
+        part.mkdir(parents=True, exist_ok=True)
+        total, done = sum(entry.bytes for entry in entries), 0
+        _check_room(part, total)
+        for entry in entries:
+            _fetch_file(source.repo, commit, entry, part, _shifted(progress, done, total))
+            done += entry.bytes
+    listing = json.dumps([asdict(entry) for entry in entries])
+    (part / LISTING).write_text(listing, encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    part.replace(folder)
+
+
+def is_whole(folder: Path, progress: PullProgress) -> bool:
+    """Whether all files are in ``folder`` with the checksums that they came with."""
+    try:
+        listing = json.loads((folder / LISTING).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    entries, done = [Entry(**fields) for fields in listing], 0
+    total = sum(entry.bytes for entry in entries)
+    for entry in entries:
+        progress("Checking", done, total)
+        path = folder / entry.name
+        if not path.is_file() or _digest(path, entry) != entry.digest:
+            return False
+        done += entry.bytes
+    progress("Checking", done, total)
+    return True
+
+
+def _listed(source: Hub) -> tuple[str, list[Entry]]:
+    """The commit that is newest now, and its files that match."""
+    from huggingface_hub import HfApi
+
+    api = HfApi(endpoint=_endpoint(), library_name="mondrian")
+    found = api.model_info(source.repo, files_metadata=True, timeout=_TIMEOUT_SECONDS)
+    siblings = [
+        sibling
+        for sibling in found.siblings or ()
+        if any(fnmatch(sibling.rfilename, pattern) for pattern in source.patterns)
+    ]
+    missing = [
+        pattern
+        for pattern in source.patterns
+        if "*" not in pattern and pattern not in {sibling.rfilename for sibling in siblings}
+    ]
+    if missing or not siblings:
+        raise ModelNotFound(
+            f"{source.repo} has no {(missing or source.patterns)[0]} on the Hugging Face hub any "
+            "more. Upgrade Mondrian, or choose another model: `mondrian models` lists them."
+        )
+    return found.sha or "main", [_entry(sibling) for sibling in siblings]
+
+
+def _entry(sibling: "RepoSibling") -> Entry:
+    digest = sibling.lfs.sha256 if sibling.lfs else sibling.blob_id
+    if digest is None or sibling.size is None or Path(sibling.rfilename).is_absolute():
+        raise ValueError(f"{sibling.rfilename} is listed without a checksum")
+    if ".." in Path(sibling.rfilename).parts:
+        raise ValueError(f"{sibling.rfilename} would lie outside of the model's folder")
+    return Entry(name=sibling.rfilename, bytes=sibling.size, digest=digest)
+
+
+def _fetch_file(
+    repo: str, commit: str, entry: Entry, folder: Path, progress: Callable[[int], None]
+) -> None:
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+
+    path = folder / entry.name
+    part = path.with_name(f"{path.name}.{entry.digest[:16]}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_file():
+        progress(entry.bytes)
+        return
+    url = hf_hub_url(repo, entry.name, revision=commit, endpoint=_endpoint())
+    with part.open("ab") as file:
+        if file.tell() > entry.bytes:
+            file.seek(0)
+            file.truncate()
+        progress(file.tell())
+        http_get(
+            url,
+            file,
+            resume_size=file.tell(),
+            headers=build_hf_headers(library_name="mondrian"),
+            expected_size=entry.bytes,
+            tqdm_class=_bar(lambda: progress(file.tell())),
+        )
+    progress(entry.bytes)
+    if _digest(part, entry) != entry.digest:
+        part.unlink()
+        raise ModelNotFound(
+            f"The file {entry.name} that came is not the one that the hub lists: its checksum "
+            "differs. Run the command again; if it stays, something on the way changes it."
+        )
+    part.replace(path)
+
+
+def _bar(moved: Callable[[], None]) -> Any:
+    """A progress bar that shows nothing, and calls ``moved`` when the library moves it."""
+    from tqdm import tqdm
+
+    class Bar(tqdm):  # type: ignore[misc]
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            options.pop("name", None)
+            super().__init__(*arguments, **{**options, "disable": True})
+
+        def update(self, n: float | None = 1) -> bool | None:
+            moved()
+            return None
+
+    return Bar
+
+
+def _shifted(progress: PullProgress, before: int, total: int) -> Callable[[int], None]:
+    return lambda done: progress("Downloading", before + done, total)
+
+
+def _digest(path: Path, entry: Entry) -> str:
+    """The checksum of the file at ``path``, of the kind that ``entry`` has."""
+    with path.open("rb") as file:
+        if len(entry.digest) == 64:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        head = f"blob {path.stat().st_size}\0".encode()  # as git names its objects
+        return hashlib.sha1(head + file.read(), usedforsecurity=False).hexdigest()
+
+
+def _check_room(folder: Path, total: int) -> None:
+    there = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    missing = total - there - shutil.disk_usage(folder).free
+    if missing > 0:
+        raise ModelNotFound(
+            f"There is no room for the model in {folder.parent}: {missing / 1e9:.1f} GB are "
+            "missing. Free some space, or choose another --home."
+        )
+
+
+@contextmanager
+def _explained(repo: str) -> Generator[None, None, None]:
+    """Turn what the hub's library raises into a sentence that says what to do."""
+    import httpx2
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    try:
+        yield
+    except GatedRepoError as exc:
+        raise ModelNotFound(
+            f"{repo} wants its licence accepted at https://huggingface.co/{repo} first; then set "
+            "HF_TOKEN to a token of yours and run the command again."
+        ) from exc
+    except RepositoryNotFoundError as exc:
+        raise ModelNotFound(
+            f"There is no {repo} on the Hugging Face hub. `mondrian models` lists what there is."
+        ) from exc
+    except (OSError, ValueError, httpx2.HTTPError) as exc:
+        said = str(exc).strip().splitlines() or [type(exc).__name__]
+        raise ModelNotFound(
+            f"{repo} could not be fetched from the Hugging Face hub: {said[0].rstrip('.')}. "
+            "Check the connection and run the command again: it goes on where it stopped."
+        ) from exc
+
+
+def _endpoint() -> str | None:
+    """Another hub, as that library's users name it; it reads this only once itself."""
+    return os.environ.get("HF_ENDPOINT")

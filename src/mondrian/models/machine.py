@@ -1,0 +1,56 @@
+"""What this machine can run: its memory, whether there is Metal, and whether mlx-vlm is there."""
+
+import platform
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+# Metal gives a process about three quarters of the memory; elsewhere others need some of it too.
+_USABLE = 0.75
+_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """A machine. ``memory_bytes`` is what this process may have at most; ``has_mlx`` says whether
+    mlx-vlm is installed."""
+
+    memory_bytes: int
+    cores: int
+    has_metal: bool
+    has_mlx: bool
+
+    @classmethod
+    def read(cls) -> "Machine":
+        """This machine, or the container on it that we run in."""
+        import psutil
+
+        is_apple = sys.platform == "darwin" and platform.machine() == "arm64"
+        memory_bytes = psutil.virtual_memory().total
+        return cls(
+            memory_bytes=min(memory_bytes, _cgroup_limit() or memory_bytes),
+            cores=psutil.cpu_count() or 1,
+            has_metal=is_apple,
+            has_mlx=find_spec("mlx_vlm") is not None,
+        )
+
+    @property
+    def runs_mlx(self) -> bool:
+        """Whether MLX is the engine to take here: Apple silicon, with mlx-vlm installed."""
+        return self.has_metal and self.has_mlx
+
+    def has_room_for(self, memory_bytes: int) -> bool:
+        """Whether a model that needs so much memory can run without squeezing out all else."""
+        return memory_bytes <= self.memory_bytes * _USABLE
+
+    def __str__(self) -> str:
+        graphics = "Metal" if self.has_metal else "no Metal"
+        return f"{self.memory_bytes / 1e9:.1f} GB of memory, {self.cores} cores, {graphics}"
+
+
+def _cgroup_limit() -> int | None:
+    try:
+        return int(_CGROUP_LIMIT.read_text())
+    except (OSError, ValueError):  # no such system, or "max"
+        return None
