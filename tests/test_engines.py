@@ -21,7 +21,9 @@ import pytest
 from PIL import Image
 
 from mondrian.engines import Basis, Engine, Phase, Progress, Request, Token, open_engine
-from mondrian.engines.host import Child, HostedEngine, Port
+from mondrian.engines.child import Child
+from mondrian.engines.host import HostedEngine
+from mondrian.engines.native import Port
 from mondrian.engines.replay import record
 from mondrian.errors import (
     EngineClosed,
@@ -65,7 +67,7 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]
         engine = open_hosted(f"replay:{path}")
         broken = None
     elif request.param == "llamacpp sees":
-        engine = open_hosted(f"{request.getfixturevalue('tiny_vlm')}&ctx=1024")
+        engine = open_hosted(f"{request.getfixturevalue('tiny_vlm')}&ctx=1024&slots=2")
         photo, phases = scene(1), (Phase.LOADING, Phase.ENCODING, Phase.PREFILL)
         broken = Request(system="x", prompt="light " * 600, photo=photo)
     else:
@@ -427,7 +429,7 @@ class Stubborn:
 
 
 def test_the_clock_ticks_while_the_child_holds_its_lock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
     engine = HostedEngine(
         url="x:", model="x", sees=False, native="test_engines:Stubborn", options={"seconds": 3}
     )
@@ -466,7 +468,8 @@ for _ in engine.stream(Request(system="", prompt="")):
     ],
 )
 def test_the_child_ends_with_its_parent(seconds: int) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, "-c", ORPHAN, str(seconds)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
@@ -485,10 +488,120 @@ def test_a_child_that_cannot_start_is_a_crash() -> None:
     assert "no_such" not in caught.value.message
 
 
-def test_disposing_twice_is_harmless() -> None:
-    child = Child("x:", "no_such:Thing", {})
-    child.dispose()
-    assert child.dispose() == ""
+def test_closing_a_child_twice_is_harmless() -> None:
+    child = Child("x:", "no_such:Thing", {}, 1)
+    child.close()
+    child.close()
+    assert child.ask(ASK) is None
+
+
+# slots
+
+
+@pytest.fixture(params=["replay", "llamacpp"])
+def three(request: pytest.FixtureRequest, play: Play) -> Iterator[HostedEngine]:
+    """An engine with three slots, whose answer to ``LONG`` takes a while."""
+    if request.param == "replay":
+        yield play({"phase": "prefill"}, *WORDS, *FINISH, query="?slots=3&speed=4")
+        return
+    url = f"{request.getfixturevalue('tiny_vlm')}&slots=3"
+    with closing(open_hosted(url)) as engine:
+        yield engine
+
+
+LONG = Request(system="", prompt="Go on.", schema=ENDLESS, max_tokens=400)
+Stream = Iterator[Progress | Token]
+
+
+def first_token(stream: Stream) -> Token:
+    return next(item for item in stream if isinstance(item, Token))
+
+
+def test_slots_work_at_once_and_a_further_request_waits(three: HostedEngine) -> None:
+    streams = [three.stream(LONG) for _ in range(3)]
+    assert [first_token(stream).finish_reason for stream in streams] == [None] * 3
+    with closing(three.stream(LONG)) as fourth:
+        assert next(fourth) == Progress(phase=Phase.WAITING)
+        for stream in streams:
+            stream.close()
+        assert first_token(fourth)
+
+
+def test_closing_one_stream_stops_only_that_one(three: HostedEngine) -> None:
+    streams = [three.stream(LONG) for _ in range(3)]
+    for stream in streams:
+        first_token(stream)
+    pid = three.pid
+    streams[1].close()
+    assert [tokens_of(streams[n])[-1].generation_tokens for n in (0, 2)] == [400, 400]
+    assert three.pid == pid
+
+
+def test_a_crash_ends_all_requests_in_the_child(three: HostedEngine) -> None:
+    streams = [three.stream(LONG) for _ in range(3)]
+    for stream in streams:
+        first_token(stream)
+    assert three.pid
+    os.kill(three.pid, signal.SIGKILL)
+    for stream in streams:
+        with pytest.raises(EngineCrashed, match=r"SIGKILL while generating \(after \d+ tokens\)"):
+            list(stream)
+    assert tokens_of(three.stream(replace(LONG, max_tokens=12)))[-1].generation_tokens == 12
+
+
+HANG = {"hang": True, "when": "hang"}
+BAD = Request(system="", prompt="hang")
+
+
+def test_a_request_that_does_not_stop_is_killed_after_its_neighbours(play: Play) -> None:
+    engine = play({"text": "a", "tokens": 1}, HANG, *WORDS[:80], *FINISH, query="?slots=3")
+    engine._stop_seconds = 0.2
+    bad, good = engine.stream(BAD), engine.stream(ASK)
+    first_token(bad)
+    first_token(good)
+    pid = engine.pid
+    bad.close()
+    assert engine.pid == pid
+    with closing(engine.stream(ASK)) as later:
+        assert next(later) == Progress(phase=Phase.WAITING)  # not beside it
+        assert tokens_of(good)[-1].generation_tokens == 81
+        assert pid
+        assert not psutil.pid_exists(pid)
+        assert first_token(later).text == "a"
+
+
+def test_one_that_stops_late_after_all_saves_the_child(play: Play) -> None:
+    engine = play(*WORDS[:50], *FINISH, query="?slots=2")
+    engine._stop_seconds = 0.0
+    late, good = engine.stream(ASK), engine.stream(ASK)
+    first_token(late)
+    first_token(good)
+    pid = engine.pid
+    late.close()
+    assert tokens_of(good)[-1].generation_tokens == 50
+    assert tokens_of(engine.stream(ASK))[-1].generation_tokens == 50
+    assert engine.pid == pid
+
+
+def test_alone_is_alone(play: Play) -> None:
+    engine = play(*WORDS, *FINISH, query="?slots=3")
+    before = engine.stream(ASK)
+    first_token(before)
+    alone, after = engine.stream(replace(ASK, alone=True)), engine.stream(ASK)
+    waiting = Progress(phase=Phase.WAITING)
+    assert next(alone) == next(after) == waiting  # not beside it, and not before it
+    before.close()
+    first_token(alone)
+    assert next(after) == waiting
+    alone.close()
+    assert first_token(after)
+
+
+def test_a_line_for_some_requests_only(play: Play) -> None:
+    engine = play({"text": "a", "tokens": 1}, {"text": "b", "when": "blue"}, *FINISH)
+    texts = ["".join(token.text for token in tokens_of(engine.stream(request))) for request in (
+        ASK, Request(system="", prompt="a blue hour"))]  # fmt: skip
+    assert texts == ["a", "ab"]
 
 
 # opening
@@ -519,6 +632,8 @@ def test_what_cannot_be_opened(
         ("colour=red", "has no option 'colour'. It knows ctx, max_tokens, mmproj"),
         ("ctx=-1", "cannot take ctx=-1: it must be a whole number from 1"),
         ("temperature=hot", "cannot take temperature=hot"),
+        ("slots=0", "cannot take slots=0: it must be a whole number from 1"),
+        ("slots=65", "cannot take slots=65: it must be a whole number from 1 to 64"),
         ("mmproj=/no/such", "cannot take mmproj=/no/such: there is no such file"),
     ],
 )

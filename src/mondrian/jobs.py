@@ -93,8 +93,9 @@ class Job:
     ``photo_bytes`` is the size of the stored photo, ``width`` and ``height`` are pixels.
     ``current_advisor`` counts from 1, 0 before the first; ``progress`` is percent, from 0 to 100.
     ``attempt`` is 1 at first and raised each time that a claim is taken away, ``failures`` counts
-    those that a crash took. Events up to ``last_seq`` are in the log, less those up to
-    ``pruned_seq``, whose time ran out.
+    those that a crash took. ``is_suspect`` tells that the engine crashed while it worked at the
+    job, which then has the engine to itself. Events up to ``last_seq`` are in the log, less those
+    up to ``pruned_seq``, whose time ran out.
     """
 
     id: UUID
@@ -118,6 +119,7 @@ class Job:
     progress: int = 0
     attempt: int = 1
     failures: int = 0
+    is_suspect: bool = False
     last_seq: int = 0
     pruned_seq: int = 0
     claimed_by: str | None = None

@@ -15,8 +15,9 @@ class Settings(BaseSettings):
     ``home`` is the folder for models, photos, the database and the user's advisors.
     ``update_interval`` is the time between two thinking updates, 0.1 to 60 seconds. ``database``
     is a PostgreSQL URL, ``None`` for the embedded server; ``photos`` is ``file://`` or ``s3://``,
-    ``None`` for a folder in ``home``. ``lease`` is how long, in seconds, a worker may be silent
-    before its jobs are another's; ``stall`` how long an engine may go without a token.
+    ``None`` for a folder in ``home``. ``concurrency`` is how many jobs a worker has under way,
+    ``None`` for as many as its engine has slots. ``lease`` is how long, in seconds, a worker may
+    be silent before its jobs are another's; ``stall`` how long an engine may go without a token.
     """
 
     model_config = SettingsConfigDict(env_prefix="MONDRIAN_", frozen=True, extra="forbid")
@@ -35,7 +36,7 @@ class Settings(BaseSettings):
     key: str | None = None
     open: bool = False
     worker: bool = True
-    concurrency: int = Field(default=1, ge=1, le=256)
+    concurrency: int | None = Field(default=None, ge=1, le=256)
     base_url: str | None = None
     cors_origins: tuple[str, ...] = ()
     source: Path | None = None

@@ -169,7 +169,8 @@ _NEXT = f"""{_TURNS}, candidates AS (
         ORDER BY running, served NULLS FIRST, created_at, id LIMIT 16
     ), next AS (
         SELECT jobs.id, status <> 'queued' AS is_lost,
-            status <> 'queued' AND failures + 1 >= {MAX_ATTEMPTS} AS is_over
+            status <> 'queued' AND failures + 1 >= {MAX_ATTEMPTS} AS is_over,
+            false AS makes_suspect
         FROM candidates JOIN jobs ON jobs.id = candidates.id
         WHERE status = 'queued' OR (status IN {_RUNNING} AND lease_until < now())
         ORDER BY running, served NULLS FIRST, jobs.created_at, jobs.id
@@ -187,6 +188,7 @@ _TAKEN = f""", moved AS (
             error = CASE WHEN is_over THEN %(error)s::json END,
             attempt = attempt + (is_lost AND NOT is_over)::int,
             failures = failures + is_lost::int,
+            is_suspect = is_suspect OR makes_suspect,
             current_advisor = CASE WHEN is_over THEN current_advisor ELSE 0 END,
             progress = CASE WHEN is_over THEN progress ELSE 0 END,
             llm_thinking = CASE WHEN is_over THEN llm_thinking ELSE '' END,
@@ -213,7 +215,8 @@ CLAIM = statement(_NEXT + _TAKEN)
 
 RETRY = statement(f"""
     WITH next AS (
-        SELECT id, true AS is_lost, failures + 1 >= {MAX_ATTEMPTS} AS is_over
+        SELECT id, true AS is_lost, failures + 1 >= {MAX_ATTEMPTS} AS is_over,
+            %(is_suspect)s::boolean AS makes_suspect
         FROM jobs WHERE {_HELD} FOR UPDATE
     ){_TAKEN}""")
 

@@ -138,15 +138,28 @@ class Store:
                 return claim
 
     def retry(
-        self, claim: Claim, lease_seconds: float, reason: str, error: Mapping[str, Any]
+        self,
+        claim: Claim,
+        lease_seconds: float,
+        reason: str,
+        error: Mapping[str, Any],
+        *,
+        is_suspect: bool = False,
     ) -> Claim | None:
         """Begin the next attempt of a job whose engine failed, in the hands of the same worker.
 
+        With ``is_suspect`` the job is one from now on, in whatever hands it comes.
         At the third failure the job ends with ``error`` (code, message, retryable) instead, its
         text so far kept, and there is no claim. Raises ``AttemptSuperseded``.
         """
         next_claim = self._take(
-            statements.RETRY, claim.worker, lease_seconds, reason, error, **_identity(claim)
+            statements.RETRY,
+            claim.worker,
+            lease_seconds,
+            reason,
+            error,
+            is_suspect=is_suspect,
+            **_identity(claim),
         )
         if next_claim is None:
             raise AttemptSuperseded

@@ -36,7 +36,9 @@ PhotosOption = Annotated[
 ConcurrencyOption = Annotated[
     int | None,
     typer.Option(
-        envvar="MONDRIAN_CONCURRENCY", metavar="N", help="Jobs worked at at once; 1 by default."
+        envvar="MONDRIAN_CONCURRENCY",
+        metavar="N",
+        help="Jobs worked at at once; as many as the engine has slots by default.",
     ),
 ]
 LeaseOption = Annotated[

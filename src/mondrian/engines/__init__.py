@@ -44,7 +44,8 @@ def _open_llamacpp(url: str, target: str, query: str, home: Path) -> Engine:
     from mondrian.engines.host import HostedEngine
     from mondrian.models import find_gguf
 
-    options = _options(url, query, {**_COMMON, "mmproj": _file, "ctx": _count, "threads": _count})
+    known = {"mmproj": _file, "ctx": _count, "threads": _count, "slots": _slots}
+    options = _options(url, query, {**_COMMON, **known})
     path, mmproj = find_gguf(target, home)
     if mmproj:
         options = {"mmproj": mmproj, **options}
@@ -54,13 +55,15 @@ def _open_llamacpp(url: str, target: str, query: str, home: Path) -> Engine:
         sees="mmproj" in options,
         native="mondrian.engines.llamacpp:LlamaCpp",
         options={"path": path, **options},
+        slots=options.get("slots", 1),
     )
 
 
 def _open_replay(url: str, target: str, query: str, home: Path) -> Engine:
     from mondrian.engines.host import HostedEngine
 
-    options = _options(url, query, {"speed": _speed, "max_tokens": _count, "sees": _truth})
+    known = {"speed": _speed, "max_tokens": _count, "sees": _truth, "slots": _slots}
+    options = _options(url, query, known)
     path = Path(target)
     if not path.is_file():
         raise UnknownEngine(f"There is no recording {target}. Give the path of a JSON Lines file.")
@@ -68,6 +71,7 @@ def _open_replay(url: str, target: str, query: str, home: Path) -> Engine:
         url=url,
         model=path.stem,
         sees=options.pop("sees", True),
+        slots=options.pop("slots", 1),
         native="mondrian.engines.replay:Replay",
         options={"path": path, **options},
     )
@@ -103,6 +107,12 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _slots(text: str) -> int:
+    if (value := _count(text)) > _MOST_SLOTS:
+        raise ValueError(f"it must be a whole number from 1 to {_MOST_SLOTS}")
+    return value
+
+
 def _file(text: str) -> Path:
     if not (path := Path(text)).is_file():
         raise ValueError("there is no such file")
@@ -132,6 +142,9 @@ def _default_home() -> Path:
 
     return Settings.read().home
 
+
+# llama.cpp's own limit is 256 sequences
+_MOST_SLOTS = 64
 
 _COMMON: dict[str, Callable[[str], Any]] = {"max_tokens": _count, "temperature": _temperature}
 

@@ -56,7 +56,8 @@ class Request:
     ``photo`` is a JPEG in sRGB, upright, or ``None``; only an engine that ``sees`` gets one.
     ``schema`` is a JSON schema that the answer must follow, where the engine can enforce it.
     ``max_tokens`` and ``temperature`` of ``None`` mean the engine's own (2048 and 0.7 unless its
-    URL says otherwise).
+    URL says otherwise). ``alone`` asks that nothing else runs beside it where a crash would take
+    it along: in the engine's process, if that is our own.
     """
 
     system: str
@@ -66,6 +67,7 @@ class Request:
     max_tokens: int | None = None
     temperature: float | None = None
     seed: int | None = None
+    alone: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,6 +121,10 @@ class Engine(Protocol):
     @property
     def sees(self) -> bool:
         """Whether the engine looks at ``Request.photo``."""
+
+    @property
+    def slots(self) -> int:
+        """How many requests it works at at once, as far as it knows."""
 
     @property
     def status(self) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mondrian.engines.base import Basis, Phase, Progress, Request, Token
-from mondrian.engines.host import Port
+from mondrian.engines.native import Port
 from mondrian.errors import EngineFailed, ModelNotFound
 
 # one prefill chunk: small enough that progress and a stop come soon on a CPU
@@ -26,7 +26,8 @@ _MARKS_TOKENS = 8
 class LlamaCpp:
     """Runs the GGUF file at ``path``; with the projector ``mmproj`` it sees.
 
-    ``ctx`` is in tokens, ``threads`` defaults to the cores that this process may use less one.
+    ``ctx`` is in tokens, for each of the ``slots`` requests that it works at at once, in one batch
+    after the other. ``threads`` defaults to the cores that this process may use less one.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class LlamaCpp:
         path: Path,
         mmproj: Path | None = None,
         ctx: int = 8192,
+        slots: int = 1,
         threads: int | None = None,
         max_tokens: int = 2048,
         temperature: float = 0.7,
@@ -42,6 +44,7 @@ class LlamaCpp:
         self._path = path
         self._mmproj = mmproj
         self._ctx = ctx
+        self._slots = slots
         self._threads = threads or max(1, available_cores() - 1)
         self._max_tokens = max_tokens
         self._temperature = temperature
@@ -106,7 +109,9 @@ class LlamaCpp:
         parameters.model.path = str(self._path)
         if self._mmproj:
             parameters.mmproj.path = str(self._mmproj)
-        parameters.n_ctx = self._ctx
+        parameters.n_parallel = self._slots
+        parameters.n_ctx = self._slots * self._ctx
+        parameters.cache_ram_mib = 0  # a slot keeps its last prompt: that is enough
         parameters.n_batch = parameters.n_ubatch = BATCH_TOKENS
         parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = self._threads
         parameters.verbosity = 1  # errors only

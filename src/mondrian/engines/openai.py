@@ -53,6 +53,7 @@ class OpenAIServer:
         self.url = url
         self.model = model or "?"
         self.sees = sees
+        self.slots = 1  # how many the server has is not known
         self.status = "unloaded"
         self._wanted = model
         self._max_tokens = max_tokens

@@ -8,18 +8,20 @@ import json
 import os
 import time
 from collections.abc import Iterable, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mondrian.engines.base import Basis, Phase, Progress, Request, Token
-from mondrian.engines.host import Port
+from mondrian.engines.native import Port
 from mondrian.errors import EngineFailed
 
 
 class Line(BaseModel):
-    """One line of a recording: what happens ``after`` seconds from the line before."""
+    """One line of a recording: what happens ``after`` seconds from the line before. A line with
+    ``when`` is played only to a request that has these words in its prompt."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,6 +35,7 @@ class Line(BaseModel):
     crash: Literal[True] | None = None
     hang: Literal[True] | None = None
     finish: str | None = None
+    when: str = ""
 
 
 class Replay:
@@ -45,7 +48,7 @@ class Replay:
         self._path = path
         self._speed = speed
         self._max_tokens = max_tokens
-        self._requests = 0
+        self._requests = count()  # of several threads
 
     def load(self, port: Port) -> None:
         """Does nothing: loading is among the lines."""
@@ -56,6 +59,8 @@ class Replay:
         tokens, span = 0, Span()
         due = time.monotonic()
         for line in self._next_answer():
+            if line.when not in request.prompt:
+                continue
             due += line.after / self._speed
             if port.stopped.wait(max(0.0, due - time.monotonic())):
                 return
@@ -80,8 +85,7 @@ class Replay:
             if answers[-1] and answers[-1][-1].finish:
                 answers.append([])
             answers[-1].append(line)
-        self._requests += 1
-        return answers[(self._requests - 1) % len(answers)]
+        return answers[next(self._requests) % len(answers)]
 
     def _item(
         self, line: Line, tokens: int, span: "Span", finish: str | None

@@ -53,7 +53,7 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         if settings.worker:
             engine = stack.enter_context(closing(open_engine(settings.engine, home=settings.home)))
         door = stack.enter_context(bound(settings))
-        opening = stack.enter_context(_opening(settings))
+        opening = stack.enter_context(_opening(settings, _concurrency(settings, engine)))
         from mondrian.api import create_app  # takes long, and PostgreSQL starts meanwhile
 
         rooms = _enter(settings, opening.result())
@@ -110,7 +110,7 @@ def work(settings: Settings, announce: Callable[[str], None]) -> None:
     with ExitStack() as stack:
         leaving = stack.enter_context(leaving_by_signal())
         engine = stack.enter_context(closing(open_engine(settings.engine, home=settings.home)))
-        opening = stack.enter_context(_opening(settings))
+        opening = stack.enter_context(_opening(settings, _concurrency(settings, engine)))
         advisors = load_advisors(settings.home)
         worker = _enter(settings, opening.result()).worker(engine, advisors)
         leaving.begin = worker.stop
@@ -169,12 +169,17 @@ def _enter(settings: Settings, database: Database) -> Rooms:
     )
 
 
+def _concurrency(settings: Settings, engine: Engine | None) -> int:
+    """How many jobs are worked at here at once."""
+    return settings.concurrency or engine.slots if engine else 0
+
+
 @contextmanager
-def _opening(settings: Settings) -> Iterator["Future[Database]"]:
+def _opening(settings: Settings, concurrency: int) -> Iterator["Future[Database]"]:
     """The database, which opens in a thread, and is closed at the end."""
 
     def open_() -> Database:
-        connections = _API_CONNECTIONS + settings.concurrency
+        connections = _API_CONNECTIONS + concurrency
         return open_database(settings.database, settings.home, max_connections=connections)
 
     left = threading.Event()

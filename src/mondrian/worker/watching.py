@@ -1,9 +1,10 @@
 """An engine while it works at a job: whether to go on, whether it is stuck, and its figures."""
 
+import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from mondrian.engines.base import Engine, Output, Phase, Progress, Request, Token
 from mondrian.errors import EngineFailed
@@ -11,16 +12,18 @@ from mondrian.errors import EngineFailed
 
 @dataclass(kw_only=True)
 class Meter:
-    """What an engine did since it was opened: ``tokens`` in all, and the newest figures. One
-    thread at a time writes, any may read."""
+    """What an engine did since it was opened: ``tokens`` in all, and the newest figures of any
+    stream. For all threads."""
 
     tokens: int = 0
     tokens_per_second: float | None = None
     peak_memory_gb: float | None = None
+    _taking: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def take(self, token: Token, before: int) -> None:
         """Count ``token``; ``before`` is how many its answer had before it."""
-        self.tokens += token.generation_tokens - before
+        with self._taking:
+            self.tokens += token.generation_tokens - before
         self.tokens_per_second = token.generation_tps or self.tokens_per_second
         self.peak_memory_gb = token.peak_memory_gb or self.peak_memory_gb
 
@@ -30,19 +33,28 @@ class WatchedEngine:
 
     Its streams end when ``check`` raises, which is asked at every item: at least four times a
     second. They fail after ``stall_seconds`` without progress or a token; to wait for another
-    request is no stall. ``spent`` holds the seconds of each phase, until it is cleared.
+    request is no stall. With ``alone``, nothing runs beside them in a child. ``spent`` holds the
+    seconds of each phase, until it is cleared.
     """
 
     def __init__(
-        self, engine: Engine, meter: Meter, check: Callable[[], None], stall_seconds: float
+        self,
+        engine: Engine,
+        meter: Meter,
+        check: Callable[[], None],
+        *,
+        stall_seconds: float,
+        alone: bool = False,
     ) -> None:
-        self.url, self.model, self.sees = engine.url, engine.model, engine.sees
+        self.url, self.model = engine.url, engine.model
+        self.sees, self.slots = engine.sees, engine.slots
         self.load, self.close = engine.load, engine.close
         self.spent: dict[Phase, float] = {}
         self._engine = engine
         self._meter = meter
         self._check = check
         self._stall_seconds = stall_seconds
+        self._alone = alone
 
     @property
     def status(self) -> str:
@@ -53,7 +65,7 @@ class WatchedEngine:
         """See ``Engine.stream``."""
         last, tokens = None, 0
         before = moved = time.monotonic()
-        with closing(self._engine.stream(request)) as items:
+        with closing(self._engine.stream(replace(request, alone=self._alone))) as items:
             for item in items:
                 self._check()
                 now = time.monotonic()

@@ -8,6 +8,9 @@
    has renewed by then.
 3. A stop hands the jobs back, which counts no failure. What a stopped thread still tries to write
    is refused, since a hand-back raises the attempt.
+4. When an engine crashes, every job in it is a suspect: nobody knows which of them did it. From
+   then on it has the engine to itself, so that its next crash, if there is one, takes no other job
+   along.
 """
 
 import logging
@@ -22,7 +25,7 @@ from enum import Enum
 from mondrian import errors
 from mondrian.advisors import Advisor
 from mondrian.engines.base import Engine
-from mondrian.errors import AttemptSuperseded, MondrianError, StorageError
+from mondrian.errors import AttemptSuperseded, EngineCrashed, MondrianError, StorageError
 from mondrian.jobs import Claim
 from mondrian.photos import PhotoStore
 from mondrian.postgres import Listener
@@ -111,6 +114,7 @@ class Worker:
         self._listener = listener
         self._advisors = advisors
         self._settings = settings
+        self._concurrency = settings.concurrency or engine.slots
         self._stopping = threading.Event()
         self._changed = threading.Condition()
         self._arrivals = 0
@@ -122,7 +126,7 @@ class Worker:
         """Work until ``stop``; then all jobs have been handed back."""
         threads = [
             threading.Thread(target=self._take_jobs, name=f"worker-{n}", daemon=True)
-            for n in range(self._settings.concurrency)
+            for n in range(self._concurrency)
         ]
         for thread in threads:
             thread.start()
@@ -234,7 +238,13 @@ class Worker:
         settings = self._settings
         try:
             with self._holding(claim) as hold:
-                engine = WatchedEngine(self._engine, self.meter, hold.check, settings.stall)
+                engine = WatchedEngine(
+                    self._engine,
+                    self.meter,
+                    hold.check,
+                    stall_seconds=settings.stall,
+                    alone=claim.job.is_suspect,
+                )
                 journal = Journal(self._store, hold, settings.update_interval)
                 work(journal, self._photos, engine, self._advisors)
             return None
@@ -266,7 +276,9 @@ class Worker:
         known = {"code": error.code, "message": error.message, "retryable": is_retryable}
         if is_retryable:
             reason = error.message.partition(". ")[0].rstrip(".")
-            return self._store.retry(claim, self._settings.lease, reason, known)
+            is_suspect = isinstance(error, EngineCrashed)
+            lease = self._settings.lease
+            return self._store.retry(claim, lease, reason, known, is_suspect=is_suspect)
         self._store.finish(claim, error=known)
         return None
 

@@ -1,0 +1,213 @@
+"""The parent's side of the pipe: an engine's process, and the requests that are in it.
+
+1. A thread reads the pipe and hands each message to the request that it belongs to. The end of the
+   pipe is the end of the process: all requests in it learn of it within milliseconds.
+2. A request that does not stop is abandoned. The process is killed when nothing but abandoned
+   requests is left in it: at once for a request that was alone, otherwise after its neighbours,
+   which did nothing wrong. One that ends late after all saves it.
+3. Whether the process still takes requests is decided under the lock that also decides its end. A
+   request is never given to a process that is about to be killed.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from itertools import count
+from multiprocessing.connection import Connection
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from mondrian.engines.base import Output, Phase, Progress, Request, Token
+from mondrian.engines.native import Ended, Stop
+from mondrian.errors import EngineCrashed, MondrianError
+
+log = logging.getLogger(__name__)
+
+
+class Child:
+    """One engine process. ``is_gone`` tells that it takes no more requests, ``is_loaded`` that its
+    model is loaded."""
+
+    def __init__(self, label: str, native: str, options: Mapping[str, Any], slots: int) -> None:
+        ours, theirs = socket.socketpair()
+        lifeline, self._lifeline = os.pipe()
+        self._words = tempfile.TemporaryFile("ab+")  # noqa: SIM115 (closed by _bury)
+        with theirs:
+            fds = (theirs.fileno(), lifeline)
+            command = [sys.executable, "-m", "mondrian.engines", label, *map(str, fds)]
+            self._process = subprocess.Popen(
+                command,
+                pass_fds=fds,
+                stdin=subprocess.DEVNULL,
+                stdout=self._words,
+                stderr=self._words,
+            )
+        os.close(lifeline)
+        self._connection: Connection[Any, Any] = Connection(ours.detach())
+        self.is_loaded = self.is_gone = False
+        self.last_words = ""
+        self._numbers = count()
+        self._running: dict[int, Exchange] = {}
+        self._deciding, self._sending = threading.Lock(), threading.Lock()
+        self._send((native, dict(options), slots))
+        self._listener = threading.Thread(target=self._listen, name="engine", daemon=True)
+        self._listener.start()
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    @property
+    def is_shareable(self) -> bool:
+        """Whether a request may be put beside others: not while the model loads, which holds
+        Python's lock there, and not beside one that does not stop."""
+        with self._deciding:
+            is_clean = not any(each.is_abandoned for each in self._running.values())
+        return self.is_loaded and is_clean and not self.is_gone
+
+    def ask(self, request: Request | None) -> "Exchange | None":
+        """Begin ``request`` (``None``: to load the model). ``None`` if the process is gone."""
+        exchange = Exchange(self, next(self._numbers))
+        with self._deciding:
+            if self.is_gone:
+                return None
+            self._running[exchange.number] = exchange
+        self._send((exchange.number, request))
+        return exchange
+
+    def stop(self, exchange: "Exchange") -> None:
+        """Ask the process to stop working on a request."""
+        self._send((exchange.number, Stop()))
+
+    def abandon(self, exchange: "Exchange") -> None:
+        """Note that a request does not stop."""
+        with self._deciding:
+            exchange.is_abandoned = True
+        self._kill_if_abandoned()
+
+    def how_it_ended(self) -> str:
+        """The end of the process as the end of a sentence. It must be over."""
+        code = self._process.returncode
+        if code < 0:
+            return f"was ended by {signal.Signals(-code).name}"
+        return f"ended with exit code {code}"
+
+    def close(self) -> None:
+        """End the process, and all requests in it, at once. From any thread, any number of
+        times."""
+        self._kill()
+        self._listener.join()
+
+    def _send(self, message: object) -> None:
+        with self._sending, contextlib.suppress(OSError):  # whoever listens learns of the end
+            self._connection.send(message)
+
+    def _listen(self) -> None:
+        try:
+            while True:
+                number, item = self._connection.recv()
+                self._deliver(number, item)
+        except (EOFError, OSError):
+            pass
+        finally:
+            self._bury()
+
+    def _deliver(self, number: int, item: "Output | Ended | MondrianError") -> None:
+        is_loading = isinstance(item, Progress) and item.phase is Phase.LOADING
+        self.is_loaded |= not is_loading and not isinstance(item, MondrianError)
+        exchange = self._running[number]
+        if isinstance(item, Ended | MondrianError):
+            with self._deciding:
+                del self._running[number]
+            self._kill_if_abandoned()  # before the end is told, which lets the next request in
+        exchange.inbox.put(item)
+
+    def _kill_if_abandoned(self) -> None:
+        with self._deciding:
+            left = list(self._running.values())
+            if self.is_gone or not left or not all(each.is_abandoned for each in left):
+                return
+            self.is_gone = True
+        log.warning("the engine did not stop when it was asked to: killed")
+        self._kill()
+
+    def _kill(self) -> None:
+        with self._deciding:
+            self.is_gone = True
+        self._process.kill()
+        self._process.wait()
+
+    def _bury(self) -> None:
+        """Free what belongs to the process, keep its last words, and tell the requests in it."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(0.2)  # it may be about to end by a signal of its own
+        self._kill()
+        with self._sending:
+            self._connection.close()
+        os.close(self._lifeline)
+        with self._words as words:
+            words.seek(max(0, words.seek(0, os.SEEK_END) - 2000))
+            self.last_words = words.read().decode(errors="replace").strip()
+        for exchange in self._running.values():
+            exchange.inbox.put(None)
+
+
+class Exchange:
+    """One request in a child: what the child says of it. For one thread at a time."""
+
+    def __init__(self, child: Child, number: int) -> None:
+        self.number = number
+        self.inbox: SimpleQueue[Output | Ended | MondrianError | None] = SimpleQueue()
+        self.is_abandoned = False
+        self._child = child
+        self._phase: Phase | None = None
+        self._tokens = 0
+        self._is_over = False
+
+    def receive(self, timeout_seconds: float) -> "Output | Ended | MondrianError | None":
+        """What comes next, or ``None`` in time. Raises ``EngineCrashed`` at the child's end."""
+        try:
+            item = self.inbox.get(timeout=timeout_seconds)
+        except Empty:
+            return None
+        self._is_over = item is None or isinstance(item, Ended | MondrianError)
+        if item is None:
+            raise self._crash()
+        if isinstance(item, Progress):
+            self._phase = item.phase
+        elif isinstance(item, Token):
+            self._phase, self._tokens = Phase.GENERATING, item.generation_tokens
+        return item
+
+    def close(self, timeout_seconds: float) -> None:
+        """Make the child stop, unless the request is over; abandon it when that takes longer."""
+        if self._is_over:
+            return
+        self._child.stop(self)
+        deadline = time.monotonic() + timeout_seconds
+        with contextlib.suppress(EngineCrashed):
+            while not self._is_over and (left := deadline - time.monotonic()) > 0:
+                self.receive(left)
+        if not self._is_over:
+            self._child.abandon(self)
+
+    def _crash(self) -> EngineCrashed:
+        """The error that says how the process ended; what it last printed is a note on it."""
+        doing = f" while {self._phase.doing}" if self._phase else ""
+        after = f" (after {self._tokens} tokens)" if self._tokens else ""
+        error = EngineCrashed(
+            f"The engine's process {self._child.how_it_ended()}{doing}{after}. "
+            "It starts anew with the next photo."
+        )
+        if self._child.last_words:
+            error.add_note(f"The engine's last words:\n{self._child.last_words}")
+        return error

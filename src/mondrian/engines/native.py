@@ -1,0 +1,147 @@
+"""The child's side of the pipe: a native engine, and the process that it runs in.
+
+1. The child's main thread owns the engine and loads it (Metal wants that); a second thread reads
+   the pipe. An engine with one slot also runs on the main thread. With more, each request runs in
+   a thread of its own, so its ``run`` must bear being called several times at once.
+2. The child leaves when its parent is gone; on Linux the kernel ends it (``_die_with_parent``),
+   even while native code holds Python's lock.
+"""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from typing import Any, Protocol
+from weakref import WeakValueDictionary
+
+from mondrian.engines.base import Output, Request
+from mondrian.errors import EngineFailed, MondrianError
+
+
+class Port:
+    """A native engine's way out of the child, for one request."""
+
+    def __init__(
+        self, number: int, connection: "Connection[Any, Any]", sending: threading.Lock
+    ) -> None:
+        self.stopped = threading.Event()
+        self._number = number
+        self._connection = connection
+        self._sending = sending
+
+    def emit(self, item: "Output | Ended | MondrianError") -> bool:
+        """Send ``item`` to the parent. Returns whether the engine should stop now."""
+        with self._sending:
+            self._connection.send((self._number, item))
+        return self.stopped.is_set()
+
+
+class Native(Protocol):
+    """What runs in the child: an engine whose calls block.
+
+    It is made from the options of a ``HostedEngine``. Both methods should return soon after
+    ``port.stopped`` is set; a child that does not is killed. They may raise ``EngineError``.
+    """
+
+    def load(self, port: Port) -> None:
+        """Load the model, if it is not yet loaded."""
+
+    def run(self, request: Request, port: Port) -> None:
+        """Answer ``request``: emit ``Progress`` and ``Token``, the last with a finish reason.
+
+        Where there are several slots, it is called from several threads at once.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """From the child: it has done with a request and is idle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """To the child: stop working on a request."""
+
+
+def child_main(arguments: list[str]) -> None:
+    """The child's life: ``arguments`` are its label, the pipe's and the lifeline's descriptors."""
+    _, pipe, lifeline = arguments
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    _die_with_parent(int(lifeline))
+    connection: Connection[Any, Any] = Connection(int(pipe))
+    os.set_inheritable(connection.fileno(), False)
+    native, options, slots = connection.recv()
+    module, name = native.split(":")
+    engine: Native = getattr(import_module(module), name)(**options)
+    inbox: SimpleQueue[tuple[Request | None, Port]] = SimpleQueue()
+    threading.Thread(target=_read, args=(connection, inbox), daemon=True).start()
+    while True:
+        request, port = inbox.get()
+        error = _guarded(engine.load, port)
+        if error or request is None or port.stopped.is_set():
+            port.emit(error or Ended())
+        elif slots == 1:
+            _run(engine, request, port)
+        else:
+            threading.Thread(target=_run, args=(engine, request, port), daemon=True).start()
+
+
+def _read(connection: "Connection[Any, Any]", inbox: "SimpleQueue[Any]") -> None:
+    sending = threading.Lock()
+    ports: WeakValueDictionary[int, Port] = WeakValueDictionary()  # of the running requests
+    while True:
+        try:
+            number, message = connection.recv()
+        except (EOFError, OSError):
+            os._exit(0)
+        if not isinstance(message, Stop):
+            ports[number] = port = Port(number, connection, sending)
+            inbox.put((message, port))
+            del port
+        elif running := ports.get(number):
+            running.stopped.set()
+
+
+def _run(engine: Native, request: Request, port: Port) -> None:
+    port.emit(_guarded(engine.run, request, port) or Ended())
+
+
+def _guarded(work: Callable[..., None], *arguments: Any) -> MondrianError | None:
+    """Do ``work``, and return its error as one that the parent knows."""
+    try:
+        work(*arguments)
+    except MondrianError as exc:
+        return exc
+    except BrokenPipeError:
+        os._exit(0)
+    except Exception as exc:
+        if not isinstance(exc, OSError):
+            logging.exception("the engine failed")
+        return EngineFailed(f"The engine failed: {exc}. Try again, or try another model.")
+    return None
+
+
+def _die_with_parent(lifeline: int) -> None:
+    """Ask the kernel for SIGIO, which ends a process, when the parent's end of a pipe closes.
+
+    That works without Python's lock, which a loading engine may hold for long. It is Linux only:
+    elsewhere SIGIO is ignored, and the thread that reads the pipe notices as soon as it may run.
+    ``PR_SET_PDEATHSIG`` would not do: it watches the thread that started us, not the process.
+    """
+    os.set_inheritable(lifeline, False)
+    if sys.platform == "linux":
+        import fcntl
+
+        fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+        flags = fcntl.fcntl(lifeline, fcntl.F_GETFL)
+        fcntl.fcntl(lifeline, fcntl.F_SETFL, flags | os.O_ASYNC)
+        import select
+
+        if select.select([lifeline], [], [], 0)[0]:
+            os._exit(0)  # the parent was gone before we asked
