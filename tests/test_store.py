@@ -347,6 +347,7 @@ def test_old_attempt_can_write_nothing(store: Store, pool: Pool) -> None:
     before = store.read(old.job.id)
     for write in (
         lambda: store.append(old, [token(old, "late")]),
+        lambda: store.append(old, [token(old, "late")], status=Status.ANALYZING),
         lambda: store.finish(old),
         lambda: store.renew(old, LEASE),
         lambda: store.hand_back(old),
