@@ -24,7 +24,7 @@ demo: install
 	scripts/demo $(VENV)
 
 test: install
-	$(VENV)/bin/pytest
+	$(VENV)/bin/pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
 faults: install
 	$(VENV)/bin/pytest tests/faults

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import typer
 
@@ -68,26 +69,36 @@ def test_a_job_from_the_terminal(server: str, tmp_path: Path) -> None:
     assert "cancelled" in late.stderr
 
 
+def pending(server: str) -> str:
+    """A job that waits to be started."""
+    form = {"auto_analyze": "false"}
+    answer = httpx.post(f"{server}/upload", files={"image": ("p.jpg", jpeg())}, data=form)
+    return str(answer.raise_for_status().json()["job_id"])
+
+
 def test_watch_as_json_prints_the_log(server: str, tmp_path: Path) -> None:
-    with Client(server) as client:
-        job = client.submit(jpeg())["job_id"]
-    lines = run("watch", job, "--json", "--server", server).stdout.splitlines()
-    events = [json.loads(line) for line in lines]
+    job = pending(server)
+    command = [str(MONDRIAN), "watch", job, "--json", "--server", server]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout
+        events = [json.loads(watching.stdout.readline())]
+        httpx.post(f"{server}/jobs/{job}/start").raise_for_status()
+        events += [json.loads(line) for line in watching.stdout]
     assert events[0]["type"] == "connected"
     assert events[-1]["status"] == "done"
     assert {"token", "thinking_update", "analysis_complete"} < {event["type"] for event in events}
 
 
 def test_ctrl_c_asks_whether_to_cancel(server: str, tmp_path: Path) -> None:
+    job = pending(server)
     with Client(server) as client:
-        job = client.submit(jpeg())["job_id"]
         ours, theirs = pty.openpty()
-        command = [MONDRIAN, "watch", job, "--server", server]
+        command = [str(MONDRIAN), "watch", job, "--server", server]
         with subprocess.Popen(
             command, stdin=theirs, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
         ) as watching:
             assert watching.stderr
-            assert b"..." in watching.stderr.readline()
+            assert b"Waiting to be started" in watching.stderr.readline()
             watching.send_signal(signal.SIGINT)
             os.write(ours, b"y\n")
             assert watching.wait(LEAVE_SECONDS) == 130

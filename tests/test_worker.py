@@ -75,7 +75,8 @@ def test_a_repaired_answer_is_told_as_it_is(
     assert stored.report["engine"]["tokens"] == 9 + 2 * math.ceil(len(answer()) / 8)
     assert "repairing" in [told["phase"] for kind, told in log if kind == "thinking_update"]
     parts = [told for kind, told in log if kind == "report_partial"]
-    assert {part["dimension"]["score"] for part in parts if "dimension" in part} <= {6, None}
+    scores = [part["dimension"]["score"] for part in parts if "dimension" in part]
+    assert set(scores[1:]) <= {6, None}  # of the first answer one may have been growing
 
 
 def test_an_answer_that_nobody_can_read_is_an_error_and_not_tried_again(
