@@ -162,8 +162,8 @@ def test_nobody_there_is_a_sentence(tmp_path: Path) -> None:
 
 def test_every_option_has_its_variable() -> None:
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    about_output = {"as_json", "limit", "photo", "cors_origin"}
-    for name in ("serve", "worker", "submit", "watch", "cancel", "jobs", "check"):
+    about_output = {"as_json", "limit", "photo", "cors_origin", "dry_run"}
+    for name in ("serve", "worker", "prune", "submit", "watch", "cancel", "jobs", "check"):
         options = [each for each in commands[name].params if each.param_type_name == "option"]
         for option in options:
             assert option.name in about_output or option.envvar.startswith("MONDRIAN_"), option

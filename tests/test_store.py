@@ -538,18 +538,24 @@ def test_deleted_job_leaves_nothing(store: Store, pool: Pool) -> None:
 def test_only_ended_jobs_are_swept(store: Store) -> None:
     ended, running = claimed(store, photo_bytes=60), claimed(store, photo_bytes=60)
     store.finish(ended)
-    assert store.delete_oldest(120) == []
-    assert store.delete_oldest(10) == [ended.job.photo_key]
+    assert store.delete_oldest(120) == (0, 0)
+    assert store.delete_oldest(10, is_trial=True) == (1, 60)
+    assert store.delete_oldest(10) == (1, 60)
+    assert store.discarded() == [ended.job.photo_key]
+    store.forget_discarded(ended.job.photo_key)
     store.cancel(running.job.id)
-    assert store.delete_finished() == [running.job.photo_key]
+    assert store.delete_finished() == 1
+    assert store.discarded() == [running.job.photo_key]
 
 
 def test_pruned_log_keeps_its_end(store: Store) -> None:
     claim = claimed(store)
     store.append(claim, [token(claim, "a")])
     store.finish(claim, [Entry(EventType.ANALYSIS_COMPLETE, {})])
-    assert store.prune(1) == 0
-    assert store.prune(0) == 4
+    assert store.prune(1) == (0, 0)
+    assert store.prune(0, is_trial=True) == (1, 4)
+    assert store.prune(0) == (1, 4)
+    assert store.prune(0) == (0, 0)
     assert store.read(claim.job.id).pruned_seq == store.snapshot(claim.job.id).seq == 4
     assert [event.type for event in store.events_after(claim.job.id, 0)] == [
         "analysis_complete", "done"

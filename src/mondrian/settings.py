@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, ByteSize, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mondrian.errors import SettingsError
@@ -18,6 +18,8 @@ class Settings(BaseSettings):
     ``None`` for a folder in ``home``. ``concurrency`` is how many jobs a worker has under way,
     ``None`` for as many as its engine has slots. ``lease`` is how long, in seconds, a worker may
     be silent before its jobs are another's; ``stall`` how long an engine may go without a token.
+    ``retention`` is how many days the events of an ended job are kept, ``quota`` how many bytes all
+    photos may have (as ``10GB``, if you like), ``None`` for any number.
     """
 
     model_config = SettingsConfigDict(env_prefix="MONDRIAN_", frozen=True, extra="forbid")
@@ -42,6 +44,13 @@ class Settings(BaseSettings):
     source: Path | None = None
     lease: float = Field(default=10.0, ge=1.0, le=600.0)
     stall: float = Field(default=300.0, ge=1.0, le=86400.0)
+    retention: float = Field(default=30.0, ge=0.0, le=36500.0)
+    quota: ByteSize | None = None
+
+    @property
+    def photos_url(self) -> str:
+        """Where the photos are."""
+        return self.photos or (self.home.absolute() / "photos").as_uri()
 
     @classmethod
     def read(cls, **given: Any) -> Self:

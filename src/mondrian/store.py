@@ -26,12 +26,14 @@
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from psycopg.rows import tuple_row
 
 from mondrian import statements
@@ -265,23 +267,55 @@ class Store:
         row = self._one(statements.DELETE, id=job_id)
         return str(row["photo_key"])
 
-    def delete_finished(self) -> list[str]:
-        """Remove all ended jobs. Returns the keys of their photos."""
-        return [row["photo_key"] for row in self._run(statements.DELETE_FINISHED)]
+    def delete_finished(self) -> int:
+        """Remove all ended jobs; their photos are then ``discarded``. Returns how many."""
+        [row] = self._run(statements.DELETE_FINISHED)
+        return int(row["jobs"])
 
-    def delete_oldest(self, max_bytes: int) -> list[str]:
-        """Remove ended jobs, oldest first, until the photos of all jobs fit in ``max_bytes``.
-        Returns the keys of their photos."""
-        return [
-            row["photo_key"] for row in self._run(statements.DELETE_OLDEST, max_bytes=max_bytes)
-        ]
+    def delete_oldest(
+        self, max_bytes: int, limit: int | None = None, *, is_trial: bool = False
+    ) -> tuple[int, int]:
+        """Remove ended jobs, oldest first, until the photos of all jobs fit in ``max_bytes``, but
+        not more than ``limit`` jobs; their photos are then ``discarded``. In a trial nothing is
+        removed. Returns how many jobs, and how many bytes their photos have."""
+        statement = statements.COUNT_OVERFLOW if is_trial else statements.DELETE_OVERFLOW
+        [row] = self._run(statement, max_bytes=max_bytes, limit=limit)
+        return row["jobs"], row["bytes"]
 
-    def prune(self, days: float) -> int:
-        """Remove the events of jobs that ended so long ago, but for the closing ones: the job and
-        its reports stay, and ``pruned_seq`` tells what is gone. Forgets idempotency keys after 24
-        hours. Returns how many events went."""
-        [row] = self._run(statements.PRUNE, seconds=days * 86_400)
-        return int(row["events"])
+    def discarded(self) -> list[str]:
+        """The keys of photos whose jobs were removed, and which are still to be deleted."""
+        return [row["photo_key"] for row in self._run(statements.DISCARDED)]
+
+    def forget_discarded(self, photo_key: str) -> None:
+        """The photo is deleted."""
+        self._run(statements.FORGET_DISCARDED, photo_key=photo_key)
+
+    def prune(
+        self, days: float, limit: int | None = None, *, is_trial: bool = False
+    ) -> tuple[int, int]:
+        """Remove the events of jobs that ended so long ago, but for the closing ones, of not more
+        than ``limit`` jobs. The jobs and their reports stay, and ``pruned_seq`` tells what is gone.
+        In a trial nothing is removed. Returns how many jobs, and how many events."""
+        statement = statements.COUNT_OLD if is_trial else statements.PRUNE
+        [row] = self._run(statement, seconds=days * 86_400, limit=limit)
+        return row["jobs"], row["events"]
+
+    def forget_keys(self) -> None:
+        """Forget the idempotency keys that are older than 24 hours."""
+        self._run(statements.FORGET_KEYS)
+
+    @contextmanager
+    def alone(self, lock: int) -> Iterator[bool]:
+        """Whether no other process is in such a ``with``, which then holds for its time. It takes
+        one connection."""
+        with translated(), self._pool.connection() as connection:
+            [row] = connection.execute(statements.TRY_LOCK, {"lock": lock}).fetchall()
+            try:
+                yield row["is_ours"]
+            finally:
+                if row["is_ours"]:
+                    with suppress(psycopg.OperationalError):  # it goes with its connection too
+                        connection.execute(statements.UNLOCK, {"lock": lock})
 
     def read(self, job_id: UUID) -> Job:
         """The job as it is. Raises ``JobNotFound``."""

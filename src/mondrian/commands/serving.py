@@ -57,6 +57,23 @@ StallOption = Annotated[
         help="How long the engine may go without a token before it is replaced; 300 by default.",
     ),
 ]
+RetentionOption = Annotated[
+    float | None,
+    typer.Option(
+        envvar="MONDRIAN_RETENTION",
+        metavar="DAYS",
+        help="How long the events of ended jobs are kept; 30 days by default.",
+    ),
+]
+QuotaOption = Annotated[
+    str | None,
+    typer.Option(
+        envvar="MONDRIAN_QUOTA",
+        metavar="BYTES",
+        help="How much all photos may take, as 10GB; the oldest ended jobs go first. No limit "
+        "by default.",
+    ),
+]
 
 
 @app.command()
@@ -115,6 +132,8 @@ def serve(
     advisor: AdvisorOption = None,
     lease: LeaseOption = None,
     stall: StallOption = None,
+    retention: RetentionOption = None,
+    quota: QuotaOption = None,
     home: HomeOption = None,
 ) -> None:
     """Serve photos, jobs, live streams and reports over HTTP, and work at the jobs."""
@@ -131,6 +150,8 @@ def serve(
         cors_origins=tuple(cors_origin) if cors_origin else None,
         source=source,
         advisor=advisor,
+        retention=retention,
+        quota=quota,
     )
     _log()
     if settings.worker:
@@ -148,13 +169,17 @@ def worker(
     interval: IntervalOption = None,
     lease: LeaseOption = None,
     stall: StallOption = None,
+    retention: RetentionOption = None,
+    quota: QuotaOption = None,
     home: HomeOption = None,
 ) -> None:
     """Work at the jobs of a database, beside `mondrian serve --no-worker`."""
     from mondrian.server import work
 
     settings = read_settings(
-        **_common(engine, database, photos, interval, concurrency, lease, stall, home)
+        **_common(engine, database, photos, interval, concurrency, lease, stall, home),
+        retention=retention,
+        quota=quota,
     )
     _log()
     tell_choice(settings.engine, settings.home)

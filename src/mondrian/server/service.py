@@ -25,6 +25,7 @@ from mondrian.errors import EngineClosed, MondrianError
 from mondrian.measurements import prepare
 from mondrian.photos import PhotoStore
 from mondrian.postgres import Database, Listener, open_database
+from mondrian.retention import prune_daily
 from mondrian.server.door import Server, address, bound, check_exposure
 from mondrian.server.leaving import Leaving, leaving_by_signal
 from mondrian.settings import Settings
@@ -76,6 +77,7 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
             if engine:
                 _load(engine)
 
+        stack.enter_context(_pruning(rooms))
         server = Server(app, open_door)
         # uvicorn's own choice of loop is uvloop where there is one: half the lateness of asyncio's
         with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
@@ -112,7 +114,9 @@ def work(settings: Settings, announce: Callable[[str], None]) -> None:
         engine = stack.enter_context(closing(open_engine(settings.engine, home=settings.home)))
         opening = stack.enter_context(_opening(settings, _concurrency(settings, engine)))
         advisors = load_advisors(settings.home)
-        worker = _enter(settings, opening.result()).worker(engine, advisors)
+        rooms = _enter(settings, opening.result())
+        worker = rooms.worker(engine, advisors)
+        stack.enter_context(_pruning(rooms))
         leaving.begin = worker.stop
         announce(worker.name)
         _load(engine)
@@ -160,12 +164,11 @@ class Rooms:
 
 
 def _enter(settings: Settings, database: Database) -> Rooms:
-    photos = settings.photos or (settings.home.absolute() / "photos").as_uri()
     return Rooms(
         settings=settings,
         database=database,
         store=Store(database.pool),
-        photos=PhotoStore.open(photos),
+        photos=PhotoStore.open(settings.photos_url),
     )
 
 
@@ -217,6 +220,18 @@ def _load(engine: Engine) -> None:
 
     threading.Thread(target=prepare, name="prepare", daemon=True).start()
     threading.Thread(target=load, name="load", daemon=True).start()
+
+
+@contextmanager
+def _pruning(rooms: Rooms) -> Iterator[None]:
+    """What need not be kept is removed once a day, in a thread."""
+    left = threading.Event()
+    given = (rooms.store, rooms.photos, rooms.settings, left)
+    threading.Thread(target=prune_daily, args=given, name="prune", daemon=True).start()
+    try:
+        yield
+    finally:
+        left.set()
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from mondrian.api.shapes import Deleted, FullJob, JobList, JobState, Output, Thi
 from mondrian.errors import NotAllowed, StorageError
 from mondrian.jobs import Job, Status
 from mondrian.report import Report
+from mondrian.retention import delete_discarded
 
 router = APIRouter(tags=["jobs"])
 
@@ -88,10 +89,12 @@ def delete_job(job_id: JobId, house: TheHouse) -> Response:
 def delete_ended_jobs(house: TheHouse, visitor: TheVisitor) -> Deleted:
     """With their photos. It takes a key, also on a server that has none."""
     _demand_key(visitor.has_key)
-    keys = house.store.delete_finished()
-    for key in keys:
-        _delete_photo(house, key)
-    return Deleted(deleted=len(keys))
+    count = house.store.delete_finished()
+    try:
+        delete_discarded(house.store, house.photos)
+    except StorageError as exc:
+        _log.warning("Photos of deleted jobs stay until the next prune: %s", exc.message)
+    return Deleted(deleted=count)
 
 
 @router.put(
@@ -142,10 +145,3 @@ def _everything(job: Job, house: House, links: Links) -> FullJob:
 def _demand_key(has_key: bool) -> None:
     if not has_key:
         raise NotAllowed
-
-
-def _delete_photo(house: House, key: str) -> None:
-    try:
-        house.photos.delete(key)
-    except StorageError as exc:
-        _log.warning("The photo %s of a deleted job stays: %s", key, exc.message)

@@ -1,0 +1,162 @@
+"""What is removed, and that nothing stays behind."""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from mondrian import retention
+from mondrian.errors import PhotoStoreUnavailable
+from mondrian.jobs import Entry, EventType, Job
+from mondrian.photos import PhotoStore
+from mondrian.postgres import Pool
+from mondrian.retention import LOCK, foresee, prune, prune_daily
+from mondrian.settings import Settings
+from mondrian.store import Store
+from processes import run
+from servers import without_database
+from working import add_job, wait_for
+
+BYTES = 100
+
+
+@pytest.fixture
+def ended(store: Store, photos: PhotoStore) -> list[Job]:
+    """Five jobs that have ended, the oldest first, with photos of 100 bytes."""
+    return [end(store, add_job(store, photos, photo_bytes=BYTES)) for _ in range(5)]
+
+
+def end(store: Store, job: Job) -> Job:
+    claim = store.claim("worker", 60.0)
+    assert claim
+    store.append(claim, [Entry(EventType.TOKEN, {"advisor": "ansel", "text": "x"})] * 3)
+    store.finish(claim, [Entry(EventType.ANALYSIS_COMPLETE, {})])
+    return job
+
+
+def names(folder: Path) -> set[str]:
+    return set(os.listdir(folder / "photos"))
+
+
+@pytest.fixture(autouse=True)
+def small_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "PORTION", 2)
+
+
+def test_old_events_go_and_jobs_stay(store: Store, photos: PhotoStore, ended: list[Job]) -> None:
+    waiting = add_job(store, photos)
+    assert prune(store, photos, days=1).events == 0
+    wanted = foresee(store, days=0)
+    pruned = prune(store, photos, days=0)
+    assert pruned == wanted
+    assert (pruned.logs, pruned.events, pruned.jobs) == (5, 5 * 6, 0)
+    for job in ended:
+        kinds = [event.type for event in store.events_after(job.id, 0)]
+        assert kinds == ["analysis_complete", "done"]
+        assert photos.get(job.photo_key)
+    assert len(store.events_after(waiting.id, 0)) == 1
+
+
+def test_over_the_quota_the_oldest_go_with_their_photos(
+    store: Store, photos: PhotoStore, ended: list[Job], tmp_path: Path
+) -> None:
+    waiting = add_job(store, photos, photo_bytes=BYTES)
+    wanted = foresee(store, days=30, max_bytes=3 * BYTES)
+    pruned = prune(store, photos, days=30, max_bytes=3 * BYTES)
+    assert pruned == wanted
+    assert (pruned.jobs, pruned.bytes) == (3, 3 * BYTES)
+    kept = [waiting, *reversed(ended[3:])]
+    assert [job.id for job in store.list_jobs()] == [job.id for job in kept]
+    assert names(tmp_path) == {job.photo_key for job in kept}
+
+
+def test_photos_of_one_who_died_before_they_were_deleted_go_with_the_next_prune(
+    store: Store, photos: PhotoStore, ended: list[Job], tmp_path: Path
+) -> None:
+    store.delete_oldest(0)
+    assert names(tmp_path) == {job.photo_key for job in ended}
+    prune(store, photos, days=30)
+    assert names(tmp_path) == set()
+    assert store.discarded() == []
+
+
+def test_photos_that_cannot_be_deleted_are_tried_again(
+    store: Store, photos: PhotoStore, ended: list[Job], tmp_path: Path
+) -> None:
+    stuck = tmp_path / "photos" / ended[0].photo_key
+    stuck.unlink()
+    (stuck / "something").mkdir(parents=True)
+    with pytest.raises(PhotoStoreUnavailable):
+        prune(store, photos, days=30, max_bytes=3 * BYTES)
+    assert names(tmp_path) == {job.photo_key for job in [ended[0], *ended[2:]]}
+    (stuck / "something").rmdir()
+    stuck.rmdir()
+    prune(store, photos, days=30, max_bytes=3 * BYTES)
+    assert store.discarded() == []
+
+
+class Counting(Store):
+    tries = 0
+
+    @contextmanager
+    def alone(self, lock: int) -> Iterator[bool]:
+        self.tries += 1
+        with super().alone(lock) as is_alone:
+            yield is_alone
+
+
+def test_it_is_done_every_day_by_one_process_whatever_fails(
+    pool: Pool,
+    photos: PhotoStore,
+    ended: list[Job],
+    database: str,
+    postgres: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for name in ("FIRST_SECONDS", "AGAIN_SECONDS", "DAY_SECONDS"):
+        monkeypatch.setattr(retention, name, 0.01)
+    store, left = Counting(pool), threading.Event()
+    given = (store, photos, Settings.read(retention=0, quota=0), left)
+    thread = threading.Thread(target=prune_daily, args=given)
+    with store.alone(LOCK) as is_alone:
+        assert is_alone
+        thread.start()
+        wait_for(lambda: store.tries > 3)
+        assert len(store.list_jobs()) == 5
+        pool.timeout = 0.2
+        with without_database(postgres, database):
+            wait_for(lambda: "not all could be pruned" in caplog.text)
+        pool.timeout = 10.0
+    wait_for(lambda: not store.list_jobs() and not store.discarded())
+    left.set()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_only_one_prunes_at_a_time(store: Store) -> None:
+    with store.alone(LOCK) as first, store.alone(LOCK) as second:
+        assert (first, second) == (True, False)
+    with store.alone(LOCK) as third:
+        assert third
+
+
+def test_the_command_says_what_it_did(
+    store: Store, photos: PhotoStore, ended: list[Job], database: str, tmp_path: Path
+) -> None:
+    place = ("--home", tmp_path, "--database", database)
+    given = ("--older-than", 0, "--max-bytes", 2 * BYTES, *place)
+    told = run("prune", "--dry-run", *given)
+    assert told.stdout.splitlines() == [
+        "Would remove 30 events of 5 jobs that ended 0 days ago.",
+        "Would remove 3 jobs with 300 bytes of photos.",
+    ]
+    assert len(names(tmp_path)) == 5
+    done = run("prune", *given)
+    assert done.stdout == told.stdout.replace("Would remove", "Removed"), done.stderr
+    assert names(tmp_path) == {job.photo_key for job in ended[3:]}
+    refused = run("prune", "--max-bytes", "much", *place)
+    assert (refused.returncode, "quota (MONDRIAN_QUOTA)" in refused.stderr) == (78, True)
