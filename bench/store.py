@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median
 
 from mondrian.postgres import Pool, open_database
+from mondrian.queueing import Queue
 from mondrian.store import Store
 
 
@@ -29,7 +30,7 @@ def measure_queue(pool: Pool) -> None:
     calls: dict[str, Callable[[], object]] = {
         "claim": lambda: store.claim("worker", 60.0),
         "list_jobs": store.list_jobs,
-        "positions": store.positions,
+        "queue": lambda: Queue(store).read(),
         "counts": store.counts,
     }
     times: dict[str, list[float]] = {name: [] for name in calls}

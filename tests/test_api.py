@@ -159,6 +159,8 @@ def test_a_status_has_every_key(service: Service) -> None:
     status = service.client.get(f"/status/{job_id}").json()
     assert status == service.client.get(f"/jobs/{job_id}").json()
     assert status.pop("created_at")
+    position = status["queue_position"]
+    assert position >= 1
     assert re.fullmatch(r"[0-9a-f]{8}-p\.jpg", status.pop("filename"))
     assert status == {
         "job_id": job_id,
@@ -171,11 +173,13 @@ def test_a_status_has_every_key(service: Service) -> None:
         "current_step": "Waiting in queue",
         "step_phase": "queued",
         "progress_percentage": 0,
-        "llm_thinking": "",
+        "llm_thinking": f"Waiting in queue (position {position})",
         "current_advisor": 0,
         "total_advisors": 2,
         "attempt": 1,
         "error": None,
+        "queue_position": position,
+        "eta_seconds": None,
         "started_at": None,
         "completed_at": None,
         "status_url": f"{service.url}/status/{job_id}",

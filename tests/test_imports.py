@@ -13,7 +13,8 @@ LAYERS: list[set[str]] = [
     {"measurements", "advisors", "findings", "models", "engines", "report"},
     {"history", "forecast", "pacing"},
     {"answering", "critiques", "events"},
-    {"statements", "embedded", "postgres", "store", "retention", "worker", "stream", "client"},
+    {"statements", "embedded", "postgres", "store"},
+    {"queueing", "retention", "worker", "stream", "client"},
     {"api", "server", "terminal"},
     {"commands", "cli"},
 ]

@@ -555,13 +555,24 @@ def test_the_clock_speaks_for_queued_jobs(database: str, store: Store) -> None:
         "type": "thinking_update", "job_id": str(job.id),
         "thinking": "Waiting in queue (position 3)", "phase": "queued", "tokens": None,
         "tokens_per_second": None, "prompt_tokens": None, "peak_memory_gb": None,
-        "elapsed_seconds": None, "eta_seconds": None, "percent": None, "basis": "unknown",
+        "elapsed_seconds": None, "eta_seconds": None, "percent": 0, "basis": "unknown",
         "queue_position": 3, "attempt": 1,
     }  # fmt: skip
     assert all(each.id is None for each in [*updates, later])
     assert updates[-1].at - updates[0].at >= 0.5
     assert claim is not None
     assert len(store.events_after(job.id, 0)) == 1
+
+
+def test_the_clock_tells_how_long_a_job_will_wait(database: str, store: Store) -> None:
+    claim = claimed(store)
+    store.append(claim, [Entry(EventType.THINKING_UPDATE, {"eta_seconds": 600.0})])
+    job = store.add(new_job())
+    with serving(database, store, interval=0.3) as house, house.watch(job.id) as seen:
+        update = next_of(seen, "thinking_update")
+    assert update.thinking == "Waiting in queue (position 1), about 10 minutes"
+    assert update.data["eta_seconds"] == pytest.approx(600, abs=30)
+    assert (update.data["basis"], update.data["percent"]) == ("estimated", 0)
 
 
 def test_the_clock_speaks_for_a_silent_worker_and_a_lost_one(database: str, store: Store) -> None:

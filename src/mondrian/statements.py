@@ -357,14 +357,31 @@ SNAPSHOT = statement(f"""
 # The order in which claims would take the queued jobs. An owner's nth queued job comes when n - 1
 # of it run besides those that run now; among equals an owner not served yet in this reckoning is
 # before one that was, and those who were keep the order of their heads.
-POSITIONS = statement(f"""{_TURNS}
-    SELECT id, row_number() OVER (
-        ORDER BY running + nth - 1, nth, served NULLS FIRST, head, head_id) AS position
+WAITING = statement(f"""{_TURNS}
+    SELECT id, array_to_string(advisors, ',') AS advisors
     FROM (
-        SELECT id, owner, row_number() OVER mine AS nth, first_value(id) OVER mine AS head_id
+        SELECT id, owner, advisors, row_number() OVER mine AS nth, first_value(id) OVER mine
+            AS head_id
         FROM jobs WHERE status = 'queued'
         WINDOW mine AS (PARTITION BY owner ORDER BY created_at, id)
-    ) queued JOIN turns USING (owner)""")
+    ) queued JOIN turns USING (owner)
+    ORDER BY running + nth - 1, nth, served NULLS FIRST, head, head_id""")
+
+RUNNING_JOBS = statement(f"""
+    SELECT id, advisors, lease_until < clock_timestamp() AS is_lost, told.payload AS told,
+        extract(epoch FROM clock_timestamp() - coalesce(told.created_at, started_at))::float8
+            AS told_seconds_ago
+    FROM jobs LEFT JOIN LATERAL (
+        SELECT payload, created_at FROM events
+        WHERE job_id = jobs.id AND type = 'thinking_update' AND attempt = jobs.attempt
+        ORDER BY seq DESC LIMIT 1
+    ) told ON true
+    WHERE status IN {_RUNNING}""")
+
+USUAL_SECONDS = statement("""
+    SELECT advisor, percentile_cont(0.5) WITHIN GROUP (ORDER BY
+        seconds - coalesce(load_seconds, 0) + coalesce(measure_seconds, 0)) AS seconds
+    FROM (SELECT * FROM history ORDER BY id DESC LIMIT 200) newest GROUP BY ROLLUP (advisor)""")
 
 COUNTS = statement("SELECT status, count(*) AS jobs FROM jobs GROUP BY status")
 

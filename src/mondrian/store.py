@@ -30,7 +30,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -81,6 +81,25 @@ class Snapshot:
     seq: int
     attempt: int
     texts: Mapping[str, str]
+
+
+class Waiting(NamedTuple):
+    """A job in the queue. (A tuple, since thousands are made at once.)"""
+
+    id: UUID
+    advisors: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Running:
+    """A job under way. ``told`` is the payload of this attempt's newest update, if there is one,
+    and ``told_seconds_ago`` its age, or else the time since the job was first claimed."""
+
+    id: UUID
+    advisors: tuple[str, ...]
+    is_lost: bool
+    told: str | None
+    told_seconds_ago: float
 
 
 class Store:
@@ -370,10 +389,24 @@ class Store:
         """The reports of a job, in its advisors' order; none before it is done."""
         return [Answer(**row) for row in self._run(statements.REPORTS, id=job_id)]
 
-    def positions(self) -> dict[UUID, int]:
-        """Each queued job's place in the queue, from 1, in the order in which ``claim`` would take
-        them if nothing came or ended meanwhile."""
-        return {row["id"]: row["position"] for row in self._run(statements.POSITIONS)}
+    def waiting(self) -> list[Waiting]:
+        """The queued jobs, in the order in which ``claim`` would take them if nothing came or ended
+        meanwhile."""
+        rows = self._run(statements.WAITING)
+        return [Waiting(row["id"], tuple(row["advisors"].split(","))) for row in rows]
+
+    def running(self) -> list[Running]:
+        """The jobs that a worker holds or has lost."""
+        return [
+            Running(**row | {"advisors": tuple(row["advisors"])})
+            for row in self._run(statements.RUNNING_JOBS)
+        ]
+
+    def usual_seconds(self) -> dict[str | None, float]:
+        """The median seconds of a critique by each advisor on a loaded model, of the newest 200;
+        under ``None`` that of all together. Empty if there was none."""
+        rows = self._run(statements.USUAL_SECONDS)
+        return {row["advisor"]: row["seconds"] for row in rows if row["seconds"] is not None}
 
     def counts(self) -> dict[Status, int]:
         """How many jobs there are in each status."""

@@ -1,6 +1,6 @@
 """What routes work with: the parts of a running server, and what comes in with a request."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
@@ -15,8 +15,9 @@ from mondrian.api.intake import Intake
 from mondrian.api.links import Links
 from mondrian.api.metrics import Metrics
 from mondrian.api.shapes import JOB_ID
-from mondrian.jobs import parse_job_id
+from mondrian.jobs import RUNNING, Job, Status, parse_job_id
 from mondrian.photos import PhotoStore
+from mondrian.queueing import Place
 from mondrian.settings import Settings
 from mondrian.store import Store
 from mondrian.stream import Streams
@@ -36,6 +37,15 @@ class House:
     intake: Intake
     limits: Limits
     metrics: Metrics
+
+    def place(self, job: Job) -> Place | None:
+        """The place of ``job`` in the queue or at work, if it has one. Raises ``StorageError``."""
+        has_place = job.status is Status.QUEUED or job.status in RUNNING
+        return self.streams.queue.place(job.id) if has_place else None
+
+    def places(self, jobs: Sequence[Job]) -> Mapping[UUID, Place]:
+        """The same of many, as of a moment ago. Nothing is read if all have ended."""
+        return {} if all(job.is_ended for job in jobs) else self.streams.queue.read()
 
 
 # These are coroutines, though they wait for nothing: FastAPI would run functions in a thread each.

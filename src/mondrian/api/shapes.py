@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mondrian.api.links import Links
 from mondrian.jobs import Job, Status, StepPhase
+from mondrian.queueing import Place
 from mondrian.report import Dimension, Report
 
 JOB_ID = "0b8f5f3e-8f0c-4c7e-9a53-3f1f5c9f2a10"
@@ -93,6 +94,8 @@ class JobState(BaseModel):
         total_advisors=1,
         attempt=1,
         error=None,
+        queue_position=None,
+        eta_seconds=14.2,
         created_at="2025-05-04T10:00:00Z",
         started_at="2025-05-04T10:00:01Z",
         completed_at=None,
@@ -117,6 +120,10 @@ class JobState(BaseModel):
     total_advisors: int
     attempt: int
     error: dict[str, Any] | None = Field(description="`code`, `message` and `retryable`.")
+    queue_position: int | None = Field(None, description="From 1, while it is queued.")
+    eta_seconds: float | None = Field(
+        None, description="Until its turn while it is queued, then until its end; null if unknown."
+    )
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
@@ -125,14 +132,18 @@ class JobState(BaseModel):
     analysis_url: str
 
     @classmethod
-    def of(cls, job: Job, links: Links) -> Self:
-        """The state of ``job``."""
+    def of(cls, job: Job, links: Links, place: Place | None = None) -> Self:
+        """The state of ``job``, which has that ``place`` in the queue or at work."""
         same = (
             "id", "filename", "mode", "mode_used", "enable_rag", "status", "current_step",
             "step_phase", "llm_thinking", "current_advisor", "total_advisors", "attempt", "error",
             "created_at", "started_at", "completed_at",
         )  # fmt: skip
         fields: dict[str, Any] = {name: getattr(job, name) for name in same}
+        if place:
+            fields |= {"queue_position": place.position, "eta_seconds": place.eta_seconds}
+            if job.status is Status.QUEUED and place.position:
+                fields["llm_thinking"] = str(place)
         return cls(
             job_id=job.id,
             advisor=",".join(job.advisors),

@@ -182,6 +182,8 @@ class Client:
                 job_id,
                 thinking=status["llm_thinking"] or status["current_step"],
                 percent=status["progress_percentage"],
+                eta_seconds=status.get("eta_seconds"),
+                queue_position=status.get("queue_position"),
             )
             time.sleep(interval_seconds)
         if place.has_polled:  # not even a stream that has ended comes through

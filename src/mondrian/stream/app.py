@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from mondrian.errors import JobNotFound, StorageError
 from mondrian.jobs import Job
+from mondrian.queueing import Queue
 from mondrian.store import Store
 from mondrian.stream.frames import (
     RETRY_MS,
@@ -58,7 +59,8 @@ class Streams:
 
     def __init__(self, store: Store, *, conninfo: str, interval_seconds: float) -> None:
         self.clients = 0
-        self._source = Source(store)
+        self.queue = Queue(store)
+        self._source = Source(store, self.queue)
         self._interval = interval_seconds
         self._wakeups = Wakeups(conninfo, self._wake)
         self._topics: dict[UUID, Topic] = {}

@@ -59,7 +59,7 @@ def encode_event(event: Event) -> Frame:
     return encode(event.type, event.payload, event.seq)
 
 
-def encode_thinking(job_id: UUID, thinking: str, **known: int | str | None) -> Frame:
+def encode_thinking(job_id: UUID, thinking: str, **known: float | str | None) -> Frame:
     """An update that the API's clock gives: it has no number, and ``null`` for what is unknown."""
     fields = {"thinking": thinking, **dict.fromkeys(_FIGURES), "basis": "unknown", **known}
     name = EventType.THINKING_UPDATE

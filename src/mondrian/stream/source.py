@@ -13,14 +13,13 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from mondrian.jobs import EventType, Job, encode_payload
+from mondrian.queueing import Place, Queue
 from mondrian.store import Snapshot, Store
 from mondrian.stream.frames import Frame, encode, encode_event
 
 THREADS = 4
 CHUNK = 400
 """At most so many events are read at once: about 80 KB of tokens."""
-
-POSITIONS_SECONDS = 0.5
 
 T = TypeVar("T")
 
@@ -41,14 +40,13 @@ class Opening:
 
 
 class Source:
-    """Reads of the store for one event loop. Errors are those of ``Store``."""
+    """Reads of the store and the ``queue`` for one event loop. Errors are those of ``Store``."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, queue: Queue) -> None:
         self._store = store
+        self._queue = queue
         self._threads = ThreadPoolExecutor(THREADS, "mondrian-stream")
         self._reads: dict[Any, asyncio.Future[Any]] = {}
-        self._positions: dict[UUID, int] = {}
-        self._positions_until = 0.0
 
     def close(self) -> None:
         """Let the threads go; reads under way are given up."""
@@ -73,13 +71,12 @@ class Source:
             ]
         )
 
-    async def position(self, job_id: UUID) -> int | None:
-        """The job's place in the queue, from 1, as of half a second ago; ``None`` if in none."""
-        loop = asyncio.get_running_loop()
-        if loop.time() >= self._positions_until:
-            self._positions = await self._shared("positions", self._store.positions)
-            self._positions_until = loop.time() + POSITIONS_SECONDS
-        return self._positions.get(job_id)
+    async def place(self, job_id: UUID) -> Place | None:
+        """The job's place in the queue, as of a moment ago; ``None`` if it has none."""
+        places = self._queue.fresh
+        if places is None:
+            places = await self._shared("queue", self._queue.read)
+        return places.get(job_id) or await self._run(lambda: self._queue.place(job_id))
 
     def _run(self, read: Callable[[], T]) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._threads, read)

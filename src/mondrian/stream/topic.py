@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 
 from mondrian.errors import JobNotFound, StorageError
 from mondrian.jobs import MAX_ATTEMPTS, EventType, Job, Status, encode_payload
+from mondrian.queueing import Place
 from mondrian.stream.frames import PACED, Frame, encode, encode_thinking
 from mondrian.stream.source import CHUNK, Source
 from mondrian.stream.tail import Tail
@@ -39,7 +40,7 @@ class Topic:
         self._interval = interval_seconds
         self._heard = self._spoken = _now()  # the last event of the log, and of the PACED types
         self._lease_ends = _lease_end(job)
-        self._position: int | None = None
+        self._place: Place | None = None
         self._unanswered: float | None = None  # since when the database has not answered
         self._is_stale = False
         self._look: asyncio.Task[None] | None = None
@@ -92,7 +93,7 @@ class Topic:
         self._lease_ends = _lease_end(self.job)
         self._is_stale = self._is_stale or self.job.last_seq > self.tail.seq
         if self.job.status is Status.QUEUED:
-            self._position = await self._source.position(self.job.id)
+            self._place = await self._source.place(self.job.id)
 
     def _take(self, frames: list[Frame]) -> None:
         self._heard, self._lease_ends = _now(), math.inf  # held by somebody, until we know
@@ -122,11 +123,14 @@ class Topic:
         return min(silent + GRACE_SECONDS, self._lease_ends)
 
     def _speak(self) -> None:
-        known: dict[str, int | str | None] = {}
+        known: dict[str, float | str | None] = {}
         if not self._is_away():
             known["attempt"] = self.job.attempt
             if self.job.status is Status.QUEUED:
-                known |= {"phase": "queued", "queue_position": self._position}
+                known |= {"phase": "queued", "percent": 0}
+                if self._place:
+                    known |= {"queue_position": self._place.position}
+                    known |= {"eta_seconds": self._place.eta_seconds, "basis": self._place.basis}
         self._publish([encode_thinking(self.job.id, self._sentence(), **known)])
 
     def _is_away(self) -> bool:
@@ -139,8 +143,7 @@ class Topic:
         if job.status is Status.PENDING:
             return "Waiting to be started"
         if job.status is Status.QUEUED:
-            place = f" (position {self._position})" if self._position else ""
-            return f"Waiting in queue{place}"
+            return str(self._place or "Waiting in queue")
         if self._lease_ends is None or now < self._lease_ends:
             return f"Waiting for the worker... ({now - self._heard:.0f} s)"
         if job.failures + 1 < MAX_ATTEMPTS:

@@ -31,7 +31,8 @@ _log = logging.getLogger(__name__)
 @router.get("/jobs/{job}", summary="How far a job is", responses=refusals(404, 503))
 def read_job(job_id: JobId, house: TheHouse, links: TheLinks) -> JobState:
     """Small: no prompt, no report."""
-    return JobState.of(house.store.read(job_id), links)
+    job = house.store.read(job_id)
+    return JobState.of(job, links, house.place(job))
 
 
 @router.get(
@@ -52,7 +53,8 @@ def list_jobs(
     if before and before.tzinfo is None:
         before = before.replace(tzinfo=UTC)
     found = house.store.list_jobs(limit, before=before, status=status, advisor=advisor)
-    jobs = [JobState.of(job, links) for job in found]
+    places = house.places(found)
+    jobs = [JobState.of(job, links, places.get(job.id)) for job in found]
     match format_:
         case "html":
             return page("jobs", title="Jobs", jobs=jobs)

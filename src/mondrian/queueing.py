@@ -1,0 +1,131 @@
+"""The queue as its clients see it: each job's position, and how long it will wait.
+
+1. A job waits until as many of those before it have ended as there are workers busy: each takes the
+   next job when it is free. Workers are counted by their leases: while a job waits, none is idle.
+2. Running jobs end when their own updates say so; those that wait take what their advisors usually
+   take. Where either is not known, nor is the wait: nothing is guessed.
+3. Reading the queue costs time, the more the longer it is. It is read for all who ask at once, and
+   so seldom that this takes a twentieth of the time at most.
+"""
+
+import heapq
+import json
+import math
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from mondrian.engines.base import Basis
+from mondrian.store import Running, Store, Waiting
+
+FRESH_SECONDS = 0.5
+_COST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """``position`` in the queue, from 1, and the seconds until the job's turn; or ``None`` and the
+    seconds to the end of a job that runs. ``eta_seconds`` is ``None`` where it is not known."""
+
+    position: int | None
+    eta_seconds: float | None
+
+    def __str__(self) -> str:
+        if self.position is None:
+            return "Waiting in queue"  # it was given back just now
+        return f"Waiting in queue (position {self.position}){self._about}"
+
+    @property
+    def basis(self) -> Basis:
+        """What the time rests on: what others will take is never measured."""
+        return Basis.UNKNOWN if self.eta_seconds is None else Basis.ESTIMATED
+
+    @property
+    def _about(self) -> str:
+        if self.eta_seconds is None:
+            return ""
+        seconds = self.eta_seconds
+        for unit, size in (("hour", 3600), ("minute", 60)):
+            if seconds >= 1.5 * size:
+                return f", about {seconds / size:.0f} {unit}s"
+        return f", about {max(10, round(seconds, -1)):.0f} seconds"
+
+
+class Queue:
+    """The places of all jobs that wait or run, as of a moment ago. For any number of threads."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._reading = threading.Lock()
+        self._places: Mapping[UUID, Place] = {}
+        self._fresh_until = 0.0
+
+    @property
+    def fresh(self) -> Mapping[UUID, Place] | None:
+        """The places, if they need not be read again."""
+        return self._places if time.monotonic() < self._fresh_until else None
+
+    def read(self) -> Mapping[UUID, Place]:
+        """The places; a few round trips unless they are fresh. Raises ``StorageError``."""
+        with self._reading:
+            if self.fresh is None:
+                self._read()
+            return self._places
+
+    def place(self, job_id: UUID) -> Place | None:
+        """The place of a job that waits or runs, also if it came just now; ``None`` if it has
+        ended. Raises ``StorageError``."""
+        with self._reading:
+            if self.fresh is None or job_id not in self._places:
+                self._read()
+            return self._places.get(job_id)
+
+    def _read(self) -> None:
+        began, store = time.monotonic(), self._store
+        self._places = line_up(store.waiting(), store.running(), store.usual_seconds())
+        now = time.monotonic()
+        self._fresh_until = now + max(FRESH_SECONDS, _COST * (now - began))
+
+
+def line_up(
+    waiting: Sequence[Waiting], running: Sequence[Running], usual: Mapping[str | None, float]
+) -> dict[UUID, Place]:
+    """The place of each job. ``usual`` has the seconds of a critique by each advisor; what stands
+    under ``None`` is for all others."""
+    places, free = dict[UUID, Place](), list[float]()
+    for job in running:
+        left = _left(job, usual)
+        places[job.id] = Place(None, _known(left))
+        if not job.is_lost:
+            free.append(left)
+    heapq.heapify(free)
+    for job in running:
+        if job.is_lost and free:  # it goes before all that wait
+            heapq.heapreplace(free, free[0] + _whole(job.advisors, usual))
+    for position, each in enumerate(waiting, start=1):
+        start = free[0] if free else math.inf
+        places[each.id] = Place(position, _known(start))
+        if free:
+            heapq.heapreplace(free, start + _whole(each.advisors, usual))
+    return places
+
+
+def _whole(advisors: Sequence[str], usual: Mapping[str | None, float]) -> float:
+    return sum(usual.get(advisor, usual.get(None, math.inf)) for advisor in advisors)
+
+
+def _left(job: Running, usual: Mapping[str | None, float]) -> float:
+    """The seconds to the end of a running job, infinite if they are not known."""
+    told = json.loads(job.told) if job.told else {}
+    if job.is_lost:
+        return math.inf
+    if told.get("eta_seconds") is not None:
+        return max(0.0, float(told["eta_seconds"]) - job.told_seconds_ago)
+    elapsed = float(told.get("elapsed_seconds") or 0.0) + job.told_seconds_ago
+    return max(0.0, _whole(job.advisors, usual) - elapsed)
+
+
+def _known(seconds: float) -> float | None:
+    return None if math.isinf(seconds) else round(seconds, 1)

@@ -1,0 +1,110 @@
+"""The queue: who waits how long, and how that is said."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from mondrian.engines.base import Basis
+from mondrian.history import Figures
+from mondrian.jobs import Entry, EventType, Job
+from mondrian.queueing import Place, Queue, line_up
+from mondrian.store import Running, Store, Waiting
+
+USUAL: dict[str | None, float] = {"ansel": 60.0, "okeefe": 20.0, None: 40.0}
+
+
+def running(eta: float | None, ago: float = 0.0, **changes: Any) -> Running:
+    told = f'{{"eta_seconds":{"null" if eta is None else eta},"elapsed_seconds":15.0}}'
+    fields: dict[str, Any] = {
+        "id": uuid4(), "advisors": ("ansel",), "is_lost": False, "told": told,
+        "told_seconds_ago": ago,
+    }  # fmt: skip
+    return Running(**fields | changes)
+
+
+def waits(runs: list[Running], *advisors: tuple[str, ...], **usual: Any) -> list[float | None]:
+    """The seconds that each of the jobs in the queue waits."""
+    queue = [Waiting(uuid4(), each) for each in advisors]
+    places = line_up(queue, runs, usual.get("usual", USUAL))
+    assert [places[each.id].position for each in queue] == list(range(1, len(queue) + 1))
+    return [places[each.id].eta_seconds for each in queue]
+
+
+ANSEL, BOTH, NEW = ("ansel",), ("ansel", "okeefe"), ("somebody",)
+
+
+def test_a_job_waits_for_those_before_it() -> None:
+    assert waits([running(10, ago=4)], ANSEL, BOTH, NEW, ANSEL) == [6, 66, 146, 186]
+
+
+def test_each_worker_takes_the_next_job() -> None:
+    assert waits([running(10), running(50)], ANSEL, BOTH, ANSEL, ANSEL) == [10, 50, 70, 130]
+
+
+def test_a_lost_job_goes_before_all_others_and_its_worker_does_not_count() -> None:
+    lost = running(5, is_lost=True)
+    assert waits([running(10), lost], ANSEL) == [70]
+    assert waits([lost], ANSEL) == [None]
+
+
+def test_an_update_that_is_late_is_not_believed_below_nothing() -> None:
+    assert waits([running(3, ago=9)], ANSEL) == [0]
+
+
+def test_a_running_job_without_a_time_takes_what_is_usual() -> None:
+    assert waits([running(None, ago=5)], ANSEL) == [40]
+    assert waits([running(None, ago=0, told=None)], ANSEL) == [60]
+
+
+def test_nothing_is_guessed() -> None:
+    assert waits([], ANSEL) == [None]  # nobody works
+    assert waits([running(10)], ANSEL, ANSEL, usual={}) == [10, None]
+    assert waits([running(None)], ANSEL, usual={}) == [None]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (None, ""), (0, ", about 10 seconds"), (44, ", about 40 seconds"),
+        (89, ", about 90 seconds"), (95, ", about 2 minutes"), (3000, ", about 50 minutes"),
+        (7300, ", about 2 hours"),
+    ],
+)  # fmt: skip
+def test_the_sentence_begins_as_clients_know_it(seconds: float | None, said: str) -> None:
+    assert str(Place(3, seconds)) == "Waiting in queue (position 3)" + said
+    assert str(Place(None, seconds)) == "Waiting in queue"
+
+
+def add(store: Store, *advisors: str) -> UUID:
+    job = Job(id=uuid4(), owner="anna", filename="f", photo_key="k", advisors=advisors)
+    return store.add(job).id
+
+
+def test_the_queue_is_read_from_the_database(store: Store) -> None:
+    for advisor, seconds in (("ansel", 70.0), ("ansel", 9000.0), ("ansel", 70.0), ("gogh", 30.0)):
+        store.record_history(
+            Figures(
+                engine="e", model="m", advisor=advisor, megapixels=1.0, generation_tokens=1,
+                load_seconds=10.0, seconds=seconds,
+            )
+        )  # fmt: skip
+    first, second, third = add(store, "ansel"), add(store, "ansel", "gogh"), add(store, "okeefe")
+    queue = Queue(store)
+    assert queue.fresh is None
+    assert queue.read()[second] == Place(2, None)  # nobody works
+    assert queue.fresh == queue.read()
+    claim = store.claim("worker", 60.0)
+    assert claim
+    for eta in (99.0, 12.0):
+        store.append(claim, [Entry(EventType.THINKING_UPDATE, {"eta_seconds": eta})])
+    places = Queue(store).read()
+    assert places[first].position is None
+    assert places[first].eta_seconds == pytest.approx(12, abs=3)
+    assert places[second].position == 1
+    assert places[second].basis is Basis.ESTIMATED
+    assert places[second].eta_seconds == places[first].eta_seconds
+    wait = places[third].eta_seconds
+    assert wait == pytest.approx(12 + 60 + 20, abs=3)
+    store.finish(claim)
+    assert first not in Queue(store).read()
