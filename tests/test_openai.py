@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from mondrian.engines import Basis, Engine, Phase, Progress, Request, Token, open_engine
-from mondrian.engines.openai import ServerAnswer, decode_events
+from mondrian.engines.openai_stream import Thoughts, decode_events
 from mondrian.errors import EngineClosed, EngineFailed, UnknownEngine
 from mondrian.models import find_model
 
@@ -163,7 +163,12 @@ def serve() -> Iterator[Serve]:
     """A server that lists one model of ``owner`` and answers with recorded bytes."""
     servers: list[http.server.ThreadingHTTPServer] = []
 
-    def serve(recorded: bytes, owner: str, refusals: list[tuple[int, str]] | None = None) -> str:
+    def serve(
+        recorded: bytes,
+        owner: str,
+        refusals: list[tuple[int, str]] | None = None,
+        first: Callable[[http.server.BaseHTTPRequestHandler], bool] = lambda handler: True,
+    ) -> str:
         bodies: list[dict[str, Any]] = []
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -172,6 +177,8 @@ def serve() -> Iterator[Serve]:
 
             def do_POST(self) -> None:
                 bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                if not first(self):
+                    return
                 if refusals:
                     code, words = refusals.pop(0)
                     self.answer(code, json.dumps({"error": {"message": words}}).encode())
@@ -212,7 +219,7 @@ def test_other_servers_are_read(
     assert (last.generation_tokens, last.prompt_tokens) == (count, 31)
     assert last.finish_reason == finish
     [body] = serve.servers[0].bodies  # type: ignore[attr-defined]
-    assert "return_progress" not in body  # that is for llama-server alone
+    assert not {"return_progress", "timings_per_token"} & body.keys()  # for llama-server alone
     assert ("continuous_usage_stats" in body["stream_options"]) == (owner == "vllm")
 
 
@@ -233,6 +240,26 @@ def test_a_server_without_schemas_is_asked_without_and_remembered(serve: Serve) 
         tokens_of(engine, request)
     bodies = serve.servers[0].bodies  # type: ignore[attr-defined]
     assert ["response_format" in body for body in bodies] == [True, False, False]
+    # what it cannot be held to, it is asked for
+    asked = [body["messages"][1]["content"] for body in bodies]
+    assert ['{"type":"object"}' in words for words in asked] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "The provided JSON schema contains features not supported by xgrammar.",
+        "Failed to parse grammar",
+        "Invalid schema for response_format 'critique': 'prefixItems' is not permitted.",
+    ],
+)
+def test_a_schema_may_be_refused_in_many_words_and_by_a_busy_server(
+    serve: Serve, words: str
+) -> None:
+    request = Request(system="", prompt="x", schema={"type": "object"})
+    refusals = [(503, "busy"), (429, "slow down"), (400, words)]
+    with closing(open_engine(serve(VLLM, "vllm", refusals))) as engine:
+        assert tokens_of(engine, request)[-1].generation_tokens == 9
 
 
 def test_a_server_that_is_busy_is_tried_again(serve: Serve) -> None:
@@ -250,11 +277,106 @@ def test_nothing_is_tried_again_after_a_token(serve: Serve) -> None:
     assert len(serve.servers[0].bodies) == 1  # type: ignore[attr-defined]
 
 
-def test_an_error_in_mid_stream_is_an_error() -> None:
-    answer = ServerAnswer()
-    assert [type(item) for item in answer.read(chunk("a"))] == [Token]
-    with pytest.raises(EngineFailed, match="out of memory"):
-        list(answer.read({"error": {"message": "out of memory"}}))
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"error": {"message": "out of memory"}},
+        {"error": "out of memory"},
+        {"object": "error", "message": "out of memory"},
+    ],
+)
+def test_an_error_in_mid_stream_is_an_error(serve: Serve, error: dict[str, Any]) -> None:
+    with (
+        closing(open_engine(serve(wire(chunk("a"), error), "vllm"))) as engine,
+        pytest.raises(EngineFailed, match=r"reported: out of memory\."),
+    ):
+        tokens_of(engine, SHORT)
+    assert len(serve.servers[0].bodies) == 1  # type: ignore[attr-defined]
+
+
+def test_a_stream_that_ends_without_a_reason_or_a_last_line_end_is_whole(serve: Serve) -> None:
+    recorded = wire(chunk("Grüße")).rstrip(b"\n")
+    with closing(open_engine(serve(recorded, "library"))) as engine:
+        tokens = tokens_of(engine, SHORT)
+    assert "".join(token.text for token in tokens) == "Grüße"
+    assert tokens[-1].finish_reason == "stop"
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("\n<think>Hm </thin k> <b>.</think>{}", "{}"),
+        ("<THINKING>Hm</thinking>\n{}<think>", "\n{}<think>"),
+        (" <thin", " <thin"),
+        ("<b>{}</b>", "<b>{}</b>"),
+        ("<think>never ends", ""),
+    ],
+)
+def test_thinking_is_kept_apart_however_it_is_cut(said: str, answer: str) -> None:
+    for place in range(len(said) + 1):
+        thoughts = Thoughts()
+        parts = [thoughts.pass_by(said[:place]), thoughts.pass_by(said[place:]), thoughts.rest()]
+        assert "".join(parts) == answer
+    thoughts = Thoughts()
+    assert "".join([*map(thoughts.pass_by, said), thoughts.rest()]) == answer
+
+
+def test_thinking_is_counted_and_not_shown(serve: Serve) -> None:
+    said = ("<thi", "nk>Hm.", "</think>", "{}")
+    recorded = wire(*map(chunk, said), chunk("", "stop"))
+    with closing(open_engine(serve(recorded, "library"))) as engine:
+        tokens = tokens_of(engine, SHORT)
+    assert "".join(token.text for token in tokens) == "{}"
+    assert tokens[-1].generation_tokens == 4
+
+
+def test_a_silent_server_is_waited_for_and_left_at_once(serve: Serve) -> None:
+    """It says nothing, not even headers; and it sees the connection close."""
+    left = threading.Event()
+
+    def wait(handler: http.server.BaseHTTPRequestHandler) -> bool:
+        if not handler.connection.recv(1):
+            left.set()
+        return False
+
+    with closing(open_engine(serve(OLLAMA, "library", first=wait))) as engine:
+        begun = time.monotonic()
+        with closing(engine.stream(SHORT)) as stream:
+            beats = [next(stream) for _ in range(7)]
+        assert time.monotonic() - begun > 0.8
+        assert left.wait(2)
+    phases = [item.phase for item in beats if isinstance(item, Progress)]
+    assert phases == [Phase.LOADING, *[Phase.PREFILL] * 6]
+
+
+def test_no_silence_is_too_long() -> None:
+    with closing(open_engine("openai:http://127.0.0.1:9/v1")) as engine:
+        timeout = engine._client.timeout  # type: ignore[attr-defined]
+    assert (timeout.read, timeout.write, timeout.pool) == (None, None, None)
+    assert timeout.connect < 10
+
+
+def test_a_connection_that_ends_before_a_token_is_made_again(serve: Serve) -> None:
+    ends = [False, False, True]
+    with closing(open_engine(serve(VLLM, "vllm", first=lambda handler: ends.pop(0)))) as engine:
+        assert tokens_of(engine, SHORT)[-1].generation_tokens == 9
+    assert not ends
+
+
+def test_a_key_that_a_server_repeats_is_not_shown(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    caplog.set_level("DEBUG")
+    url = serve(VLLM, "vllm", [(401, f"Wrong key: {KEY}")]).replace("//", "//me:secret@")
+    with (
+        closing(open_engine(url)) as engine,
+        pytest.raises(EngineFailed, match=r"Wrong key: \(key\)") as caught,
+    ):
+        tokens_of(engine, SHORT)
+    shown = engine.url + caught.value.message
+    assert KEY not in shown + caplog.text
+    assert "secret@" not in shown + caplog.text
 
 
 def test_the_key_is_not_in_what_is_shown(engine: Engine) -> None:

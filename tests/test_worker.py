@@ -1,10 +1,13 @@
 """Workers on a real database, with recordings for engines and real faults."""
 
+import http.server
 import itertools
 import json
 import math
+import threading
 import time
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +15,17 @@ import pytest
 
 from mondrian import errors
 from mondrian.advisors import load_advisors
+from mondrian.engines import Request, open_engine
 from mondrian.engines.replay import record
-from mondrian.errors import DatabaseUnavailable, MondrianError
+from mondrian.errors import DatabaseUnavailable, EngineFailed, MondrianError
 from mondrian.jobs import Claim, Entry, Job, Status
 from mondrian.photos import PhotoStore
-from mondrian.postgres import Pool
+from mondrian.postgres import Listener, Pool
+from mondrian.settings import Settings
+from mondrian.statements import JOBS_CHANNEL
 from mondrian.store import Store
-from mondrian.worker import VERDICTS
+from mondrian.worker import VERDICTS, Worker
+from mondrian.worker.watching import Meter, WatchedEngine
 from working import (
     Hire,
     add_job,
@@ -77,6 +84,68 @@ def test_a_repaired_answer_is_told_as_it_is(
     parts = [told for kind, told in log if kind == "report_partial"]
     scores = [part["dimension"]["score"] for part in parts if "dimension" in part]
     assert set(scores[1:]) <= {6, None}  # of the first answer one may have been growing
+
+
+def test_sixteen_jobs_at_once_on_one_server(
+    store: Store, photos: PhotoStore, database: str, tmp_path: Path
+) -> None:
+    """The server answers nobody before all sixteen have asked."""
+    together = threading.Barrier(16, timeout=20)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.answer(json.dumps({"data": [{"id": "m"}]}))
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            together.wait()
+            delta = {"content": answer()}
+            chunk = {"choices": [{"delta": delta, "finish_reason": "stop"}]}
+            self.answer(f"data: {json.dumps(chunk)}\n\ndata: [DONE]\n\n")
+
+        def answer(self, body: str) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *arguments: object) -> None: ...
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
+    jobs = [add_job(store, photos) for _ in range(16)]
+    with closing(open_engine(f"openai:http://127.0.0.1:{server.server_port}/v1")) as engine:
+        worker = Worker(
+            store,
+            photos,
+            engine,
+            listener=Listener(database, JOBS_CHANNEL),
+            advisors=load_advisors(),
+            settings=Settings(home=tmp_path, concurrency=16),
+        )
+        with at_work(worker):
+            statuses = {ended(store, job).status for job in jobs}
+    server.shutdown()
+    server.server_close()
+    assert statuses == {Status.DONE}
+
+
+@pytest.mark.parametrize(
+    ("silence", "is_stalled"),
+    [
+        ({"phase": "prefill"}, False),  # as most servers read a prompt
+        ({"phase": "prefill", "done": 1, "total": 2}, True),
+        ({"phase": "loading"}, True),
+    ],
+)
+def test_a_prefill_that_nothing_is_known_of_is_waited_for(
+    tmp_path: Path, silence: dict[str, Any], is_stalled: bool
+) -> None:
+    engine = open_engine(recording(tmp_path, silence, {"after": 1.2, "phase": "generating"}))
+    with closing(engine):
+        watched = WatchedEngine(engine, Meter(), lambda: None, stall_seconds=0.6)
+        stalled = pytest.raises(EngineFailed, match=r"no progress for 0\.6 seconds")
+        with stalled if is_stalled else nullcontext():
+            list(watched.stream(Request(system="", prompt="")))
 
 
 def test_an_answer_that_nobody_can_read_is_an_error_and_not_tried_again(

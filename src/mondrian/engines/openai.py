@@ -2,7 +2,8 @@
 
 1. A thread reads the connection and fills a queue; the stream itself never waits longer than a
    heartbeat, so it can be closed at any time. Closing it closes the connection, which is what
-   makes a server stop.
+   makes a server stop; also before the server has said a word. So each question has a connection
+   of its own.
 2. What only one kind of server understands is sent to that kind alone. The list of models, which
    each of them has, tells the kind.
 3. There is no time-out on silence: a prefill may take a quarter of an hour, and who runs the job
@@ -11,17 +12,18 @@
 """
 
 import json
-import os
+import re
 import socket
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing, suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from mondrian.engines.base import Basis, Output, Phase, Progress, Request, Token
+from mondrian.engines.base import Output, Phase, Progress, Request, Token
+from mondrian.engines.openai_stream import ServerAnswer, decode_events, engine_key, error_words
 from mondrian.errors import EngineClosed, EngineError, EngineFailed
 
 if TYPE_CHECKING:
@@ -31,6 +33,9 @@ HEARTBEAT_SECONDS = 0.2
 CONNECT_SECONDS = 8.0
 TRIES = 3
 RETRY_SECONDS = 0.5
+_BUSY = frozenset({429, 502, 503, 504})
+_REFUSED = frozenset({400, 415, 422, 500, 501})
+_NAMES_SCHEMA = re.compile("schema|response_format|grammar|guided|structured", re.IGNORECASE)
 
 
 class OpenAIServer:
@@ -50,7 +55,7 @@ class OpenAIServer:
         max_tokens: int = 2048,
         temperature: float = 0.7,
     ) -> None:
-        self.url = url
+        self.url = _without_secrets(url)
         self.model = model or "?"
         self.sees = sees
         self.slots = 1  # how many the server has is not known
@@ -58,8 +63,8 @@ class OpenAIServer:
         self._wanted = model
         self._max_tokens = max_tokens
         self._temperature = temperature
-        self._base_url = base_url.rstrip("/")
-        self._client = _client()
+        self._base_url = _without_secrets(base_url.rstrip("/"))
+        self._client = _client(base_url)
         self._kind: str | None = None
         self._takes_schema = True
         self._is_closed = False
@@ -83,8 +88,8 @@ class OpenAIServer:
         """See ``Engine.stream``."""
         yield Progress(phase=Phase.LOADING)
         self.load()
-        for left in reversed(range(TRIES)):
-            has_token = False
+        tries, has_token = TRIES, False
+        while True:
             try:
                 with closing(self._ask(request)) as items:
                     for item in items:
@@ -92,7 +97,8 @@ class OpenAIServer:
                         yield item
                 return
             except _UnreachableError as exc:
-                if has_token or not left or self._is_closed:
+                tries -= 1
+                if has_token or not tries or self._is_closed:
                     raise EngineFailed(f"{exc} Check the server and try again.") from exc
                 time.sleep(RETRY_SECONDS)
             except _SchemaRefusedError:
@@ -160,7 +166,7 @@ class OpenAIServer:
             "model": self.model,
             "messages": [
                 {"role": "system", "content": request.system},
-                {"role": "user", "content": _content(request, self.sees)},
+                {"role": "user", "content": self._content(request)},
             ],
             "stream": True,
             "stream_options": {"include_usage": True},
@@ -180,6 +186,19 @@ class OpenAIServer:
             body["stream_options"]["continuous_usage_stats"] = True
         return body
 
+    def _content(self, request: Request) -> Any:
+        words = request.prompt
+        if request.schema is not None and not self._takes_schema:
+            schema = json.dumps(request.schema, separators=(",", ":"))
+            words += f"\n\nAnswer with JSON of this schema and nothing else:\n{schema}"
+        if request.photo is None or not self.sees:
+            return words
+        url = f"data:image/jpeg;base64,{b64encode(request.photo).decode()}"
+        return [
+            {"type": "image_url", "image_url": {"url": url}},
+            {"type": "text", "text": words},
+        ]
+
 
 class _UnreachableError(Exception):
     """The server cannot be reached, or went away."""
@@ -198,7 +217,7 @@ class _Exchange:
         self._client = client
         self._url = url
         self._items = items
-        self._response: httpx.Response | None = None
+        self._socket: socket.socket | None = None
         self._is_stopped = False
 
     def run(self, body: dict[str, Any]) -> None:
@@ -206,14 +225,14 @@ class _Exchange:
         import httpx
 
         try:
-            with self._client.stream("POST", self._url, json=body) as response:
-                self._response = response
-                if self._is_stopped:
-                    return
+            with self._client.stream(
+                "POST", self._url, json=body, extensions={"trace": self._trace}
+            ) as response:
                 _check(response, has_schema="response_format" in body)
                 self._read(response.iter_bytes())
         except (httpx.HTTPError, httpx.StreamError, OSError, RuntimeError) as exc:
-            words = f"The connection to the engine at {self._url} was lost ({_words(exc)})."
+            words = f"The connection to the engine at {self._url} was lost"
+            words += f" ({_words(exc)})."
             self._items.put(_UnreachableError(words))
         except (EngineError, _SchemaRefusedError, _UnreachableError) as exc:
             self._items.put(exc)
@@ -223,14 +242,16 @@ class _Exchange:
     def stop(self) -> None:
         """Close the connection: the server stops, and ``run`` returns."""
         self._is_stopped = True
-        response = self._response
-        if response is None:
-            return
-        stream = response.extensions.get("network_stream")
-        raw = stream.get_extra_info("socket") if stream else None
-        if raw is not None:
+        if self._socket is not None:
             with suppress(OSError):  # only this wakes a thread that is reading
-                raw.shutdown(socket.SHUT_RDWR)
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _trace(self, event: str, about: Mapping[str, Any]) -> None:
+        """Get hold of the connection while it is made: a server may be silent for long."""
+        if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
+            self._socket = about["return_value"].get_extra_info("socket")
+            if self._is_stopped:
+                self.stop()
 
     def _read(self, chunks: Iterable[bytes]) -> None:
         answer = ServerAnswer()
@@ -243,154 +264,58 @@ class _Exchange:
         self._items.put(None)
 
 
-class ServerAnswer:
-    """Reads a server's chunks as ``Progress`` and ``Token``.
-
-    Counts are the server's where it gives any on the way (llama-server's ``timings``, usage of
-    vLLM), else a count of the chunks that held text until the usage at the end; speeds are the
-    server's, else tokens over the time since the first one.
-    """
-
-    def __init__(self) -> None:
-        self.finish_reason: str | None = None
-        self._tokens = 0
-        self._prompt_tokens: int | None = None
-        self._speeds: dict[str, float | None] = {}
-        self._first: float | None = None
-        self._now = 0.0
-
-    def read(self, message: dict[str, Any]) -> Iterator[Progress | Token]:
-        """The items of one chunk. Raises ``EngineFailed`` for an error in mid-stream."""
-        if "error" in message:
-            raise EngineFailed(f"The engine reported: {_error_words(message['error'])}")
-        self._take_figures(message)
-        if progress := message.get("prompt_progress"):
-            yield Progress(
-                phase=Phase.PREFILL,
-                done=progress["processed"],
-                total=progress["total"],
-                basis=Basis.MEASURED,
-            )
-        for choice in message.get("choices") or ():
-            self.finish_reason = choice.get("finish_reason") or self.finish_reason
-            delta = choice.get("delta") or {}
-            reasoning = delta.get("reasoning_content") or delta.get("reasoning")
-            if text := delta.get("content"):
-                self._count(message)
-                yield self._token(text)
-            elif reasoning:  # counted, and kept apart from the answer
-                self._count(message)
-                yield self._token("")
-
-    def last(self) -> Token:
-        """The piece that ends the answer."""
-        return self._token("", self.finish_reason)
-
-    def _take_figures(self, message: dict[str, Any]) -> None:
-        if usage := message.get("usage"):
-            self._tokens = usage.get("completion_tokens") or self._tokens
-            self._prompt_tokens = usage.get("prompt_tokens") or self._prompt_tokens
-        timings = message.get("timings")
-        if timings and timings.get("predicted_n"):
-            self._tokens = timings["predicted_n"]
-            self._prompt_tokens = timings.get("cache_n", 0) + timings["prompt_n"]
-            self._speeds = {
-                "generation_tps": timings.get("predicted_per_second") or None,
-                "prompt_tps": timings.get("prompt_per_second") or None,
-            }
-
-    def _count(self, message: dict[str, Any]) -> None:
-        self._now = time.monotonic()
-        self._first = self._first or self._now
-        if not message.get("usage") and not message.get("timings"):
-            self._tokens += 1
-
-    def _token(self, text: str, finish_reason: str | None = None) -> Token:
-        seconds = self._now - self._first if self._first else 0.0
-        speed = (self._tokens - 1) / seconds if seconds > 0 and self._tokens > 1 else None
-        return Token(
-            text=text,
-            generation_tokens=self._tokens,
-            generation_tps=self._speeds.get("generation_tps", speed),
-            prompt_tokens=self._prompt_tokens,
-            prompt_tps=self._speeds.get("prompt_tps"),
-            finish_reason=finish_reason,
-        )
-
-
-def decode_events(chunks: Iterable[bytes]) -> Iterator[dict[str, Any]]:
-    """The JSON messages of a server-sent event stream, however its bytes are cut.
-
-    Lines end with LF or CRLF; comments and unknown fields are passed over; ``[DONE]`` ends it.
-    """
-    rest = b""
-    for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            field, _, value = line.rstrip(b"\r").partition(b":")
-            if field != b"data":
-                continue
-            if value.strip() == b"[DONE]":
-                return
-            try:
-                message = json.loads(value)
-            except ValueError as exc:
-                raise EngineFailed("The engine's stream cannot be read: no JSON in it.") from exc
-            if isinstance(message, dict):
-                yield message
-
-
 def _check(response: "httpx.Response", *, has_schema: bool) -> None:
     if response.is_success:
         return
     response.read()
-    if has_schema and response.status_code in {400, 422} and "response_format" in response.text:
-        raise _SchemaRefusedError
-    if response.status_code in {502, 503, 504}:
+    if response.status_code in _BUSY:
         raise _UnreachableError(_refusal(response))
+    if has_schema and response.status_code in _REFUSED and _NAMES_SCHEMA.search(response.text):
+        raise _SchemaRefusedError
     raise EngineFailed(_refusal(response))
 
 
 def _refusal(response: "httpx.Response") -> str:
     try:
-        words = _error_words(response.json().get("error"))
+        words = error_words(response.json().get("error"))
     except (ValueError, AttributeError):
         words = response.reason_phrase
     hint = " Set MONDRIAN_ENGINE_KEY to its key." if response.status_code in {401, 403} else ""
     return f"The engine answered {response.status_code}: {words}.{hint}"
 
 
-def _error_words(error: Any) -> str:
-    words = error.get("message") if isinstance(error, dict) else error
-    return str(words)[:500].rstrip(".")
-
-
 def _words(exc: Exception) -> str:
     return str(exc) or type(exc).__name__
 
 
-def _content(request: Request, sees: bool) -> Any:
-    if request.photo is None or not sees:
-        return request.prompt
-    url = f"data:image/jpeg;base64,{b64encode(request.photo).decode()}"
-    return [
-        {"type": "image_url", "image_url": {"url": url}},
-        {"type": "text", "text": request.prompt},
-    ]
+def _without_secrets(url: str) -> str:
+    """``url`` without the name and password that may stand before its host."""
+    return re.sub(r"(?<=://)[^/@?]*@", "", url)
 
 
-def _client() -> "httpx.Client":
+# A server that is gone is noticed after 4 + 2 × 2 seconds. macOS calls the first otherwise.
+_KEEP_ALIVE = (
+    ("TCP_KEEPIDLE", 4),
+    ("TCP_KEEPALIVE", 4),
+    ("TCP_KEEPINTVL", 2),
+    ("TCP_KEEPCNT", 2),
+)
+
+
+def _client(base_url: str) -> "httpx.Client":
     import httpx
 
-    key = os.environ.get("MONDRIAN_ENGINE_KEY") or os.environ.get("OPENAI_API_KEY")
+    key, address = engine_key(), httpx.URL(base_url)
     keep_alive = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
-    for name, value in (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3)):
-        if option := getattr(socket, name, None):  # macOS calls the first one otherwise
+    for name, value in _KEEP_ALIVE:
+        if option := getattr(socket, name, None):
             keep_alive.append((socket.IPPROTO_TCP, option, value))
     return httpx.Client(
+        auth=(address.username, address.password) if address.username else None,
         headers={"Authorization": f"Bearer {key}"} if key else {},
         timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
         transport=httpx.HTTPTransport(
-            socket_options=keep_alive, limits=httpx.Limits(max_connections=None)
+            socket_options=keep_alive,
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
         ),
     )

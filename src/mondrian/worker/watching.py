@@ -6,8 +6,10 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
-from mondrian.engines.base import Engine, Output, Phase, Progress, Request, Token
+from mondrian.engines.base import Basis, Engine, Output, Phase, Progress, Request, Token
 from mondrian.errors import EngineFailed
+
+_BLIND_PATIENCE = 4
 
 
 @dataclass(kw_only=True)
@@ -32,9 +34,10 @@ class WatchedEngine:
     """``engine`` for one attempt.
 
     Its streams end when ``check`` raises, which is asked at every item: at least four times a
-    second. They fail after ``stall_seconds`` without progress or a token; to wait for another
-    request is no stall. With ``alone``, nothing runs beside them in a child. ``spent`` holds the
-    seconds of each phase, until it is cleared.
+    second. They fail after ``stall_seconds`` without progress or a token, or four times as long
+    in a prefill of which the engine can tell nothing, as most servers; to wait for another request
+    is no stall. With ``alone``, nothing runs beside them in a child. ``spent`` holds the seconds of
+    each phase, until it is cleared.
     """
 
     def __init__(
@@ -77,12 +80,16 @@ class WatchedEngine:
                     tokens = item.generation_tokens
                 if isinstance(item, Token) or item != last or phase is Phase.WAITING:
                     last, moved = item, now
-                elif now - moved > self._stall_seconds:
-                    raise self._stalled(phase)
+                elif now - moved > self._patience(item):
+                    raise self._stalled(item, phase)
                 yield item
 
-    def _stalled(self, phase: Phase) -> EngineFailed:
+    def _patience(self, item: Progress) -> float:
+        is_blind = item.phase is Phase.PREFILL and item.basis is Basis.UNKNOWN
+        return self._stall_seconds * (_BLIND_PATIENCE if is_blind else 1)
+
+    def _stalled(self, item: Progress, phase: Phase) -> EngineFailed:
         return EngineFailed(
-            f"The engine made no progress for {self._stall_seconds:g} seconds while {phase}. "
+            f"The engine made no progress for {self._patience(item):g} seconds while {phase}. "
             "Try again; if it stays, try another model."
         )
