@@ -1,6 +1,7 @@
 # make demo: a real photo, critiqued live.  make test: everything.  make help: the rest.
 VENV := .venv
 INSTALLED := $(VENV)/.installed
+READY := $(VENV)/.ready
 
 .PHONY: help install demo test faults lint types bench picture clean
 
@@ -8,7 +9,7 @@ help:
 	@echo 'make demo     set up, then critique a real photo with live updates'
 	@echo 'make test     set up, then run every test'
 	@echo 'make faults   kill whatever may die, and print what was seen'
-	@echo 'make install  make $(VENV) with all that running and testing need'
+	@echo 'make install  make $(VENV) with all that running needs'
 	@echo 'make lint     check and format style'
 	@echo 'make types    check types'
 	@echo 'make bench    measure, as ratios'
@@ -20,22 +21,26 @@ $(INSTALLED): pyproject.toml constraints.txt scripts/install
 	scripts/install $(VENV)
 	@touch $@
 
-demo: install
+$(READY): pyproject.toml constraints.txt scripts/install
+	scripts/install $(VENV) dev
+	@touch $(INSTALLED) $@
+
+demo: $(INSTALLED)
 	scripts/demo $(VENV)
 
-test: install
+test: $(READY)
 	$(VENV)/bin/pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
-faults: install
+faults: $(READY)
 	$(VENV)/bin/pytest tests/faults
 
-lint: install
+lint: $(READY)
 	scripts/lint $(VENV)
 
-types: install
+types: $(READY)
 	$(VENV)/bin/mypy
 
-bench: install
+bench: $(READY)
 	scripts/bench $(VENV)
 
 picture: install

@@ -2,7 +2,10 @@
 workers."""
 
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -131,3 +134,14 @@ def hire(store: Store, photos: PhotoStore, database: str, tmp_path: Path) -> Ite
     yield hire
     for engine in engines:
         engine.close()
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tiny MLX checkpoints: ``qwen2``, ``qwen3``, ``smol``, and an ``adapter`` for the second."""
+    if find_spec("mlx_vlm") is None:
+        pytest.skip("there is no MLX for this machine")
+    folder = tmp_path_factory.mktemp("checkpoints")
+    script = Path(__file__).parent / "tiny_mlx.py"
+    subprocess.run([sys.executable, str(script), str(folder)], check=True)
+    return folder

@@ -49,6 +49,7 @@ class Subject:
     short: Request
     long: Request
     broken: Request | None  # one that the engine answers with an error
+    complaint: str = "context"
     phases: tuple[Phase, ...] = (Phase.LOADING, Phase.PREFILL)
 
 
@@ -58,26 +59,49 @@ def open_hosted(url: str, home: Path | None = None) -> HostedEngine:
     return engine
 
 
-@pytest.fixture(params=["replay", "llamacpp", "llamacpp sees"])
-def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
-    photo, phases = None, Subject.phases
+Make = Callable[[], Subject]
+
+
+@pytest.fixture(scope="module", params=["replay", "llamacpp", "llamacpp sees", "mlx"])
+def make(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Make:
+    """Makes a subject whose model is not loaded."""
+    short = Request(system="", prompt="What is there?", schema=ENDLESS, max_tokens=12)
+    too_long = Request(system="x", prompt="light " * 600)
+    more: dict[str, Any] = {"broken": too_long}
+    home = None
     if request.param == "replay":
-        path = tmp_path / "recording.jsonl"
+        path = tmp_path_factory.mktemp("replay") / "recording.jsonl"
         record(path, [*LOADING, *PREFILL, *WORDS, *FINISH])
-        engine = open_hosted(f"replay:{path}")
-        broken = None
-    elif request.param == "llamacpp sees":
-        engine = open_hosted(f"{request.getfixturevalue('tiny_vlm')}&ctx=1024&slots=2")
-        photo, phases = scene(1), (Phase.LOADING, Phase.ENCODING, Phase.PREFILL)
-        broken = Request(system="x", prompt="light " * 600, photo=photo)
+        url, more = f"replay:{path}", {"broken": None}
+    elif request.param == "llamacpp":
+        url, home = "llamacpp:smollm2-135m?ctx=512", request.getfixturevalue("home")
     else:
-        home = request.getfixturevalue("home")
-        engine = open_hosted("llamacpp:smollm2-135m?ctx=512", home)
-        broken = Request(system="x", prompt="light " * 600)
-    short = Request(system="", prompt="What is there?", photo=photo, schema=ENDLESS, max_tokens=12)
+        short = replace(short, photo=scene(1))
+        more["phases"] = (Phase.LOADING, Phase.ENCODING, Phase.PREFILL)
+        if request.param == "llamacpp sees":
+            url = f"{request.getfixturevalue('tiny_vlm')}&ctx=1024&slots=2"
+            more["broken"] = replace(too_long, photo=scene(1))
+        else:
+            url = f"mlx:{request.getfixturevalue('checkpoints') / 'qwen3'}"
+            more |= {"broken": replace(short, photo=b"none"), "complaint": "cannot be decoded"}
     long = replace(short, max_tokens=400)
-    with closing(engine):
-        yield Subject(engine=engine, short=short, long=long, broken=broken, phases=phases)
+    return lambda: Subject(engine=open_hosted(url, home), short=short, long=long, **more)
+
+
+@pytest.fixture(scope="module")
+def subject(make: Make) -> Iterator[Subject]:
+    """A subject that other tests have used before: to load a model takes seconds."""
+    subject = make()
+    with closing(subject.engine):
+        yield subject
+
+
+@pytest.fixture
+def fresh(make: Make) -> Iterator[Subject]:
+    """A subject of the test's own."""
+    subject = make()
+    with closing(subject.engine):
+        yield subject
 
 
 def scene(seed: int) -> bytes:
@@ -96,10 +120,10 @@ def test_it_is_an_engine(subject: Subject) -> None:
     assert isinstance(subject.engine, Engine)
 
 
-def test_phases_come_in_order_with_figures(subject: Subject) -> None:
-    items = list(subject.engine.stream(subject.short))
+def test_phases_come_in_order_with_figures(fresh: Subject) -> None:
+    items = list(fresh.engine.stream(fresh.short))
     phases = [item.phase for item in items if isinstance(item, Progress)]
-    assert tuple(dict.fromkeys(phases))[: len(subject.phases)] == subject.phases
+    assert tuple(dict.fromkeys(phases))[: len(fresh.phases)] == fresh.phases
     prefill = [i for i in items if isinstance(i, Progress) and i.phase is Phase.PREFILL and i.total]
     assert prefill[-1].done == prefill[-1].total
     assert prefill[-1].basis is Basis.MEASURED
@@ -152,7 +176,7 @@ def test_closing_in_prefill_stops_the_work(subject: Subject) -> None:
 def test_an_error_is_typed_and_leaves_the_engine_usable(subject: Subject) -> None:
     if subject.broken is None:
         pytest.skip("a recording ignores the request")
-    with pytest.raises(EngineFailed, match="context"):
+    with pytest.raises(EngineFailed, match=subject.complaint):
         list(subject.engine.stream(subject.broken))
     assert subject.engine.status.startswith("error: ")
     assert tokens_of(subject.engine.stream(subject.short))[-1].generation_tokens == 12
@@ -187,17 +211,17 @@ def test_it_serves_several_threads(subject: Subject) -> None:
     assert counts == [12, 12, 12]
 
 
-def test_close_ends_a_running_stream_and_the_child(subject: Subject) -> None:
-    subject.engine.load()
-    pid = subject.engine.pid
+def test_close_ends_a_running_stream_and_the_child(fresh: Subject) -> None:
+    fresh.engine.load()
+    pid = fresh.engine.pid
     assert pid is not None
     with pytest.raises(EngineClosed):
-        for item in subject.engine.stream(subject.long):
+        for item in fresh.engine.stream(fresh.long):
             if isinstance(item, Token):
-                subject.engine.close()
+                fresh.engine.close()
     assert not psutil.pid_exists(pid)
     with pytest.raises(EngineClosed):
-        list(subject.engine.stream(subject.short))
+        list(fresh.engine.stream(fresh.short))
 
 
 def test_the_childs_command_line_says_what_it_is(subject: Subject) -> None:

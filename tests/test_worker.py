@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -380,3 +381,26 @@ def test_a_poisonous_photo_does_not_fail_its_neighbours(
 def test_every_error_has_a_verdict() -> None:
     known = [each for each in vars(errors).values() if isinstance(each, type)]
     assert set(VERDICTS) == {each for each in known if issubclass(each, MondrianError)}
+
+
+# Modes
+
+
+def test_an_adapter_is_used_by_the_jobs_that_ask_for_it(
+    hire: Hire, store: Store, photos: PhotoStore, checkpoints: Path
+) -> None:
+    query = urlencode({"adapter": checkpoints / "adapter", "temperature": 0, "max_tokens": 600})
+    jobs = [add_job(store, photos, mode=mode) for mode in ("lora", "baseline")]
+    with at_work(hire(f"mlx:{checkpoints / 'qwen3'}?{query}")):
+        done = [ended(store, job) for job in jobs]
+    assert [job.mode_used for job in done] == ["lora", "baseline"]
+    adapted, plain = [text_of(log_of(store, job), attempt=1) for job in jobs]
+    assert adapted != plain
+
+
+def test_an_engine_without_an_adapter_says_so(
+    hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path
+) -> None:
+    job = add_job(store, photos, mode="lora")
+    with at_work(hire(recording(tmp_path))):
+        assert ended(store, job).mode_used == "baseline"

@@ -53,9 +53,9 @@ def recording(
     return f"replay:{path}"
 
 
-def jpeg(width: int = 96, height: int = 64) -> bytes:
-    """A small photo of nothing much."""
-    pixels = np.random.default_rng(1).integers(0, 255, (height, width, 3), np.uint8)
+def jpeg(width: int = 96, height: int = 64, seed: int = 1) -> bytes:
+    """A small photo of nothing much; another one for another ``seed``."""
+    pixels = np.random.default_rng(seed).integers(0, 255, (height, width, 3), np.uint8)
     encoded = io.BytesIO()
     Image.fromarray(pixels).save(encoded, "JPEG")
     return encoded.getvalue()

@@ -84,6 +84,12 @@ EngineOption = Annotated[
     str | None,
     typer.Option(envvar="MONDRIAN_ENGINE", metavar="URL", help="The engine; `auto` by default."),
 ]
+AdapterOption = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="MONDRIAN_ADAPTER", metavar="PATH", help="A LoRA adapter for an `mlx:` engine."
+    ),
+]
 IntervalOption = Annotated[
     float | None,
     typer.Option(
@@ -147,6 +153,7 @@ def critique(
     photo: PhotoArgument,
     advisor: AdvisorOption = None,
     engine: EngineOption = None,
+    adapter: AdapterOption = None,
     interval: IntervalOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print events as JSON, one a line, to stdout.")
@@ -162,13 +169,17 @@ def critique(
 
     if interval is None and not as_json and stderr().is_terminal:
         interval = LIVE_INTERVAL_SECONDS
-    settings = read_settings(advisor=advisor, engine=engine, update_interval=interval, home=home)
+    settings = read_settings(
+        advisor=advisor, engine=engine, adapter=adapter, update_interval=interval, home=home
+    )
     chosen = choose_advisors(settings.advisor, load_advisors(settings.home))
     picture = read_photo(photo)
     for file in (html, pdf):
         _check_writable(file)
     tell_choice(settings.engine, settings.home)
-    with closing(open_engine(settings.engine, home=settings.home)) as opened:
+    with closing(
+        open_engine(settings.engine, home=settings.home, adapter=settings.adapter)
+    ) as opened:
         run = _run_as_json if as_json else _run_with_a_face
         reports = run(picture, chosen, opened, settings.update_interval)
     _write_files(picture, chosen, reports, html, pdf)

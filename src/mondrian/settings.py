@@ -28,6 +28,7 @@ class Settings(BaseSettings):
         default=Path("~/.mondrian"), validate_default=True
     )
     engine: str = "auto"
+    adapter: Path | None = None
     advisor: str = "ansel"
     update_interval: float = Field(default=5.0, ge=0.1, le=60.0)
 

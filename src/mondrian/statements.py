@@ -234,6 +234,7 @@ WRITE = statement(f"""
             current_step = coalesce(%(current_step)s, held.current_step),
             llm_thinking = coalesce(%(llm_thinking)s, held.llm_thinking),
             current_advisor = coalesce(%(current_advisor)s, held.current_advisor),
+            mode_used = coalesce(%(mode_used)s, held.mode_used),
             progress = greatest(held.progress, %(progress)s),
             error = %(error)s::json,
             last_seq = held.last_seq + held.is_changed::int + cardinality(%(types)s::text[]),

@@ -197,6 +197,7 @@ class Store:
         llm_thinking: str | None = None,
         current_advisor: int | None = None,
         progress: int | None = None,
+        mode_used: str | None = None,
     ) -> int:
         """Log ``entries`` in their order, all or none, change what is given, and wake readers.
 
@@ -207,7 +208,7 @@ class Store:
         assert status is None or status in RUNNING
         progress = None if progress is None else max(0, min(progress, 99))
         thinking = _clean(llm_thinking)
-        if (status, step_phase, current_step, current_advisor) == (None,) * 4:
+        if (status, step_phase, current_step, current_advisor, mode_used) == (None,) * 5:
             changes = {"llm_thinking": thinking, "progress": progress}
             return self._log(statements.APPEND, claim, entries, **changes)
         return self._write(
@@ -219,6 +220,7 @@ class Store:
             llm_thinking=thinking,
             current_advisor=current_advisor,
             progress=progress,
+            mode_used=mode_used,
         )
 
     def finish(
@@ -453,7 +455,7 @@ class Store:
         is_end: bool = False,
         **changes: Any,
     ) -> int:
-        empty = dict.fromkeys(("llm_thinking", "current_advisor", "error"))
+        empty = dict.fromkeys(("llm_thinking", "current_advisor", "mode_used", "error"))
         return self._log(
             statements.WRITE,
             claim,

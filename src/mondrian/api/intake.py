@@ -28,9 +28,10 @@ MODES = {
     "raglora": "rag+lora",
     "abtest": "ab_test",
 }
-"""The modes that older clients ask for, by their letters. All of them run as ``baseline``."""
+"""The modes that older clients ask for, by their letters. They run as ``baseline``, but for those
+with ``lora`` in them on an engine that has an adapter."""
 
-MODE_USED = "baseline"
+BASELINE = "baseline"
 
 FORMATS = ("json", "html", "sse")
 """What an answer that was waited for may come as."""
@@ -87,7 +88,7 @@ def read_wishes(
 
 def read_mode(text: str) -> str:
     """A mode in the spelling of today: ``(RAG)`` is ``rag``. Raises ``InvalidRequest``."""
-    letters = re.sub(r"[\s()+_-]", "", text.casefold()) or MODE_USED
+    letters = re.sub(r"[\s()+_-]", "", text.casefold()) or BASELINE
     if letters not in MODES:
         raise InvalidRequest(f"There is no mode {text[:100]!r}. There are: {', '.join(MODES)}.")
     return MODES[letters]
@@ -189,7 +190,7 @@ def _make_job(photo: StoredPhoto, wishes: Wishes, sender: Sender) -> Job:
         height=photo.height,
         advisors=wishes.advisors,
         mode=wishes.mode,
-        mode_used=MODE_USED,
+        mode_used=BASELINE,
         enable_rag=wishes.enable_rag,
         base_url=sender.base_url,
         status=Status.QUEUED if wishes.auto_analyze else Status.PENDING,

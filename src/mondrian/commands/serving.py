@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from mondrian.cli import (
+    AdapterOption,
     AdvisorOption,
     EngineOption,
     HomeOption,
@@ -87,6 +88,7 @@ def serve(
         typer.Option(envvar="MONDRIAN_PORT", help="5005 by default; 0 takes any that is free."),
     ] = None,
     engine: EngineOption = None,
+    adapter: AdapterOption = None,
     database: DatabaseOption = None,
     photos: PhotosOption = None,
     interval: IntervalOption = None,
@@ -140,7 +142,7 @@ def serve(
     from mondrian.server import serve as run
 
     settings = read_settings(
-        **_common(engine, database, photos, interval, concurrency, lease, stall, home),
+        **_common(engine, adapter, database, photos, interval, concurrency, lease, stall, home),
         host=host,
         port=port,
         worker=worker,
@@ -163,6 +165,7 @@ def serve(
 @app.command()
 def worker(
     engine: EngineOption = None,
+    adapter: AdapterOption = None,
     database: DatabaseOption = None,
     photos: PhotosOption = None,
     concurrency: ConcurrencyOption = None,
@@ -177,7 +180,7 @@ def worker(
     from mondrian.server import work
 
     settings = read_settings(
-        **_common(engine, database, photos, interval, concurrency, lease, stall, home),
+        **_common(engine, adapter, database, photos, interval, concurrency, lease, stall, home),
         retention=retention,
         quota=quota,
     )
@@ -188,6 +191,7 @@ def worker(
 
 def _common(
     engine: str | None,
+    adapter: Path | None,
     database: str | None,
     photos: str | None,
     interval: float | None,
@@ -198,6 +202,7 @@ def _common(
 ) -> dict[str, Any]:
     return {
         "engine": engine,
+        "adapter": adapter,
         "database": database,
         "photos": photos,
         "update_interval": interval,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from mondrian.engines.base import Basis, Engine, Output, Phase, Progress, Request, Token
 from mondrian.errors import UnknownEngine
@@ -20,10 +20,13 @@ __all__ = [
 ]
 
 
-def open_engine(url: str = "auto", *, home: Path | None = None) -> Engine:
+def open_engine(
+    url: str = "auto", *, home: Path | None = None, adapter: Path | None = None
+) -> Engine:
     """Open the engine that ``url`` names (docs/engines.md lists the forms). Nothing is loaded yet.
 
-    ``home`` is the folder with the pulled models, by default that of the settings.
+    ``home`` is the folder with the pulled models, by default that of the settings. ``adapter`` is
+    the option of that name.
 
     Raises ``UnknownEngine`` for a URL that is not understood and ``ModelNotFound``.
     """
@@ -32,6 +35,8 @@ def open_engine(url: str = "auto", *, home: Path | None = None) -> Engine:
     home = home or _default_home()
     if url == "auto":
         url = choose(home).url
+    if adapter:
+        url += f"{'&' if '?' in url else '?'}{urlencode({'adapter': adapter})}"
     scheme, _, rest = url.partition(":")
     if scheme not in _OPENERS or not rest:
         forms = ", ".join(f"{name}:…" for name in _OPENERS)
@@ -56,6 +61,24 @@ def _open_llamacpp(url: str, target: str, query: str, home: Path) -> Engine:
         native="mondrian.engines.llamacpp:LlamaCpp",
         options={"path": path, **options},
         slots=options.get("slots", 1),
+    )
+
+
+def _open_mlx(url: str, target: str, query: str, home: Path) -> Engine:
+    from mondrian.engines.host import HostedEngine
+    from mondrian.engines.mlx_checkpoint import check_adapter, find_checkpoint, sees
+
+    options = _options(url, query, {**_COMMON, "adapter": Path, "stream": _truth})
+    path = find_checkpoint(target, home)
+    if "adapter" in options:
+        options["adapter"] = check_adapter(options["adapter"])
+    return HostedEngine(
+        url=url,
+        model=target.rstrip("/").rpartition("/")[2],
+        sees=sees(path),
+        native="mondrian.engines.mlx:Mlx",
+        options={"path": path, **options},
+        has_adapter="adapter" in options,
     )
 
 
@@ -150,6 +173,7 @@ _COMMON: dict[str, Callable[[str], Any]] = {"max_tokens": _count, "temperature":
 
 _OPENERS: dict[str, Callable[[str, str, str, Path], Engine]] = {
     "llamacpp": _open_llamacpp,
+    "mlx": _open_mlx,
     "openai": _open_openai,
     "replay": _open_replay,
 }

@@ -57,7 +57,8 @@ class Request:
     ``schema`` is a JSON schema that the answer must follow, where the engine can enforce it.
     ``max_tokens`` and ``temperature`` of ``None`` mean the engine's own (2048 and 0.7 unless its
     URL says otherwise). ``alone`` asks that nothing else runs beside it where a crash would take
-    it along: in the engine's process, if that is our own.
+    it along: in the engine's process, if that is our own. ``adapter`` says
+    whether the engine's adapter is used, if it has one.
     """
 
     system: str
@@ -68,6 +69,7 @@ class Request:
     temperature: float | None = None
     seed: int | None = None
     alone: bool = False
+    adapter: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,6 +127,10 @@ class Engine(Protocol):
     @property
     def slots(self) -> int:
         """How many requests it works at at once, as far as it knows."""
+
+    @property
+    def has_adapter(self) -> bool:
+        """Whether the engine has an adapter, which ``Request.adapter`` puts to use."""
 
     @property
     def status(self) -> str:

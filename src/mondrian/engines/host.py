@@ -39,12 +39,14 @@ class HostedEngine:
         native: str,
         options: Mapping[str, Any],
         slots: int = 1,
+        has_adapter: bool = False,
         stop_seconds: float = STOP_SECONDS,
     ) -> None:
         self.url = url
         self.model = model
         self.sees = sees
         self.slots = slots
+        self.has_adapter = has_adapter
         self._native = native
         self._options = options
         self._stop_seconds = stop_seconds

@@ -59,6 +59,7 @@ class OpenAIServer:
         self.model = model or "?"
         self.sees = sees
         self.slots = 1  # how many the server has is not known
+        self.has_adapter = False
         self.status = "unloaded"
         self._wanted = model
         self._max_tokens = max_tokens

@@ -52,7 +52,7 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         leaving = stack.enter_context(leaving_by_signal())
         engine = None
         if settings.worker:
-            engine = stack.enter_context(closing(open_engine(settings.engine, home=settings.home)))
+            engine = stack.enter_context(closing(_open_engine(settings)))
         door = stack.enter_context(bound(settings))
         opening = stack.enter_context(_opening(settings, _concurrency(settings, engine)))
         from mondrian.api import create_app  # takes long, and PostgreSQL starts meanwhile
@@ -111,7 +111,7 @@ def work(settings: Settings, announce: Callable[[str], None]) -> None:
     """
     with ExitStack() as stack:
         leaving = stack.enter_context(leaving_by_signal())
-        engine = stack.enter_context(closing(open_engine(settings.engine, home=settings.home)))
+        engine = stack.enter_context(closing(_open_engine(settings)))
         opening = stack.enter_context(_opening(settings, _concurrency(settings, engine)))
         advisors = load_advisors(settings.home)
         rooms = _enter(settings, opening.result())
@@ -121,6 +121,10 @@ def work(settings: Settings, announce: Callable[[str], None]) -> None:
         announce(worker.name)
         _load(engine)
         worker.run()
+
+
+def _open_engine(settings: Settings) -> Engine:
+    return open_engine(settings.engine, home=settings.home, adapter=settings.adapter)
 
 
 def engine_status(

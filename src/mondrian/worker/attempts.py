@@ -33,6 +33,8 @@ def work(
     """
     chosen = [find_advisor(name, advisors) for name in journal.job.advisors]
     _explain(journal)
+    if engine.mode_used != journal.job.mode_used:
+        journal.append([], mode_used=engine.mode_used)
     agenda = Agenda(journal.job, engine, _recall(journal, engine))
     prepared = _prepare(journal, photos, engine, agenda)
     critiques = [

@@ -37,7 +37,8 @@ class WatchedEngine:
     second. They fail after ``stall_seconds`` without progress or a token, or four times as long
     in a prefill of which the engine can tell nothing, as most servers; to wait for another request
     is no stall. With ``alone``, nothing runs beside them in a child. ``spent`` holds the seconds of
-    each phase, until it is cleared.
+    each phase, until it is cleared. The engine's adapter, if it has one, is used where the job's
+    ``mode`` asks for it, and ``mode_used`` says so.
     """
 
     def __init__(
@@ -48,9 +49,12 @@ class WatchedEngine:
         *,
         stall_seconds: float,
         alone: bool = False,
+        mode: str = "baseline",
     ) -> None:
         self.url, self.model = engine.url, engine.model
         self.sees, self.slots = engine.sees, engine.slots
+        self.has_adapter = engine.has_adapter
+        self.mode_used = "lora" if engine.has_adapter and "lora" in mode else "baseline"
         self.load, self.close = engine.load, engine.close
         self.spent: dict[Phase, float] = {}
         self._engine = engine
@@ -68,7 +72,8 @@ class WatchedEngine:
         """See ``Engine.stream``."""
         last, tokens = None, 0
         before = moved = time.monotonic()
-        with closing(self._engine.stream(replace(request, alone=self._alone))) as items:
+        request = replace(request, alone=self._alone, adapter=self.mode_used == "lora")
+        with closing(self._engine.stream(request)) as items:
             for item in items:
                 self._check()
                 now = time.monotonic()

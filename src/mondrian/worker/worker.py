@@ -244,6 +244,7 @@ class Worker:
                     hold.check,
                     stall_seconds=settings.stall,
                     alone=claim.job.is_suspect,
+                    mode=claim.job.mode,
                 )
                 journal = Journal(self._store, hold, settings.update_interval)
                 work(journal, self._photos, engine, self._advisors)

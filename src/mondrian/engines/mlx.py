@@ -1,0 +1,237 @@
+"""The ``mlx:`` engine: vision-language models on Apple's MLX, through mlx-vlm."""
+
+import io
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from mondrian.engines.base import Basis, Phase, Progress, Request, Token
+from mondrian.engines.mlx_guide import guide_for
+from mondrian.engines.mlx_watch import StoppedError, Watch
+from mondrian.engines.native import Port
+from mondrian.errors import EngineFailed
+
+# one prefill chunk: a stop comes within one, and a shorter one would cost speed
+PREFILL_TOKENS = 512
+# so much is loaded between two words about it
+LOAD_BYTES = 32_000_000
+
+
+class Mlx:
+    """Runs the checkpoint in the folder ``path``, with the LoRA adapter ``adapter`` where a
+    request wants it. Without ``stream`` it answers by ``generate()``, all text at the end."""
+
+    def __init__(
+        self,
+        *,
+        path: Path,
+        adapter: Path | None = None,
+        stream: bool = True,
+        max_tokens: int = 2048,
+        temperature: float = 0.7,
+    ) -> None:
+        self._path = path
+        self._adapter = adapter
+        self._streams = stream
+        self._max_tokens = max_tokens
+        self._temperature = temperature
+        self._model: Any = None
+        self._processor: Any = None
+        self._watch: Any = None
+        self._layers: Layers | None = None
+
+    def load(self, port: Port) -> None:
+        """Load the checkpoint: first its description, then its weights, which are counted."""
+        if self._watch is not None:
+            return
+        port.emit(Progress(phase=Phase.LOADING))
+        try:
+            import mlx_vlm
+
+            model, processor = mlx_vlm.load(
+                str(self._path),
+                adapter_path=str(self._adapter) if self._adapter else None,
+                lazy=True,
+            )
+        except Exception as exc:
+            raise EngineFailed(self._cannot_load(exc)) from exc
+        if not _read_weights(model, port):
+            return
+        self._layers = Layers(model) if self._adapter else None
+        guide_for(processor, {})  # takes a second and more with a real vocabulary
+        self._model, self._processor, self._watch = model, processor, Watch(model)
+
+    def run(self, request: Request, port: Port) -> None:
+        """Answer ``request``."""
+        is_adapted = self._layers is not None and request.adapter
+        if self._layers:
+            self._layers.switch(is_adapted)
+        watch, has_ended = self._watch, False
+        try:
+            watch.begin(port, (request.photo, is_adapted), has_photo=request.photo is not None)
+            self._answer(request)
+            has_ended = True
+        except StoppedError:
+            pass
+        finally:
+            if not has_ended:
+                watch.forget()
+
+    def _answer(self, request: Request) -> None:
+        import mlx_vlm
+
+        arguments = self._arguments(request)
+        if not self._streams:
+            arguments.setdefault("logits_processors", []).append(Counter(self._watch))
+            self._watch.tell(_token(mlx_vlm.generate(self._model, self._processor, **arguments)))
+            return
+        results = mlx_vlm.stream_generate(self._model, self._processor, **arguments)
+        for place, result in enumerate(results):
+            if place == 0:
+                self._watch.tell_prefill_is_done(result.prompt_tokens)
+            self._watch.tell(_token(result))
+
+    def _arguments(self, request: Request) -> dict[str, Any]:
+        temperature = self._temperature if request.temperature is None else request.temperature
+        arguments = {
+            "image": None if request.photo is None else [_decode(request.photo)],
+            "max_tokens": request.max_tokens or self._max_tokens,
+            "temperature": temperature,
+            "seed": request.seed,
+            "prefill_step_size": PREFILL_TOKENS,
+            "prompt_cache_state": self._watch.prompt,
+        }
+        schema = request.schema
+        if schema and (guide := guide_for(self._processor, schema)):
+            arguments["logits_processors"] = [guide]
+            schema = None
+        return {"prompt": self._prompt(request, schema), **arguments}
+
+    def _prompt(self, request: Request, schema: dict[str, Any] | None) -> str:
+        """The prompt in the model's own form, with the schema in words if nothing enforces it."""
+        from mlx_vlm.prompt_utils import apply_chat_template, get_chat_template
+
+        asked = request.prompt
+        if schema:
+            asked += f"\n\nAnswer with JSON that follows this schema: {json.dumps(schema)}"
+        messages = [{"role": "user", "content": asked}]
+        if request.system:
+            messages.insert(0, {"role": "system", "content": request.system})
+        images = int(request.photo is not None)
+        formed = apply_chat_template(
+            self._processor, self._model.config, messages, num_images=images, return_messages=True
+        )
+        for message in formed:
+            _put_photo_first(message)
+        prompt: str = get_chat_template(self._processor, formed, add_generation_prompt=True)
+        return prompt
+
+    def _cannot_load(self, exc: Exception) -> str:
+        words = str(exc).strip().partition("\n")[0] or type(exc).__name__
+        return (
+            f"mlx-vlm cannot load {self._path.name}: {words.rstrip('.')}. "
+            "Check that its folder is complete, and that there is memory for it."
+        )
+
+
+class Counter:
+    """Counts tokens where mlx-vlm asks what may come next: ``generate()`` tells nothing else."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self._tokens = -1  # the first call is for the first token, which is still to come
+        self._first = 0.0
+
+    def __call__(self, _tokens: Any, logits: Any) -> Any:
+        """``logits`` as they are."""
+        self._tokens += 1
+        if self._tokens == 1:
+            self._first = time.perf_counter()
+            self._watch.tell_prefill_is_done()
+        if self._tokens > 1:
+            seconds = time.perf_counter() - self._first
+            speed = (self._tokens - 1) / seconds
+            self._watch.tell(Token(text="", generation_tokens=self._tokens, generation_tps=speed))
+        return logits
+
+
+class Layers:
+    """The layers that a LoRA adapter changed: they can be put out of the model and in again."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._is_on = True
+        self._pairs = {
+            name: (layer, base)
+            for name, layer in model.named_modules()
+            if (base := _base_of(layer)) is not None
+        }
+        if not self._pairs:
+            raise EngineFailed("The adapter changes no layer of this model. Give a LoRA adapter.")
+
+    def switch(self, is_on: bool) -> None:
+        """Put the adapter in, or out."""
+        from mlx_vlm.trainer.common.utils import set_module_by_name
+
+        if is_on is not self._is_on:
+            for name, (layer, base) in self._pairs.items():
+                set_module_by_name(self._model, name, layer if is_on else base)
+            self._is_on = is_on
+
+
+def _base_of(layer: Any) -> Any:
+    """The layer as it was before its adapter, or ``None`` if it has none."""
+    if not ("lora_a" in layer or "A" in layer):
+        return None
+    names = ("linear", "embedding", "original_layer")
+    return next((layer[name] for name in names if name in layer), None)
+
+
+def _read_weights(model: Any, port: Port) -> bool:
+    """Read what ``load`` only described, and tell how far it is. Returns whether all was read."""
+    import mlx.core as mx
+    from mlx.utils import tree_flatten
+
+    weights = [array for _, array in tree_flatten(model.parameters())]
+    total, done = sum(array.nbytes for array in weights), 0
+    while weights:
+        some: list[Any] = []
+        while weights and sum(array.nbytes for array in some) < LOAD_BYTES:
+            some.append(weights.pop())
+        mx.eval(some)
+        done += sum(array.nbytes for array in some)
+        told = Progress(phase=Phase.LOADING, done=done, total=total, basis=Basis.MEASURED)
+        if port.emit(told):
+            return False
+    return True
+
+
+def _put_photo_first(message: dict[str, Any]) -> None:
+    """What all advisors of a photo have in common comes first; some models' form has it last."""
+    if isinstance(message["content"], list):
+        message["content"].sort(key=lambda part: part.get("type") in {"text", "input_text"})
+
+
+def _decode(photo: bytes) -> Any:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        return Image.open(io.BytesIO(photo)).convert("RGB")
+    except (UnidentifiedImageError, OSError) as exc:
+        raise EngineFailed(f"The photo cannot be decoded: {exc}.") from exc
+
+
+def _token(result: Any) -> Token:
+    # the library divides all tokens by the time since the first one, and counts the tokens that it
+    # did not have to read among those that it read
+    count, read = result.generation_tokens, result.prompt_tokens - result.cached_tokens
+    return Token(
+        text=result.text,
+        generation_tokens=count,
+        generation_tps=result.generation_tps * (count - 1) / count if count > 1 else None,
+        prompt_tokens=result.prompt_tokens,
+        prompt_tps=result.prompt_tps * read / result.prompt_tokens,
+        peak_memory_gb=result.peak_memory,
+        finish_reason=result.finish_reason,
+    )

@@ -1,0 +1,271 @@
+"""The ``mlx:`` engine on tiny checkpoints of three architectures, against mlx-vlm's own answers."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mondrian import Report, Update, critique, read_photo
+from mondrian.engines import Basis, Phase, Progress, Request, Token, open_engine
+from mondrian.engines.host import HostedEngine
+from mondrian.errors import EngineFailed, ModelNotFound, UnknownEngine
+from tiny_mlx import QWEN_PHOTO, SMOL_PHOTO
+from working import jpeg
+
+PHOTO, OTHER = jpeg(), jpeg(seed=2)
+COMMON = "What is there? " * 9
+ASKED = {"text": COMMON + "Say it.", "photo": COMMON + "Say it.", "other": COMMON + "Say it.",
+         "next": COMMON + "Well?", "last": COMMON + "Whose light?"}  # fmt: skip
+PHOTOS = {"photo": PHOTO, "next": PHOTO, "last": PHOTO, "other": OTHER}
+SYSTEM = "You are a critic."
+TOKENS = 24
+
+REFERENCE = """
+import json, sys
+from mlx_vlm import generate, load
+for line in sys.stdin:
+    asked = json.loads(line)
+    model, processor = load(asked["model"])
+    for prompt, photo in asked["prompts"]:
+        image = [photo] if photo else None
+        result = generate(model, processor, prompt, image, max_tokens=24, temperature=0.0)
+        print(json.dumps(result.text), flush=True)
+"""
+"""Each prompt is answered by a model that has seen no other prompt before."""
+
+
+def prompt_for(name: str, asked: str, has_photo: bool) -> str:
+    """The prompt in the form of the model's chat template."""
+    if name == "smol":
+        photo = SMOL_PHOTO if has_photo else ""
+        return (
+            f"<|im_start|>System: {SYSTEM}<end_of_utterance>\n"
+            f"User: {photo}{asked}<end_of_utterance>\nAssistant:"
+        )
+    photo = QWEN_PHOTO if has_photo else ""
+    return (
+        f"<|im_start|>system\n{SYSTEM}<|im_end|>\n"
+        f"<|im_start|>user\n{photo}{asked}<|im_end|>\n<|im_start|>assistant\n"
+    )
+
+
+@pytest.fixture(scope="module")
+def expected(
+    checkpoints: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, str]]:
+    """What ``generate()`` answers at temperature 0, by model and question."""
+    folder = tmp_path_factory.mktemp("photos")
+    files = {}
+    for key, photo in PHOTOS.items():
+        files[key] = folder / f"{key}.jpg"
+        files[key].write_bytes(photo)
+    lines = [
+        json.dumps({
+            "model": str(checkpoints / name),
+            "prompts": [
+                [prompt_for(name, asked, key in PHOTOS), str(files.get(key, ""))]
+                for key, asked in ASKED.items()
+            ],
+        })
+        for name in ("qwen2", "qwen3", "smol")
+    ]  # fmt: skip
+    answers = subprocess.run(
+        [sys.executable, "-c", REFERENCE],
+        input="\n".join(lines), stdout=subprocess.PIPE, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+    texts = iter(map(json.loads, answers))
+    return {name: {key: next(texts) for key in ASKED} for name in ("qwen2", "qwen3", "smol")}
+
+
+def opened(checkpoint: Path, query: str = "") -> HostedEngine:
+    engine = open_engine(f"mlx:{checkpoint}?temperature=0{query}")
+    assert isinstance(engine, HostedEngine)
+    return engine
+
+
+@pytest.fixture(scope="module", params=["qwen2", "qwen3", "smol"])
+def engine(request: pytest.FixtureRequest, checkpoints: Path) -> Iterator[HostedEngine]:
+    with closing(opened(checkpoints / request.param)) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def adapted(checkpoints: Path) -> Iterator[HostedEngine]:
+    """One that answers by ``generate()``, with an adapter."""
+    query = f"&stream=false&adapter={checkpoints / 'adapter'}"
+    with closing(opened(checkpoints / "qwen3", query)) as engine:
+        yield engine
+
+
+def request_for(key: str) -> Request:
+    return Request(
+        system=SYSTEM, prompt=ASKED[key], photo=PHOTOS.get(key), max_tokens=TOKENS, adapter=False
+    )
+
+
+def told(engine: HostedEngine, request: Request) -> tuple[str, list[Progress], list[Token]]:
+    """The text, the progress and the tokens of an answer."""
+    items = list(engine.stream(request))
+    tokens = [item for item in items if isinstance(item, Token)]
+    progress = [item for item in items if isinstance(item, Progress)]
+    return "".join(token.text for token in tokens), progress, tokens
+
+
+def encodings(progress: list[Progress]) -> int:
+    """How many times a photo went through the vision tower."""
+    return sum(item.phase is Phase.ENCODING and item.done == 1 for item in progress)
+
+
+def read(progress: list[Progress]) -> float:
+    """How many tokens of the prompt were read, rather than kept."""
+    done = [i.done for i in progress if i.phase is Phase.PREFILL and i.done is not None]
+    return done[-1] - done[0]
+
+
+def test_it_answers_as_generate_does(
+    engine: HostedEngine, expected: dict[str, dict[str, str]]
+) -> None:
+    """Text, a photo, and two questions more that begin alike; then another photo, of one size
+    with the first, under the very same words."""
+    texts, progress = {}, {}
+    for key in ("text", "photo", "next", "last", "other"):
+        texts[key], progress[key], _ = told(engine, request_for(key))
+    assert texts == {key: expected[engine.model][key] for key in texts}
+    assert [encodings(each) for each in progress.values()] == [0, 1, 0, 0, 1]
+    assert read(progress["next"]) + read(progress["last"]) < 0.5 * read(progress["photo"])
+
+
+def test_all_figures_arrive(engine: HostedEngine) -> None:
+    _, progress, tokens = told(engine, request_for("photo"))
+    last = tokens[-1]
+    assert (last.generation_tokens, last.finish_reason) == (TOKENS, "length")
+    assert [token.generation_tokens for token in tokens] == [*range(1, TOKENS + 1), TOKENS]
+    assert all(token.generation_tps for token in tokens[1:])
+    assert last.prompt_tokens == progress[-1].total
+    assert last.prompt_tps
+    assert last.peak_memory_gb
+
+
+def test_a_stopped_request_leaves_nothing_behind(
+    engine: HostedEngine, expected: dict[str, dict[str, str]]
+) -> None:
+    told(engine, request_for("photo"))
+    with closing(engine.stream(replace(request_for("next"), max_tokens=2000))) as stream:
+        next(item for item in stream if isinstance(item, Token))
+    assert engine.status == "ready"
+    text, progress, _ = told(engine, request_for("last"))
+    assert text == expected[engine.model]["last"]
+    assert encodings(progress) == 1
+
+
+def test_a_schema_is_kept_to_by_a_model_that_writes_noise(engine: HostedEngine) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"comment": {"type": "string", "maxLength": 20}, "score": {"enum": [1, 10]}},
+        "required": ["comment", "score"],
+        "additionalProperties": False,
+    }
+    for seed in range(5):
+        asked = replace(request_for("photo"), schema=schema, temperature=1.0, seed=seed)
+        text, _, tokens = told(engine, replace(asked, max_tokens=200))
+        assert json.loads(text).keys() == {"comment", "score"}
+        assert tokens[-1].finish_reason == "stop"
+
+
+def test_a_seed_makes_it_repeat_itself(engine: HostedEngine) -> None:
+    asked = replace(request_for("text"), temperature=1.0)
+    texts = [told(engine, replace(asked, seed=seed))[0] for seed in (1, 1, 2)]
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_a_critique_is_a_report(checkpoints: Path) -> None:
+    """What a random model says means nothing, but it comes in the shape that was asked for."""
+    with closing(opened(checkpoints / "qwen2", "&max_tokens=700")) as engine:
+        *events, report = critique(read_photo(PHOTO), "ansel", engine, seed=1)
+    assert isinstance(report, Report)
+    assert report.dimensions
+    assert report.salvaged  # the tokens are short and do not suffice
+    phases = dict.fromkeys(event.phase for event in events if isinstance(event, Update))
+    order = [Phase.MEASURING, Phase.LOADING, Phase.ENCODING, Phase.PREFILL, Phase.GENERATING]
+    assert list(phases)[:5] == order
+
+
+def test_loading_is_counted_in_bytes(adapted: HostedEngine, checkpoints: Path) -> None:
+    _, progress, _ = told(adapted, request_for("text"))
+    [*_, last] = (item for item in progress if item.phase is Phase.LOADING)
+    files = [*checkpoints.glob("qwen3/*.safetensors"), *checkpoints.glob("adapter/*.safetensors")]
+    size = sum(path.stat().st_size for path in files)
+    assert last.done == last.total
+    assert last.total is not None
+    assert 0.9 * size < last.total <= size
+    assert last.basis is Basis.MEASURED
+
+
+def test_without_a_stream_it_counts_all_the_same(
+    adapted: HostedEngine, expected: dict[str, dict[str, str]]
+) -> None:
+    text, progress, tokens = told(adapted, request_for("photo"))
+    assert text == expected["qwen3"]["photo"] == tokens[-1].text
+    assert [token.generation_tokens for token in tokens] == [*range(2, TOKENS + 1), TOKENS]
+    assert progress[-1].done == progress[-1].total == tokens[-1].prompt_tokens
+
+
+def test_without_a_stream_it_stops_too(adapted: HostedEngine) -> None:
+    adapted.load()
+    pid = adapted.pid
+    with closing(adapted.stream(replace(request_for("photo"), max_tokens=4000))) as stream:
+        next(item for item in stream if isinstance(item, Token))
+    assert adapted.pid == pid
+    assert adapted.status == "ready"
+
+
+def test_an_adapter_is_used_where_it_is_wanted(
+    adapted: HostedEngine, expected: dict[str, dict[str, str]]
+) -> None:
+    plain = request_for("photo")
+    texts = [told(adapted, replace(plain, adapter=wanted))[0] for wanted in (True, False, True)]
+    assert texts[0] == texts[2] != texts[1] == expected["qwen3"]["photo"]
+    assert adapted.has_adapter
+
+
+def test_what_is_not_there(checkpoints: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFound, match=r"`mondrian pull mlx-community/No-Such-4bit`"):
+        open_engine("mlx:mlx-community/No-Such-4bit", home=tmp_path)
+    with pytest.raises(ModelNotFound, match="no adapter"):
+        open_engine(f"mlx:{checkpoints / 'qwen3'}", adapter=tmp_path)
+    with pytest.raises(UnknownEngine, match="has no option 'adapter'"):
+        open_engine("llamacpp:smollm2-135m", adapter=tmp_path)
+
+
+def test_a_model_of_the_home_is_found_by_its_name(checkpoints: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "mlx-community" / "Tiny-4bit"
+    shutil.copytree(checkpoints / "smol", folder)
+    engine = open_engine("mlx:mlx-community/Tiny-4bit", home=tmp_path)
+    assert (engine.model, engine.sees) == ("Tiny-4bit", True)
+    (folder / "config.json").unlink()
+    with pytest.raises(ModelNotFound, match=r"config.json is missing"):
+        open_engine("mlx:mlx-community/Tiny-4bit", home=tmp_path)
+
+
+def test_a_broken_checkpoint_is_a_typed_error(checkpoints: Path, tmp_path: Path) -> None:
+    shutil.copytree(checkpoints / "smol", tmp_path / "broken")
+    (tmp_path / "broken" / "model-00002-of-00002.safetensors").write_bytes(b"nothing")
+    with (
+        closing(opened(tmp_path / "broken")) as engine,
+        pytest.raises(EngineFailed, match="mlx-vlm cannot load broken: "),
+    ):
+        engine.load()
+
+
+def test_without_mlx_it_says_what_to_install(
+    checkpoints: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [])
+    with pytest.raises(UnknownEngine, match=r"`pip install mlx-vlm"):
+        open_engine(f"mlx:{checkpoints / 'qwen2'}")
