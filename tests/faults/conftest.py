@@ -1,52 +1,43 @@
 """The table of the kit: each test tells its row, and all are printed at the end."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import pytest
 
 from mondrian.client import StreamEvent
 
-TITLES = ("fault", "what was seen", "lost", "twice", "seconds")
+TITLES = ["fault", "what was seen", "lost", "twice", "seconds"]
 
 
-@dataclass
 class Row:
     """What a fault did: events, tokens or jobs ``lost`` and come ``twice``, and the ``seconds``
     from the fault until the work went on."""
 
-    fault: str
-    seen: str = "THE TEST FAILED"
-    lost: int | None = None
-    twice: int | None = None
-    seconds: float | None = None
+    def __init__(self, fault: str) -> None:
+        self.cells = [fault, "THE TEST FAILED", "-", "-", "-"]
 
     def tell(
         self, seen: str, *, lost: int = 0, twice: int = 0, seconds: float | None = None
     ) -> None:
         """Fill the row. Raises ``AssertionError`` if anything was lost or came twice."""
         assert (lost, twice) == (0, 0), seen
-        self.seen, self.lost, self.twice, self.seconds = seen, lost, twice, seconds
-
-    @property
-    def cells(self) -> tuple[str, ...]:
-        """As text, in the order of ``TITLES``."""
-        counts = ("-" if count is None else str(count) for count in (self.lost, self.twice))
-        return (self.fault, self.seen, *counts, f"{self.seconds:.1f}" if self.seconds else "-")
+        went_on = "-" if seconds is None else f"{seconds:.1f}"
+        self.cells[1:] = [seen, str(lost), str(twice), went_on]
 
 
 Fault = Callable[[str], Row]
-ROWS: list[Row] = []
 
 
 @pytest.fixture
-def fault() -> Fault:
+def fault(request: pytest.FixtureRequest) -> Fault:
     """Begin the row of a fault, by its name. The row is filled when all was found as it should
     be."""
 
     def begin(name: str) -> Row:
-        ROWS.append(Row(name))
-        return ROWS[-1]
+        row = Row(name)
+        # this way it reaches the process that prints, whichever runs the test
+        request.node.user_properties.append(("fault", row.cells))
+        return row
 
     return begin
 
@@ -60,9 +51,14 @@ def gaps(events: Iterable[StreamEvent]) -> tuple[int, int]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the table."""
-    if not ROWS:
+    reports = [
+        each for outcome in ("passed", "failed") for each in terminalreporter.getreports(outcome)
+    ]
+    told = [each.user_properties for each in reports if each.when == "call"]
+    rows = [cells for properties in told for name, cells in properties if name == "fault"]
+    if not rows:
         return
-    table = [TITLES, *(row.cells for row in ROWS)]
+    table = [TITLES, *sorted(rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     terminalreporter.section("faults")
     for cells in table:
