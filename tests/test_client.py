@@ -3,14 +3,16 @@
 import itertools
 import json
 import random
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -191,6 +193,34 @@ def test_a_watch_ends_even_if_the_stream_never_comes_through() -> None:
         assert [event.type for event in client.watch("job")] == ["thinking_update", "done"]
 
 
+def breaking(handler: BaseHTTPRequestHandler) -> None:
+    """A line that breaks inside an event, the same each time."""
+    handler.send_response(200)
+    handler.send_header("Connection", "close")
+    handler.end_headers()
+    handler.wfile.write(b'event: connected\ndata: {"type":"connected"}\n\n')
+    handler.wfile.write(b'id: 2\nevent: analysis_complete\ndata: {"analysis_html":"' + b"x" * 5000)
+    handler.close_connection = True
+
+
+def test_a_watch_ends_even_if_the_line_always_breaks_inside_one_event() -> None:
+    streams = [events(1), *[breaking] * 6]
+    statuses = ("analyzing", "done", "done")
+    with playing(*streams, statuses=statuses) as (url, cursors), impatient(url) as client:
+        kinds = [event.type for event in client.watch("job")]
+    assert kinds[-2:] == ["connected", "done"]
+    assert cursors == ["", *["1"] * 6]
+
+
+def test_watchers_come_back_each_at_a_time_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses = list[float]()
+    monkeypatch.setattr("mondrian.client.client.time.sleep", pauses.append)
+    with playing(events(1), *[events()] * 3, events(9)) as (url, _), Client(url) as client:
+        assert list(client.watch("job"))[-1].type == "done"
+    assert all(0.25 * 2**turn <= pause <= 0.5 * 2**turn for turn, pause in enumerate(pauses))
+    assert len(set(pauses)) == len(pauses) == 4
+
+
 def test_patience_ends() -> None:
     with (
         playing(events(1), *[failing(502)] * 500) as (url, _),
@@ -252,7 +282,8 @@ class Wire:
     def _carry(self, ours: socket.socket) -> None:
         with ours, socket.create_connection(("127.0.0.1", self._port)) as theirs:
             asked = ours.recv(65536)
-            theirs.sendall(asked)
+            # one request a connection: nobody here waits for a second one
+            theirs.sendall(re.sub(rb"(?i)(connection: )keep-alive", rb"\1close", asked))
             is_bad = b"/stream" in asked and self.breaks < self.BREAKS
             left = self._random.randrange(0, 4000) if is_bad else 10**9
             while left > 0 and (chunk := theirs.recv(min(left, 4096))):
@@ -264,7 +295,7 @@ class Wire:
 @pytest.fixture
 def server(store: Store, database: str, tmp_path: Path) -> Iterator[str]:
     """The URL of the API, with a worker on a recording."""
-    engine = open_engine(recording(tmp_path, pause=0.01))
+    engine = open_engine(recording(tmp_path, pause=0.02))
     photos = PhotoStore.open((tmp_path / "photos").as_uri())
     worker = Worker(
         store,
@@ -272,9 +303,10 @@ def server(store: Store, database: str, tmp_path: Path) -> Iterator[str]:
         engine,
         listener=Listener(database, JOBS_CHANNEL),
         advisors=load_advisors(),
-        settings=Settings(home=tmp_path, update_interval=1.0),
+        settings=Settings(home=tmp_path, update_interval=0.4),
     )
-    with running(make_app(store, database, tmp_path)) as url, at_work(worker):
+    app = make_app(store, database, tmp_path, update_interval=0.4)
+    with running(app) as url, at_work(worker):
         yield url
     engine.close()
 
@@ -304,6 +336,37 @@ def test_nothing_is_lost_or_doubled_on_a_bad_line(server: str) -> None:
     numbers = [event.seq for event in events if event.seq]
     assert numbers == list(range(1, numbers[-1] + 1))
     assert "".join(e.fields["text"] for e in events if e.type == "token") == answer()
+
+
+@contextmanager
+def buffering(url: str) -> Iterator[str]:
+    """A proxy before ``url`` that passes an answer on when it has all of it."""
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            with suppress(OSError):  # its client may be gone by then
+                answer = httpx.get(url + self.path, headers=dict(self.headers), timeout=60)
+                self.send_response(answer.status_code)
+                self.end_headers()
+                self.wfile.write(answer.content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{proxy.server_address[1]}"
+        proxy.shutdown()
+
+
+def test_updates_and_the_end_come_through_a_proxy_that_buffers(server: str) -> None:
+    with buffering(server) as url, Client(server) as direct, Client(url) as client:
+        job = direct.submit(jpeg())["job_id"]
+        seen = list(client.watch(job, after=0))
+    kinds = [event.type for event in seen]
+    assert [event.seq for event in seen[:2]] == [None, None]  # made of /status, while it ran
+    assert {*kinds[:2]} == {"thinking_update"}
+    assert (kinds.count("analysis_complete"), kinds.count("done"), kinds[-1]) == (1, 1, "done")
 
 
 def test_refusals_are_the_errors_of_the_tree(server: str, tmp_path: Path) -> None:

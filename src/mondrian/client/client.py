@@ -27,6 +27,8 @@ from mondrian.jobs import ENDED
 DEFAULT_SERVER = "http://127.0.0.1:5005"
 
 _SILENT_INTERVALS = 3
+_MAX_FUTILE = 5
+"""So many connections in a row may break before they brought anything new."""
 
 
 class Client:
@@ -123,8 +125,8 @@ class Client:
 
         ``include`` may ask for ``tokens`` and ``report``; ``after`` is the last number known, 0 for
         the whole log. After a lost connection only ``connected`` comes again; where the stream had
-        no number yet, its opening events do. Where a proxy keeps the stream's bytes, updates are
-        made of what ``/status`` says until the job has ended.
+        no number yet, its opening events do. Where a proxy keeps the stream's bytes, or always
+        breaks it inside one event, updates are made of what ``/status`` says until the job ends.
         """
         place = _Place(cursor=None if after is None else str(after))
         interval = self.update_interval()
@@ -132,7 +134,9 @@ class Client:
             try:
                 if place.is_kept_from:
                     yield from self._poll(job_id, place, interval)
-                yield from self._follow(job_id, include, place, interval * _SILENT_INTERVALS)
+                if not place.is_ended:
+                    silence = interval * _SILENT_INTERVALS
+                    yield from self._follow(job_id, include, place, silence)
             except (ServerUnavailable, StorageError):
                 if time.monotonic() - place.heard > self._patience_seconds:
                     raise
@@ -154,11 +158,13 @@ class Client:
                         yield event
                     place.hear(decoder)
         except httpx.ReadTimeout:
-            place.is_kept_from = is_silent
+            place.is_kept_from = place.is_kept_from or is_silent
         except httpx.TransportError as exc:
             raise self._unavailable(exc) from exc
         except ValueError as exc:
             raise self._is_other() from exc
+        finally:
+            place.leave(is_silent)
 
     def _open(
         self, job_id: UUID | str, include: Collection[str], place: "_Place", silence: float
@@ -218,7 +224,8 @@ class Client:
 class _Place:
     """How far a watcher is: ``cursor`` is the last number seen, ``heard`` when anything came.
 
-    ``is_kept_from`` says that somebody on the way keeps the stream's bytes.
+    ``is_kept_from`` says that somebody on the way keeps the stream's bytes, or always breaks the
+    line before an event is whole.
     """
 
     cursor: str | None = None
@@ -228,10 +235,12 @@ class _Place:
     has_polled: bool = False
     _retry_seconds: float = 0.5
     _failures: int = 0
+    _is_further: bool = False
+    _futile: int = 0
 
     def hear(self, decoder: SseDecoder) -> None:
         """Take note that something came."""
-        self.heard, self._failures = time.monotonic(), 0
+        self.heard = time.monotonic()
         self._retry_seconds = decoder.retry_seconds or self._retry_seconds
         self.cursor = decoder.last_id or self.cursor
 
@@ -240,6 +249,15 @@ class _Place:
         if event.type == "reset":
             self.cursor = None
         self.is_ended = event.type == "done"
+        if event.seq is not None or event.type == "thinking_update":
+            self._is_further, self.is_kept_from, self._failures = True, False, 0
+
+    def leave(self, is_silent: bool) -> None:
+        """Take note of the end of a connection, which had brought nothing or something."""
+        if not is_silent:
+            self._futile = 0 if self._is_further else self._futile + 1
+            self.is_kept_from = self.is_kept_from or self._futile >= _MAX_FUTILE
+        self._is_further = False
 
     def back_off(self, longest: float) -> float:
         """Seconds to wait before the next connection: twice as many each time, and never the same
