@@ -20,7 +20,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from mondrian.jobs import Claim, Entry, Event, EventType, Job
-from mondrian.postgres import Pool
+from mondrian.postgres import Pool, open_pool
 from mondrian.store import Store
 from mondrian.stream import Streams, wakeups
 from mondrian.stream.frames import encode
@@ -575,7 +575,22 @@ def test_the_clock_tells_how_long_a_job_will_wait(database: str, store: Store) -
     assert (update.data["basis"], update.data["percent"]) == ("estimated", 0)
 
 
-def test_the_clock_speaks_for_a_silent_worker_and_a_lost_one(database: str, store: Store) -> None:
+@pytest.fixture
+def ahead(database: str) -> Iterator[Store]:
+    """A store on ``database``, whose clock is an hour ahead of ours."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        for clock in ("now", "clock_timestamp"):
+            connection.execute(
+                f"CREATE FUNCTION public.{clock}() RETURNS timestamptz LANGUAGE sql "
+                f"AS $$ SELECT pg_catalog.{clock}() + interval '1 hour' $$".encode()
+            )
+    url = psycopg.conninfo.make_conninfo(database, options="-c search_path=public,pg_catalog")
+    with open_pool(url) as pool:
+        yield Store(pool)
+
+
+def test_the_clock_speaks_for_a_silent_worker_and_a_lost_one(database: str, ahead: Store) -> None:
+    store = ahead
     claim = claimed(store, lease_seconds=1.5)
     with serving(database, store, interval=0.3) as house, house.watch(claim.job.id) as seen:
         first = next_of(seen, "thinking_update")

@@ -95,7 +95,8 @@ class Job:
     ``attempt`` is 1 at first and raised each time that a claim is taken away, ``failures`` counts
     those that a crash took. ``is_suspect`` tells that the engine crashed while it worked at the
     job, which then has the engine to itself. Events up to ``last_seq`` are in the log, less those
-    up to ``pruned_seq``, whose time ran out.
+    up to ``pruned_seq``, whose time ran out. ``lease_seconds`` is how long its worker may still be
+    silent, by the database's clock when the job was read; ``None`` if none has it.
     """
 
     id: UUID
@@ -123,7 +124,7 @@ class Job:
     last_seq: int = 0
     pruned_seq: int = 0
     claimed_by: str | None = None
-    lease_until: datetime | None = None
+    lease_seconds: float | None = field(default=None, compare=False)
     error: dict[str, Any] | None = None
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     started_at: datetime | None = None

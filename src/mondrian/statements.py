@@ -15,6 +15,7 @@ from mondrian.jobs import CLOSING, ENDED, MAX_ATTEMPTS, RUNNING, Event, Job
 EVENTS_CHANNEL = "mondrian_events"
 JOBS_CHANNEL = "mondrian_jobs"
 
+_LEFT = "lease_seconds"
 COLUMNS = tuple(field.name for field in fields(Job))
 ADD_COLUMNS = (
     "id", "owner", "filename", "photo_key", "photo_sha256", "photo_bytes", "width", "height",
@@ -40,7 +41,9 @@ _HELD = f"id = %(id)s AND attempt = %(attempt)s AND status IN {_RUNNING}"
 
 def job_columns(row: str) -> str:
     """SQL for the columns of ``Job`` of ``row``."""
-    return ", ".join(f"{row}.{name}" for name in COLUMNS)
+    columns = [f"{row}.{name}" for name in COLUMNS if name != _LEFT]
+    left = f"extract(epoch FROM {row}.lease_until - clock_timestamp())::float8 AS {_LEFT}"
+    return ", ".join([*columns, left])
 
 
 def _payload(columns: str, source: str = "") -> str:

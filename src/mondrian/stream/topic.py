@@ -14,7 +14,6 @@
 import asyncio
 import math
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from mondrian.errors import JobNotFound, StorageError
 from mondrian.jobs import MAX_ATTEMPTS, EventType, Job, Status, encode_payload
@@ -157,6 +156,4 @@ def _now() -> float:
 
 def _lease_end(job: Job) -> float | None:
     """When the worker that holds the job is lost unless it is heard of; ``None`` if none does."""
-    if job.lease_until is None:
-        return None
-    return _now() + (job.lease_until - datetime.now(UTC)).total_seconds()
+    return None if job.lease_seconds is None else _now() + job.lease_seconds
