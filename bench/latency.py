@@ -35,7 +35,7 @@ STATEMENTS = {
 
 def main() -> None:
     """Run everything and print tables."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 600
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 1500
     with tempfile.TemporaryDirectory() as home:
         database = open_database(None, Path(home))
         try:

@@ -1,7 +1,7 @@
 """What ``mondrian serve`` and ``mondrian worker`` build, and how they take it down.
 
-``service.py`` puts the parts together; ``door.py`` is the address and uvicorn behind it;
-``leaving.py`` is what signals mean.
+``service.py`` refuses what cannot be and puts the parts together; ``door.py`` is the address,
+``opening.py`` the database, ``running.py`` all that then runs; ``leaving.py`` is what signals mean.
 """
 
 from mondrian.server.service import serve, work

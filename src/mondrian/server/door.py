@@ -1,48 +1,16 @@
-"""The door of the server: the address it listens at, and uvicorn behind it."""
+"""The door of the server: the address it listens at."""
 
 import resource
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ipaddress import ip_address
-from typing import Any
-
-import uvicorn
 
 from mondrian.errors import SettingsError
 from mondrian.settings import Settings
-from mondrian.stream.protocol import BoundedProtocol
 
-_CONNECTIONS_SECONDS = 1
-_BACKLOG = 2048
+BACKLOG = 2048
 _MAX_FILES = 65_536
-
-
-class Server(uvicorn.Server):
-    """uvicorn, that leaves signals to us and tells when its door is open."""
-
-    def __init__(self, app: Any, on_open: Callable[[], None]) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                http=BoundedProtocol,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                backlog=_BACKLOG,
-                timeout_graceful_shutdown=_CONNECTIONS_SECONDS,
-            )
-        )
-        self._on_open = on_open
-
-    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
-        """Nothing is captured."""
-        return nullcontext()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Open the door."""
-        await super().startup(sockets)
-        self._on_open()
 
 
 def check_exposure(settings: Settings) -> None:
@@ -68,7 +36,7 @@ def bound(settings: Settings) -> Iterator[socket.socket]:
     """A socket at the address of the settings, with room for many clients."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        door = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+        door = socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
     except OSError as exc:
         raise SettingsError(
             f"Mondrian cannot serve at {settings.host}, port {settings.port}: "

@@ -1,0 +1,227 @@
+"""What runs while the service runs: the API or a worker alone, with all that is beside them.
+
+Importing this takes half a second. So ``service`` does it when the database is opening.
+"""
+
+import asyncio
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+
+from mondrian.advisors import Advisor, load_advisors
+from mondrian.api import create_app
+from mondrian.engines import Engine
+from mondrian.errors import EngineClosed, MondrianError
+from mondrian.measurements import prepare
+from mondrian.photos import PhotoStore
+from mondrian.postgres import Database, Listener
+from mondrian.retention import prune_daily
+from mondrian.server.door import BACKLOG, address
+from mondrian.server.leaving import Leaving
+from mondrian.settings import Settings
+from mondrian.statements import JOBS_CHANNEL
+from mondrian.store import Store
+from mondrian.stream import Streams
+from mondrian.stream.protocol import BoundedProtocol
+from mondrian.worker import Worker
+
+log = logging.getLogger(__name__)
+
+_CONNECTIONS_SECONDS = 1
+_WORKER_SECONDS = 3.0
+
+
+def run_server(
+    settings: Settings,
+    opening: "Future[Database]",
+    engine: Engine | None,
+    door: socket.socket,
+    leaving: Leaving,
+    announce: Callable[[str], None],
+) -> None:
+    """Serve at ``door``, and work on ``engine`` if there is one, until asked to leave."""
+    with ExitStack() as stack:
+        rooms = _enter(settings, opening.result())
+        streams = Streams(
+            rooms.store, conninfo=rooms.database.url, interval_seconds=settings.update_interval
+        )
+        app = create_app(
+            settings=settings,
+            store=rooms.store,
+            photos=rooms.photos,
+            streams=streams,
+            engine_status=lambda: engine_status(settings, engine, worker),
+        )
+        worker = rooms.worker(engine, app.state.house.advisors) if engine else None
+        if worker:
+            stack.enter_context(_working(worker))
+
+        def open_door() -> None:
+            announce(address(settings.host, door))
+            if engine:
+                _load(engine)
+
+        stack.enter_context(_pruning(rooms))
+        server = Server(app, open_door)
+        # uvicorn's own choice of loop is uvloop where there is one: half the lateness of asyncio's
+        with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+            runner.run(_serve(server, door, streams, worker, leaving))
+
+
+async def _serve(
+    server: "Server",
+    door: socket.socket,
+    streams: Streams,
+    worker: Worker | None,
+    leaving: Leaving,
+) -> None:
+    loop, asked = asyncio.get_running_loop(), asyncio.Event()
+    leaving.begin = lambda: loop.call_soon_threadsafe(asked.set)
+    serving, asking = asyncio.create_task(server.serve([door])), asyncio.create_task(asked.wait())
+    await asyncio.wait({serving, asking}, return_when=asyncio.FIRST_COMPLETED)
+    asking.cancel()
+    if worker:
+        worker.stop()
+    await streams.drain()
+    server.should_exit = True
+    await serving
+
+
+def run_worker(
+    settings: Settings,
+    opening: "Future[Database]",
+    engine: Engine,
+    leaving: Leaving,
+    announce: Callable[[str], None],
+) -> None:
+    """Work on ``engine`` until asked to leave."""
+    advisors = load_advisors(settings.home)
+    rooms = _enter(settings, opening.result())
+    worker = rooms.worker(engine, advisors)
+    with _pruning(rooms):
+        leaving.begin = worker.stop
+        announce(worker.name)
+        _load(engine)
+        worker.run()
+
+
+class Server(uvicorn.Server):
+    """uvicorn, that leaves signals to us and tells when its door is open."""
+
+    def __init__(self, app: Any, on_open: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=BoundedProtocol,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                backlog=BACKLOG,
+                timeout_graceful_shutdown=_CONNECTIONS_SECONDS,
+            )
+        )
+        self._on_open = on_open
+
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
+        """Nothing is captured."""
+        return nullcontext()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the door."""
+        await super().startup(sockets)
+        self._on_open()
+
+
+def engine_status(
+    settings: Settings, engine: Engine | None, worker: Worker | None
+) -> dict[str, Any]:
+    """What ``/model-status`` tells: ``remote`` where the work is done by other processes."""
+    if engine is None or worker is None:
+        return {"status": "remote", "engine": settings.engine}
+    status, _, error = engine.status.partition(": ")
+    return {
+        "status": status,
+        "error": error or None,
+        "engine": engine.url,
+        "model": engine.model,
+        "sees": engine.sees,
+        "tokens": worker.meter.tokens,
+        "tokens_per_second": worker.meter.tokens_per_second,
+        "peak_memory_gb": worker.meter.peak_memory_gb,
+    }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rooms:
+    """What every process of the service opens."""
+
+    settings: Settings
+    database: Database
+    store: Store
+    photos: PhotoStore
+
+    def worker(self, engine: Engine, advisors: Mapping[str, Advisor]) -> Worker:
+        """A worker on ``engine`` for ``advisors``."""
+        return Worker(
+            self.store,
+            self.photos,
+            engine,
+            listener=Listener(self.database.url, JOBS_CHANNEL),
+            advisors=advisors,
+            settings=self.settings,
+        )
+
+
+def _enter(settings: Settings, database: Database) -> Rooms:
+    return Rooms(
+        settings=settings,
+        database=database,
+        store=Store(database.pool),
+        photos=PhotoStore.open(settings.photos_url),
+    )
+
+
+def _load(engine: Engine) -> None:
+    """Load the model, and what measuring needs, in threads."""
+
+    def load() -> None:
+        try:
+            engine.load()
+        except EngineClosed:
+            pass
+        except MondrianError as exc:  # /model-status tells it, and so does each job
+            log.error("the model cannot be loaded: %s", exc)
+
+    threading.Thread(target=prepare, name="prepare", daemon=True).start()
+    threading.Thread(target=load, name="load", daemon=True).start()
+
+
+@contextmanager
+def _pruning(rooms: Rooms) -> Iterator[None]:
+    """What need not be kept is removed once a day, in a thread."""
+    left = threading.Event()
+    given = (rooms.store, rooms.photos, rooms.settings, left)
+    threading.Thread(target=prune_daily, args=given, name="prune", daemon=True).start()
+    try:
+        yield
+    finally:
+        left.set()
+
+
+@contextmanager
+def _working(worker: Worker) -> Iterator[None]:
+    """The worker works, in a thread."""
+    thread = threading.Thread(target=worker.run, name="worker", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        worker.stop()
+        thread.join(_WORKER_SECONDS)
