@@ -1,5 +1,6 @@
 """Builds a tiny vision-language model for llama.cpp: random weights in the shape of Qwen2-VL."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import gguf
@@ -25,13 +26,32 @@ TEMPLATE = (
 )
 
 
-def build(folder: Path) -> tuple[Path, Path]:
-    """Write the model and its projector; the same files each time. Returns their paths."""
+@dataclass(frozen=True)
+class Vocabulary:
+    """The words of a tokenizer like GPT-2's, and how they are merged from shorter ones."""
+
+    tokens: list[str]
+    merges: list[str]
+
+
+def build(folder: Path, vocabulary: Vocabulary | None = None) -> tuple[Path, Path]:
+    """Write the model and its projector; the same files each time. Returns their paths.
+
+    Without a ``vocabulary`` each byte is a token.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    return _build_text(folder / "tiny.gguf"), _build_vision(folder / "mmproj-tiny.gguf")
+    text = _build_text(folder / "tiny.gguf", vocabulary or Vocabulary(_bytes(), ["t h"]))
+    return text, _build_vision(folder / "mmproj-tiny.gguf")
 
 
-def _build_text(path: Path) -> Path:
+def read_vocabulary(model: Path) -> Vocabulary:
+    """The vocabulary of the GGUF file ``model``, less the marks that we have ourselves."""
+    fields = gguf.GGUFReader(model).fields
+    tokens, merges = (fields[f"tokenizer.ggml.{part}"].contents() for part in ("tokens", "merges"))
+    return Vocabulary([token for token in tokens if token not in SPECIAL], merges)
+
+
+def _build_text(path: Path, vocabulary: Vocabulary) -> Path:
     writer = gguf.GGUFWriter(path, "qwen2vl")
     writer.add_name("tiny")
     writer.add_context_length(32768)
@@ -42,13 +62,13 @@ def _build_text(path: Path) -> Path:
     writer.add_head_count_kv(HEADS)
     writer.add_layer_norm_rms_eps(1e-6)
     writer.add_rope_dimension_sections([2, 3, 3, 0])
-    tokens = _bytes() + SPECIAL
+    tokens = vocabulary.tokens + SPECIAL
     normal, control = gguf.TokenType.NORMAL, gguf.TokenType.CONTROL
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("qwen2")
     writer.add_token_list(tokens)
-    writer.add_token_types([normal] * 256 + [control] * len(SPECIAL))
-    writer.add_token_merges(["t h"])
+    writer.add_token_types([normal] * len(vocabulary.tokens) + [control] * len(SPECIAL))
+    writer.add_token_merges(vocabulary.merges)
     writer.add_eos_token_id(tokens.index("<|im_end|>"))
     writer.add_chat_template(TEMPLATE)
     draw = Weights(writer, seed=1)

@@ -88,6 +88,7 @@ class Token:
     """A piece of the answer, with the engine's own figures so far (``None`` where it has none).
 
     ``text`` may hold no, one or several tokens' text; ``generation_tokens`` is the engine's count.
+    Of ``prompt_tokens``, the whole prompt, ``cached_tokens`` were known from an earlier request.
     Speeds are in tokens per second, memory in gigabytes (10^9 bytes). ``finish_reason`` is set on
     the last piece only: ``stop``, ``length``, or the engine's own word.
     """
@@ -97,6 +98,7 @@ class Token:
     generation_tps: float | None = None
     prompt_tokens: int | None = None
     prompt_tps: float | None = None
+    cached_tokens: int | None = None
     peak_memory_gb: float | None = None
     finish_reason: str | None = None
 

@@ -193,6 +193,7 @@ class Answer:
                 # until the second token there is no time to divide by
                 "generation_tps": timings["predicted_per_second"] or None,
                 "prompt_tokens": timings["cache_n"] + timings["prompt_n"],
+                "cached_tokens": timings["cache_n"],
                 "prompt_tps": timings["prompt_per_second"] or None,
             }
         if progress := chunk.get("prompt_progress"):
