@@ -357,27 +357,6 @@ def test_several_threads_work_at_once(
     assert all(text_of(log_of(store, job), 1) == answer() for job in jobs)
 
 
-def test_a_poisonous_photo_does_not_fail_its_neighbours(
-    hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path
-) -> None:
-    """Four jobs at once in one engine, which one of them always crashes in its middle."""
-    crash = {"after": 0.6, "crash": True, "when": "Vincent"}
-    url = recording(tmp_path, after=(crash, {"after": 0.6, "phase": "generating"}))
-    good = [add_job(store, photos) for _ in range(3)]
-    poison = add_job(store, photos, "gogh")
-    with at_work(hire(f"{url}?slots=4")):
-        failed = ended(store, poison)
-        done = [ended(store, job) for job in good]
-    assert (failed.status, failed.failures, failed.is_suspect) == (Status.ERROR, 3, True)
-    assert failed.error
-    assert failed.error["code"] == "engine_crashed"
-    assert {job.status for job in done} == {Status.DONE}
-    failures = {job.failures for job in done}
-    assert 1 in failures  # the first crash took some along
-    assert failures <= {0, 1}  # no later one did
-    assert all(job.is_suspect == (job.failures > 0) for job in done)
-
-
 def test_every_error_has_a_verdict() -> None:
     known = [each for each in vars(errors).values() if isinstance(each, type)]
     assert set(VERDICTS) == {each for each in known if issubclass(each, MondrianError)}

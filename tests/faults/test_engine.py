@@ -143,3 +143,27 @@ def test_one_that_hangs_is_replaced(
     silences = [(after - before).total_seconds() for before, after in itertools.pairwise(told)]
     assert max(silences) <= 1.0
     row.tell(f"an update every {max(silences):.1f} s, then a new child", seconds=seconds)
+
+
+def test_a_poisonous_photo_does_not_fail_its_neighbours(
+    hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path, fault: Fault
+) -> None:
+    """Four jobs at once in one engine, which one of them always crashes in its middle."""
+    row = fault("one photo in four kills their common engine child")
+    crash = {"after": 0.6, "crash": True, "when": "Vincent"}
+    url = recording(tmp_path, after=(crash, {"after": 0.6, "phase": "generating"}))
+    good = [add_job(store, photos) for _ in range(3)]
+    poison = add_job(store, photos, "gogh")
+    with at_work(hire(f"{url}?slots=4")):
+        failed = ended(store, poison)
+        done = [ended(store, job) for job in good]
+    assert (failed.status, failed.failures, failed.is_suspect) == (Status.ERROR, 3, True)
+    assert failed.error
+    assert failed.error["code"] == "engine_crashed"
+    assert {job.status for job in done} == {Status.DONE}
+    failures = {job.failures for job in done}
+    assert 1 in failures  # the first crash took some along
+    assert failures <= {0, 1}  # no later one did
+    assert all(job.is_suspect == (job.failures > 0) for job in done)
+    again = sum(job.failures for job in done)
+    row.tell(f"its 3 neighbours done, {again} of them at the 2nd attempt; it ends in an error")

@@ -15,7 +15,6 @@ from typing import Any
 from mondrian.engines.base import Output, Phase, Progress, Request, Token
 from mondrian.engines.child import Child, Exchange
 from mondrian.engines.native import Ended
-from mondrian.engines.native import Port as Port  # for engines of your own
 from mondrian.engines.turns import Turns
 from mondrian.errors import EngineClosed, EngineCrashed, MondrianError
 
