@@ -86,9 +86,10 @@ def compare_prompts() -> None:
             known = [each.cached_tokens or 0 for each in lasts]
             read = [size - cached for size, cached in zip(whole, known, strict=True)]
             ratio = sum(read) / read[0]
+            reached = f" ({verdict(ratio <= PROMPT_AIM, PROMPT_AIM)})" if sees else ""
             print(
                 f"three advisors, a model that {name:12}: prompts of {whole}, read {read} tokens, "
-                f"ratio {ratio:.2f} ({verdict(ratio <= PROMPT_AIM, PROMPT_AIM)}); "
+                f"ratio {ratio:.2f}{reached}; "
                 f"{times[0]:.2f} s for one, {times[-1]:.2f} s for three"
             )
 

@@ -65,7 +65,7 @@ def test_every_field_is_filled(advisor: Advisor) -> None:
     assert all(area.title and area.description for area in advisor.focus_areas)
     assert 3 <= len(advisor.artworks) <= 5
     assert all(re.fullmatch(r"\d{4}(–\d\d)?", artwork.year) for artwork in advisor.artworks)
-    assert 200 <= len(advisor.prompt.split()) <= 400
+    assert 200 <= len(advisor.prompt.split()) <= 250
 
 
 @pytest.mark.parametrize("advisor", ADVISORS.values(), ids=IDS)

@@ -91,10 +91,12 @@ def ask(
 _SYSTEM = "You critique photographs in the manner of the person named at the end of the question."
 _SEEING = (
     "Critique this photograph. Judge each of the eight dimensions with a score from 1 to 10, a "
-    "comment on what you see, and a recommendation. Say nothing that the photograph does not show. "
-    "The facts below were measured in it; trust them over your impression. Answer in JSON."
+    "comment on what you see, and a recommendation. Say nothing that the photograph does not show: "
+    "if you cannot tell what something is, describe its shape, tone and colour, leave it unnamed, "
+    "and invent no person, place, time or story. The facts below were measured in it; trust them "
+    "over your impression. Answer in JSON."
 )
-_ANSWER = "Now critique the photograph in this manner, in JSON."
+_ANSWER = "Critique the photograph now, in JSON."
 
 
 def _work(
