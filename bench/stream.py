@@ -3,7 +3,8 @@
 Fan-out: one process serves, one job is watched by all, beside a bare ASGI app that writes a frame
 that is there already, and sse-starlette (``pip install -e '.[bench]'``), in turns within one run.
 Ours is timed from the append to the database, the others from the frame. Then the bytes that a
-client gets for 1,000 and 2,000 tokens at real pacing, and how fast a log is replayed.
+client gets for 1,000 and 2,000 tokens at real pacing, and how fast a log is replayed. And what the
+others notice where one client in ten stops reading, in turns with a server where none does.
 """
 
 import argparse
@@ -36,6 +37,7 @@ HERE = Path(__file__).parent
 QUICK = [(300, 10.0), (800, 2.0)]
 FULL = [(2000, 10.0), (5000, 2.0)]
 ROUNDS = 3
+FLOOD = 15
 SECONDS = 3.0
 
 
@@ -51,6 +53,7 @@ def main() -> None:
         try:
             for clients, rate in FULL if is_full else QUICK:
                 fan_out(database, clients, rate)
+            freeze(database, 300, 10.0)
             with Server("ours", database.url) as server:
                 measure_bytes(Store(database.pool), server.port)
                 measure_replay(Store(database.pool), server.port, database)
@@ -93,6 +96,12 @@ class Process:
         return int(psutil.Process(self._child.pid).memory_info().rss)
 
     @property
+    def connections(self) -> int:
+        """How many TCP connections it has."""
+        found = psutil.Process(self._child.pid).net_connections("tcp")
+        return sum(each.status == psutil.CONN_ESTABLISHED for each in found)
+
+    @property
     def busy_seconds(self) -> float:
         """The processor time that it has taken."""
         times = psutil.Process(self._child.pid).cpu_times()
@@ -110,7 +119,9 @@ class Server(Process):
 class Crowd:
     """A server with clients, and the means to send events to them."""
 
-    def __init__(self, kind: str, database: Database, clients: int, stack: ExitStack) -> None:
+    def __init__(
+        self, kind: str, database: Database, clients: int, stack: ExitStack, frozen: int = 0
+    ) -> None:
         self.kind = kind
         self._store = Store(database.pool)
         self._claim = claimed(self._store)
@@ -118,7 +129,7 @@ class Crowd:
         path = f"/stream/{self._claim.job.id}?include=tokens"
         before = self._server.memory
         self._clients = stack.enter_context(
-            Process("stream_clients.py", self._server.port, path, clients)
+            Process("stream_clients.py", self._server.port, path, clients, frozen)
         )
         self._clients.hear()
         self.kilobytes = (self._server.memory - before) / clients / 1000
@@ -137,6 +148,17 @@ class Crowd:
         self._clients.say("tell")
         self.rounds.append(json.loads(self._clients.hear()))
         self.busy_seconds += self._server.busy_seconds - before
+
+    @property
+    def connections(self) -> int:
+        """How many clients the server has."""
+        return self._server.connections
+
+    def flood(self) -> None:
+        """Send more than any buffer on the way holds."""
+        for _ in range(FLOOD):
+            self._store.append(self._claim, [Entry(EventType.TOKEN, {"text": "x" * 60})] * 150)
+        time.sleep(2.0)
 
 
 def append_at(store: Store, claim: Claim, rate: float, count: int) -> None:
@@ -168,6 +190,28 @@ def fan_out(database: Database, clients: int, rate: float) -> None:
             f"{crowd.kind:14} {p50:7.1f} {p99:8.1f} {p99 / bare:6.2f} {arrived / sent:20.1%}"
             f" {crowd.busy_seconds / max(arrived, 1) * 1e6:11.1f} {crowd.kilobytes:12.1f}"
         )
+
+
+def freeze(database: Database, clients: int, rate: float) -> None:
+    """One client in ten reads no more: what do the others notice?"""
+    frozen = clients // 10
+    with ExitStack() as stack:
+        calm = Crowd("ours", database, clients - frozen, stack)
+        cold = Crowd("ours", database, clients, stack, frozen)
+        for crowd in (calm, cold):
+            crowd.flood()
+        for _ in range(2 * ROUNDS):  # within which the frozen ones are dropped
+            for crowd in (calm, cold):
+                crowd.run(rate, int(rate * SECONDS))
+        left = cold.connections
+    print(f"\n{clients} clients x {rate:.0f} events a second, {frozen} of them frozen")
+    print(f"{'':14}  p50 ms   p99 ms")
+    for name, crowd in (("none frozen", calm), ("some frozen", cold)):
+        p50, p99 = (median(each[key] for each in crowd.rounds) for key in ("p50", "p99"))
+        print(f"{name:14} {p50:7.1f} {p99:8.1f}")
+    ratios = [b["p99"] / a["p99"] for a, b in zip(calm.rounds, cold.rounds, strict=True)]
+    print(f"p99 of the others: {median(ratios):.2f} times that of none frozen (limit 1.1)")
+    print(f"{clients - left} of the {frozen} were dropped meanwhile")
 
 
 def claimed(store: Store) -> Claim:

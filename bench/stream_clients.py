@@ -7,6 +7,7 @@ line on stdin, what they have received since the last: events, latencies in ms, 
 import asyncio
 import json
 import resource
+import socket
 import sys
 import time
 from array import array
@@ -25,13 +26,18 @@ lost = 0
 class Client(asyncio.Protocol):
     """Notes how old each event is when it comes."""
 
-    def __init__(self, request: bytes) -> None:
+    def __init__(self, request: bytes, is_frozen: bool) -> None:
+        self._is_frozen = is_frozen
         self.opened = asyncio.get_running_loop().create_future()
         self._request = request
         self._rest = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Ask for the stream."""
+        self._transport = transport
+        if self._is_frozen:
+            connection = transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
@@ -40,6 +46,8 @@ class Client(asyncio.Protocol):
         if not self.opened.done():
             assert data.startswith(b"HTTP/1.1 200"), data
             self.opened.set_result(None)
+            if self._is_frozen:
+                self._transport.pause_reading()
         *whole, self._rest = (self._rest + data).split(b"\n\n")
         for block in whole:
             if (at := block.find(MARK)) > 0:
@@ -52,20 +60,24 @@ class Client(asyncio.Protocol):
         lost += 1
 
 
-async def connect(port: int, request: bytes, gate: asyncio.Semaphore) -> None:
+async def connect(
+    port: int, request: bytes, gate: asyncio.Semaphore, *, is_frozen: bool = False
+) -> None:
     """Connect one client and wait for its first byte."""
     async with gate:
         loop = asyncio.get_running_loop()
-        _, client = await loop.create_connection(lambda: Client(request), "127.0.0.1", port)
+        client = Client(request, is_frozen)
+        await loop.create_connection(lambda: client, "127.0.0.1", port)
         await client.opened
 
 
-async def run(port: int, path: str, count: int) -> None:
-    """Connect, then answer questions."""
+async def run(port: int, path: str, count: int, frozen: int) -> None:
+    """Connect, ``frozen`` of them to read no more than the beginning; then answer questions."""
     request = f"GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode()
     gate = asyncio.Semaphore(AT_ONCE)
     async with asyncio.timeout(CONNECT_SECONDS):
-        await asyncio.gather(*(connect(port, request, gate) for _ in range(count)))
+        clients = (connect(port, request, gate, is_frozen=n < frozen) for n in range(count))
+        await asyncio.gather(*clients)
     print("connected", flush=True)
     while await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline):
         print(json.dumps(summary()), flush=True)
@@ -81,4 +93,4 @@ def summary() -> dict[str, float]:
 if __name__ == "__main__":
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    uvloop.run(run(int(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
+    uvloop.run(run(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
