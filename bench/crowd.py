@@ -1,0 +1,178 @@
+"""Does a full house slow anybody down? python bench/crowd.py
+
+Two servers on one PostgreSQL, one with 100 finished jobs and one with 10,000. Each route is asked
+of both in turns; the limit is 1.5 times. Then the streams of 1,000 finished jobs are opened at
+once, again and again, and each route is asked meanwhile.
+"""
+
+import asyncio
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+from subprocess import PIPE, Popen
+from threading import Event, Thread
+
+import httpx
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from critique import coffee, recording
+from mondrian.client import Client
+from mondrian.embedded import EmbeddedServer
+
+LIMIT = 1.5
+FEW = 100
+JOBS = 10_000
+STREAMS = 1_000
+ROUNDS = 30
+MANY = """
+    WITH copies AS (
+        INSERT INTO jobs SELECT (jsonb_populate_record(jobs, jsonb_build_object(
+            'id', gen_random_uuid(), 'owner', 'client ' || n %% 100,
+            'created_at', created_at - n * interval '1 minute'))).*
+        FROM jobs, generate_series(2, %(jobs)s) n RETURNING id, created_at
+    ), watched AS (
+        SELECT id FROM copies ORDER BY created_at DESC LIMIT %(streams)s
+    ), logs AS (
+        INSERT INTO events (job_id, seq, type, attempt, payload)
+        SELECT watched.id, seq, type, attempt, replace(payload, %(job)s, watched.id::text)
+        FROM watched, events
+    )
+    INSERT INTO reports (job_id, advisor, place, report, text)
+    SELECT watched.id, advisor, place, report, text FROM watched, reports"""
+
+
+def main() -> None:
+    """Run everything and print a table."""
+    with tempfile.TemporaryDirectory() as home, ExitStack() as stack:
+        postgresql = EmbeddedServer(Path(home))
+        stack.callback(postgresql.close)
+        servers = {}
+        for name in ("few", "many"):
+            with psycopg.connect(postgresql.url, autocommit=True) as connection:
+                connection.execute(f'CREATE DATABASE "{name}"'.encode())
+            url = make_conninfo(postgresql.url, dbname=name)
+            servers[name] = (url, stack.enter_context(serving(url, Path(home))))
+        jobs = {name: finish_one(address) for name, (_, address) in servers.items()}
+        fill(servers["few"][0], jobs["few"], FEW)
+        crowd = fill(servers["many"][0], jobs["many"], JOBS)
+        addresses = {name: address for name, (_, address) in servers.items()}
+        compare(addresses, jobs, crowd)
+
+
+@contextmanager
+def serving(database: str, home: Path) -> Iterator[str]:
+    """A real ``mondrian serve`` on ``database``, at the address that it prints."""
+    engine = f"replay:{recording(home / 'r.jsonl')}?speed=10&sees=true"
+    command = [str(Path(sys.executable).parent / "mondrian"), "serve", "--port", "0"]
+    command += ["--engine", engine, "--database", database]
+    environment = {**os.environ, "MONDRIAN_HOME": str(home)}
+    with Popen(command, env=environment, stdout=PIPE, text=True) as process:
+        assert process.stdout
+        try:
+            yield process.stdout.readline().split()[-1]
+        finally:
+            process.terminate()
+
+
+def fill(database: str, job: str, count: int) -> list[str]:
+    """Copy the job, which is done, until there are ``count``. Gives those that have a log."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(MANY, {"jobs": count, "streams": STREAMS, "job": job})
+        connection.execute("VACUUM ANALYZE")  # as PostgreSQL does by itself in a while
+        newest = "SELECT id FROM jobs ORDER BY created_at DESC LIMIT %s"
+        return [str(job) for (job,) in connection.execute(newest, [STREAMS]).fetchall()]
+
+
+def finish_one(address: str) -> str:
+    """The id of a job that is done."""
+    with Client(address) as client:
+        job = str(client.submit(coffee())["job_id"])
+        assert list(client.watch(job))[-1].fields["status"] == "done"
+    return job
+
+
+def routes(job: str) -> dict[str, str]:
+    """Path by route."""
+    paths = ["/jobs", "/jobs?advisor=ansel", "/jobs?status=done", "/health", "/metrics"]
+    paths += ["/model-status", "/advisors"]
+    of_a_job = ["/jobs", "/status", "/stream", "/analysis", "/summary", "/report"]
+    named = {f"{path}/{{job}}": f"{path}/{job}" for path in of_a_job}
+    return {path: path for path in paths} | named
+
+
+def compare(addresses: dict[str, str], jobs: dict[str, str], crowd: list[str]) -> None:
+    """Ask each route of both servers, then of that with many jobs while streams are opened."""
+    with ExitStack() as stack:
+        clients = {
+            name: stack.enter_context(httpx.Client(base_url=address, timeout=60))
+            for name, address in addresses.items()
+        }
+        few, many = ask(clients, jobs)
+        with flood(addresses["many"], crowd) as seconds:
+            _, full = ask({"many": clients["many"]}, jobs)
+        print(f"{'route':24} {'few ms':>8} {'many ms':>8} {'ratio':>6} {'in a crowd ms':>14}")
+        for route in few:
+            ratio = many[route] / few[route]
+            verdict = "" if ratio <= LIMIT else f"  MISSED: limit {LIMIT}"
+            print(
+                f"{route:24} {few[route]:8.1f} {many[route]:8.1f} {ratio:6.2f}"
+                f" {full[route]:14.1f}{verdict}"
+            )
+        print(f"{len(crowd)} finished streams, opened at once: read in {median(seconds):.1f} s")
+
+
+def ask(
+    clients: dict[str, httpx.Client], jobs: dict[str, str]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """The median of each route in ms, of the first and of the last client."""
+    taken: dict[str, dict[str, list[float]]] = {name: {} for name in clients}
+    for _ in range(ROUNDS):
+        for route in routes(""):
+            for name, client in clients.items():
+                begun = time.perf_counter()
+                client.get(routes(jobs[name])[route]).raise_for_status()
+                took = (time.perf_counter() - begun) * 1000
+                taken[name].setdefault(route, []).append(took)
+    medians = [{route: median(all_) for route, all_ in each.items()} for each in taken.values()]
+    return medians[0], medians[-1]
+
+
+@contextmanager
+def flood(address: str, jobs: list[str]) -> Iterator[list[float]]:
+    """Open the streams of all ``jobs`` at once, again and again; gives how long each time took."""
+    seconds, left = list[float](), Event()
+
+    def run() -> None:
+        while not left.is_set():
+            begun = time.monotonic()
+            asyncio.run(read_all(int(address.rpartition(":")[2]), jobs))
+            seconds.append(time.monotonic() - begun)
+
+    thread = Thread(target=run)
+    thread.start()
+    yield seconds
+    left.set()
+    thread.join()
+
+
+async def read_all(port: int, jobs: list[str]) -> None:
+    """Read all streams to their ends."""
+
+    async def read(job: str) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        request = f"GET /stream/{job}?after=0 HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"
+        writer.write(request.encode())
+        assert b"event: done" in await reader.read()
+        writer.close()
+
+    await asyncio.gather(*map(read, jobs))
+
+
+if __name__ == "__main__":
+    main()
