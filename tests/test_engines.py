@@ -297,6 +297,21 @@ def test_llamacpp_tells_encoding_from_prefill(seeing: HostedEngine) -> None:
     assert prefill[-1].done == total
 
 
+def test_llamacpp_encodes_a_photo_once_for_all_advisors(seeing: HostedEngine) -> None:
+    common = "light " * 30
+    _, first = answer_to(seeing, look(1, f"{common}You are Ansel Adams."))
+    items = list(seeing.stream(look(1, f"{common}You are Edward Weston.")))
+    last = items[-1]
+    assert isinstance(last, Token)
+    assert last.cached_tokens
+    assert last.prompt_tokens
+    assert first.prompt_tokens
+    assert last.prompt_tokens > first.prompt_tokens  # the whole prompt, read or not
+    assert last.prompt_tokens - last.cached_tokens < 60
+    counted = [item.phase for item in items if isinstance(item, Progress) and item.total]
+    assert Phase.ENCODING not in counted
+
+
 def test_llamacpps_listener_is_closed_to_others(home: Path) -> None:
     import httpx
 
