@@ -14,7 +14,8 @@ import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
 from uuid import UUID
 
 from mondrian.engines.base import Basis
@@ -24,10 +25,12 @@ FRESH_SECONDS = 0.5
 _COST = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """``position`` in the queue, from 1, and the seconds until the job's turn; or ``None`` and the
-    seconds to the end of a job that runs. ``eta_seconds`` is ``None`` where it is not known."""
+    seconds to the end of a job that runs. ``eta_seconds`` is ``None`` where it is not known.
+
+    (A tuple, since thousands are made at once.)
+    """
 
     position: int | None
     eta_seconds: float | None
@@ -95,6 +98,11 @@ def line_up(
     """The place of each job. ``usual`` has the seconds of a critique by each advisor; what stands
     under ``None`` is for all others."""
     places, free = dict[UUID, Place](), list[float]()
+
+    @cache
+    def whole(advisors: Sequence[str]) -> float:
+        return _whole(advisors, usual)
+
     for job in running:
         left = _left(job, usual)
         places[job.id] = Place(None, _known(left))
@@ -103,12 +111,12 @@ def line_up(
     heapq.heapify(free)
     for job in running:
         if job.is_lost and free:  # it goes before all that wait
-            heapq.heapreplace(free, free[0] + _whole(job.advisors, usual))
+            heapq.heapreplace(free, free[0] + whole(job.advisors))
     for position, each in enumerate(waiting, start=1):
         start = free[0] if free else math.inf
         places[each.id] = Place(position, _known(start))
         if free:
-            heapq.heapreplace(free, start + _whole(each.advisors, usual))
+            heapq.heapreplace(free, start + whole(each.advisors))
     return places
 
 
