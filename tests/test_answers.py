@@ -54,7 +54,7 @@ def test_a_missing_dimension_is_missing_and_said_so() -> None:
         '{"dimensions": [{"name": "Lighting", "comment": "Soft."}]}',
         '{"dimensions": [{"name": "Lighting", "score": 7, "comment": "..."}]}',
         '{"dimensions": [{"name": "Lighting", "score": 7, "comment": null}]}',
-        '{"dimensions": [{"name": "Beleuchtung", "score": 7, "comment": "Weich."}]}',
+        '{"dimensions": [{"name": "Valaistus", "score": 7, "comment": "Pehmeä."}]}',
         '{"Lighting": {"score": true, "comment": "Soft."}}',
         f"<think>{PLAIN}",
         f"{PLAIN}</think>",
@@ -379,6 +379,47 @@ def test_cut_json_keeps_every_complete_dimension(data: st.DataObject) -> None:
         given_one = next(d for d in dimensions if d.name == dimension.name)
         assert (dimension.score, dimension.comment) == (given_one.score, given_one.comment)
         assert given_one.recommendation.startswith(dimension.recommendation)
+
+
+ELSEWHERE = {
+    "de": "Komposition,Beleuchtung,Fokus & Schärfe,Farbharmonie,Motivisolierung,"
+    "Tiefe und Perspektive,Visuelles Gleichgewicht,Emotionale Wirkung;"
+    "Kategorie,Bewertung,Kommentar,Empfehlung",
+    "fr": "Composition,Éclairage,Mise au point et netteté,Harmonie des couleurs,"
+    "Isolement du sujet,Profondeur et perspective,Équilibre visuel,Impact émotionnel;"
+    "nom,note,commentaire,recommandation",
+    "es": "Composición,Iluminación,Enfoque y nitidez,Armonía de color,Aislamiento del sujeto,"
+    "Profundidad y perspectiva,Equilibrio visual,Impacto emocional;"
+    "nombre,puntuación,comentario,recomendación",
+    "zh": "构图,光线,对焦与清晰度,色彩和谐,主体分离,深度与透视,视觉平衡,情感冲击力;"
+    "维度,评分,评论,建议",
+    "ja": "構図,ライティング,ピントとシャープネス,色の調和,被写体の分離,奥行きと遠近感,"
+    "視覚的バランス,感情的インパクト;項目,スコア,コメント,提案",
+}
+
+
+@pytest.mark.parametrize("language", ELSEWHERE)
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_every_dimension_of_an_answer_in_another_language_is_read(
+    language: str, data: st.DataObject
+) -> None:
+    names, keys = (words.split(",") for words in ELSEWHERE[language].split(";"))
+    dimensions = data.draw(some_dimensions())
+    write = data.draw(st.sampled_from(SCORES))
+    rows: list[dict[str, object]] = [
+        dict(
+            zip(
+                data.draw(st.sampled_from([keys, KEYS[0]])),
+                (names[DIMENSIONS.index(d.name)], write(d.score), d.comment, d.recommendation),
+                strict=True,
+            )
+        )
+        for d in dimensions
+    ]
+    text = json.dumps({"dimensions": rows, "外": {"Story": {"score": 3, "comment": "No."}}})
+    wrapped = data.draw(st.sampled_from(WRAPPING))(data.draw(st.sampled_from([text, curly(text)])))
+    assert read_answer(wrapped).dimensions == in_order(dimensions)
 
 
 def as_table(rows: Sequence[dict[str, object]]) -> str:

@@ -9,7 +9,7 @@ ways (JSON-like, table, sections), and the way that finds most is believed. The 
    full goes before a short form.
 3. A score says its own scale (``8/10``, ``85 %``, ``4/5``); a bare number is from 1 to 10. Only
    if there are two bare numbers or more and all lie above 10 is the scale 100. Others are dropped.
-4. Comments may be in any language, but names are known in English: we do not guess by position.
+4. Comments may be in any language, names in those of ``languages.py``: we do not guess by position.
 5. A model's thinking (``<think>``) is not its answer.
 """
 

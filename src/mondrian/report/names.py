@@ -3,6 +3,7 @@
 import re
 from typing import NamedTuple
 
+from mondrian.report.languages import DIMENSIONS_ELSEWHERE, FIELDS_ELSEWHERE, folded
 from mondrian.report.values import DIMENSIONS
 
 
@@ -53,12 +54,14 @@ def dimension_name(text: str) -> Name | None:
     """The dimension that ``text`` names, in any spelling: ``1. colour_harmony``, ``Focus (8/10)``.
 
     A short form (``Depth``) or the first part of a longer name (``Lighting & Exposure``) is not
-    exact. Names are known in English only: a guess by position would put words into the model's
-    mouth.
+    exact. Names are known in English and some other languages: a guess by position would put words
+    into the model's mouth.
     """
     word = _DECORATION.sub("", letters(text))
     if word in _EXACT:
         return Name(_EXACT[word], True)
+    if elsewhere := DIMENSIONS_ELSEWHERE.get(folded(text)):
+        return Name(elsewhere, True)
     first = letters(_JOINTS.split(text[:61], maxsplit=1)[0])
     name = _SHORT.get(word) or (_EXACT.get(first) if len(text) <= 60 else None)
     return Name(name, False) if name else None
@@ -93,7 +96,7 @@ _ANSWER_FIELDS = _index(
 def dimension_field(key: str) -> str | None:
     """``name``, ``score``, ``comment`` or ``recommendation``, if that is what ``key`` means in a
     dimension."""
-    return _DIMENSION_FIELDS.get(letters(key))
+    return _DIMENSION_FIELDS.get(letters(key)) or FIELDS_ELSEWHERE.get(folded(key))
 
 
 def answer_field(key: str) -> str | None:

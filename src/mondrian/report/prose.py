@@ -132,7 +132,7 @@ _BEFORE_LABEL = re.compile(
 _MARKUP = re.compile(r"(?<!\s)\*+|\*+(?!\s)|`+|__+")
 _BULLET = re.compile(r"^\s*(?:[-+•·>]|\d{1,2}[.)])\s+")
 _SCALE_HINT = re.compile(r"\((?:1\s*(?:-|–|to)\s*10|out of 10)\)")
-_HEAD = re.compile(r"([A-Za-z][\w&/+ ]{1,48}?)\s*(?:([:(\[|–—]|-\s)(.*))?", re.DOTALL)
+_HEAD = re.compile(r"([^\W\d_][\w&/+ ]{1,48}?)\s*(?:([:(\[|–—]|-\s)(.*))?", re.DOTALL)
 
 
 def _split(line: str) -> _Line | None:
