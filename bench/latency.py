@@ -89,7 +89,7 @@ def _clients(database: Database, stack: ExitStack) -> tuple[Process, Callable[[]
     claim = claimed(store)
     server = stack.enter_context(Server("ours", database.url))
     path = f"/stream/{claim.job.id}?include=tokens"
-    clients = stack.enter_context(Process("stream_clients.py", server.port, path, CLIENTS))
+    clients = stack.enter_context(Process("stream_clients.py", server.port, path, CLIENTS, 0))
     return clients, lambda: store.append(claim, [Entry(EventType.TOKEN, fields(now()))])
 
 

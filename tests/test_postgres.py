@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
@@ -240,10 +241,13 @@ def test_errors_are_translated(foreign: type[Exception], ours: type[Exception]) 
 def test_pool_passes_over_broken_connections(pool: Pool, store: Store, database: str) -> None:
     assert store.counts()[Status.DONE] == 0
     with psycopg.connect(database, autocommit=True) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        ended = connection.execute(
+            "SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+        ).fetchall()
+    for pid, _ in ended:
+        with suppress(psutil.NoSuchProcess):
+            psutil.Process(pid).wait(30)
     assert store.counts()[Status.DONE] == 0
 
 
