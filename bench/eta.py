@@ -42,6 +42,7 @@ LIMIT = 0.15
 SPEED = 30
 INTERVAL = 0.1
 TEACHING = 5
+LETTERS = "abcdefghijklmnopqrstuvwxyz"  # of words that differ: else the answer is a loop
 QUARTERS = (0.25, 0.5, 0.75)
 
 
@@ -183,8 +184,9 @@ def recording(kind: Kind, rng: random.Random) -> Iterator[dict[str, object]]:
         yield {"after": min(128, kind.prompt_tokens - done) * per_token, **told}
     pause, verbosity = 0.022 * rng.lognormvariate(0, 0.1), rng.lognormvariate(0, 0.15)
     for text, usual in parts():
-        words = round(usual * verbosity * rng.lognormvariate(0, 0.25))
-        for piece in pieces(text.replace("@", " wide" * words)):
+        count = round(usual * verbosity * rng.lognormvariate(0, 0.25))
+        words = "".join(" " + "".join(rng.choices(LETTERS, k=4)) for _ in range(count))
+        for piece in pieces(text.replace("@", words)):
             yield {"after": 2 * pause, "text": piece, "tokens": 2}
     yield {"finish": "stop"}
 

@@ -16,17 +16,14 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from mondrian.advisors import load_advisors
 from mondrian.embedded import EmbeddedServer
 from mondrian.engines import open_engine
 from mondrian.engines.host import HostedEngine
 from mondrian.photos import PhotoStore
-from mondrian.postgres import Listener, Pool, checked_url, migrate, open_pool
-from mondrian.settings import Settings
-from mondrian.statements import JOBS_CHANNEL
+from mondrian.postgres import Pool, checked_url, migrate, open_pool
 from mondrian.store import Store
 from mondrian.worker import Worker
-from working import Hire
+from working import Hire, make_worker
 
 
 @pytest.fixture
@@ -122,14 +119,7 @@ def hire(store: Store, photos: PhotoStore, database: str, tmp_path: Path) -> Ite
         engine._stop_seconds = 0.3
         engines.append(engine)
         given: dict[str, Any] = {"update_interval": 1.0, "home": tmp_path, **settings}
-        return Worker(
-            store,
-            photos,
-            engine,
-            listener=Listener(database, JOBS_CHANNEL),
-            advisors=load_advisors(),
-            settings=Settings(**given),
-        )
+        return make_worker(store, photos, engine, database, **given)
 
     yield hire
     for engine in engines:

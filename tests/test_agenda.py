@@ -9,20 +9,15 @@ from uuid import uuid4
 
 import pytest
 
-from mondrian.advisors import load_advisors
 from mondrian.engines import Phase, Progress, Token, open_engine
 from mondrian.engines.base import Basis
 from mondrian.history import Figures
 from mondrian.jobs import Job
 from mondrian.pacing import Update
 from mondrian.photos import PhotoStore
-from mondrian.postgres import Listener
-from mondrian.settings import Settings
-from mondrian.statements import JOBS_CHANNEL
 from mondrian.store import Store
-from mondrian.worker import Worker
 from mondrian.worker.agenda import Agenda
-from working import add_job, at_work, ended, log_of, recording
+from working import add_job, at_work, ended, log_of, make_worker, recording
 
 ADVISORS = ("ansel", "okeefe", "gogh")
 
@@ -115,14 +110,7 @@ def test_the_sixth_job_of_a_kind_knows_its_time_and_the_first_does_not(
     url = recording(tmp_path, *lines, pause=0.004)
     photos = PhotoStore.open((tmp_path / "photos").as_uri())
     with closing(open_engine(url)) as engine:
-        worker = Worker(
-            store,
-            photos,
-            engine,
-            listener=Listener(database, JOBS_CHANNEL),
-            advisors=load_advisors(),
-            settings=Settings(home=tmp_path, update_interval=0.1),
-        )
+        worker = make_worker(store, photos, engine, database, home=tmp_path, update_interval=0.1)
         with at_work(worker):
             jobs = []
             for _ in range(6):

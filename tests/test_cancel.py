@@ -10,19 +10,15 @@ from uuid import UUID
 import psutil
 import pytest
 
-from mondrian.advisors import load_advisors
 from mondrian.client import Client
 from mondrian.engines import open_engine
 from mondrian.engines.host import HostedEngine
 from mondrian.jobs import EventType, Status
 from mondrian.photos import PhotoStore
-from mondrian.postgres import Listener
-from mondrian.settings import Settings
-from mondrian.statements import JOBS_CHANNEL
 from mondrian.store import Store
 from mondrian.worker import Worker
 from servers import make_app, running
-from working import Hire, at_work, jpeg, recording, wait_for
+from working import Hire, at_work, jpeg, make_worker, recording, wait_for
 
 ACKNOWLEDGED_SECONDS = 0.2
 IDLE_SECONDS = 3.0  # one, half a second to see it, and a noisy machine
@@ -64,14 +60,7 @@ def service(
     """The embedded model at work, behind the API."""
     engine = open_engine("llamacpp:smollm2-135m", home=home)
     assert isinstance(engine, HostedEngine)
-    worker = Worker(
-        store,
-        photos,
-        engine,
-        listener=Listener(database, JOBS_CHANNEL),
-        advisors=load_advisors(),
-        settings=Settings(home=tmp_path),
-    )
+    worker = make_worker(store, photos, engine, database, home=tmp_path)
     with (
         closing(engine),
         running(make_app(store, database, tmp_path)) as url,

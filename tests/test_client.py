@@ -17,18 +17,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mondrian.advisors import load_advisors
 from mondrian.client import Client, SseDecoder, StreamEvent
 from mondrian.engines import open_engine
 from mondrian.errors import DamagedPhoto, JobNotFound, NotAllowed, PhotoError, ServerUnavailable
 from mondrian.photos import PhotoStore
-from mondrian.postgres import Listener
-from mondrian.settings import Settings
-from mondrian.statements import JOBS_CHANNEL
 from mondrian.store import Store
-from mondrian.worker import Worker
 from servers import make_app, running
-from working import answer, at_work, jpeg, recording
+from working import answer, at_work, jpeg, make_worker, recording
 
 # bytes to events
 
@@ -297,14 +292,7 @@ def server(store: Store, database: str, tmp_path: Path) -> Iterator[str]:
     """The URL of the API, with a worker on a recording."""
     engine = open_engine(recording(tmp_path, pause=0.02))
     photos = PhotoStore.open((tmp_path / "photos").as_uri())
-    worker = Worker(
-        store,
-        photos,
-        engine,
-        listener=Listener(database, JOBS_CHANNEL),
-        advisors=load_advisors(),
-        settings=Settings(home=tmp_path, update_interval=0.4),
-    )
+    worker = make_worker(store, photos, engine, database, home=tmp_path, update_interval=0.4)
     app = make_app(store, database, tmp_path, update_interval=0.4)
     with running(app) as url, at_work(worker):
         yield url

@@ -21,11 +21,9 @@ from mondrian.engines.replay import record
 from mondrian.errors import DatabaseUnavailable, EngineFailed, MondrianError
 from mondrian.jobs import Claim, Entry, Job, Status
 from mondrian.photos import PhotoStore
-from mondrian.postgres import Listener, Pool
-from mondrian.settings import Settings
-from mondrian.statements import JOBS_CHANNEL
+from mondrian.postgres import Pool
 from mondrian.store import Store
-from mondrian.worker import VERDICTS, Worker
+from mondrian.worker import VERDICTS
 from mondrian.worker.watching import Meter, WatchedEngine
 from working import (
     Hire,
@@ -35,6 +33,7 @@ from working import (
     counted,
     ended,
     log_of,
+    make_worker,
     recording,
     text_of,
     wait_for,
@@ -115,14 +114,7 @@ def test_sixteen_jobs_at_once_on_one_server(
     threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
     jobs = [add_job(store, photos) for _ in range(16)]
     with closing(open_engine(f"openai:http://127.0.0.1:{server.server_port}/v1")) as engine:
-        worker = Worker(
-            store,
-            photos,
-            engine,
-            listener=Listener(database, JOBS_CHANNEL),
-            advisors=load_advisors(),
-            settings=Settings(home=tmp_path, concurrency=16),
-        )
+        worker = make_worker(store, photos, engine, database, home=tmp_path, concurrency=16)
         with at_work(worker):
             statuses = {ended(store, job).status for job in jobs}
     server.shutdown()

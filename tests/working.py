@@ -13,11 +13,16 @@ from uuid import uuid4
 import numpy as np
 from PIL import Image
 
+from mondrian.advisors import load_advisors
+from mondrian.engines import Engine
 from mondrian.engines.host import HostedEngine
 from mondrian.engines.replay import record
 from mondrian.jobs import Event, Job
 from mondrian.photos import PhotoStore
+from mondrian.postgres import Listener
 from mondrian.report import DIMENSIONS
+from mondrian.settings import Settings
+from mondrian.statements import JOBS_CHANNEL
 from mondrian.store import Store
 from mondrian.worker import Worker
 
@@ -27,6 +32,20 @@ Hire = Callable[..., Worker]
 """Makes a worker of an engine's URL and settings: the fixture ``hire``."""
 
 DEADLINE_SECONDS = 30.0
+
+
+def make_worker(
+    store: Store, photos: PhotoStore, engine: Engine, database: str, **settings: Any
+) -> Worker:
+    """A worker on ``engine``, with all advisors."""
+    return Worker(
+        store,
+        photos,
+        engine,
+        listener=Listener(database, JOBS_CHANNEL),
+        advisors=load_advisors(),
+        settings=Settings(**settings),
+    )
 
 
 def answer() -> str:

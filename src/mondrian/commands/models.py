@@ -69,7 +69,7 @@ def models(
         print(json.dumps({"machine": _machine(machine), "models": rows, "auto": str(choice)}))
         return
     stdout().print(_table(rows))
-    stdout().print(f"\nThis machine: {machine}.\n* auto: {choice}", highlight=False, markup=False)
+    stdout().print(f"\nThis machine: {machine}.\n* {choice}", highlight=False, markup=False)
 
 
 def _row(
