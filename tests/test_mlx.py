@@ -133,11 +133,13 @@ def test_it_answers_as_generate_does(
 ) -> None:
     """Text, a photo, and two questions more that begin alike; then another photo, of one size
     with the first, under the very same words."""
-    texts, progress = {}, {}
+    texts, progress, cached = {}, {}, {}
     for key in ("text", "photo", "next", "last", "other"):
-        texts[key], progress[key], _ = told(engine, request_for(key))
+        texts[key], progress[key], tokens = told(engine, request_for(key))
+        cached[key] = tokens[-1].cached_tokens
     assert texts == {key: expected[engine.model][key] for key in texts}
     assert [encodings(each) for each in progress.values()] == [0, 1, 0, 0, 1]
+    assert [bool(count) for count in cached.values()] == [False, False, True, True, False]
     assert read(progress["next"]) + read(progress["last"]) < 0.5 * read(progress["photo"])
 
 

@@ -3,21 +3,25 @@
 import http.server
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from mondrian.engines import Basis, Engine, Phase, Progress, Request, Token, open_engine
 from mondrian.engines.openai_stream import Thoughts, decode_events
 from mondrian.errors import EngineClosed, EngineFailed, UnknownEngine
 from mondrian.models import find_model
+from working import jpeg, wait_for
 
 KEY = "a secret of the test"
 # a model that may end its answer ends it early by chance
@@ -101,6 +105,66 @@ def test_a_wrong_key_is_a_sentence_without_it(
     ):
         list(engine.stream(SHORT))
     assert "wrong key" not in caught.value.message
+
+
+@pytest.fixture(scope="module")
+def mlx_server(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real ``mlx_vlm.server`` with a tiny model."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "mlx_vlm.server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--model", str(checkpoints / "qwen3")]
+    with (
+        (tmp_path_factory.mktemp("mlx") / "server.log").open("wb") as words,
+        subprocess.Popen(command, stdout=words, stderr=words) as process,
+    ):
+        wait_for(lambda: is_healthy(address))
+        yield address
+        process.kill()
+
+
+def is_healthy(address: str) -> bool:
+    try:
+        return httpx.get(f"{address}/health").is_success
+    except httpx.ConnectError:
+        return False
+
+
+def test_mlx_vlms_server_looks_at_the_photo(mlx_server: str) -> None:
+    asked = Request(system="", prompt="What is there?", max_tokens=12, temperature=0)
+    with closing(open_engine(f"openai:{mlx_server}/v1")) as engine:
+        texts = set()
+        for photo in (None, jpeg(), jpeg(seed=2)):
+            tokens = tokens_of(engine, replace(asked, photo=photo))
+            assert (tokens[-1].generation_tokens, tokens[-1].finish_reason) == (12, "length")
+            assert tokens[-1].prompt_tokens
+            texts.add("".join(token.text for token in tokens))
+        assert engine.model.endswith("qwen3")
+    assert len(texts) == 3
+
+
+def test_closing_stops_mlx_vlms_server(mlx_server: str) -> None:
+    def metrics() -> Any:
+        return httpx.get(f"{mlx_server}/metrics").json()
+
+    endless = Request(system="", prompt="What?", max_tokens=6000, temperature=0, photo=jpeg())
+    before = metrics()["summary"]["generated_tokens_total"]
+    with closing(open_engine(f"openai:{mlx_server}/v1")) as engine:
+        with closing(engine.stream(endless)) as stream:
+            next(item for item in stream if isinstance(item, Token))
+            assert metrics()["summary"]["in_flight"] == 1
+        wait_for(lambda: not metrics()["summary"]["in_flight"], seconds=5)
+    assert metrics()["summary"]["generated_tokens_total"] - before < 3000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="its grammar needs Metal, and Linux has none")
+def test_an_error_of_mlx_vlms_server_in_mid_stream(mlx_server: str) -> None:
+    with (
+        closing(open_engine(f"openai:{mlx_server}/v1")) as engine,
+        pytest.raises(EngineFailed, match=r"reported: .*No Metal"),
+    ):
+        list(engine.stream(SHORT))
 
 
 def test_nobody_there() -> None:

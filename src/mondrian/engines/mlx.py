@@ -232,6 +232,7 @@ def _token(result: Any) -> Token:
         generation_tps=result.generation_tps * (count - 1) / count if count > 1 else None,
         prompt_tokens=result.prompt_tokens,
         prompt_tps=result.prompt_tps * read / result.prompt_tokens,
+        cached_tokens=result.cached_tokens,
         peak_memory_gb=result.peak_memory,
         finish_reason=result.finish_reason,
     )
