@@ -68,8 +68,10 @@ def serving(engine: str, home: Path) -> Iterator[str]:
         line = process.stdout.readline()
         while "http://" not in line:
             line = process.stdout.readline()
-        yield line.split()[-1]
-        process.terminate()
+        try:
+            yield line.split()[-1]
+        finally:
+            process.terminate()
 
 
 def measure_uploads(address: str, when: str) -> None:

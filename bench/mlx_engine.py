@@ -1,0 +1,264 @@
+"""What Mondrian costs around mlx-vlm, on a tiny checkpoint that is as slow as a real model.
+
+1. Tokens per second that a client sees on a job's stream, and those that a client of
+   ``mlx_vlm.server`` sees, against a bare ``stream_generate`` loop in a process of its own, in
+   turn; the aim is 0.98, and above the server. The job's answers, and so the bare loop's, keep to
+   a schema; the server cannot do that without Metal, and so has less to do.
+2. Seconds from the beginning of a request to the engine (its first phase) to the first text, both
+   as a client of the job's stream sees them, against the bare loop, warm, with a new photo each
+   time; the aim is 30 ms more.
+3. Three advisors on one photo against one: how often the photo is encoded, the tokens of the
+   prompt that are read, and seconds until the first token. The checkpoint's tokenizer has 400
+   words and its photo 16 tokens, so what is each advisor's own weighs several times as much as in
+   a real model: the ratio has no aim here. ``bench/llamacpp.py`` has a real vocabulary.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import httpx
+
+from critique import coffee
+from mondrian.advisors import load_advisors
+from mondrian.client import Client
+from mondrian.critiques import ask
+from mondrian.engines import Phase, Progress, Request, Token, open_engine
+from mondrian.findings import find
+from mondrian.measurements import measure
+from mondrian.photos import read_photo
+from service import serving
+
+LAYERS, TOKENS, RUNS = 4, 600, 4
+SPEED_AIM, FIRST_AIM_SECONDS = 0.98, 0.030
+
+BARE = """
+import pickle, sys, time
+from pathlib import Path
+from mondrian.engines.mlx import Mlx
+class Nobody:
+    def emit(self, item): return False
+engine = Mlx(path=Path(sys.argv[1]), max_tokens=int(sys.argv[2]))
+engine.load(Nobody())
+import mlx_vlm
+while True:
+    request = pickle.load(sys.stdin.buffer)
+    engine._watch.forget()
+    engine._watch.begin(Nobody(), None, has_photo=True)
+    began = time.perf_counter()
+    arguments = engine._arguments(request)
+    first = None
+    for result in mlx_vlm.stream_generate(engine._model, engine._processor, **arguments):
+        now = time.perf_counter()
+        first = first or now
+    print(first - began, (result.generation_tokens - 1) / (now - first), flush=True)
+"""
+
+
+def main() -> None:
+    """Print the ratios and what they are made of."""
+    sys.path.append(str(Path(__file__).parents[1] / "tests"))
+    import tiny_mlx
+
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = Path(folder) / "model"
+        tiny_mlx.qwen3(checkpoint, LAYERS)
+        compare_speeds(checkpoint, Path(folder) / "home")
+        compare_prompts(checkpoint)
+
+
+def compare_speeds(checkpoint: Path, home: Path) -> None:
+    """A job's client, the server's client and the bare loop, in turn."""
+    command = [sys.executable, "-c", BARE, str(checkpoint), str(TOKENS)]
+    url = f"mlx:{checkpoint}?max_tokens={TOKENS}"
+    with (
+        serving(url, home) as address,
+        mlx_server(checkpoint) as server,
+        Client(address) as client,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as bare,
+    ):
+        rows = []
+        for number in range(RUNS + 1):
+            photo = photograph(number)
+            request = question(photo)
+            alone, job = run_bare(bare, request), run_job(client, photo)
+            rows.append((*alone, *job, run_server(server, str(checkpoint), request)))
+        bare.kill()
+    firsts, speeds, job_firsts, job_speeds, server_speeds = zip(*rows[1:], strict=True)  # one warms
+    ratio = median(job / alone for job, alone in zip(job_speeds, speeds, strict=True))
+    theirs = median(other / alone for other, alone in zip(server_speeds, speeds, strict=True))
+    more = median(job - alone for job, alone in zip(job_firsts, firsts, strict=True))
+    print(
+        f"tokens/s: bare loop {median(speeds):.1f}, job {median(job_speeds):.1f}, "
+        f"mlx_vlm.server {median(server_speeds):.1f}; of the bare loop a job has {ratio:.3f} "
+        f"({verdict(ratio >= SPEED_AIM, SPEED_AIM)}), the server {theirs:.3f} "
+        f"({verdict(ratio > theirs, 'less')})"
+    )
+    print(
+        f"first text: bare loop {median(firsts) * 1000:.0f} ms, a job's client "
+        f"{more * 1000:+.0f} ms "
+        f"({verdict(more <= FIRST_AIM_SECONDS, FIRST_AIM_SECONDS)})"
+    )
+
+
+def run_bare(bare: "subprocess.Popen[bytes]", request: Request) -> tuple[float, float]:
+    """Seconds to the first token, and tokens per second from then on."""
+    import pickle
+
+    assert bare.stdin is not None
+    assert bare.stdout is not None
+    pickle.dump(request, bare.stdin)
+    bare.stdin.flush()
+    first, speed = bare.stdout.readline().split()
+    return float(first), float(speed)
+
+
+def run_job(client: Client, photo: bytes) -> tuple[float, float]:
+    """The same, as the client of the stream sees it. Of the tokens in the first portion the time
+    is not known, so they do not count."""
+    with tempfile.NamedTemporaryFile(suffix=".jpg") as file:
+        file.write(photo)
+        file.flush()
+        job = client.submit(Path(file.name), advisor="ansel")["job_id"]
+    began = 0.0
+    portions: list[tuple[float, int]] = []
+    for event in client.watch(job, include=("tokens",)):
+        now, told = time.perf_counter(), event.fields
+        if told.get("phase") in ("encoding", "prefill"):
+            began = began or now
+        if event.type == "token":
+            portions.append((now, len(told["text"])))
+    (first, head), (last, _) = portions[0], portions[-1]
+    share = 1 - head / sum(length for _, length in portions)
+    tokens = client.report(job)["engine"]["tokens"]
+    return first - began, share * tokens / (last - first)
+
+
+def run_server(address: str, model: str, request: Request) -> float:
+    """Tokens per second that a client of ``mlx_vlm.server`` sees."""
+    assert request.photo is not None
+    url = f"data:image/jpeg;base64,{b64encode(request.photo).decode()}"
+    content: list[dict[str, Any]] = [
+        {"type": "image_url", "image_url": {"url": url}},
+        {"type": "text", "text": request.prompt},
+    ]
+    body = {
+        "model": model,
+        "messages": [
+            {"role": "system", "content": request.system},
+            {"role": "user", "content": content},
+        ],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "max_tokens": TOKENS,
+        "temperature": 0.7,
+    }
+    first, tokens = 0.0, 0
+    with httpx.stream("POST", f"{address}/v1/chat/completions", json=body, timeout=60) as answer:
+        answer.raise_for_status()
+        for line in answer.iter_lines():
+            if not line.startswith("data: {"):
+                continue
+            told = json.loads(line[6:])
+            if any(choice["delta"].get("content") for choice in told["choices"]):
+                last = time.perf_counter()
+                first = first or last
+            tokens = (told.get("usage") or {}).get("completion_tokens") or tokens
+    return (tokens - 1) / (last - first)
+
+
+def compare_prompts(checkpoint: Path) -> None:
+    """Three advisors of one photo against one."""
+    photo = photograph(0)
+    requests = [
+        replace(question(photo, name), max_tokens=2) for name in ("ansel", "okeefe", "gogh")
+    ]
+    encoded, read, times = 0, list[int](), list[float]()
+    with closing(open_engine(f"mlx:{checkpoint}")) as engine:
+        list(engine.stream(Request(system="", prompt="Warm up.", max_tokens=2)))
+        started = time.perf_counter()
+        for request in requests:
+            last = Token(text="")
+            for item in engine.stream(request):
+                if isinstance(item, Token):
+                    last = item
+                else:
+                    encoded += is_encoding(item)
+            read.append((last.prompt_tokens or 0) - (last.cached_tokens or 0))
+            times.append(time.perf_counter() - started)
+    ratio = sum(read) / read[0]
+    print(
+        f"three advisors: the photo encoded {encoded} time(s), tokens read {read}, ratio "
+        f"{ratio:.2f}; {times[0]:.2f} s for one, "
+        f"{times[-1]:.2f} s for three"
+    )
+
+
+def is_encoding(item: Progress) -> bool:
+    """Whether this tells that the photo has been encoded."""
+    return item.phase is Phase.ENCODING and item.done == 1
+
+
+def question(photo: bytes, advisor: str = "ansel") -> Request:
+    """What the engine is asked for a critique of ``photo``."""
+    read = read_photo(photo)
+    measured = measure(read)
+    return ask(read, load_advisors()[advisor], measured, find(measured), sees=True)
+
+
+def photograph(number: int) -> bytes:
+    """A real photograph; another cut of it for another ``number``."""
+    from PIL import Image
+
+    encoded = BytesIO()
+    with Image.open(coffee()) as image:
+        image.convert("RGB").crop((0, 0, 600 - number, 400)).save(encoded, "JPEG", quality=92)
+    return encoded.getvalue()
+
+
+@contextmanager
+def mlx_server(checkpoint: Path) -> Iterator[str]:
+    """A real ``mlx_vlm.server`` in a process of its own, at the address that comes."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    command = [sys.executable, "-m", "mlx_vlm.server", "--host", "127.0.0.1", "--port", port]
+    command += ["--model", str(checkpoint), "--log-level", "ERROR"]
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ)
+    ) as process:
+        address = f"http://127.0.0.1:{port}"
+        try:
+            while not is_up(address):
+                time.sleep(0.1)
+            yield address
+        finally:
+            process.kill()
+
+
+def is_up(address: str) -> bool:
+    """Whether the server answers."""
+    try:
+        return httpx.get(f"{address}/health").is_success
+    except httpx.TransportError:
+        return False
+
+
+def verdict(holds: bool, aim: object) -> str:
+    """Whether the aim is reached."""
+    return f"aim {aim}: {'holds' if holds else 'MISSED'}"
+
+
+if __name__ == "__main__":
+    main()
