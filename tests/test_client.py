@@ -290,7 +290,7 @@ class Wire:
 @pytest.fixture
 def server(store: Store, database: str, tmp_path: Path) -> Iterator[str]:
     """The URL of the API, with a worker on a recording."""
-    engine = open_engine(recording(tmp_path, pause=0.02))
+    engine = open_engine(recording(tmp_path, pause=0.05))
     photos = PhotoStore.open((tmp_path / "photos").as_uri())
     worker = make_worker(store, photos, engine, database, home=tmp_path, update_interval=0.4)
     app = make_app(store, database, tmp_path, update_interval=0.4)

@@ -400,6 +400,21 @@ def test_replay_measures_its_speed_from_the_first_tokens_on(play: Play) -> None:
     assert 100 < last.generation_tps < 300  # not thousands
 
 
+def test_replay_goes_on_where_it_was_stopped(play: Play) -> None:
+    lines = [{"after": 0.05, "text": "a", "tokens": 1} for _ in range(40)]
+    engine = play(*lines, {"finish": "stop"})
+    engine.load()
+    child = psutil.Process(engine.pid)
+    stream = engine.stream(ASK)
+    next(item for item in stream if isinstance(item, Token))
+    child.suspend()
+    time.sleep(2.5)  # longer than what is left
+    child.resume()
+    woken = time.monotonic()
+    assert len(tokens_of(stream)) == 40
+    assert time.monotonic() - woken > 1.0
+
+
 def test_replay_speaks_in_silence(play: Play) -> None:
     engine = play(
         {"phase": "prefill"}, {"after": 1.5, "text": "a", "tokens": 1}, {"finish": "stop"}

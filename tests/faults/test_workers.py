@@ -33,7 +33,7 @@ def job(store: Store, photos: PhotoStore) -> Job:
 @pytest.fixture
 def at_work_by_one_of_two(store: Store, job: Job, database: str, tmp_path: Path) -> Pair:
     """Two worker processes: that which is at work at the job, and the other."""
-    folder, url = (tmp_path / "photos").as_uri(), recording(tmp_path, pause=0.02)
+    folder, url = (tmp_path / "photos").as_uri(), recording(tmp_path, pause=0.04)
     options = ("--database", database, "--photos", folder, "--home", tmp_path, "--engine", url)
 
     @contextmanager

@@ -19,6 +19,11 @@ from mondrian.engines.native import Port
 from mondrian.errors import EngineFailed
 
 
+_CATCH_UP_SECONDS = 0.5
+"""So late may a line be and the next ones still come sooner for it. Who was stopped for longer goes
+on where it was, as an engine does."""
+
+
 class Line(BaseModel):
     """One line of a recording: what happens ``after`` seconds from the line before. A line with
     ``when`` is played only to a request that has these words in its prompt."""
@@ -61,7 +66,7 @@ class Replay:
         for line in self._next_answer():
             if line.when not in request.prompt:
                 continue
-            due += line.after / self._speed
+            due = max(due, time.monotonic() - _CATCH_UP_SECONDS) + line.after / self._speed
             if port.stopped.wait(max(0.0, due - time.monotonic())):
                 return
             if line.text is not None:
