@@ -1,21 +1,22 @@
 """Does a full house slow anybody down? python bench/crowd.py
 
 Two servers on one PostgreSQL, one with 100 finished jobs and one with 10,000. Each route is asked
-of both in turns; the limit is 1.5 times. Then the streams of 1,000 finished jobs are opened at
-once, again and again, and each route is asked meanwhile.
+of both in turns; the limit is 1.5 times. Then another process opens the streams of 1,000 finished
+jobs at once, again and again, and each route is asked meanwhile.
 """
 
 import asyncio
+import multiprocessing
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
 from subprocess import PIPE, Popen
-from threading import Event, Thread
 
 import httpx
 import psycopg
@@ -30,6 +31,7 @@ FEW = 100
 JOBS = 10_000
 STREAMS = 1_000
 ROUNDS = 30
+STREAM = "/stream"
 MANY = """
     WITH copies AS (
         INSERT INTO jobs SELECT (jsonb_populate_record(jobs, jsonb_build_object(
@@ -97,13 +99,17 @@ def finish_one(address: str) -> str:
     return job
 
 
-def routes(job: str) -> dict[str, str]:
-    """Path by route."""
+def requests(client: httpx.Client, job: str) -> Iterator[tuple[str, httpx.Request]]:
+    """A request of each route, by the route's name."""
+    make, photo = client.build_request, coffee().read_bytes()
+    files, form = {"image": ("p.png", photo)}, {"auto_analyze": "false"}
+    yield "POST /upload", make("POST", "/upload", files=files, data=form)
+    yield "POST /jobs/{job}/cancel", make("POST", f"/jobs/{job}/cancel")
     paths = ["/jobs", "/jobs?advisor=ansel", "/jobs?status=done", "/health", "/metrics"]
-    paths += ["/model-status", "/advisors"]
-    of_a_job = ["/jobs", "/status", "/stream", "/analysis", "/summary", "/report"]
-    named = {f"{path}/{{job}}": f"{path}/{job}" for path in of_a_job}
-    return {path: path for path in paths} | named
+    for path in (*paths, "/model-status", "/advisors"):
+        yield path, make("GET", path)
+    for path in ("/jobs", "/status", "/analysis", "/summary", "/report", STREAM):
+        yield f"{path}/{{job}}", make("GET", f"{path}/{job}")
 
 
 def compare(addresses: dict[str, str], jobs: dict[str, str], crowd: list[str]) -> None:
@@ -116,15 +122,19 @@ def compare(addresses: dict[str, str], jobs: dict[str, str], crowd: list[str]) -
         few, many = ask(clients, jobs)
         with flood(addresses["many"], crowd) as seconds:
             _, full = ask({"many": clients["many"]}, jobs)
-        print(f"{'route':24} {'few ms':>8} {'many ms':>8} {'ratio':>6} {'in a crowd ms':>14}")
-        for route in few:
-            ratio = many[route] / few[route]
-            verdict = "" if ratio <= LIMIT else f"  MISSED: limit {LIMIT}"
-            print(
-                f"{route:24} {few[route]:8.1f} {many[route]:8.1f} {ratio:6.2f}"
-                f" {full[route]:14.1f}{verdict}"
-            )
-        print(f"{len(crowd)} finished streams, opened at once: read in {median(seconds):.1f} s")
+    print(
+        f"{'route':24} {'few ms':>8} {'many ms':>8} {'ratio':>6} {'in a crowd ms':>14} {'ratio':>6}"
+    )
+    for route in few:
+        ratios = many[route] / few[route], full[route] / many[route]
+        # a stream that is opened in the crowd is one of the crowd, and waits for its turn
+        limited = ratios[:1] if route.startswith(STREAM) else ratios
+        verdict = "" if max(limited) <= LIMIT else f"  MISSED: limit {LIMIT}"
+        print(
+            f"{route:24} {few[route]:8.1f} {many[route]:8.1f} {ratios[0]:6.2f}"
+            f" {full[route]:14.1f} {ratios[1]:6.2f}{verdict}"
+        )
+    print(f"{len(crowd)} finished streams, opened at once: read in {median(seconds):.1f} s")
 
 
 def ask(
@@ -133,10 +143,11 @@ def ask(
     """The median of each route in ms, of the first and of the last client."""
     taken: dict[str, dict[str, list[float]]] = {name: {} for name in clients}
     for _ in range(ROUNDS):
-        for route in routes(""):
-            for name, client in clients.items():
+        asked = [dict(requests(client, jobs[name])) for name, client in clients.items()]
+        for route in asked[0]:
+            for (name, client), each in zip(clients.items(), asked, strict=True):
                 begun = time.perf_counter()
-                client.get(routes(jobs[name])[route]).raise_for_status()
+                client.send(each[route]).raise_for_status()
                 took = (time.perf_counter() - begun) * 1000
                 taken[name].setdefault(route, []).append(took)
     medians = [{route: median(all_) for route, all_ in each.items()} for each in taken.values()]
@@ -145,20 +156,35 @@ def ask(
 
 @contextmanager
 def flood(address: str, jobs: list[str]) -> Iterator[list[float]]:
-    """Open the streams of all ``jobs`` at once, again and again; gives how long each time took."""
-    seconds, left = list[float](), Event()
+    """Open the streams of all ``jobs`` at once, again and again; gives how long each time took.
 
-    def run() -> None:
-        while not left.is_set():
-            begun = time.monotonic()
-            asyncio.run(read_all(int(address.rpartition(":")[2]), jobs))
-            seconds.append(time.monotonic() - begun)
-
-    thread = Thread(target=run)
-    thread.start()
+    A process does it, of less weight than those that are measured: other clients would have
+    machines of their own.
+    """
+    seconds = list[float]()
+    spawned = multiprocessing.get_context("spawn")
+    ours, theirs = spawned.Pipe()
+    port = int(address.rpartition(":")[2])
+    process = spawned.Process(target=open_again_and_again, args=(port, jobs, theirs))
+    process.start()
+    ours.recv()  # the first time is over
     yield seconds
-    left.set()
-    thread.join()
+    ours.send("enough")
+    seconds += ours.recv()
+    process.join()
+
+
+def open_again_and_again(port: int, jobs: list[str], boss: Connection) -> None:
+    """Read all streams until ``boss`` has had enough."""
+    os.nice(5)
+    seconds = list[float]()
+    while not boss.poll():
+        begun = time.monotonic()
+        asyncio.run(read_all(port, jobs))
+        seconds.append(time.monotonic() - begun)
+        if len(seconds) == 1:
+            boss.send("begun")
+    boss.send(seconds)
 
 
 async def read_all(port: int, jobs: list[str]) -> None:

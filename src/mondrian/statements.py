@@ -387,7 +387,8 @@ USUAL_SECONDS = statement("""
         seconds - coalesce(load_seconds, 0) + coalesce(measure_seconds, 0)) AS seconds
     FROM (SELECT * FROM history ORDER BY id DESC LIMIT 200) newest GROUP BY ROLLUP (advisor)""")
 
-COUNTS = statement("SELECT status, count(*) AS jobs FROM jobs GROUP BY status")
+COUNTS = statement("""
+    SELECT status, count(*) AS jobs FROM jobs WHERE status = ANY(%(statuses)s) GROUP BY status""")
 
 REPORTS = statement(
     "SELECT advisor, report, text FROM reports WHERE job_id = %(id)s ORDER BY place"

@@ -26,7 +26,7 @@
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -410,10 +410,11 @@ class Store:
         rows = self._run(statements.USUAL_SECONDS)
         return {row["advisor"]: row["seconds"] for row in rows if row["seconds"] is not None}
 
-    def counts(self) -> dict[Status, int]:
-        """How many jobs there are in each status."""
-        found = {row["status"]: row["jobs"] for row in self._run(statements.COUNTS)}
-        return {status: found.get(status, 0) for status in Status}
+    def counts(self, statuses: Collection[Status] = tuple(Status)) -> dict[Status, int]:
+        """How many jobs there are in each of ``statuses``."""
+        rows = self._run(statements.COUNTS, statuses=list(statuses))
+        found = {row["status"]: row["jobs"] for row in rows}
+        return {status: found.get(status, 0) for status in statuses}
 
     def record_history(self, figures: Figures) -> None:
         """Keep what one advisor's critique took."""

@@ -1,5 +1,6 @@
 """What ``/metrics`` tells Prometheus, in a registry of this server's own."""
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,8 +9,13 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from mondrian.errors import StorageError
-from mondrian.jobs import Status
+from mondrian.jobs import ENDED, Status
 from mondrian.store import Store
+
+ENDED_SECONDS = 30.0
+"""So old may the counts of ended jobs be: to count them takes the longer the more there are."""
+
+_UNENDED = tuple(status for status in Status if status not in ENDED)
 
 
 class Metrics(Collector):
@@ -24,6 +30,8 @@ class Metrics(Collector):
         self._store = store
         self._stream_clients = stream_clients
         self._engine_status = engine_status
+        self._ended: dict[Status, int] = {}
+        self._ended_until = 0.0
         self._registry = CollectorRegistry()
         self._registry.register(self)
         self._uploads = Counter(
@@ -58,7 +66,7 @@ class Metrics(Collector):
 
     def _of_the_database(self) -> Iterator[Metric]:
         try:
-            counts = self._store.counts()
+            counts = self._counts()
         except StorageError:
             counts = {}
         up = GaugeMetricFamily("mondrian_database_up", "Whether the database answers.")
@@ -72,6 +80,13 @@ class Metrics(Collector):
             yield GaugeMetricFamily(
                 "mondrian_queue_length", "Jobs that wait for a worker.", counts[Status.QUEUED]
             )
+
+    def _counts(self) -> dict[Status, int]:
+        unended = self._store.counts(_UNENDED)
+        if time.monotonic() >= self._ended_until:
+            self._ended = self._store.counts(ENDED)
+            self._ended_until = time.monotonic() + ENDED_SECONDS
+        return unended | self._ended
 
     def _of_the_engine(self) -> Iterator[Metric]:
         status = self._engine_status()

@@ -18,7 +18,6 @@ from mondrian.engines.base import Basis, Phase, Progress, Request, Token
 from mondrian.engines.native import Port
 from mondrian.errors import EngineFailed
 
-
 _CATCH_UP_SECONDS = 0.5
 """So late may a line be and the next ones still come sooner for it. Who was stopped for longer goes
 on where it was, as an engine does."""
