@@ -128,7 +128,8 @@ def hire(store: Store, photos: PhotoStore, database: str, tmp_path: Path) -> Ite
 
 @pytest.fixture(scope="session")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Tiny MLX checkpoints: ``qwen2``, ``qwen3``, ``smol``, and an ``adapter`` for the second."""
+    """Tiny MLX checkpoints: ``qwen2``, ``qwen3``, ``glm``, ``smol``, and an ``adapter`` for the
+    second."""
     if find_spec("mlx_vlm") is None:
         pytest.skip("there is no MLX for this machine")
     folder = tmp_path_factory.mktemp("checkpoints")

@@ -1,4 +1,4 @@
-"""The ``mlx:`` engine on tiny checkpoints of three architectures, against mlx-vlm's own answers."""
+"""The ``mlx:`` engine on tiny checkpoints of four architectures, against mlx-vlm's own answers."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from mondrian import Report, Update, critique, read_photo
 from mondrian.engines import Basis, Phase, Progress, Request, Token, open_engine
 from mondrian.engines.host import HostedEngine
 from mondrian.errors import EngineFailed, ModelNotFound, UnknownEngine
-from tiny_mlx import QWEN_PHOTO, SMOL_PHOTO
+from tiny_mlx import GLM_PHOTO, QWEN_PHOTO, SMOL_PHOTO
 from working import jpeg
 
 PHOTO, OTHER = jpeg(), jpeg(seed=2)
@@ -25,6 +25,7 @@ ASKED = {"text": COMMON + "Say it.", "photo": COMMON + "Say it.", "other": COMMO
 PHOTOS = {"photo": PHOTO, "next": PHOTO, "last": PHOTO, "other": OTHER}
 SYSTEM = "You are a critic."
 TOKENS = 24
+NAMES = ("qwen2", "qwen3", "glm", "smol")
 
 REFERENCE = """
 import json, sys
@@ -48,7 +49,7 @@ def prompt_for(name: str, asked: str, has_photo: bool) -> str:
             f"<|im_start|>System: {SYSTEM}<end_of_utterance>\n"
             f"User: {photo}{asked}<end_of_utterance>\nAssistant:"
         )
-    photo = QWEN_PHOTO if has_photo else ""
+    photo = (GLM_PHOTO if name == "glm" else QWEN_PHOTO) if has_photo else ""
     return (
         f"<|im_start|>system\n{SYSTEM}<|im_end|>\n"
         f"<|im_start|>user\n{photo}{asked}<|im_end|>\n<|im_start|>assistant\n"
@@ -73,14 +74,14 @@ def expected(
                 for key, asked in ASKED.items()
             ],
         })
-        for name in ("qwen2", "qwen3", "smol")
+        for name in NAMES
     ]  # fmt: skip
     answers = subprocess.run(
         [sys.executable, "-c", REFERENCE],
         input="\n".join(lines), stdout=subprocess.PIPE, text=True, check=True,
     ).stdout.splitlines()  # fmt: skip
     texts = iter(map(json.loads, answers))
-    return {name: {key: next(texts) for key in ASKED} for name in ("qwen2", "qwen3", "smol")}
+    return {name: {key: next(texts) for key in ASKED} for name in NAMES}
 
 
 def opened(checkpoint: Path, query: str = "") -> HostedEngine:
@@ -89,7 +90,7 @@ def opened(checkpoint: Path, query: str = "") -> HostedEngine:
     return engine
 
 
-@pytest.fixture(scope="module", params=["qwen2", "qwen3", "smol"])
+@pytest.fixture(scope="module", params=NAMES)
 def engine(request: pytest.FixtureRequest, checkpoints: Path) -> Iterator[HostedEngine]:
     with closing(opened(checkpoints / request.param)) as engine:
         yield engine
@@ -132,15 +133,17 @@ def test_it_answers_as_generate_does(
     engine: HostedEngine, expected: dict[str, dict[str, str]]
 ) -> None:
     """Text, a photo, and two questions more that begin alike; then another photo, of one size
-    with the first, under the very same words."""
-    texts, progress, cached = {}, {}, {}
-    for key in ("text", "photo", "next", "last", "other"):
-        texts[key], progress[key], tokens = told(engine, request_for(key))
-        cached[key] = tokens[-1].cached_tokens
-    assert texts == {key: expected[engine.model][key] for key in texts}
-    assert [encodings(each) for each in progress.values()] == [0, 1, 0, 0, 1]
-    assert [bool(count) for count in cached.values()] == [False, False, True, True, False]
-    assert read(progress["next"]) + read(progress["last"]) < 0.5 * read(progress["photo"])
+    with the first, under the very same words; then text alone."""
+    asked = ("text", "photo", "next", "last", "other", "text")
+    answers = [told(engine, request_for(key)) for key in asked]
+    assert [text for text, *_ in answers] == [expected[engine.model][key] for key in asked]
+    assert [encodings(progress) for _, progress, _ in answers] == [0, 1, 0, 0, 1, 0]
+    goes_on = engine.model != "glm"  # mlx-vlm's GLM-4V fails where it is to go on from a prompt
+    cached = [bool(tokens[-1].cached_tokens) for *_, tokens in answers]
+    assert cached == [False, False, goes_on, goes_on, False, False]
+    if goes_on:
+        photo, *others = (read(progress) for _, progress, _ in answers[1:4])
+        assert sum(others) < 0.5 * photo
 
 
 def test_all_figures_arrive(engine: HostedEngine) -> None:
@@ -154,16 +157,16 @@ def test_all_figures_arrive(engine: HostedEngine) -> None:
     assert last.peak_memory_gb
 
 
-def test_a_stopped_request_leaves_nothing_behind(
+def test_a_stopped_request_leaves_nothing_but_the_photo(
     engine: HostedEngine, expected: dict[str, dict[str, str]]
 ) -> None:
     told(engine, request_for("photo"))
     with closing(engine.stream(replace(request_for("next"), max_tokens=2000))) as stream:
         next(item for item in stream if isinstance(item, Token))
     assert engine.status == "ready"
-    text, progress, _ = told(engine, request_for("last"))
+    text, progress, tokens = told(engine, request_for("last"))
     assert text == expected[engine.model]["last"]
-    assert encodings(progress) == 1
+    assert (encodings(progress), tokens[-1].cached_tokens) == (0, 0)
 
 
 def test_a_schema_is_kept_to_by_a_model_that_writes_noise(engine: HostedEngine) -> None:

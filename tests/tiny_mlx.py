@@ -17,10 +17,13 @@ WORDS = (
 SPECIAL = {
     "qwen": ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>",
              "<|image_pad|>", "<|video_pad|>"],
+    "glm": ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|begin_of_image|>", "<|end_of_image|>",
+            "<|image|>", "<|video|>", "<|begin_of_box|>", "<|end_of_box|>"],
     "smol": ["<|im_start|>", "<end_of_utterance>", "<fake_token_around_image>", "<image>",
              "<global-img>", *(f"<row_{r}_col_{c}>" for r in (1, 2) for c in (1, 2))],
 }  # fmt: skip
 QWEN_PHOTO = "<|vision_start|><|image_pad|><|vision_end|>"
+GLM_PHOTO = "<|begin_of_image|><|image|><|end_of_image|>"
 SMOL_PHOTO = "<image>"
 # what a message holds: a text, or parts of which one may be the photo
 CONTENT = (
@@ -32,6 +35,7 @@ QWEN_TEMPLATE = (
     + CONTENT.replace("PHOTO", QWEN_PHOTO)
     + "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+GLM_TEMPLATE = QWEN_TEMPLATE.replace(QWEN_PHOTO, GLM_PHOTO)
 SMOL_TEMPLATE = (
     "<|im_start|>{% for m in messages %}{{ m.role | capitalize }}: "
     + CONTENT.replace("PHOTO", SMOL_PHOTO)
@@ -40,10 +44,11 @@ SMOL_TEMPLATE = (
 
 
 def build(folder: Path) -> None:
-    """Write ``qwen2``, ``qwen3`` and ``smol`` under ``folder``, and ``adapter`` for ``qwen3``."""
+    """Write ``qwen2``, ``qwen3``, ``glm`` and ``smol`` under ``folder``, and ``adapter`` for
+    ``qwen3``."""
     import mlx.core as mx
 
-    for name, make in {"qwen2": qwen2, "qwen3": qwen3, "smol": smol}.items():
+    for name, make in {"qwen2": qwen2, "qwen3": qwen3, "glm": glm, "smol": smol}.items():
         mx.random.seed(SEED)
         make(folder / name)
     adapter(folder / "adapter")
@@ -86,6 +91,29 @@ def qwen3(folder: Path, layers: int = 2, hidden: int = 64) -> None:
                           "intermediate_size": 64, "out_hidden_size": hidden, "num_heads": 2,
                           "in_channels": 3, "patch_size": 16, "num_position_embeddings": 64,
                           "deepstack_visual_indexes": [0]},
+    })  # fmt: skip
+
+
+def glm(folder: Path, layers: int = 2, hidden: int = 64) -> None:
+    """Write a GLM-4V, which cannot go on from a prompt that it knows the beginning of."""
+    ids = write_tokenizer(folder, "glm", GLM_TEMPLATE)
+    write_json(folder / "preprocessor_config.json", {
+        "image_processor_type": "Glm4vImageProcessor", "processor_class": "Glm4vProcessor",
+        "patch_size": 14, "merge_size": 2, "temporal_patch_size": 2,
+        "size": {"shortest_edge": 56 * 56, "longest_edge": 4 * 112 * 112},
+        "image_mean": [0.5] * 3, "image_std": [0.5] * 3,
+    })  # fmt: skip
+    write_model(folder, {
+        "model_type": "glm4v", "architectures": ["Glm4vForConditionalGeneration"],
+        "image_token_id": ids["<|image|>"], "video_token_id": ids["<|video|>"],
+        "vision_start_token_id": ids["<|begin_of_image|>"],
+        "vision_end_token_id": ids["<|end_of_image|>"], "eos_token_id": [ids["<|im_end|>"]],
+        "vocab_size": len(ids),
+        "text_config": {"model_type": "glm4v_text", **text(layers, hidden, ids),
+                        "rope_scaling": {"rope_type": "default", "mrope_section": [2, 1, 1]}},
+        "vision_config": {"model_type": "glm4v", "depth": 2, "hidden_size": 32,
+                          "intermediate_size": 64, "out_hidden_size": hidden, "num_heads": 2,
+                          "in_channels": 3, "patch_size": 14, "image_size": 112},
     })  # fmt: skip
 
 
@@ -163,7 +191,7 @@ def write_tokenizer(folder: Path, family: str, template: str) -> dict[str, int]:
     )
     tokenizer.train_from_iterator([WORDS], trainer)
     tokenizer.save(str(folder / "tokenizer.json"))
-    end = "<|im_end|>" if family == "qwen" else "<end_of_utterance>"
+    end = "<end_of_utterance>" if family == "smol" else "<|im_end|>"
     write_json(folder / "tokenizer_config.json", {
         "tokenizer_class": "PreTrainedTokenizerFast", "chat_template": template,
         "eos_token": end, "pad_token": SPECIAL[family][0], "model_max_length": 8192,

@@ -76,7 +76,7 @@ class Mlx:
             pass
         finally:
             if not has_ended:
-                watch.forget()
+                watch.forget_prompt()
 
     def _answer(self, request: Request) -> None:
         import mlx_vlm

@@ -7,6 +7,8 @@
 3. What the tower gave is kept, and so is the prompt's cache, as far as two prompts begin alike.
    Two photos of one size are the same tokens: both belong to one photo, under one adapter.
 4. A request that did not end leaves a cache that nothing can be said of: it is dropped.
+5. Few models can go on from a cache behind a photo. Others take the wrong positions and fail
+   (GLM), or have the photo outside of the cache and lose it (mllama): they read each prompt anew.
 """
 
 from collections.abc import Callable
@@ -16,6 +18,11 @@ from mondrian.engines.base import Basis, Phase, Progress
 from mondrian.engines.native import Port
 
 TOWERS = ("vision_tower", "vision_model", "vision_encoder", "visual")
+# mlx-vlm's model types whose positions are counted from the cache's end, or are sliced there, and
+# whose photo is nothing but tokens in the cache: as run with mlx-vlm 0.7.10
+GO_ON = frozenset(
+    ("idefics3", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "smolvlm"),
+)
 
 
 class StoppedError(Exception):
@@ -26,7 +33,8 @@ class Watch:
     """Watches one loaded model, a request at a time, and tells ``port`` what it sees."""
 
     def __init__(self, model: Any) -> None:
-        self.prompt = KeptPrompt()
+        self._prompt = KeptPrompt()
+        self._can_go_on = model.config.model_type in GO_ON
         self._port: Port | None = None
         self._kept_for: object = None
         self._features: list[Any] = []
@@ -35,13 +43,18 @@ class Watch:
         self._has_tower = self._wrap_tower(model)
         self._take_bar()
 
+    @property
+    def prompt(self) -> "KeptPrompt | None":
+        """What mlx-vlm is to go on from, if the model can."""
+        return self._prompt if self._can_go_on else None
+
     def begin(self, port: Port, kept_for: object, *, has_photo: bool) -> None:
         """A request begins. What was kept is used if it was kept for the same."""
         self._port, self._calls, self._prompt_tokens = port, 0, None
         if kept_for != self._kept_for:
             self.forget()
             self._kept_for = kept_for
-        self.prompt.length = None
+        self._prompt.length = None
         if has_photo and not self._features:
             # without a tower that we can see, its time is part of prefill's
             basis = Basis.UNKNOWN if self._has_tower else Basis.ESTIMATED
@@ -51,7 +64,12 @@ class Watch:
 
     def forget(self) -> None:
         """Keep nothing."""
-        self._kept_for, self._features, self.prompt = None, [], KeptPrompt()
+        self._kept_for, self._features = None, []
+        self.forget_prompt()
+
+    def forget_prompt(self) -> None:
+        """Keep the photo's features alone, which are whole as soon as they are there."""
+        self._prompt = KeptPrompt()
 
     def tell(self, item: Any) -> None:
         """Pass ``item`` on. Raises ``StoppedError`` if nobody wants to know."""
@@ -66,7 +84,7 @@ class Watch:
 
     def bar(self, *, total: int, **_: object) -> "Bar":
         """What mlx-vlm takes for its progress bar; ``total`` counts what is not in the cache."""
-        self._prompt_tokens = whole = self.prompt.length or total
+        self._prompt_tokens = whole = self._prompt.length or total
         self._tell_prefill(whole - total, whole)
         return Bar(whole - total, lambda done: self._tell_prefill(done, whole))
 
