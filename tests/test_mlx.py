@@ -239,9 +239,27 @@ def test_an_adapter_is_used_where_it_is_wanted(
     assert adapted.has_adapter
 
 
+def test_an_adapter_that_does_not_fit_is_refused(checkpoints: Path, tmp_path: Path) -> None:
+    """Its layers are in the model, but not a weight of its file has the name of one of theirs."""
+    from safetensors.numpy import load_file, save_file
+
+    folder = shutil.copytree(checkpoints / "adapter", tmp_path / "adapter")
+    weights = load_file(folder / "adapters.safetensors")
+    strange = {f"base_model.{name}": array for name, array in weights.items()}
+    save_file(strange, folder / "adapters.safetensors")
+    with (
+        closing(opened(checkpoints / "qwen3", f"&adapter={folder}")) as engine,
+        pytest.raises(EngineFailed, match=r"no place for base_model\..* in this model"),
+    ):
+        engine.load()
+
+
 def test_what_is_not_there(checkpoints: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelNotFound, match=r"`mondrian pull mlx-community/No-Such-4bit`"):
         open_engine("mlx:mlx-community/No-Such-4bit", home=tmp_path)
+    with pytest.raises(ModelNotFound, match="no adapter"):
+        open_engine(f"mlx:{checkpoints / 'qwen3'}", adapter=tmp_path)
+    (tmp_path / "adapter_config.json").touch()
     with pytest.raises(ModelNotFound, match="no adapter"):
         open_engine(f"mlx:{checkpoints / 'qwen3'}", adapter=tmp_path)
     with pytest.raises(UnknownEngine, match="has no option 'adapter'"):

@@ -19,8 +19,8 @@ LOAD_BYTES = 32_000_000
 
 
 class Mlx:
-    """Runs the checkpoint in the folder ``path``, with the LoRA adapter ``adapter`` where a
-    request wants it. Without ``stream`` it answers by ``generate()``, all text at the end."""
+    """Runs the checkpoint in the folder ``path``, with the LoRA weights ``adapter`` where a
+    request wants them. Without ``stream`` it answers by ``generate()``, all text at the end."""
 
     def __init__(
         self,
@@ -56,9 +56,10 @@ class Mlx:
             )
         except Exception as exc:
             raise EngineFailed(self._cannot_load(exc)) from exc
+        layers = Layers(model, self._adapter) if self._adapter else None
         if not _read_weights(model, port):
             return
-        self._layers = Layers(model) if self._adapter else None
+        self._layers = layers
         guide_for(processor, {})  # takes a second and more with a real vocabulary
         self._model, self._processor, self._watch = model, processor, Watch(model)
 
@@ -159,7 +160,8 @@ class Counter:
 class Layers:
     """The layers that a LoRA adapter changed: they can be put out of the model and in again."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, weights: Path) -> None:
+        _check_taken(weights, model)
         self._model = model
         self._is_on = True
         self._pairs = {
@@ -178,6 +180,20 @@ class Layers:
             for name, (layer, base) in self._pairs.items():
                 set_module_by_name(self._model, name, layer if is_on else base)
             self._is_on = is_on
+
+
+def _check_taken(weights: Path, model: Any) -> None:
+    """See that ``model`` took all of ``weights``: mlx-vlm drops what it has no place for."""
+    import mlx.core as mx
+    from mlx.utils import tree_flatten
+
+    places = {name for name, _ in tree_flatten(model.parameters())}
+    given: Any = mx.load(str(weights))
+    if strange := sorted(given.keys() - places):
+        raise EngineFailed(
+            f"The adapter does not fit: there is no place for {strange[0]} in this model. Give one "
+            "that mlx-vlm trained on this very model, or leave it out."
+        )
 
 
 def _base_of(layer: Any) -> Any:

@@ -32,16 +32,16 @@ def find_checkpoint(target: str, home: Path) -> Path:
 
 
 def check_adapter(path: Path) -> Path:
-    """The LoRA adapter at ``path``: a folder or file of weights with ``adapter_config.json``
-    beside them. Raises ``ModelNotFound``."""
+    """The weights of the LoRA adapter at ``path``: that file, or the one in that folder, with
+    ``adapter_config.json`` beside it. Raises ``ModelNotFound``."""
     path = path.expanduser()
-    folder = path if path.is_dir() else path.parent
-    if not path.exists() or not (folder / "adapter_config.json").is_file():
-        raise ModelNotFound(
-            f"There is no adapter at {path}. Give the folder that holds adapter_config.json and "
-            "adapters.safetensors."
-        )
-    return path
+    for weights in (path, path / "adapters.safetensors", path / "weights.safetensors"):
+        if weights.is_file() and weights.with_name("adapter_config.json").is_file():
+            return weights
+    raise ModelNotFound(
+        f"There is no adapter at {path}. Give the folder that holds adapter_config.json and "
+        "adapters.safetensors."
+    )
 
 
 def sees(folder: Path) -> bool:
