@@ -1,19 +1,26 @@
 """The ``mlx:`` engine on tiny checkpoints of four architectures, against mlx-vlm's own answers."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from mondrian import Report, Update, critique, read_photo
 from mondrian.engines import Basis, Phase, Progress, Request, Token, open_engine
 from mondrian.engines.host import HostedEngine
+from mondrian.engines.mlx import Mlx, _token
+from mondrian.engines.mlx_guide import guide_for
+from mondrian.engines.native import Port
 from mondrian.errors import EngineFailed, ModelNotFound, UnknownEngine
 from tiny_mlx import GLM_PHOTO, QWEN_PHOTO, SMOL_PHOTO
 from working import jpeg
@@ -292,3 +299,152 @@ def test_without_mlx_it_says_what_to_install(
     monkeypatch.setattr(sys, "path", [])
     with pytest.raises(UnknownEngine, match=r"`pip install mlx-vlm"):
         open_engine(f"mlx:{checkpoints / 'qwen2'}")
+
+
+# In this process, where each item that it emits can be answered
+
+
+class Listener(Port):
+    """What is told, and an order to stop at the item that ``is_enough`` says so of."""
+
+    def __init__(self, is_enough: Callable[[Any], bool] = lambda item: False) -> None:
+        self.items: list[Any] = []
+        self._is_enough = is_enough
+
+    def emit(self, item: Any) -> bool:
+        self.items.append(item)
+        return self._is_enough(item)
+
+    @property
+    def text(self) -> str:
+        return "".join(item.text for item in self.items if isinstance(item, Token))
+
+    def done(self, phase: Phase) -> list[float]:
+        """How far ``phase`` was, each time."""
+        told = [item for item in self.items if isinstance(item, Progress) and item.phase is phase]
+        return [item.done for item in told if item.done is not None]
+
+
+@pytest.fixture(params=NAMES)
+def chunked(
+    request: pytest.FixtureRequest, checkpoints: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[str, Mlx]:
+    """A model that reads 8 tokens at a time, fewer than a photo has, and its name."""
+    monkeypatch.setattr("mondrian.engines.mlx.PREFILL_TOKENS", 8)
+    mlx = Mlx(path=checkpoints / request.param, temperature=0)
+    mlx.load(Listener())
+    return request.param, mlx
+
+
+def test_a_photo_may_lie_in_several_chunks(
+    chunked: tuple[str, Mlx], expected: dict[str, dict[str, str]]
+) -> None:
+    name, mlx = chunked
+    mlx.run(request_for("photo"), listener := Listener())
+    assert listener.text == expected[name]["photo"]
+    *done, last = listener.done(Phase.PREFILL)
+    in_chunks = [*range(0, int(last) - 1, 8), last - 1]
+    assert done == ([0, last - 1] if name == "glm" else in_chunks)  # its positions go wrong there
+
+
+def test_a_prompt_that_nobody_waits_for_is_not_read_to_its_end(
+    chunked: tuple[str, Mlx], expected: dict[str, dict[str, str]]
+) -> None:
+    def has_read(item: Any) -> bool:
+        return isinstance(item, Progress) and item.phase is Phase.PREFILL and bool(item.done)
+
+    name, mlx = chunked
+    mlx.run(request_for("photo"), stopped := Listener(has_read))
+    assert len(stopped.done(Phase.PREFILL)) == 2
+    assert not stopped.text
+    mlx.run(request_for("next"), listener := Listener())
+    assert listener.text == expected[name]["next"]
+    assert stopped.done(Phase.PREFILL) == [0, 8] or name == "glm"
+
+
+def test_loading_stops_too_and_begins_anew(
+    checkpoints: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mondrian.engines.mlx.LOAD_BYTES", 1000)
+    mlx = Mlx(path=checkpoints / "smol")
+    mlx.load(stopped := Listener(lambda item: item.done is not None))
+    mlx.load(whole := Listener())
+    mlx.load(again := Listener())
+    assert len(stopped.done(Phase.LOADING)) == 1
+    assert len(whole.done(Phase.LOADING)) > 10
+    assert whole.items[-1].done == whole.items[-1].total
+    assert again.items == []
+
+
+def test_speeds_are_of_what_was_done() -> None:
+    """Of 100 tokens 40 were read, in half a second after one and a half of encoding; and four of
+    five were written after the first, in two seconds."""
+    figures = {"prompt_tokens": 100, "cached_tokens": 60, "prompt_tps": 50.0}
+    figures |= {"generation_tokens": 5, "generation_tps": 2.5, "peak_memory": 1.0}
+    result = SimpleNamespace(text="", finish_reason=None, **figures)
+    token = _token(result, encoding_seconds=1.5)
+    assert (token.prompt_tps, token.generation_tps) == (80, 2)
+    result.generation_tokens = 1
+    assert _token(result, 0).generation_tps is None
+
+
+def test_a_model_without_a_chat_gets_a_text() -> None:
+    pytest.importorskip("mlx_vlm")
+    mlx = Mlx(path=Path("paligemma"))
+    mlx._model = SimpleNamespace(config=SimpleNamespace(model_type="paligemma"))
+    assert mlx._prompt(request_for("photo"), None) == f"<image>{ASKED['photo']}"
+
+
+def test_without_llguidance_there_is_no_guide(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("mlx_vlm")
+    monkeypatch.setitem(sys.modules, "llguidance", None)
+    assert guide_for(None, {}) is None
+
+
+def test_memory_is_that_of_the_request(engine: HostedEngine) -> None:
+    larger, smaller = (told(engine, request_for(key))[2][-1] for key in ("other", "text"))
+    assert larger.peak_memory_gb
+    assert smaller.peak_memory_gb
+    assert larger.peak_memory_gb > smaller.peak_memory_gb
+
+
+class OnMain(Mlx):
+    """Fails where it is not run by its process's main thread."""
+
+    def load(self, port: Port) -> None:
+        self._check()
+        super().load(port)
+
+    def run(self, request: Request, port: Port) -> None:
+        self._check()
+        super().run(request, port)
+
+    def _check(self) -> None:
+        assert threading.current_thread() is threading.main_thread()
+
+
+def test_it_is_loaded_and_runs_on_the_main_thread(
+    checkpoints: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    engine = opened(checkpoints / "smol")
+    engine._native = f"{__name__}:OnMain"
+    with closing(engine):
+        text, *_ = told(engine, request_for("text"))
+        assert text
+
+
+def test_a_text_is_whole_at_its_end(checkpoints: Path, adapted: HostedEngine) -> None:
+    """mlx-vlm holds back what comes after the last space, and gives it with the finish reason. A
+    character that ``max_tokens`` cuts off is left out."""
+    plain = replace(request_for("photo"), temperature=1.0)
+    cut = [replace(plain, max_tokens=count, seed=1) for count in range(1, 20)]
+    free = [replace(plain, max_tokens=900, seed=seed) for seed in range(4)]
+    with closing(opened(checkpoints / "qwen3")) as engine:
+        answers = [told(engine, each) for each in cut + free]
+    texts = [text for text, *_ in answers]
+    assert texts == [told(adapted, each)[0] for each in cut + free]
+    assert len(set(texts[:19])) < 19  # there was a token with half a character
+    assert not any(text.endswith("\ufffd") for text in texts)
+    stopped = [tokens[-1] for *_, tokens in answers if tokens[-1].finish_reason == "stop"]
+    assert any(last.text for last in stopped)

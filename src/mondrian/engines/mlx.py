@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -80,18 +81,23 @@ class Mlx:
                 watch.forget_prompt()
 
     def _answer(self, request: Request) -> None:
+        import mlx.core as mx
         import mlx_vlm
 
         arguments = self._arguments(request)
+        mx.reset_peak_memory()  # the figure is this request's, with the weights that it needs
         if not self._streams:
             arguments.setdefault("logits_processors", []).append(Counter(self._watch))
-            self._watch.tell(_token(mlx_vlm.generate(self._model, self._processor, **arguments)))
+            self._tell(mlx_vlm.generate(self._model, self._processor, **arguments))
             return
         results = mlx_vlm.stream_generate(self._model, self._processor, **arguments)
         for place, result in enumerate(results):
             if place == 0:
                 self._watch.tell_prefill_is_done(result.prompt_tokens)
-            self._watch.tell(_token(result))
+            self._tell(result)
+
+    def _tell(self, result: Any) -> None:
+        self._watch.tell(_token(result, self._watch.encoding_seconds))
 
     def _arguments(self, request: Request) -> dict[str, Any]:
         temperature = self._temperature if request.temperature is None else request.temperature
@@ -100,7 +106,7 @@ class Mlx:
             "max_tokens": request.max_tokens or self._max_tokens,
             "temperature": temperature,
             "seed": request.seed,
-            "prefill_step_size": PREFILL_TOKENS,
+            "prefill_step_size": PREFILL_TOKENS if self._watch.can_pause else sys.maxsize,
             "prompt_cache_state": self._watch.prompt,
         }
         schema = request.schema
@@ -123,6 +129,9 @@ class Mlx:
         formed = apply_chat_template(
             self._processor, self._model.config, messages, num_images=images, return_messages=True
         )
+        if isinstance(formed[-1], str):  # a model without a chat: it gets the last text alone
+            text: str = formed[-1]
+            return text
         for message in formed:
             _put_photo_first(message)
         prompt: str = get_chat_template(self._processor, formed, add_generation_prompt=True)
@@ -238,16 +247,17 @@ def _decode(photo: bytes) -> Any:
         raise EngineFailed(f"The photo cannot be decoded: {exc}.") from exc
 
 
-def _token(result: Any) -> Token:
-    # the library divides all tokens by the time since the first one, and counts the tokens that it
-    # did not have to read among those that it read
+def _token(result: Any, encoding_seconds: float) -> Token:
+    """``result`` of mlx-vlm, its speeds corrected: it divides all tokens by the time since the
+    first one, and those of the whole prompt, kept ones too, by the time of encoding and prefill."""
     count, read = result.generation_tokens, result.prompt_tokens - result.cached_tokens
+    prefill_seconds = result.prompt_tokens / result.prompt_tps - encoding_seconds
     return Token(
         text=result.text,
         generation_tokens=count,
         generation_tps=result.generation_tps * (count - 1) / count if count > 1 else None,
         prompt_tokens=result.prompt_tokens,
-        prompt_tps=result.prompt_tps * read / result.prompt_tokens,
+        prompt_tps=read / prefill_seconds,
         cached_tokens=result.cached_tokens,
         peak_memory_gb=result.peak_memory,
         finish_reason=result.finish_reason,

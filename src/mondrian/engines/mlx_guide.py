@@ -13,11 +13,12 @@ def guide_for(processor: Any, schema: dict[str, Any]) -> Any:
     The first call reads the tokenizer's whole vocabulary, which is kept.
     """
     import mlx.core as mx
-    from llguidance import LLMatcher
-    from mlx_vlm.structured import build_json_schema_logits_processor
 
     tokenizer = getattr(processor, "tokenizer", processor)
     try:
+        from llguidance import LLMatcher
+        from mlx_vlm.structured import build_json_schema_logits_processor
+
         guide = build_json_schema_logits_processor(tokenizer, schema)
         problem = LLMatcher.validate_grammar(guide.grammar, guide.llg_tokenizer)
     except (ImportError, TypeError, ValueError) as exc:

@@ -9,8 +9,11 @@
 4. A request that did not end leaves a cache that nothing can be said of: it is dropped.
 5. Few models can go on from a cache behind a photo. Others take the wrong positions and fail
    (GLM), or have the photo outside of the cache and lose it (mllama): they read each prompt anew.
+   Those with positions of their own (GLM) take wrong ones behind a chunk, too, without failing:
+   they read a prompt in one piece.
 """
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -30,15 +33,21 @@ class StoppedError(Exception):
 
 
 class Watch:
-    """Watches one loaded model, a request at a time, and tells ``port`` what it sees."""
+    """Watches one loaded model, a request at a time, and tells ``port`` what it sees.
+
+    ``can_pause`` tells whether the model can read a prompt in chunks, ``encoding_seconds`` what the
+    vision tower took in this request.
+    """
 
     def __init__(self, model: Any) -> None:
         self._prompt = KeptPrompt()
         self._can_go_on = model.config.model_type in GO_ON
+        self.can_pause = self._can_go_on or not _has_positions(model)
         self._port: Port | None = None
         self._kept_for: object = None
         self._features: list[Any] = []
         self._calls = 0
+        self.encoding_seconds = 0.0
         self._prompt_tokens: int | None = None
         self._has_tower = self._wrap_tower(model)
         self._take_bar()
@@ -51,6 +60,7 @@ class Watch:
     def begin(self, port: Port, kept_for: object, *, has_photo: bool) -> None:
         """A request begins. What was kept is used if it was kept for the same."""
         self._port, self._calls, self._prompt_tokens = port, 0, None
+        self.encoding_seconds = 0.0
         if kept_for != self._kept_for:
             self.forget()
             self._kept_for = kept_for
@@ -96,8 +106,10 @@ class Watch:
         import mlx.core as mx
         from mlx.utils import tree_flatten
 
+        start = time.perf_counter()
         features = compute()
         mx.eval([leaf for _, leaf in tree_flatten(features) if isinstance(leaf, mx.array)])
+        self.encoding_seconds += time.perf_counter() - start
         self._features.append(features)
         self.tell(Progress(phase=Phase.ENCODING, done=1, total=1, basis=Basis.MEASURED))
         self.tell(Progress(phase=Phase.PREFILL))
@@ -117,6 +129,11 @@ class Watch:
         from mlx_vlm.generate import ar
 
         ar.tqdm = self.bar
+
+
+def _has_positions(model: Any) -> bool:
+    language = getattr(model, "language_model", model)
+    return hasattr(language, "_position_ids") or hasattr(language, "_rope_deltas")
 
 
 class Tower:
