@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,8 +14,20 @@ import pytest
 from hub_server import Hub, running
 from mondrian.engines import open_engine
 from mondrian.errors import ModelNotFound
-from mondrian.models import CATALOGUE, Machine, choose, find_gguf, find_model, pull
+from mondrian.models import (
+    CATALOGUE,
+    Machine,
+    Model,
+    choose,
+    find_gguf,
+    find_model,
+    find_path,
+    list_cached,
+    list_pulled,
+    pull,
+)
 from mondrian.models.catalogue import Hub as HubSource
+from mondrian.models.catalogue import to_pull
 
 SMOLLM2 = next(model for model in CATALOGUE if model.name == "smollm2-135m")
 SMOLVLM = next(model for model in CATALOGUE if model.name == "smolvlm-500m")
@@ -54,7 +67,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 def test_a_pulled_model_is_found_and_chosen(home: Path) -> None:
     assert find_model("smollm2-135m", home) == SMOLLM2.path(home)
     assert SMOLLM2.path(home).stat().st_size == SMOLLM2.bytes
-    assert choose(home).url == "llamacpp:smollm2-135m"
+    assert choose(home).model.url == "llamacpp:smollm2-135m"
 
 
 def test_pulling_again_only_checks(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +143,7 @@ def test_a_model_and_its_projector_come_from_the_hub(hub: Hub, tmp_path: Path) -
     assert projector
     assert (found, projector.read_bytes()) == (path, PROJECTOR)
     assert open_engine("llamacpp:smolvlm-500m", home=tmp_path).sees
-    assert choose(tmp_path, PC).url == "llamacpp:smolvlm-500m"
+    assert choose(tmp_path, PC).model.url == "llamacpp:smolvlm-500m"
 
 
 def test_a_pull_that_was_stopped_goes_on_where_it_was(hub: Hub, tmp_path: Path) -> None:
@@ -283,13 +296,17 @@ def test_the_command_pulls_and_lists(hub: Hub, tmp_path: Path) -> None:
 # What auto takes
 
 
+def write(path: Path, content: str = '{"vision_config": {"depth": 2}}') -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+
+
 def put(home: Path, *models: object) -> None:
     for model in CATALOGUE:
         if model in models:
             for name in (model.file, model.mmproj):
-                path = model.folder(home) / (name or model.file)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.touch()
+                write(model.folder(home) / (name or model.file))
+            write(model.folder(home) / "model.safetensors")
 
 
 SMALL = Machine(memory_bytes=4 * 10**9, cores=2, has_metal=False, has_mlx=False)
@@ -302,10 +319,12 @@ SMALL_MAC = Machine(memory_bytes=8 * 10**9, cores=8, has_metal=True, has_mlx=Tru
     [
         (MAC, (QWEN_MLX, QWEN, SMOLLM2), "mlx:qwen3-vl-4b", "sees the photo"),
         (MAC, (SMOLLM2,), "llamacpp:smollm2-135m", "Better: mlx:qwen3-vl-4b (about 3.1 GB): `mon"),
+        (MAC, (QWEN,), "llamacpp:qwen3-vl-4b", ": `mondrian pull mlx:qwen3-vl-4b`"),
         (BARE_MAC, (QWEN_MLX, SMOLVLM), "llamacpp:smolvlm-500m", "pip install mlx-vlm"),
         (SMALL_MAC, (QWEN_MLX, SMOLVLM), "llamacpp:smolvlm-500m", "about 6.5 GB of memory"),
         (PC, (QWEN_MLX, QWEN), "llamacpp:qwen3-vl-4b", "needs Apple silicon"),
-        (PC, (SMOLVLM,), "llamacpp:smolvlm-500m", "slow without a GPU): `mondrian pull qwen3"),
+        (SMALL_MAC, (SMOLVLM,), "llamacpp:smolvlm-500m", "`mondrian pull llamacpp:qwen3-vl-4b`"),
+        (PC, (SMOLVLM,), "llamacpp:smolvlm-500m", "slow without a GPU): `mondrian pull llamacpp:q"),
         (SMALL, (QWEN, SMOLLM2), "llamacpp:smollm2-135m", "Better: llamacpp:smolvlm-500m"),
     ],
 )
@@ -314,8 +333,86 @@ def test_auto_takes_the_best_that_the_machine_can_run_and_says_what_would_be_bet
 ) -> None:
     put(tmp_path, *models)
     choice = choose(tmp_path, machine)
-    assert choice.url == url
+    assert choice.model.url == url
     assert words in str(choice)
+
+
+@pytest.mark.parametrize(
+    ("name", "machine", "model"),
+    [
+        ("qwen3-vl-4b", MAC, QWEN_MLX),
+        ("qwen3-vl-4b", BARE_MAC, QWEN),
+        ("qwen3-vl-4b", SMALL_MAC, QWEN),
+        ("qwen3-vl-4b", SMALL, QWEN),
+        ("mlx:qwen3-vl-4b", SMALL_MAC, QWEN_MLX),
+        ("llamacpp:qwen3-vl-4b", MAC, QWEN),
+        ("smolvlm-500m", MAC, SMOLVLM),
+    ],
+)
+def test_a_name_means_the_model_that_can_run_here(
+    name: str, machine: Machine, model: Model
+) -> None:
+    assert to_pull(name, machine) == model
+
+
+def test_what_is_advised_is_what_is_then_pulled() -> None:
+    for model in CATALOGUE:
+        for machine in (MAC, BARE_MAC, SMALL_MAC, PC, SMALL):
+            assert to_pull(model.command.removeprefix("mondrian pull "), machine) == model
+
+
+def checkpoint(folder: Path, config: str = '{"vision_config": {"depth": 2}}') -> None:
+    """Files as those of a checkpoint for MLX, of a kilobyte."""
+    write(folder / "config.json", config)
+    write(folder / "model.safetensors", "w" * (1000 - len(config)))
+
+
+def test_a_checkpoint_that_was_pulled_by_its_full_name_is_listed_and_taken(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    checkpoint(models / "mlx-community" / "Other-VL")
+    checkpoint(models / "mlx-community" / "Text-Only", "{}")
+    checkpoint(models / "mlx-community" / ".pull-Half")
+    write(models / "mlx-community" / "Broken" / "config.json")
+    other, text = list_pulled(tmp_path)
+    assert (other.url, other.sees, other.bytes) == ("mlx:mlx-community/Other-VL", True, 1000)
+    assert (text.url, text.sees, text.bytes) == ("mlx:mlx-community/Text-Only", False, 1000)
+    put(tmp_path, SMOLLM2)
+    assert choose(tmp_path, MAC).model == other
+    assert choose(tmp_path, PC).model == SMOLLM2
+    put(tmp_path, SMOLVLM)
+    assert choose(tmp_path, MAC).model == SMOLVLM
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The hub's own cache, with the catalogue's model, another that sees and one that does not."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    for repo, config in {
+        repo_of(QWEN_MLX.source): '{"vision_config": {"depth": 2}}',
+        "mlx-community/Other-VL": '{"vision_config": {"depth": 2}}',
+        "mlx-community/whisper": "{}",
+    }.items():
+        folder = tmp_path / "cache" / f"models--{repo.replace('/', '--')}"
+        write(folder / "refs" / "main", "c0ffee")
+        checkpoint(folder / "snapshots" / "c0ffee", config)
+    return tmp_path / "cache"
+
+
+def test_what_other_programs_left_in_the_hubs_cache_is_found(cache: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    folder = find_path(QWEN_MLX, home)
+    assert folder
+    assert folder.is_relative_to(cache)
+    assert choose(home, MAC).model == QWEN_MLX
+    [other] = list_cached(home)
+    assert other.url == "mlx:mlx-community/Other-VL"
+    if find_spec("mlx_vlm"):
+        for url in ("mlx:qwen3-vl-4b", f"mlx:{repo_of(QWEN_MLX.source)}", other.url):
+            assert open_engine(url, home=home).sees
+    (folder / "model.safetensors").unlink()
+    assert find_path(QWEN_MLX, home) is None
 
 
 def test_auto_without_a_model_says_how_to_get_one(tmp_path: Path) -> None:

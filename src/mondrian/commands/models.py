@@ -57,7 +57,7 @@ def models(
     as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
 ) -> None:
     """List the models there are, those on this machine, and what `auto` takes here."""
-    from mondrian.models import CATALOGUE, Machine, choose
+    from mondrian.models import CATALOGUE, Machine, choose, list_cached, list_pulled
 
     folder, machine = read_settings(home=home).home, Machine.read()
     choice: Choice | ModelNotFound
@@ -65,7 +65,8 @@ def models(
         choice = choose(folder, machine)
     except ModelNotFound as exc:
         choice = exc
-    rows = [_row(model, folder, machine, choice) for model in CATALOGUE]
+    known = [*CATALOGUE, *list_pulled(folder), *list_cached(folder)]
+    rows = [_row(model, folder, machine, choice) for model in known]
     if as_json:
         print(json.dumps({"machine": _machine(machine), "models": rows, "auto": str(choice)}))
         return
@@ -76,22 +77,23 @@ def models(
 def _row(
     model: "Model", home: Path, machine: "Machine", choice: "Choice | ModelNotFound"
 ) -> dict[str, Any]:
-    from mondrian.models import on_disk
+    from mondrian.models import find_path
 
-    url = on_disk(model, home)
+    path = find_path(model, home)
     return {
         "name": model.name,
-        "engine": url or model.url,
+        "engine": model.url,
         "description": model.description,
         "size": model.size,
         "about_bytes": model.bytes,
         "about_memory_bytes": model.memory_bytes,
         "sees": model.sees,
         "licence": model.licence,
-        "on_disk": url is not None,
-        "path": str(model.path(home)) if model.is_on_disk(home) else None,
+        "on_disk": path is not None,
+        "path": str(path) if path else None,
         "obstacle": model.obstacle(machine),
-        "is_auto": not isinstance(choice, ModelNotFound) and choice.model is model,
+        "command": model.command,
+        "is_auto": not isinstance(choice, ModelNotFound) and choice.model == model,
     }
 
 
@@ -111,7 +113,7 @@ def _table(rows: list[dict[str, Any]]) -> Any:
     for column in ("engine", "what", "about", "sees", "licence", "here"):
         table.add_column(column, no_wrap=column in ("engine", "about"))
     for row in rows:
-        here = "on disk" if row["on_disk"] else row["obstacle"] or f"mondrian pull {row['name']}"
+        here = "on disk" if row["on_disk"] else row["obstacle"] or row["command"]
         if row["on_disk"] and row["obstacle"]:
             here += f", {row['obstacle']}"
         table.add_row(

@@ -34,7 +34,7 @@ def open_engine(
 
     home = home or _default_home()
     if url == "auto":
-        url = choose(home).url
+        url = choose(home).model.url
     if adapter:
         url += f"{'&' if '?' in url else '?'}{urlencode({'adapter': adapter})}"
     scheme, _, rest = url.partition(":")
@@ -66,7 +66,8 @@ def _open_llamacpp(url: str, target: str, query: str, home: Path) -> Engine:
 
 def _open_mlx(url: str, target: str, query: str, home: Path) -> Engine:
     from mondrian.engines.host import HostedEngine
-    from mondrian.engines.mlx_checkpoint import check_adapter, find_checkpoint, sees
+    from mondrian.engines.mlx_checkpoint import check_adapter, find_checkpoint
+    from mondrian.models.disk import sees
 
     options = _options(url, query, {**_COMMON, "adapter": Path, "stream": _truth})
     path = find_checkpoint(target, home)

@@ -1,13 +1,12 @@
-"""Where an MLX checkpoint lies, and what can be told of it without loading it."""
+"""What ``mlx:`` needs before it loads: mlx-vlm, a checkpoint that is whole, and an adapter."""
 
-import json
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from mondrian.errors import ModelNotFound, UnknownEngine
 from mondrian.models import NAMES
+from mondrian.models.disk import find_folder, find_missing
 
 
 def find_checkpoint(target: str, home: Path) -> Path:
@@ -20,10 +19,14 @@ def find_checkpoint(target: str, home: Path) -> Path:
         raise UnknownEngine(
             f"The engine mlx: needs mlx-vlm. Install it with `{install_command()}`."
         )
-    for folder in (Path(target).expanduser(), home / "models" / target, _cached(target)):
-        if folder and folder.is_dir():
-            _check_complete(folder)
-            return folder
+    folder = Path(target).expanduser()
+    found = folder if folder.is_dir() else find_folder(target, home)
+    if found and (missing := find_missing(found)):
+        raise ModelNotFound(
+            f"The model in {found} is not complete: {missing} is missing. Fetch it again."
+        )
+    if found:
+        return found
     name = f"mlx:{target}" if target in NAMES else target
     raise ModelNotFound(
         f"The model {target} is not on this machine. Fetch it with `mondrian pull {name}`, "
@@ -44,41 +47,6 @@ def check_adapter(path: Path) -> Path:
     )
 
 
-def sees(folder: Path) -> bool:
-    """Whether the checkpoint has a part for photos."""
-    return bool(_read_json(folder / "config.json").get("vision_config"))
-
-
 def install_command() -> str:
     """What installs mlx-vlm on this machine."""
     return "pip install mlx-vlm" + (" 'mlx[cpu]'" if sys.platform == "linux" else "")
-
-
-def _cached(target: str) -> Path | None:
-    """The folder of ``target`` in the hub's cache, which other programs may have filled."""
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(target, local_files_only=True))
-    except (OSError, ValueError):  # not there; not a name
-        return None
-
-
-def _check_complete(folder: Path) -> None:
-    index = folder / "model.safetensors.index.json"
-    shards = set(_read_json(index).get("weight_map", {}).values()) if index.is_file() else set()
-    missing = [name for name in ["config.json", *sorted(shards)] if not (folder / name).is_file()]
-    if not missing and not any(folder.glob("*.safetensors")):
-        missing = ["*.safetensors"]
-    if missing:
-        raise ModelNotFound(
-            f"The model in {folder} is not complete: {missing[0]} is missing. Fetch it again."
-        )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as exc:
-        raise ModelNotFound(f"{path} cannot be read: {exc}. Fetch the model again.") from exc
-    return content

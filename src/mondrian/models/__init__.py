@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from mondrian.models.catalogue import CATALOGUE, NAMES, Model, Wheel, find_gguf, to_pull
-from mondrian.models.choice import Choice, choose, on_disk
+from mondrian.models.choice import Choice, choose
+from mondrian.models.disk import find_path, list_cached, list_pulled
 from mondrian.models.hub import PullProgress
 from mondrian.models.machine import Machine
 
@@ -17,7 +18,9 @@ __all__ = [
     "choose",
     "find_gguf",
     "find_model",
-    "on_disk",
+    "find_path",
+    "list_cached",
+    "list_pulled",
     "pull",
 ]
 

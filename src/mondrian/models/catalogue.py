@@ -56,6 +56,12 @@ class Model:
         return f"{self.engine}:{self.name}"
 
     @property
+    def command(self) -> str:
+        """The command that fetches it, on any machine."""
+        is_unique = sum(other.name == self.name for other in CATALOGUE) < 2
+        return f"mondrian pull {self.name if is_unique else self.url}"
+
+    @property
     def size(self) -> str:
         """Its size on disk in words."""
         size = self.bytes
@@ -155,27 +161,30 @@ NAMES = tuple(dict.fromkeys(model.name for model in CATALOGUE))
 
 
 def to_pull(name: str, machine: Machine) -> Model:
-    """The model that ``name`` means on ``machine``: of the catalogue, by its name or its engine's
-    URL, or a checkpoint for MLX by its full name on the hub (``owner/name``). Raises
-    ``ModelNotFound``."""
-    for model in CATALOGUE:
-        is_meant = model.name == name and (model.engine != "mlx" or machine.runs_mlx)
-        if is_meant or model.url == name:
-            return model
+    """The model that ``name`` means on ``machine``: of the catalogue, by its engine's URL or by its
+    name, which is that of the best one of the name that can run here; or a checkpoint for MLX by
+    its full name on the hub (``owner/name``). Raises ``ModelNotFound``."""
+    if meant := [model for model in CATALOGUE if name in (model.url, model.name)]:
+        return next((model for model in meant if not model.obstacle(machine)), meant[-1])
     if name.count("/") == 1 and all(name.split("/")) and "\\" not in name and ".." not in name:
-        return Model(
-            name=name,
-            engine="mlx",
-            description=name,
-            licence="?",
-            sees=True,
-            bytes=0,
-            memory_bytes=0,
-            source=Hub(repo=name, patterns=CHECKPOINT),
-        )
+        return hub_model(name)
     raise ModelNotFound(
         f"There is no model {name!r} to pull. Choose {', '.join(NAMES)}, or a checkpoint for MLX "
         "by its full name on the Hugging Face hub."
+    )
+
+
+def hub_model(name: str, size: int = 0, *, sees: bool = True) -> Model:
+    """A checkpoint for MLX by its full name on the hub, which has ``size`` bytes on disk."""
+    return Model(
+        name=name,
+        engine="mlx",
+        description="a checkpoint of the hub",
+        licence="?",
+        sees=sees,
+        bytes=size,
+        memory_bytes=2 * size,
+        source=Hub(repo=name, patterns=CHECKPOINT),
     )
 
 
@@ -185,10 +194,8 @@ def find_gguf(target: str, home: Path) -> tuple[Path, Path | None]:
     for model in CATALOGUE:
         if model.url == f"llamacpp:{target}":
             if not model.is_on_disk(home):
-                is_unique = sum(other.name == target for other in CATALOGUE) == 1
                 raise ModelNotFound(
-                    f"The model {target} is not on this machine. Fetch it with "
-                    f"`mondrian pull {target if is_unique else model.url}`."
+                    f"The model {target} is not on this machine. Fetch it with `{model.command}`."
                 )
             return model.path(home), model.folder(home) / model.mmproj if model.mmproj else None
     path = Path(target).expanduser()

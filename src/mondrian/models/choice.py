@@ -4,17 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mondrian.errors import ModelNotFound
-from mondrian.models.catalogue import CATALOGUE, Hub, Model
+from mondrian.models.catalogue import CATALOGUE, Model
+from mondrian.models.disk import find_path, list_pulled
 from mondrian.models.machine import Machine
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """``model`` is taken, by the engine of ``url``. ``better`` is the best one that this machine
-    could run but does not have; ``unused`` is on disk, better, and not for this machine."""
+    """``model`` is taken. ``better`` is the best one that this machine could run but does not have;
+    ``unused`` is on disk, better, and not for this machine."""
 
     model: Model
-    url: str
     better: Model | None = None
     unused: Model | None = None
     machine: Machine
@@ -22,8 +22,8 @@ class Choice:
     def __str__(self) -> str:
         sees = "sees the photo" if self.model.sees else "does not see the photo"
         words = [
-            f"Engine: {self.url} ({self.model.description}; {sees}), the best model that is on "
-            "this machine and that it can run."
+            f"Engine: {self.model.url} ({self.model.description}; {sees}), the best model that is "
+            "on this machine and that it can run."
         ]
         if self.unused:
             words.append(
@@ -33,21 +33,22 @@ class Choice:
             slow = ", slow without a GPU" if not self.machine.has_metal else ""
             words.append(
                 f"Better: {self.better.url} (about {self.better.size}{slow}): "
-                f"`mondrian pull {self.better.name}`."
+                f"`{self.better.command}`."
             )
         return " ".join(words)
 
 
 def choose(home: Path, machine: Machine | None = None) -> Choice:
-    """What ``auto`` takes: the best model of the catalogue that is on disk and that ``machine``
-    (this one) can run. Raises ``ModelNotFound`` with what to do when there is none."""
+    """What ``auto`` takes: the best model that is on disk and that ``machine`` (this one) can run.
+    A checkpoint that was pulled by its full name comes behind those of the catalogue that see.
+    Raises ``ModelNotFound`` with what to do when there is none."""
     machine = machine or Machine.read()
     better: Model | None = None
     unused: Model | None = None
-    for model in CATALOGUE:
+    for model in sorted([*CATALOGUE, *list_pulled(home)], key=lambda model: not model.sees):
         is_able = model.obstacle(machine) is None
-        if is_able and (url := on_disk(model, home)):
-            return Choice(model=model, url=url, better=better, unused=unused, machine=machine)
+        if is_able and find_path(model, home):
+            return Choice(model=model, better=better, unused=unused, machine=machine)
         if is_able:
             better = better or model
         elif model.is_on_disk(home):
@@ -58,27 +59,7 @@ def choose(home: Path, machine: Machine | None = None) -> Choice:
     )
 
 
-def on_disk(model: Model, home: Path) -> str | None:
-    """The URL that opens ``model``, if it is in ``home`` or, as other programs left it, in the
-    Hugging Face hub's own cache."""
-    if model.is_on_disk(home):
-        return model.url
-    if model.engine == "mlx" and isinstance(model.source, Hub) and _is_cached(model.source):
-        return f"mlx:{model.source.repo}"
-    return None
-
-
-def _is_cached(source: Hub) -> bool:
-    from huggingface_hub import snapshot_download
-
-    try:
-        folder = Path(snapshot_download(source.repo, local_files_only=True))
-    except (OSError, ValueError):  # not there
-        return False
-    return (folder / "config.json").is_file() and any(folder.glob("*.safetensors"))
-
-
 def _or_better(better: Model | None) -> str:
     if better is None or not better.sees:
         return "."
-    return f", or one that sees the photo (about {better.size}) with `mondrian pull {better.name}`."
+    return f", or one that sees the photo (about {better.size}) with `{better.command}`."

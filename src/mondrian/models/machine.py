@@ -35,11 +35,6 @@ class Machine:
             has_mlx=find_spec("mlx_vlm") is not None,
         )
 
-    @property
-    def runs_mlx(self) -> bool:
-        """Whether MLX is the engine to take here: Apple silicon, with mlx-vlm installed."""
-        return self.has_metal and self.has_mlx
-
     def has_room_for(self, memory_bytes: int) -> bool:
         """Whether a model that needs so much memory can run without squeezing out all else."""
         return memory_bytes <= self.memory_bytes * _USABLE

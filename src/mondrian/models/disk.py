@@ -1,0 +1,103 @@
+"""What is on this machine: in Mondrian's home, and in the Hugging Face hub's own cache, which other
+programs fill."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mondrian.errors import ModelNotFound
+from mondrian.models.catalogue import CATALOGUE, Hub, Model, hub_model
+
+_SHARED = "mlx-community"
+"""Whose models in the hub's cache are known to be for MLX."""
+
+
+def find_folder(name: str, home: Path) -> Path | None:
+    """The folder of the MLX checkpoint ``name``, of the catalogue or of the hub (``owner/name``).
+    It may not be complete."""
+    names = [name, *(_repo(model) for model in CATALOGUE if model.url == f"mlx:{name}")]
+    for folder in [home / "models" / each for each in names]:
+        if folder.is_dir():
+            return folder
+    return next(filter(None, map(_find_cached, names)), None)
+
+
+def find_path(model: Model, home: Path) -> Path | None:
+    """What the engine of ``model`` is to open, if it is on this machine, and whole."""
+    if model.engine != "mlx":
+        return model.path(home) if model.is_on_disk(home) else None
+    folder = find_folder(model.name, home)
+    return folder if folder and _is_whole(folder) else None
+
+
+def find_missing(folder: Path) -> str | None:
+    """The first file that the checkpoint in ``folder`` lacks. Raises ``ModelNotFound`` where one
+    cannot be read."""
+    index = folder / "model.safetensors.index.json"
+    listed = _read_json(index).get("weight_map", {}) if index.is_file() else {}
+    shards: set[str] = set(listed.values())
+    for name in ["config.json", *sorted(shards)]:
+        if not (folder / name).is_file():
+            return name
+    return None if any(folder.glob("*.safetensors")) else "*.safetensors"
+
+
+def sees(folder: Path) -> bool:
+    """Whether the checkpoint in ``folder`` has a part for photos."""
+    return bool(_read_json(folder / "config.json").get("vision_config"))
+
+
+def list_pulled(home: Path) -> list[Model]:
+    """The MLX checkpoints in ``home`` that are not of the catalogue."""
+    folders = [path.parent for path in (home / "models").glob("*/[!.]*/config.json")]
+    return _models({f"{folder.parent.name}/{folder.name}" for folder in folders}, home)
+
+
+def list_cached(home: Path) -> list[Model]:
+    """Those in the hub's cache, not of the catalogue nor in ``home``, that see."""
+    from huggingface_hub import constants
+
+    prefix = f"models--{_SHARED}--"
+    folders = Path(constants.HF_HUB_CACHE).glob(f"{prefix}*")
+    names = {f"{_SHARED}/{folder.name.removeprefix(prefix)}" for folder in folders}
+    pulled = {model.name for model in list_pulled(home)}
+    return [model for model in _models(names - pulled, home) if model.sees]
+
+
+def _models(names: set[str], home: Path) -> list[Model]:
+    models = []
+    for name in sorted(names - {_repo(model) for model in CATALOGUE}):
+        folder = find_folder(name, home)
+        if folder and _is_whole(folder):
+            size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+            models.append(hub_model(name, size, sees=sees(folder)))
+    return models
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        _read_json(folder / "config.json")
+        return find_missing(folder) is None
+    except ModelNotFound:
+        return False
+
+
+def _repo(model: Model) -> str:
+    return model.source.repo if isinstance(model.source, Hub) else model.name
+
+
+def _find_cached(name: str) -> Path | None:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, local_files_only=True))
+    except (OSError, ValueError):  # not there; not a name
+        return None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise ModelNotFound(f"{path} cannot be read: {exc}. Fetch the model again.") from exc
+    return content
