@@ -148,6 +148,9 @@ def test_it_answers_as_generate_does(
     goes_on = engine.model != "glm"  # mlx-vlm's GLM-4V fails where it is to go on from a prompt
     cached = [bool(tokens[-1].cached_tokens) for *_, tokens in answers]
     assert cached == [False, False, goes_on, goes_on, False, False]
+    for _, progress, tokens in answers:  # what is in the cache counts as done
+        first = next(i.done for i in progress if i.phase is Phase.PREFILL and i.done is not None)
+        assert first == tokens[-1].cached_tokens
     if goes_on:
         photo, *others = (read(progress) for _, progress, _ in answers[1:4])
         assert sum(others) < 0.5 * photo
@@ -360,6 +363,38 @@ def test_a_prompt_that_nobody_waits_for_is_not_read_to_its_end(
     mlx.run(request_for("next"), listener := Listener())
     assert listener.text == expected[name]["next"]
     assert stopped.done(Phase.PREFILL) == [0, 8] or name == "glm"
+
+
+def test_it_stops_at_the_token_that_nobody_wants(chunked: tuple[str, Mlx]) -> None:
+    def is_third(item: Any) -> bool:
+        return isinstance(item, Token) and item.generation_tokens == 3
+
+    _, mlx = chunked
+    mlx.run(request_for("photo"), listener := Listener(is_third))
+    assert [i.generation_tokens for i in listener.items if isinstance(i, Token)] == [1, 2, 3]
+
+
+def test_a_tower_that_is_not_seen_makes_encoding_an_estimate(
+    chunked: tuple[str, Mlx], expected: dict[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, mlx = chunked
+    monkeypatch.setattr("mondrian.engines.mlx_watch.TOWERS", ())
+    mlx = Mlx(path=mlx._path, temperature=0)
+    mlx.load(Listener())
+    for key in ("photo", "next"):
+        mlx.run(request_for(key), listener := Listener())
+        assert listener.items[0] == Progress(phase=Phase.ENCODING, basis=Basis.ESTIMATED)
+        assert listener.text == expected[name][key]
+
+
+def test_a_schema_that_nothing_enforces_stands_in_the_prompt(
+    chunked: tuple[str, Mlx], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, mlx = chunked
+    asked = replace(request_for("photo"), schema={"type": "object"})
+    assert "schema" not in mlx._arguments(asked)["prompt"]
+    monkeypatch.setitem(sys.modules, "llguidance", None)
+    assert 'follows this schema: {"type": "object"}' in mlx._arguments(asked)["prompt"]
 
 
 def test_loading_stops_too_and_begins_anew(
