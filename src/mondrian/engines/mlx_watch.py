@@ -21,11 +21,13 @@ from mondrian.engines.base import Basis, Phase, Progress
 from mondrian.engines.native import Port
 
 TOWERS = ("vision_tower", "vision_model", "vision_encoder", "visual")
-# mlx-vlm's model types whose positions are counted from the cache's end, or are sliced there, and
-# whose photo is nothing but tokens in the cache: as run with mlx-vlm 0.7.10
-GO_ON = frozenset(
-    ("idefics3", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "smolvlm"),
-)
+# mlx-vlm's model types whose positions are right behind a cache or a chunk, and whose photo is
+# nothing but tokens in the cache: each was run so with mlx-vlm 0.7.10, but the two that share
+# another's code (idefics3, qwen3_5_moe)
+GO_ON = frozenset({
+    "idefics3", "smolvlm", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe",
+    "qwen3_5", "qwen3_5_moe",  # their cache cannot be cut: it is used for nothing yet
+})  # fmt: skip
 
 
 class StoppedError(Exception):
