@@ -57,7 +57,7 @@ def test_a_missing_dimension_is_missing_and_said_so() -> None:
         '{"dimensions": [{"name": "Valaistus", "score": 7, "comment": "Pehmeä."}]}',
         '{"Lighting": {"score": true, "comment": "Soft."}}',
         f"<think>{PLAIN}",
-        f"{PLAIN}</think>",
+        f"The eight parts are {PLAIN}</think>",
         "Lighting: 3 lamps stand in the room.",
         "| Dimension | Score | Comment |\n|---|---|---|\n| Lighting | | Soft. |",
         "{{{{}}}}[[[[",
@@ -67,6 +67,11 @@ def test_a_missing_dimension_is_missing_and_said_so() -> None:
 def test_what_says_nothing_is_an_error(text: str) -> None:
     with pytest.raises(AnswerError):
         read_answer(text)
+
+
+@pytest.mark.parametrize("text", [f"{PLAIN}</think>", f"```json\n{PLAIN}\n```</thinking>\n"])
+def test_a_stray_end_of_thinking_takes_no_answer_away(text: str) -> None:
+    assert read_answer(text).dimensions == DEMO
 
 
 def one(score: object = 7, name: str = "Lighting", **more: object) -> str:

@@ -179,8 +179,12 @@ _THINKING_END = re.compile(f"</{_TAG}", re.IGNORECASE)
 
 
 def _without_thinking(text: str) -> str:
-    """The answer proper. Templates may open the thinking in the prompt: its end alone is enough."""
-    return _THINKING_END.split(_THINKING.sub("", text))[-1]
+    """The answer proper. Templates may open the thinking in the prompt: its end alone is enough,
+    unless what stands before it is an answer, and nothing comes after it."""
+    *before, last = _THINKING_END.split(_THINKING.sub("", text))
+    if before and not last.strip() and before[-1].lstrip().startswith(("{", "```", "|", "#")):
+        return before[-1]
+    return last
 
 
 def _draft_all(records: Sequence[Record]) -> _Reading:
