@@ -1,15 +1,18 @@
 """The ``openai:`` engine on a real llama.cpp server, and on bytes as other servers send them."""
 
 import http.server
+import itertools
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +21,11 @@ import httpx
 import pytest
 
 from mondrian.engines import Basis, Engine, Phase, Progress, Request, Token, open_engine
-from mondrian.engines.openai_stream import Thoughts, decode_events
-from mondrian.errors import EngineClosed, EngineFailed, UnknownEngine
+from mondrian.engines import openai as openai_engine
+from mondrian.engines.openai_http import BusyError, check
+from mondrian.errors import EngineClosed, EngineFailed, SettingsError, UnknownEngine
 from mondrian.models import find_model
+from recorded_streams import OLLAMA, VLLM, chunk, wire
 from working import jpeg, wait_for
 
 KEY = "a secret of the test"
@@ -49,6 +54,10 @@ def engine(address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
 
 def tokens_of(engine: Engine, request: Request) -> list[Token]:
     return [item for item in engine.stream(request) if isinstance(item, Token)]
+
+
+def text_of(tokens: list[Token]) -> str:
+    return "".join(token.text for token in tokens)
 
 
 def test_llama_server_streams_with_its_own_figures(engine: Engine) -> None:
@@ -159,12 +168,32 @@ def test_closing_stops_mlx_vlms_server(mlx_server: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="its grammar needs Metal, and Linux has none")
-def test_an_error_of_mlx_vlms_server_in_mid_stream(mlx_server: str) -> None:
-    with (
-        closing(open_engine(f"openai:{mlx_server}/v1")) as engine,
-        pytest.raises(EngineFailed, match=r"reported: .*No Metal"),
-    ):
-        list(engine.stream(SHORT))
+def test_mlx_vlms_server_without_metal_is_asked_for_a_schema_in_words(mlx_server: str) -> None:
+    with closing(open_engine(f"openai:{mlx_server}/v1")) as engine:
+        assert tokens_of(engine, SHORT)[-1].generation_tokens == 12
+
+
+def test_sixteen_questions_are_in_flight_at_once(mlx_server: str) -> None:
+    def in_flight() -> int:
+        summary: dict[str, int] = httpx.get(f"{mlx_server}/metrics").json()["summary"]
+        return summary["in_flight"]
+
+    endless = Request(system="", prompt="What?", max_tokens=6000, temperature=0)
+    with closing(open_engine(f"openai:{mlx_server}/v1")) as engine:
+        ended: list[Exception] = []
+
+        def ask() -> None:
+            try:
+                tokens_of(engine, endless)
+            except EngineClosed as exc:
+                ended.append(exc)
+
+        askers = [threading.Thread(target=ask, daemon=True) for _ in range(16)]
+        for asker in askers:
+            asker.start()
+        wait_for(lambda: in_flight() == 16)
+        engine.close()
+        wait_for(lambda: len(ended) == 16 and not in_flight())
 
 
 def test_nobody_there() -> None:
@@ -184,63 +213,39 @@ def test_no_address() -> None:
 # Other servers, by the bytes that they send
 
 
-def chunk(content: str | None = None, finish: str | None = None, **more: Any) -> dict[str, Any]:
-    delta = {} if content is None else {"content": content}
-    return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more}
+Hook = Callable[[http.server.BaseHTTPRequestHandler], bool]
 
 
-def wire(*messages: dict[str, Any], end: str = "\n") -> bytes:
-    lines = [f"data: {json.dumps(message, ensure_ascii=False)}{end}{end}" for message in messages]
-    return "".join([f": keep-alive{end}{end}", *lines, f"data: [DONE]{end}{end}"]).encode()
+class Recorded:
+    """A server that lists ``models``, refuses questions with ``refusals`` (status, words) as long
+    as there are any, and answers the others with ``recorded`` bytes. ``first`` is asked before each
+    answer, of a question or ``of_list``, whether there is to be any."""
 
-
-OLLAMA = wire(
-    {"choices": [{"delta": {"role": "assistant", "content": "", "reasoning": "Hm."}}]},
-    chunk("Grüße, "),
-    chunk("光! "),
-    chunk("Zwei Wörter"),
-    chunk("", "stop"),
-    {"choices": [], "usage": {"prompt_tokens": 31, "completion_tokens": 6}},
-    end="\r\n",
-)
-VLLM = wire(
-    chunk("", usage={"prompt_tokens": 31, "completion_tokens": 0}),
-    chunk("Grüße, 光! ", usage={"prompt_tokens": 31, "completion_tokens": 5}),
-    chunk("Zwei Wörter", usage={"prompt_tokens": 31, "completion_tokens": 9}),
-    chunk("", "length", usage={"prompt_tokens": 31, "completion_tokens": 9}),
-)
-
-
-@pytest.mark.parametrize("recorded", [OLLAMA, VLLM], ids=["ollama", "vllm"])
-def test_every_cut_of_the_bytes_reads_the_same(recorded: bytes) -> None:
-    whole = list(decode_events([recorded]))
-    for place in range(1, len(recorded)):
-        assert list(decode_events([recorded[:place], recorded[place:]])) == whole
-    assert list(decode_events(recorded[n : n + 1] for n in range(len(recorded)))) == whole
-
-
-Serve = Callable[..., str]
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    """A server that lists one model of ``owner`` and answers with recorded bytes."""
-    servers: list[http.server.ThreadingHTTPServer] = []
-
-    def serve(
+    def __init__(
+        self,
         recorded: bytes,
-        owner: str,
+        *,
+        owner: str = "library",
+        models: Any = None,
         refusals: list[tuple[int, str]] | None = None,
-        first: Callable[[http.server.BaseHTTPRequestHandler], bool] = lambda handler: True,
-    ) -> str:
-        bodies: list[dict[str, Any]] = []
+        retry_after: str = "0",
+        first: Hook = lambda handler: True,
+        of_list: Hook = lambda handler: True,
+    ) -> None:
+        self.bodies: list[dict[str, Any]] = []
+        self.authorizations: list[str | None] = []
+        listed = {"data": [{"id": "m", "owned_by": owner}]} if models is None else models
+        recorder, refusals = self, [*(refusals or ())]
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                self.answer(200, json.dumps({"data": [{"id": "m", "owned_by": owner}]}).encode())
+                recorder.authorizations.append(self.headers["Authorization"])
+                if of_list(self):
+                    self.answer(200, json.dumps(listed).encode())
 
             def do_POST(self) -> None:
-                bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                recorder.bodies.append(body)
                 if not first(self):
                     return
                 if refusals:
@@ -251,22 +256,51 @@ def serve() -> Iterator[Serve]:
 
             def answer(self, code: int, body: bytes) -> None:
                 self.send_response(code)
+                if code != 200:
+                    self.send_header("Retry-After", retry_after)
                 self.end_headers()
                 self.wfile.write(body)
 
             def log_message(self, *arguments: object) -> None: ...
 
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.bodies = bodies  # type: ignore[attr-defined]
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        return f"openai:http://127.0.0.1:{server.server_port}/v1"
+        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.host = f"127.0.0.1:{self.http.server_port}"
+        self.url = f"openai:http://{self.host}/v1"
+        threading.Thread(target=self.http.serve_forever, args=[0.02], daemon=True).start()
 
-    serve.servers = servers  # type: ignore[attr-defined]
+    @property
+    def schemas(self) -> list[bool]:
+        """Of each question, whether it was held to a schema."""
+        return ["response_format" in body for body in self.bodies]
+
+
+Serve = Callable[..., Recorded]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Starts a ``Recorded`` server."""
+    servers: list[Recorded] = []
+
+    def serve(*arguments: Any, **options: Any) -> Recorded:
+        servers.append(Recorded(*arguments, **options))
+        return servers[-1]
+
     yield serve
     for server in servers:
-        server.shutdown()
-        server.server_close()
+        server.http.shutdown()
+        server.http.server_close()
+
+
+def until_left(left: threading.Event) -> Hook:
+    """A hook that says nothing until the client leaves, and notes that."""
+
+    def wait(handler: http.server.BaseHTTPRequestHandler) -> bool:
+        if not handler.connection.recv(1):
+            left.set()
+        return False
+
+    return wait
 
 
 @pytest.mark.parametrize(
@@ -276,21 +310,60 @@ def serve() -> Iterator[Serve]:
 def test_other_servers_are_read(
     serve: Serve, recorded: bytes, owner: str, count: int, finish: str
 ) -> None:
-    with closing(open_engine(serve(recorded, owner))) as engine:
+    server = serve(recorded, owner=owner)
+    with closing(open_engine(server.url)) as engine:
         tokens = tokens_of(engine, SHORT)
-    assert "".join(token.text for token in tokens) == "Grüße, 光! Zwei Wörter"
+    assert text_of(tokens) == "Grüße, 光! Zwei Wörter"
     last = tokens[-1]
     assert (last.generation_tokens, last.prompt_tokens) == (count, 31)
     assert last.finish_reason == finish
-    [body] = serve.servers[0].bodies  # type: ignore[attr-defined]
+    [body] = server.bodies
     assert not {"return_progress", "timings_per_token"} & body.keys()  # for llama-server alone
     assert ("continuous_usage_stats" in body["stream_options"]) == (owner == "vllm")
 
 
+@pytest.mark.parametrize("owner", ["vllm", "llamacpp"])
+def test_who_serves_a_model_that_is_not_listed_is_not_known(serve: Serve, owner: str) -> None:
+    server = serve(OLLAMA, owner=owner)
+    with closing(open_engine(f"{server.url}?model=alias")) as engine:
+        tokens_of(engine, SHORT)
+    [body] = server.bodies
+    assert body["model"] == "alias"
+    assert "return_progress" not in body
+    assert body["stream_options"] == {"include_usage": True}
+
+
+@pytest.mark.parametrize(
+    ("models", "model"),
+    [
+        ({"data": ["a"]}, "a"),
+        ({"data": [{"name": "a"}]}, "a"),
+        ({"data": [{"id": None}, 7, {"id": "a", "owned_by": None}]}, "a"),
+    ],
+)
+def test_odd_lists_of_models_are_read(serve: Serve, models: Any, model: str) -> None:
+    with closing(open_engine(serve(OLLAMA, models=models).url)) as engine:
+        engine.load()
+        assert (engine.model, engine.status) == (model, "ready")
+
+
+@pytest.mark.parametrize("models", [{"data": []}, {"data": None}, {"models": []}, [], "a"])
+def test_without_a_list_of_models_one_has_to_be_named(serve: Serve, models: Any) -> None:
+    server = serve(OLLAMA, models=models)
+    with (
+        closing(open_engine(server.url)) as engine,
+        pytest.raises(EngineFailed, match="lists no models"),
+    ):
+        engine.load()
+    with closing(open_engine(f"{server.url}?model=a")) as engine:
+        assert tokens_of(engine, SHORT)
+
+
 def test_the_photo_goes_as_a_data_url(serve: Serve) -> None:
-    with closing(open_engine(serve(OLLAMA, "library"))) as engine:
+    server = serve(OLLAMA)
+    with closing(open_engine(server.url)) as engine:
         tokens_of(engine, Request(system="", prompt="Look.", photo=b"\xff\xd8\xff"))
-    [body] = serve.servers[0].bodies  # type: ignore[attr-defined]
+    [body] = server.bodies
     image, text = body["messages"][1]["content"]
     assert image["image_url"]["url"] == "data:image/jpeg;base64,/9j/"
     assert text["text"] == "Look."
@@ -298,21 +371,23 @@ def test_the_photo_goes_as_a_data_url(serve: Serve) -> None:
 
 def test_a_server_without_schemas_is_asked_without_and_remembered(serve: Serve) -> None:
     request = Request(system="", prompt="x", schema={"type": "object"})
-    url = serve(OLLAMA, "library", [(400, "response_format is not supported")])
-    with closing(open_engine(url)) as engine:
+    server = serve(OLLAMA, refusals=[(400, "response_format is not supported")])
+    with closing(open_engine(server.url)) as engine:
         tokens_of(engine, request)
         tokens_of(engine, request)
-    bodies = serve.servers[0].bodies  # type: ignore[attr-defined]
-    assert ["response_format" in body for body in bodies] == [True, False, False]
+    assert server.schemas == [True, False, False]
     # what it cannot be held to, it is asked for
-    asked = [body["messages"][1]["content"] for body in bodies]
+    asked = [body["messages"][1]["content"] for body in server.bodies]
     assert ['{"type":"object"}' in words for words in asked] == [False, True, True]
+
+
+XGRAMMAR = "The provided JSON schema contains features not supported by xgrammar."
 
 
 @pytest.mark.parametrize(
     "words",
     [
-        "The provided JSON schema contains features not supported by xgrammar.",
+        XGRAMMAR,
         "Failed to parse grammar",
         "Invalid schema for response_format 'critique': 'prefixItems' is not permitted.",
     ],
@@ -322,23 +397,151 @@ def test_a_schema_may_be_refused_in_many_words_and_by_a_busy_server(
 ) -> None:
     request = Request(system="", prompt="x", schema={"type": "object"})
     refusals = [(503, "busy"), (429, "slow down"), (400, words)]
-    with closing(open_engine(serve(VLLM, "vllm", refusals))) as engine:
+    with closing(open_engine(serve(VLLM, owner="vllm", refusals=refusals).url)) as engine:
         assert tokens_of(engine, request)[-1].generation_tokens == 9
 
 
-def test_a_server_that_is_busy_is_tried_again(serve: Serve) -> None:
-    with closing(open_engine(serve(VLLM, "vllm", [(503, "busy"), (503, "busy")]))) as engine:
-        assert tokens_of(engine, SHORT)[-1].generation_tokens == 9
-
-
-def test_nothing_is_tried_again_after_a_token(serve: Serve) -> None:
-    cut = VLLM[: VLLM.index(b"Zwei")]
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"error": {"message": XGRAMMAR, "type": "BadRequestError", "code": 400}},
+        {"object": "error", "message": XGRAMMAR, "code": 400},
+        {"message": XGRAMMAR, "code": 400},
+        {"error": "[metal_kernel] No Metal back-end."},
+    ],
+)
+def test_a_schema_may_be_refused_in_a_stream_that_began_well(
+    serve: Serve, error: dict[str, Any]
+) -> None:
+    server = serve(wire(error))
     with (
-        closing(open_engine(serve(cut, "vllm"))) as engine,
+        closing(open_engine(server.url)) as engine,
+        pytest.raises(EngineFailed, match="The engine reported"),
+    ):
+        tokens_of(engine, SHORT)
+    assert server.schemas == [True, False]
+
+
+def test_a_schema_is_not_refused_after_a_token(serve: Serve) -> None:
+    server = serve(wire(chunk("a"), {"error": XGRAMMAR}))
+    with (
+        closing(open_engine(server.url)) as engine,
+        pytest.raises(EngineFailed, match="xgrammar"),
+    ):
+        tokens_of(engine, SHORT)
+    assert server.schemas == [True]
+
+
+def test_an_error_of_something_else_is_no_refusal(serve: Serve) -> None:
+    server = serve(wire({"error": "out of memory"}))
+    with (
+        closing(open_engine(server.url)) as engine,
+        pytest.raises(EngineFailed, match="out of memory"),
+    ):
+        tokens_of(engine, SHORT)
+    assert server.schemas == [True]
+
+
+@pytest.mark.parametrize(
+    ("words", "gone", "come"),
+    [
+        (
+            "Unsupported parameter: 'max_tokens' is not supported with this model. "
+            "Use 'max_completion_tokens' instead.",
+            "max_tokens",
+            {"max_completion_tokens": 12},
+        ),
+        ("'temperature' does not support 0.7 with this model.", "temperature", {}),
+        ("[{'loc': ['body', 'seed'], 'msg': 'Extra inputs are not permitted'}]", "seed", {}),
+        ("Unrecognized request argument: stream_options", "stream_options", {}),
+    ],
+)
+def test_what_a_server_refuses_it_is_not_sent_again(
+    serve: Serve, words: str, gone: str, come: dict[str, Any]
+) -> None:
+    server = serve(OLLAMA, refusals=[(400, words)])
+    with closing(open_engine(server.url)) as engine:
+        for _ in range(2):
+            tokens_of(engine, replace(SHORT, seed=1))
+    first, *others = server.bodies
+    for body in others:
+        assert body == {name: value for name, value in first.items() if name != gone} | come
+    assert len(others) == 2
+
+
+def test_a_prompt_that_is_too_long_refuses_nothing(serve: Serve) -> None:
+    words = "'max_tokens' is too large: the context is 4096 tokens, and the prompt has 4000."
+    server = serve(OLLAMA, refusals=[(400, words)])
+    with (
+        closing(open_engine(server.url)) as engine,
+        pytest.raises(EngineFailed, match="400: 'max_tokens' is too large"),
+    ):
+        tokens_of(engine, SHORT)
+    assert len(server.bodies) == 1
+
+
+@pytest.mark.parametrize(("code", "phase"), [(503, Phase.LOADING), (429, Phase.WAITING)])
+def test_a_server_that_is_busy_is_waited_for_and_says_so(
+    serve: Serve, code: int, phase: Phase
+) -> None:
+    server = serve(VLLM, owner="vllm", refusals=[(code, "Loading model")] * 4)
+    with closing(open_engine(server.url)) as engine:
+        items = list(engine.stream(SHORT))
+    assert isinstance(items[-1], Token)
+    assert len(server.bodies) == 5
+    phases = [item.phase for item in items if isinstance(item, Progress)]
+    assert phases.index(phase, phases.index(Phase.PREFILL)) > 0
+
+
+def test_a_server_is_asked_again_when_it_said(serve: Serve) -> None:
+    server = serve(VLLM, refusals=[(429, "slow down")], retry_after="0.7")
+    with closing(open_engine(server.url)) as engine:
+        begun = time.monotonic()
+        tokens_of(engine, SHORT)
+        assert time.monotonic() - begun > 0.6
+
+
+def test_no_server_is_waited_for_without_end(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openai_engine, "_MOST_BUSY_SECONDS", 0.1)
+    with (
+        closing(open_engine(serve(VLLM, refusals=[(429, "slow down")] * 2).url)) as engine,
+        pytest.raises(EngineFailed, match="429: slow down"),
+    ):
+        tokens_of(engine, SHORT)
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [("86400", 30), ("inf", 30), ("7", 7), ("0", 0.5), ("-1", 0.5), ("nan", 0.5), ("soon", None)],
+)
+def test_a_server_may_say_when_within_reason(said: str, seconds: float | None) -> None:
+    request = httpx.Request("GET", "http://h")
+    with pytest.raises(BusyError) as caught:
+        check(httpx.Response(503, headers={"retry-after": said}, request=request))
+    assert caught.value.seconds == seconds
+
+
+def test_no_money_is_not_waited_for(serve: Serve) -> None:
+    server = serve(VLLM, refusals=[(429, "insufficient_quota")])
+    with (
+        closing(open_engine(server.url)) as engine,
+        pytest.raises(EngineFailed, match="insufficient_quota"),
+    ):
+        tokens_of(engine, SHORT)
+    assert len(server.bodies) == 1
+
+
+@pytest.mark.parametrize("shown", [b"Zwei", b"chunk"])
+def test_nothing_is_tried_again_after_a_token(serve: Serve, shown: bytes) -> None:
+    thinking = {"choices": [{"delta": {"reasoning_content": "Hm."}}], "object": "chunk"}
+    recorded = VLLM if shown in VLLM else wire(thinking, thinking)
+    server = serve(recorded[: recorded.rindex(shown)])
+    with (
+        closing(open_engine(server.url)) as engine,
         pytest.raises(EngineFailed, match="in the middle of the answer"),
     ):
         tokens_of(engine, SHORT)
-    assert len(serve.servers[0].bodies) == 1  # type: ignore[attr-defined]
+    assert len(server.bodies) == 1
 
 
 @pytest.mark.parametrize(
@@ -347,70 +550,195 @@ def test_nothing_is_tried_again_after_a_token(serve: Serve) -> None:
         {"error": {"message": "out of memory"}},
         {"error": "out of memory"},
         {"object": "error", "message": "out of memory"},
+        {"message": "out of memory", "code": 500},
     ],
 )
 def test_an_error_in_mid_stream_is_an_error(serve: Serve, error: dict[str, Any]) -> None:
+    server = serve(wire(chunk("a"), error))
     with (
-        closing(open_engine(serve(wire(chunk("a"), error), "vllm"))) as engine,
+        closing(open_engine(server.url)) as engine,
         pytest.raises(EngineFailed, match=r"reported: out of memory\."),
     ):
         tokens_of(engine, SHORT)
-    assert len(serve.servers[0].bodies) == 1  # type: ignore[attr-defined]
+    assert len(server.bodies) == 1
+
+
+@pytest.mark.parametrize(
+    "recorded", [wire(chunk("a"), chunk("", "error")), wire(chunk("a"), end="\nerror: {}\n")]
+)
+def test_an_error_without_words_is_one_too(serve: Serve, recorded: bytes) -> None:
+    with (
+        closing(open_engine(serve(recorded).url)) as engine,
+        pytest.raises(EngineFailed, match="reported"),
+    ):
+        tokens_of(engine, SHORT)
 
 
 def test_a_stream_that_ends_without_a_reason_or_a_last_line_end_is_whole(serve: Serve) -> None:
     recorded = wire(chunk("Grüße")).rstrip(b"\n")
-    with closing(open_engine(serve(recorded, "library"))) as engine:
+    with closing(open_engine(serve(recorded).url)) as engine:
         tokens = tokens_of(engine, SHORT)
-    assert "".join(token.text for token in tokens) == "Grüße"
+    assert text_of(tokens) == "Grüße"
     assert tokens[-1].finish_reason == "stop"
 
 
-@pytest.mark.parametrize(
-    ("said", "answer"),
-    [
-        ("\n<think>Hm </thin k> <b>.</think>{}", "{}"),
-        ("<THINKING>Hm</thinking>\n{}<think>", "\n{}<think>"),
-        (" <thin", " <thin"),
-        ("<b>{}</b>", "<b>{}</b>"),
-        ("<think>never ends", ""),
-    ],
-)
-def test_thinking_is_kept_apart_however_it_is_cut(said: str, answer: str) -> None:
-    for place in range(len(said) + 1):
-        thoughts = Thoughts()
-        parts = [thoughts.pass_by(said[:place]), thoughts.pass_by(said[place:]), thoughts.rest()]
-        assert "".join(parts) == answer
-    thoughts = Thoughts()
-    assert "".join([*map(thoughts.pass_by, said), thoughts.rest()]) == answer
+def test_a_server_that_does_not_stream_is_read(serve: Serve) -> None:
+    message = {"role": "assistant", "content": "Grüße"}
+    whole = {
+        "choices": [{"message": message, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 31, "completion_tokens": 6},
+    }
+    server = serve(json.dumps(whole, indent=2).encode())
+    with closing(open_engine(server.url)) as engine:
+        tokens = tokens_of(engine, SHORT)
+    assert text_of(tokens) == "Grüße"
+    assert (tokens[-1].generation_tokens, tokens[-1].finish_reason) == (6, "stop")
+    assert len(server.bodies) == 1
+
+
+def test_odd_figures_do_not_spoil_an_answer(serve: Serve) -> None:
+    recorded = wire(
+        {"choices": [], "prompt_progress": {"processed": 3}, "usage": None},
+        chunk("Grüße", timings={"predicted_n": 4}),
+        chunk("", "stop", timings={}, usage=[]),
+    )
+    with closing(open_engine(serve(recorded, owner="llamacpp").url)) as engine:
+        tokens = tokens_of(engine, SHORT)
+    assert text_of(tokens) == "Grüße"
+    assert tokens[-1].generation_tokens == 4
 
 
 def test_thinking_is_counted_and_not_shown(serve: Serve) -> None:
     said = ("<thi", "nk>Hm.", "</think>", "{}")
     recorded = wire(*map(chunk, said), chunk("", "stop"))
-    with closing(open_engine(serve(recorded, "library"))) as engine:
+    with closing(open_engine(serve(recorded).url)) as engine:
         tokens = tokens_of(engine, SHORT)
-    assert "".join(token.text for token in tokens) == "{}"
+    assert text_of(tokens) == "{}"
     assert tokens[-1].generation_tokens == 4
+
+
+def endless(handler: http.server.BaseHTTPRequestHandler, message: dict[str, Any]) -> bool:
+    """Sends ``message`` again and again until the client leaves."""
+    line = f"data: {json.dumps(message)}\n\n".encode()
+    handler.send_response(200)
+    handler.end_headers()
+    try:
+        while True:
+            handler.wfile.write(line)
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("message", "finish", "tokens"),
+    [
+        ({"choices": [{"delta": {"reasoning": "Hm, let me see again. "}}]}, "loop", 100),
+        (chunk("<think>Hm, let me see again. "), "loop", 100),
+        (chunk("word "), "length", 25),
+    ],
+)
+def test_what_never_ends_is_ended(
+    serve: Serve, message: dict[str, Any], finish: str, tokens: int
+) -> None:
+    server = serve(b"", first=lambda handler: endless(handler, message))
+    request = replace(SHORT, max_tokens=1000 if finish == "loop" else SHORT.max_tokens)
+    with closing(open_engine(server.url)) as engine:
+        last = tokens_of(engine, request)[-1]
+    assert last.finish_reason == finish
+    assert last.generation_tokens <= tokens
 
 
 def test_a_silent_server_is_waited_for_and_left_at_once(serve: Serve) -> None:
     """It says nothing, not even headers; and it sees the connection close."""
     left = threading.Event()
-
-    def wait(handler: http.server.BaseHTTPRequestHandler) -> bool:
-        if not handler.connection.recv(1):
-            left.set()
-        return False
-
-    with closing(open_engine(serve(OLLAMA, "library", first=wait))) as engine:
+    with closing(open_engine(serve(OLLAMA, first=until_left(left)).url)) as engine:
         begun = time.monotonic()
         with closing(engine.stream(SHORT)) as stream:
             beats = [next(stream) for _ in range(7)]
         assert time.monotonic() - begun > 0.8
-        assert left.wait(2)
+        assert left.wait(10)
     phases = [item.phase for item in beats if isinstance(item, Progress)]
-    assert phases == [Phase.LOADING, *[Phase.PREFILL] * 6]
+    assert (phases[0], phases[-1]) == (Phase.LOADING, Phase.PREFILL)
+
+
+@pytest.mark.parametrize("silent", ["first", "of_list"])
+def test_close_ends_a_silent_stream(serve: Serve, silent: str) -> None:
+    left = threading.Event()
+    server = serve(OLLAMA, **{silent: until_left(left)})
+    engine = open_engine(server.url)
+    stream = engine.stream(SHORT)
+    phase = Phase.PREFILL if silent == "first" else Phase.LOADING
+    next(item for item in stream if isinstance(item, Progress) and item.phase is phase)
+    for _ in range(2):
+        next(stream)
+    engine.close()
+    with pytest.raises(EngineClosed):
+        next(stream)
+    assert left.wait(10)
+
+
+def test_loading_can_be_left(serve: Serve) -> None:
+    left = threading.Event()
+    with closing(open_engine(serve(OLLAMA, of_list=until_left(left)).url)) as engine:
+        with closing(engine.stream(SHORT)) as stream:
+            list(itertools.islice(stream, 3))
+            assert engine.status == "loading"
+        assert left.wait(10)
+        assert engine.status == "unloaded"
+
+
+def test_loading_is_tried_again(serve: Serve) -> None:
+    ends = [False, False, True]
+    server = serve(OLLAMA, of_list=lambda handler: ends.pop(0))
+    with closing(open_engine(server.url)) as engine:
+        engine.load()
+        assert engine.status == "ready"
+
+
+@pytest.fixture
+def full() -> Iterator[str]:
+    """The address of a server that takes no connection and refuses none."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as door, ExitStack() as callers:
+        for _ in range(3):
+            caller = callers.enter_context(socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex(door.getsockname())
+        yield f"127.0.0.1:{door.getsockname()[1]}"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full server refuses")
+def test_who_takes_no_connection_is_gone_in_ten_seconds(
+    full: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = openai_engine.CONNECT_SECONDS
+    assert sum(seconds) + (len(seconds) - 1) * openai_engine.RETRY_SECONDS < 10
+    monkeypatch.setattr(openai_engine, "CONNECT_SECONDS", (1.0, 0.3, 0.3))
+    with (
+        closing(open_engine(f"openai:http://{full}/v1")) as engine,
+        pytest.raises(EngineFailed, match="does not answer"),
+    ):
+        engine.load()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full server refuses")
+def test_connecting_can_be_left(full: str) -> None:
+    with closing(open_engine(f"openai:http://{full}/v1")) as engine:
+        stream = engine.stream(SHORT)
+        list(itertools.islice(stream, 3))
+        begun = time.monotonic()
+        stream.close()
+        assert time.monotonic() - begun < openai_engine.CONNECT_SECONDS[0] / 2
+
+
+def test_who_acknowledges_nothing_is_gone() -> None:
+    alone = ["unshare", "-rn"]
+    if not shutil.which("unshare") or subprocess.run([*alone, "true"], check=False).returncode:
+        pytest.skip("no network of its own can be made here")
+    script = Path(__file__).parent / "unheard.py"
+    said = subprocess.run(
+        [*alone, sys.executable, script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "it acknowledges nothing" in said.stdout
 
 
 def test_no_silence_is_too_long() -> None:
@@ -422,9 +750,56 @@ def test_no_silence_is_too_long() -> None:
 
 def test_a_connection_that_ends_before_a_token_is_made_again(serve: Serve) -> None:
     ends = [False, False, True]
-    with closing(open_engine(serve(VLLM, "vllm", first=lambda handler: ends.pop(0)))) as engine:
+    server = serve(VLLM, owner="vllm", first=lambda handler: ends.pop(0))
+    with closing(open_engine(server.url)) as engine:
         assert tokens_of(engine, SHORT)[-1].generation_tokens == 9
     assert not ends
+
+
+# Keys and passwords
+
+
+@pytest.mark.parametrize("key", [f"{KEY}\r", f"{KEY}\n", f" {KEY} ", f"\t{KEY}\r\n"])
+def test_a_key_with_white_space_around_it_is_taken_without(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("MONDRIAN_ENGINE_KEY", key)
+    server = serve(OLLAMA)
+    with closing(open_engine(server.url)) as engine:
+        engine.load()
+    assert server.authorizations == [f"Bearer {KEY}"]
+
+
+@pytest.mark.parametrize("key", ["sk-sécret", "sk-s\recret"])
+def test_a_key_that_cannot_be_sent_is_refused_without_telling_it(
+    monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.delenv("MONDRIAN_ENGINE_KEY", raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with pytest.raises(SettingsError, match="OPENAI_API_KEY holds") as caught:
+        open_engine("openai:http://127.0.0.1:9/v1")
+    assert "sk-" not in caught.value.message
+
+
+def test_an_empty_key_is_none(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MONDRIAN_ENGINE_KEY", " ")
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    server = serve(OLLAMA)
+    with closing(open_engine(server.url)) as engine:
+        engine.load()
+    assert server.authorizations == [f"Bearer {KEY}"]
+
+
+@pytest.mark.parametrize(
+    ("login", "sent"),
+    [("me:secret", "me:secret"), ("me:p@ss", "me:p@ss"), ("me:p%2Fss", "me:p/ss")],
+)
+def test_a_name_and_password_go_to_the_server_alone(serve: Serve, login: str, sent: str) -> None:
+    server = serve(OLLAMA)
+    with closing(open_engine(server.url.replace("//", f"//{login}@"))) as engine:
+        engine.load()
+        assert engine.url == server.url
+    assert server.authorizations == [f"Basic {b64encode(sent.encode()).decode()}"]
 
 
 def test_a_key_that_a_server_repeats_is_not_shown(
@@ -432,7 +807,7 @@ def test_a_key_that_a_server_repeats_is_not_shown(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     caplog.set_level("DEBUG")
-    url = serve(VLLM, "vllm", [(401, f"Wrong key: {KEY}")]).replace("//", "//me:secret@")
+    url = serve(VLLM, refusals=[(401, f"Wrong key: {KEY}")]).url.replace("//", "//me:secret@")
     with (
         closing(open_engine(url)) as engine,
         pytest.raises(EngineFailed, match=r"Wrong key: \(key\)") as caught,

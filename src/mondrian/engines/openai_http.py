@@ -1,0 +1,313 @@
+"""One request of ``openai:`` to its server, and what can go wrong with it.
+
+1. A thread reads the connection and fills a queue, so whoever listens never waits longer than a
+   heartbeat and can leave at any time. Leaving closes the connection, also before the server has
+   said a word. So each request has a connection of its own.
+2. No key and no password is in any message: what others wrote goes through ``error_words``, and
+   addresses through ``without_secrets``.
+3. A server that answers 429 or 503 is alive (``BusyError``); one that takes no connection, breaks
+   it or stands behind a gateway that cannot reach it is not (``UnreachableError``).
+"""
+
+import os
+import re
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from urllib.parse import unquote
+
+from mondrian.errors import EngineError, EngineFailed, SettingsError, UnknownEngine
+
+if TYPE_CHECKING:
+    import httpx
+
+T = TypeVar("T")
+
+HEARTBEAT_SECONDS = 0.2
+DEAD_SECONDS = 8.0
+"""After so long without a sign of life a machine is gone."""
+
+_LEAST_RETRY_SECONDS = 0.5  # each try sends the photo
+_MOST_RETRY_SECONDS = 30.0
+_KEYS = ("MONDRIAN_ENGINE_KEY", "OPENAI_API_KEY")
+
+
+class UnreachableError(Exception):
+    """The server cannot be reached, or went away."""
+
+
+class BusyError(Exception):
+    """The server is there and cannot take a question yet: it ``is_loading`` its model, or has too
+    many. It may have said after how many ``seconds`` to ask again."""
+
+    def __init__(self, words: str, *, is_loading: bool, seconds: float | None) -> None:
+        super().__init__(words)
+        self.is_loading = is_loading
+        self.seconds = seconds
+
+
+class RefusedError(Exception):
+    """The server does not take ``field`` of the body."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(field)
+        self.field = field
+
+
+class Exchange(Generic[T]):
+    """One request and what ``read`` makes of its answer. ``url`` is for people to see, too."""
+
+    def __init__(
+        self,
+        client: "httpx.Client",
+        method: str,
+        url: str,
+        read: Callable[["httpx.Response"], Iterable[T]],
+        body: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._client = client
+        self._method = method
+        self._url = url
+        self._read = read
+        self._body = body
+        self._items: SimpleQueue[T | Exception | _End] = SimpleQueue()
+        self._socket: socket.socket | None = None
+        self._is_connected = False
+        self._is_stopped = False
+
+    def items(self, connect_seconds: float) -> Generator[T | None, None, None]:
+        """The items of the answer, and ``None`` at each heartbeat without one.
+
+        Raises what ``read`` raises, and ``UnreachableError``, also if there is no connection after
+        ``connect_seconds``.
+        """
+        reader = threading.Thread(target=self._run, daemon=True)
+        reader.start()
+        begun = time.monotonic()
+        try:
+            while True:
+                try:
+                    item = self._items.get(timeout=HEARTBEAT_SECONDS)
+                except Empty:
+                    self._check(time.monotonic() - begun > connect_seconds)
+                    yield None
+                    continue
+                if isinstance(item, _End):
+                    return
+                if isinstance(item, Exception):
+                    raise item
+                yield item
+        finally:
+            self.stop()
+            if self._socket:  # else it is still connecting, and nobody can hurry that
+                reader.join(1.0)
+
+    def stop(self) -> None:
+        """Close the connection: the server stops, and its reader too."""
+        self._is_stopped = True
+        if self._socket is not None:
+            with suppress(OSError):  # only this wakes a thread that is reading
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _run(self) -> None:
+        import httpx
+
+        extensions = {"trace": self._trace}
+        try:
+            with self._client.stream(
+                self._method, self._url, json=self._body, extensions=extensions
+            ) as response:
+                for item in self._read(response):
+                    self._items.put(item)
+            self._items.put(_End())
+        except (EngineError, RefusedError, BusyError, UnreachableError) as exc:
+            self._items.put(exc)
+        except (httpx.HTTPError, httpx.StreamError, OSError, RuntimeError) as exc:
+            self._items.put(self._unreachable(error_words(exc) or type(exc).__name__))
+        except Exception as exc:  # what servers send knows no bounds
+            words = error_words(repr(exc))
+            self._items.put(EngineFailed(f"The engine's answer is not understood ({words})."))
+
+    def _unreachable(self, words: str) -> UnreachableError:
+        what = f"The connection to the engine at {self._url} was lost"
+        if not self._is_connected:
+            what = f"The engine at {self._url} does not answer"
+        return UnreachableError(f"{what} ({words}).")
+
+    def _check(self, is_late: bool) -> None:
+        if not self._is_connected and is_late:
+            raise self._unreachable("no connection in time")
+        if self._socket is not None and _is_unheard(self._socket):
+            raise self._unreachable("it acknowledges nothing")
+
+    def _trace(self, event: str, about: Mapping[str, Any]) -> None:
+        """Get hold of the connection while it is made: a server may be silent for long."""
+        if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
+            self._socket = about["return_value"].get_extra_info("socket")
+            if self._is_stopped:
+                self.stop()
+        elif event == "http11.send_request_headers.started":
+            self._is_connected = True
+
+
+class _End:
+    """The answer is complete."""
+
+
+def check(response: "httpx.Response", body: Mapping[str, Any] | None = None) -> None:
+    """Raise what an answer to ``body`` means that is not a success."""
+    if response.is_success:
+        return
+    response.read()
+    words, code = _refusal(response), response.status_code
+    is_spent = "insufficient_quota" in response.text  # more time brings no more money
+    if code == 503 or (code == 429 and not is_spent):
+        raise BusyError(words, is_loading=code == 503, seconds=_retry_after(response))
+    if code in {502, 504}:
+        raise UnreachableError(words)
+    if code in {400, 415, 422, 500, 501} and (field := refused_field(body or {}, response.text)):
+        raise RefusedError(field)
+    raise EngineFailed(words)
+
+
+_UNKNOWN = "(?:support|permit|extra|unknown|unexpected|recogn)"
+_REFUSED = {
+    name: re.compile(words, re.IGNORECASE | re.DOTALL)
+    for name, words in (
+        ("max_tokens", "max_completion_tokens"),
+        # the kernel is of mlx-vlm's grammar, on a machine without Metal
+        ("response_format", "schema|response_format|grammar|guid(ed|ance)|structured|metal_kernel"),
+        *(
+            (name, rf"\b{name}\b.{{0,200}}{_UNKNOWN}|{_UNKNOWN}.{{0,200}}\b{name}\b")
+            for name in ("stream_options", "temperature", "seed")
+        ),
+    )
+}
+
+
+def refused_field(body: Mapping[str, Any], words: str) -> str | None:
+    """Which field of ``body`` a server refuses by ``words``, if it can do without."""
+    named = (name for name, said in _REFUSED.items() if name in body and said.search(words))
+    return next(named, None)
+
+
+def _retry_after(response: "httpx.Response") -> float | None:
+    with suppress(ValueError):  # it may be a date
+        seconds = float(response.headers.get("retry-after", ""))
+        return min(max(_LEAST_RETRY_SECONDS, seconds), _MOST_RETRY_SECONDS)
+    return None
+
+
+_HINTS = {
+    401: " Set MONDRIAN_ENGINE_KEY to its key.",
+    403: " Set MONDRIAN_ENGINE_KEY to its key.",
+    404: " Check the model's name, and that the address ends in /v1.",
+}
+
+
+def _refusal(response: "httpx.Response") -> str:
+    words = ""
+    with suppress(ValueError, AttributeError):
+        said = response.json()
+        words = error_words(said.get("error") or said.get("detail") or said.get("message") or "")
+    words = words or response.reason_phrase
+    hint = _HINTS.get(response.status_code, "")
+    return f"The engine answered {response.status_code}: {words}.{hint}"
+
+
+def engine_key() -> str | None:
+    """The key of the server, from the environment.
+
+    Raises ``SettingsError`` for one that cannot be sent.
+    """
+    name = next((name for name in _KEYS if os.environ.get(name, "").strip()), None)
+    if name is None:
+        return None
+    key = os.environ[name].strip()
+    if not key.isascii() or not key.isprintable():
+        raise SettingsError(f"{name} holds characters that no key has. Copy the key again.")
+    return key
+
+
+def error_words(error: Any) -> str:
+    """What a server or a library says of an error, shortened; without the keys, should it repeat
+    one."""
+    words = str(error.get("message") or error if isinstance(error, dict) else error)
+    for key in {os.environ.get(name, "").strip() for name in _KEYS} - {""}:
+        words = words.replace(key, "(key)")
+    return words[:500].rstrip(". \n")
+
+
+def without_secrets(url: str) -> str:
+    """``url`` without the name and password that may stand before its host."""
+    return re.sub(r"(?<=://)[^?]*@", "", url)
+
+
+_ADDRESS = re.compile(r"(https?://)(?:([^/?#]*)@)?([^/?#@][^?#@]*)")
+
+
+def split_address(address: str) -> tuple[str, tuple[str, str] | None]:
+    """An address without its name and password, and these.
+
+    Raises ``UnknownEngine`` for what is no address.
+    """
+    import httpx
+
+    try:
+        scheme, login, rest = _ADDRESS.fullmatch(address).groups()  # type: ignore[union-attr]
+        is_port = (httpx.URL(scheme + rest).port or 0) < 2**16
+    except (AttributeError, httpx.InvalidURL):
+        is_port = False
+    if not is_port:
+        raise UnknownEngine(
+            f"{without_secrets(address)!r} is no address of an engine. "
+            "Give one such as openai:http://host:8000/v1."
+        )
+    name, _, password = (login or "").partition(":")
+    return (scheme + rest).rstrip("/"), (unquote(name), unquote(password)) if login else None
+
+
+# A silent server's machine is asked after 4, 6 and 8 seconds. macOS calls the first otherwise.
+_KEEP_ALIVE = (
+    ("TCP_KEEPIDLE", 4),
+    ("TCP_KEEPALIVE", 4),
+    ("TCP_KEEPINTVL", 2),
+    ("TCP_KEEPCNT", 2),
+)
+
+
+def open_client(login: tuple[str, str] | None, connect_seconds: float) -> "httpx.Client":
+    """A client with the key or ``login``, without a time-out on silence."""
+    import httpx
+
+    key = engine_key()
+    keep_alive = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+    for name, value in _KEEP_ALIVE:
+        if option := getattr(socket, name, None):
+            keep_alive.append((socket.IPPROTO_TCP, option, value))
+    return httpx.Client(
+        auth=login,
+        headers={"Authorization": f"Bearer {key}"} if key else {},
+        timeout=httpx.Timeout(None, connect=connect_seconds),
+        transport=httpx.HTTPTransport(
+            socket_options=keep_alive,
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+        ),
+    )
+
+
+def _is_unheard(connection: socket.socket) -> bool:
+    """Whether what was sent is not acknowledged: keep-alive does not run then. (TCP_USER_TIMEOUT
+    would also cut off a server that is alive and too busy to read.)"""
+    if not hasattr(socket, "TCP_INFO"):
+        return False
+    with suppress(OSError, struct.error):
+        about = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 60)
+        unacknowledged, last_heard_ms = struct.unpack_from("=I28xI", about, 24)
+        return bool(unacknowledged) and last_heard_ms > DEAD_SECONDS * 1000
+    return False
