@@ -25,6 +25,8 @@ from mondrian.engines import openai as openai_engine
 from mondrian.engines.openai_http import BusyError, check
 from mondrian.errors import EngineClosed, EngineFailed, SettingsError, UnknownEngine
 from mondrian.models import find_model
+from mondrian.server.running import engine_status
+from mondrian.settings import Settings
 from recorded_streams import OLLAMA, VLLM, chunk, wire
 from working import jpeg, wait_for
 
@@ -800,6 +802,33 @@ def test_a_name_and_password_go_to_the_server_alone(serve: Serve, login: str, se
         engine.load()
         assert engine.url == server.url
     assert server.authorizations == [f"Basic {b64encode(sent.encode()).decode()}"]
+
+
+def test_a_server_without_a_worker_tells_its_engine_without_the_password() -> None:
+    told = engine_status(Settings(engine="openai:http://me:p@ss@h/v1?model=m"), None, None)
+    assert told["engine"] == "openai:http://h/v1?model=m"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "openai:http://me:secret@h/v1?foo=1",
+        "openai:http://me:secret@h/v1?temperature=9",
+        "openai:http://me:s@secret@h/v1?foo=1",
+        "openai:http://me:s/secret@h/v1",
+        "openai:http://me:secret@h:99999999/v1",
+        "openai:http://me:secret@h:port/v1",
+        "openai:http://me:secret@/v1",
+        "openai:ftp://me:secret@h/v1",
+        "openia:http://me:secret@h/v1",
+        "http://me:secret@h/v1",
+        "openai:http://h/v1?api_key=secret",
+    ],
+)
+def test_what_is_wrong_with_an_address_is_told_without_its_password(url: str) -> None:
+    with pytest.raises(UnknownEngine) as caught:
+        open_engine(url)
+    assert "secret" not in caught.value.message
 
 
 def test_a_key_that_a_server_repeats_is_not_shown(

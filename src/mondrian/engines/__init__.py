@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from mondrian.engines.base import Basis, Engine, Output, Phase, Progress, Request, Token
+from mondrian.engines.openai_http import without_secrets
 from mondrian.errors import UnknownEngine
 
 __all__ = [
@@ -40,9 +41,10 @@ def open_engine(
     scheme, _, rest = url.partition(":")
     if scheme not in _OPENERS or not rest:
         forms = ", ".join(f"{name}:…" for name in _OPENERS)
-        raise UnknownEngine(f"The engine {url!r} is not understood. Give auto, {forms}.")
+        shown = without_secrets(url)
+        raise UnknownEngine(f"The engine {shown!r} is not understood. Give auto, {forms}.")
     target, _, query = rest.partition("?")
-    return _OPENERS[scheme](url, target, query, home)
+    return _OPENERS[scheme](without_secrets(url), target, query, home)
 
 
 def _open_llamacpp(url: str, target: str, query: str, home: Path) -> Engine:
@@ -112,16 +114,15 @@ def _open_openai(url: str, target: str, query: str, home: Path) -> Engine:
 
 def _options(url: str, query: str, known: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
     """The options of ``query`` by the converters in ``known``; any other is refused."""
-    options = {}
+    options, engine = {}, url.partition("?")[0]  # the rest may be a key
     for name, text in parse_qsl(query, keep_blank_values=True):
         if name not in known:
-            raise UnknownEngine(
-                f"The engine {url!r} has no option {name!r}. It knows {', '.join(sorted(known))}."
-            )
+            names = ", ".join(sorted(known))
+            raise UnknownEngine(f"The engine {engine!r} has no option {name!r}. It knows {names}.")
         try:
             options[name] = known[name](text)
         except ValueError as exc:
-            raise UnknownEngine(f"The engine {url!r} cannot take {name}={text}: {exc}.") from exc
+            raise UnknownEngine(f"The engine {engine!r} cannot take {name}={text}: {exc}.") from exc
     return options
 
 

@@ -18,6 +18,7 @@ import uvicorn
 from mondrian.advisors import Advisor, load_advisors
 from mondrian.api import create_app
 from mondrian.engines import Engine
+from mondrian.engines.openai_http import without_secrets
 from mondrian.errors import EngineClosed, MondrianError
 from mondrian.measurements import prepare
 from mondrian.photos import PhotoStore
@@ -144,7 +145,7 @@ def engine_status(
 ) -> dict[str, Any]:
     """What ``/model-status`` tells: ``remote`` where the work is done by other processes."""
     if engine is None or worker is None:
-        return {"status": "remote", "engine": settings.engine}
+        return {"status": "remote", "engine": without_secrets(settings.engine)}
     status, _, error = engine.status.partition(": ")
     return {
         "status": status,
