@@ -138,6 +138,7 @@ def test_an_engine_that_sees_is_read(photo: Photo, tmp_path: Path) -> None:
         report = list(critique(photo, "ansel", engine))[-1]
     assert isinstance(report, Report)
     assert report.engine.sees
+    assert report.engine.finish_reason == "stop"
     assert report.overall_score == 7
     assert report.salvaged
 

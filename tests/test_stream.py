@@ -576,7 +576,8 @@ def test_the_clock_speaks_for_queued_jobs(database: str, store: Store) -> None:
     assert updates[0].data == {
         "type": "thinking_update", "job_id": str(job.id),
         "thinking": "Waiting in queue (position 3)", "phase": "queued", "tokens": None,
-        "tokens_per_second": None, "prompt_tokens": None, "peak_memory_gb": None,
+        "tokens_per_second": None, "prompt_tokens": None, "prompt_tokens_per_second": None,
+        "cached_tokens": None, "peak_memory_gb": None, "finish_reason": None,
         "elapsed_seconds": None, "eta_seconds": None, "percent": 0, "basis": "unknown",
         "queue_position": 3, "attempt": 1,
     }  # fmt: skip

@@ -78,11 +78,13 @@ def repair(request: Request, text: str) -> Request:
 
 def _added(before: Token, token: Token) -> Token:
     """``token`` with the counts of the answer ``before`` it."""
-    prompt_tokens = token.prompt_tokens
-    if prompt_tokens is not None:
-        prompt_tokens += before.prompt_tokens or 0
     return replace(
         token,
         generation_tokens=before.generation_tokens + token.generation_tokens,
-        prompt_tokens=prompt_tokens,
+        prompt_tokens=_sum(before.prompt_tokens, token.prompt_tokens),
+        cached_tokens=_sum(before.cached_tokens, token.cached_tokens),
     )
+
+
+def _sum(before: int | None, now: int | None) -> int | None:
+    return None if now is None else now + (before or 0)

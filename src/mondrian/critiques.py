@@ -147,7 +147,10 @@ def _figures(engine: Engine, last: Token, seconds: float) -> EngineFigures:
         sees=engine.sees,
         tokens=last.generation_tokens,
         prompt_tokens=last.prompt_tokens,
+        prompt_tokens_per_second=last.prompt_tps,
+        cached_tokens=last.cached_tokens,
         tokens_per_second=last.generation_tps,
         seconds=round(seconds, 3),
         peak_memory_gb=last.peak_memory_gb,
+        finish_reason=last.finish_reason,
     )

@@ -39,7 +39,9 @@ class Update:
     """A thinking update: what is happening right now. Figures are ``None`` where unknown.
 
     ``percent`` is from 0 to 99, to one decimal, and ``eta_seconds`` is the time to the end; both
-    rest on ``basis``. ``elapsed_seconds`` counts from the start of the work.
+    rest on ``basis``. ``elapsed_seconds`` counts from the start of the work. The engine's figures
+    are those of its newest ``Token``: all of them, and ``finish_reason`` once it has written the
+    last.
     """
 
     phase: Phase
@@ -47,7 +49,10 @@ class Update:
     tokens: int | None = None
     tokens_per_second: float | None = None
     prompt_tokens: int | None = None
+    prompt_tokens_per_second: float | None = None
+    cached_tokens: int | None = None
     peak_memory_gb: float | None = None
+    finish_reason: str | None = None
     elapsed_seconds: float
     eta_seconds: float | None = None
     percent: float
@@ -68,6 +73,7 @@ class Text:
         return self.text
 
 
+_NO_TOKEN = Token(text="")
 LAST_PERCENT = 99.0
 """So far is a critique that is only to be stored."""
 
@@ -143,14 +149,17 @@ class Pacer:
         return self._is_change_due and (has_speed or not is_generating)
 
     def _update(self, progress: Progress, now: float) -> Update:
-        token, outlook = self._token, self.course.outlook(now)
+        token, outlook = self._token or _NO_TOKEN, self.course.outlook(now)
         return Update(
             phase=progress.phase,
             thinking=self._thinking(progress, now),
-            tokens=token.generation_tokens if token else None,
-            tokens_per_second=token.generation_tps if token else None,
-            prompt_tokens=token.prompt_tokens if token else None,
-            peak_memory_gb=token.peak_memory_gb if token else None,
+            tokens=token.generation_tokens if self._token else None,
+            tokens_per_second=token.generation_tps,
+            prompt_tokens=token.prompt_tokens,
+            prompt_tokens_per_second=token.prompt_tps,
+            cached_tokens=token.cached_tokens,
+            peak_memory_gb=token.peak_memory_gb,
+            finish_reason=token.finish_reason,
             elapsed_seconds=round(now - self.started, 3),
             eta_seconds=outlook.eta_seconds,
             percent=round(LAST_PERCENT * outlook.share, 1),

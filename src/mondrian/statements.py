@@ -79,7 +79,8 @@ _DONE = _payload("'done' AS type, moved.id AS job_id, moved.status")
 _THINKING = _payload(
     """'thinking_update' AS type, moved.id AS job_id, moved.llm_thinking AS thinking,
     null AS phase, null AS tokens, null AS tokens_per_second, null AS prompt_tokens,
-    null AS peak_memory_gb, null AS elapsed_seconds, null AS eta_seconds, null AS percent,
+    null AS prompt_tokens_per_second, null AS cached_tokens, null AS peak_memory_gb,
+    null AS finish_reason, null AS elapsed_seconds, null AS eta_seconds, null AS percent,
     'unknown' AS basis, null AS queue_position, moved.attempt"""
 )
 

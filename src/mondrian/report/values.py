@@ -81,16 +81,22 @@ class PartialAnswer(Value):
 
 
 class EngineFigures(Value):
-    """Who answered and what it took, by the engine's own count; ``None`` where it gave none."""
+    """Who answered and what it took, by the engine's own count; ``None`` where it gave none.
+
+    ``finish_reason`` is ``None`` for an answer that we ended.
+    """
 
     url: str
     model: str
     sees: bool
     tokens: int
     prompt_tokens: int | None = None
+    prompt_tokens_per_second: float | None = None
+    cached_tokens: int | None = None
     tokens_per_second: float | None = None
     seconds: float
     peak_memory_gb: float | None = None
+    finish_reason: str | None = None
 
 
 class Report(Value):
