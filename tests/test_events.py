@@ -1,14 +1,20 @@
-"""What clients get: updates with all figures."""
+"""What clients get: updates with all figures, and the report as it grows."""
 
+import itertools
 import json
+from collections.abc import Callable
 from dataclasses import asdict
+from typing import Any
 from uuid import uuid4
+
+import pytest
 
 from mondrian.engines import Phase, Token
 from mondrian.engines.base import Basis
-from mondrian.events import update_fields
+from mondrian.events import Parts, update_fields
 from mondrian.jobs import EventType, Job
-from mondrian.pacing import Pacer, Update
+from mondrian.pacing import Pacer, Text, Update
+from mondrian.report import DIMENSIONS, EngineFigures, Report, build_report, read_answer
 from mondrian.store import Store
 from mondrian.stream.frames import encode_thinking
 
@@ -48,3 +54,102 @@ def test_every_update_has_the_same_fields(store: Store) -> None:
     [*_, outside] = store.events_after(job.id, 0, types=[EventType.THINKING_UPDATE])
     for each in (frame, outside.payload):
         assert set(json.loads(each)) - {"type", "job_id"} == set(told)
+
+
+def as_json(score: int = 6) -> str:
+    """An answer whose last word is its last dimension."""
+    dimension = {"score": score, "comment": "Seen. And felt.", "recommendation": "Go on. Go far."}
+    dimensions = [{"name": name, **dimension} for name in DIMENSIONS]
+    return json.dumps({"image_description": "A photo.", "dimensions": dimensions})
+
+
+def as_markdown(score: int = 6) -> str:
+    """The same in sections, each with a recommendation of two sentences."""
+    return "Description: A photo.\n" + "".join(
+        f"## {name} ({score}/10)\nSeen. And felt.\n\nRecommendation: Go on. Go far.\n"
+        for name in DIMENSIONS
+    )
+
+
+def report_of(text: str) -> Report:
+    figures = EngineFigures(url="e", model="m", sees=True, tokens=1, seconds=1.0)
+    seen = dict.fromkeys(DIMENSIONS, ("It was measured.",))
+    return build_report(
+        read_answer(text), advisor="ansel", evidence=seen, measurements={}, engine=figures
+    )
+
+
+class Growing:
+    """An answer that comes in small pieces, on a clock of its own; and what is told of it."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.told: list[tuple[float, dict[str, Any]]] = []
+        self.parts = Parts("ansel", clock=lambda: self.now)
+
+    def write(self, text: str, seconds: float) -> None:
+        pieces = [text[start : start + 3] for start in range(0, len(text), 3)]
+        for piece in pieces:
+            self.now += seconds / len(pieces)
+            if part := self.parts.take(Text(text=piece, offset=0)):
+                self.told.append((self.now, part))
+
+    def finish(self, text: str) -> int:
+        """How many parts were left."""
+        left = self.parts.finish(report_of(text))
+        self.told += [(self.now, part) for part in left]
+        return len(left)
+
+    def scores(self) -> list[float]:
+        """Of each dimension the score that was told last."""
+        last = {p["dimension"]["name"]: p["dimension"] for _, p in self.told if "dimension" in p}
+        assert {each["comment"] for each in last.values()} == {"Seen. And felt."}
+        assert {each["recommendation"] for each in last.values()} == {"Go on. Go far."}
+        return [last[name]["score"] for name in DIMENSIONS]
+
+
+@pytest.mark.parametrize("write", [as_json, as_markdown])
+@pytest.mark.parametrize("seconds", [0.2, 2.0, 8.0, 60.0])
+def test_every_dimension_is_told_in_the_end(write: Callable[[], str], seconds: float) -> None:
+    growing = Growing()
+    growing.write(write(), seconds)
+    times = [at for at, _ in growing.told]
+    assert all(b - a >= 0.499 for a, b in itertools.pairwise(times))
+    assert len(times) >= seconds - 1
+    left = growing.finish(write())
+    assert growing.scores() == [6] * 8
+    assert left <= (1 if seconds == 60 else 9)
+    assert {"image_description": "A photo."}.items() <= next(
+        part for _, part in growing.told if "image_description" in part
+    ).items()
+    complete = [p for _, p in growing.told if p.get("dimension", {}).get("evidence") == []]
+    assert [part["n"] for part in complete] == list(range(1, 9))  # each once, and whole
+
+
+def test_what_was_told_of_a_draft_is_corrected() -> None:
+    """Some templates open the thinking in the prompt: only its end shows that it was one."""
+    growing = Growing()
+    growing.write(as_json(3), 20.0)
+    growing.write("</think>" + as_json(6), 3.0)
+    growing.finish(as_json(6))
+    assert growing.scores() == [6] * 8
+
+
+def test_after_a_repair_all_is_told_anew() -> None:
+    growing = Growing()
+    growing.write(as_json(6), 20.0)
+    repairing = Update(
+        phase=Phase.REPAIRING, thinking="", elapsed_seconds=0, percent=0, basis=Basis.UNKNOWN
+    )
+    growing.parts.note(repairing)
+    growing.told.clear()
+    growing.write(as_json(6), 1.0)
+    growing.finish(as_json(6))
+    assert growing.scores() == [6] * 8
+
+
+def test_a_part_that_stands_is_not_told_twice() -> None:
+    growing = Growing()
+    growing.write(as_json(), 60.0)
+    growing.finish(as_json())
+    assert growing.parts.finish(report_of(as_json())) == []

@@ -22,6 +22,7 @@ from mondrian.errors import DatabaseUnavailable, EngineFailed, MondrianError
 from mondrian.jobs import Claim, Entry, Job, Status
 from mondrian.photos import PhotoStore
 from mondrian.postgres import Pool
+from mondrian.report import DIMENSIONS
 from mondrian.store import Store
 from mondrian.worker import VERDICTS
 from mondrian.worker.watching import Meter, WatchedEngine
@@ -241,12 +242,19 @@ def test_parts_of_the_report_come_while_it_is_written(
         for event in store.events_after(job.id, 0)
         if event.type == "report_partial"
     ]
-    assert len(parts) >= 3
-    times = [at for at, _ in parts]
+    written = next(
+        event.created_at.timestamp()
+        for event in store.events_after(job.id, 0)
+        if json.loads(event.payload).get("phase") == "finalizing"
+    )
+    times = [at for at, _ in parts if at < written]
+    assert len(times) >= 3
     assert min(b - a for a, b in itertools.pairwise(times)) > 0.4
-    first = next(part for _, part in parts if "dimension" in part)
-    assert (first["n"], first["m"]) == (1, 8)
-    assert first["dimension"]["name"] == "Composition"
+    dimensions = [part for _, part in parts if "dimension" in part]
+    assert (dimensions[0]["n"], dimensions[0]["m"]) == (1, 8)
+    assert dimensions[0]["dimension"]["name"] == "Composition"
+    complete = [p["dimension"]["name"] for p in dimensions if "evidence" in p["dimension"]]
+    assert complete == list(DIMENSIONS)
 
 
 def phases_told(store: Store, job: Job) -> list[str]:

@@ -231,6 +231,8 @@ def _run_as_json(
             for event in _events(photo, advisor, engine, interval):
                 if isinstance(event, Report):
                     reports.append(event)
+                    for part in parts.finish(event):
+                        say("report_partial", part)
                     continue
                 for type_, fields in _event_fields(event, parts):
                     say(type_, fields)

@@ -1,7 +1,7 @@
 """Updates, text and reports as the fields of the events that clients get (docs/events.md)."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from mondrian.engines.base import Phase
@@ -11,6 +11,7 @@ from mondrian.report import (
     Answer,
     Dimension,
     GrowingDimension,
+    PartialAnswer,
     Report,
     analysis_fragment,
     read_partial,
@@ -54,49 +55,64 @@ def complete_fields(reports: Sequence[Report], names: Sequence[str]) -> dict[str
 
 
 class Parts:
-    """The fields of ``report_partial`` events: what can be read of a growing answer, each complete
-    part once and what grows in between, at most twice a second."""
+    """The fields of ``report_partial`` events, each of one part of a growing answer.
 
-    def __init__(self, advisor: str, *, attempt: int = 1) -> None:
+    While the answer is written there is one twice a second at most: parts that are complete in
+    their order, each once, or again if it changed; what grows when none of them waits. ``finish``
+    gives all that is left, so that in the end each part was told as it stands in the report.
+    """
+
+    def __init__(
+        self, advisor: str, *, attempt: int = 1, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.text = ""
         self.advisor = advisor
         self._head = {"advisor": advisor, "attempt": attempt}
-        self._read = time.monotonic()
-        self._told: set[str] = set()
+        self._clock = clock
+        self._read = clock()
+        self._told: dict[str, dict[str, Any]] = {}
         self._begin = 0
 
     def note(self, update: Update) -> None:
         """Read only what comes from here on if ``update`` says that the rest cannot be read."""
         if update.phase is Phase.REPAIRING:
             self._begin = len(self.text)
+            self._told.clear()
 
     def take(self, text: Text) -> dict[str, Any] | None:
         """Add the next portion of the answer. Returns what is new in it, if it is time to tell."""
         self.text += text.text
-        if time.monotonic() - self._read < _PARTIAL_SECONDS:
+        now = self._clock()
+        if now - self._read < _PARTIAL_SECONDS:
             return None
-        self._read = time.monotonic()
-        part = self._next()
+        self._read = now
+        answer = read_partial(self.text[self._begin :])
+        description = answer.image_description if answer.dimensions else ""  # it may still grow
+        part = next(self._untold(description, answer), None)
+        if part is None and isinstance(answer, PartialAnswer) and answer.growing:
+            part = _part(len(answer.dimensions) + 1, answer.growing)
         return part and self._head | part
 
-    def _next(self) -> dict[str, Any] | None:
-        answer = read_partial(self.text[self._begin :])
-        growing = None if isinstance(answer, Answer) else answer.growing
-        if answer.image_description and answer.dimensions and self._is_new("image_description"):
-            return {"image_description": answer.image_description}
-        for n, dimension in enumerate(answer.dimensions, start=1):
-            if self._is_new(dimension.name):
-                return _part(n, dimension)
-        return _part(len(answer.dimensions) + 1, growing) if growing else None
+    def finish(self, report: Report) -> list[dict[str, Any]]:
+        """What has not been told yet of ``report``, which was made of the answer."""
+        return [self._head | part for part in self._untold(report.image_description, report)]
 
-    def _is_new(self, part: str) -> bool:
-        is_new = part not in self._told
-        self._told.add(part)
-        return is_new
+    def _untold(
+        self, description: str, judged: Answer | PartialAnswer | Report
+    ) -> Iterator[dict[str, Any]]:
+        parts = {"": {"image_description": description}} if description else {}
+        parts |= {d.name: _part(n, d) for n, d in enumerate(judged.dimensions, start=1)}
+        for name, part in parts.items():
+            if self._told.get(name) != part:
+                self._told[name] = part
+                yield part
 
 
 def _part(n: int, dimension: Dimension | GrowingDimension) -> dict[str, Any]:
-    return {"n": n, "m": len(DIMENSIONS), "dimension": dimension.model_dump(mode="json")}
+    fields = dimension.model_dump(mode="json")
+    if "evidence" in fields:  # it is the report's: the model does not give it
+        fields["evidence"] = []
+    return {"n": n, "m": len(DIMENSIONS), "dimension": fields}
 
 
 def _rounded(figure: float | None) -> float | None:

@@ -216,8 +216,7 @@ def _draft(name: Name, record: Record, score: float | None) -> _Draft:
     if growing.score and cut != "comment" and any(map(str.isalnum, comment)):
         whole = _whole_sentences(recommendation) if cut == "recommendation" else recommendation
         dimension = Dimension(**{**dict(growing), "recommendation": whole})
-    is_settled = record.is_closed or (not record.growing and bool(recommendation))
-    return _Draft(growing, dimension, is_settled, (dimension is not None, name.is_exact))
+    return _Draft(growing, dimension, record.is_closed, (dimension is not None, name.is_exact))
 
 
 def _record_name(record: Record) -> Name | None:

@@ -133,6 +133,7 @@ def _critique(
                 words.take(item)
             else:
                 report = item
+                words.finish(report)
     figures = _count(report, engine, prepared, place, course.marks)
     agenda.add(figures)
     with suppress(StorageError):  # that it cannot be kept is no reason to lose the critique
@@ -186,6 +187,11 @@ class Words:
         if part := self._parts.take(text):
             entries.append(Entry(EventType.REPORT_PARTIAL, part))
         self._journal.append(entries)
+
+    def finish(self, report: Report) -> None:
+        """Log what of ``report`` has not been told yet."""
+        parts = self._parts.finish(report)
+        self._journal.append([Entry(EventType.REPORT_PARTIAL, part) for part in parts])
 
 
 def _count(
