@@ -1,5 +1,6 @@
 """Percent and expected time of whole jobs: the parts put together, and a worker with a history."""
 
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +14,9 @@ from mondrian.engines import Phase, Progress, Token, open_engine
 from mondrian.engines.base import Basis
 from mondrian.history import Figures
 from mondrian.jobs import Job
-from mondrian.pacing import Update
+from mondrian.pacing import Pacer, Update
 from mondrian.photos import PhotoStore
+from mondrian.report import DIMENSIONS
 from mondrian.store import Store
 from mondrian.worker.agenda import Agenda
 from working import add_job, at_work, ended, log_of, make_worker, recording
@@ -101,6 +103,43 @@ def test_who_has_no_history_is_expected_to_take_as_long_as_the_present_one() -> 
     assert second.eta_seconds == pytest.approx(200)
     assert second.basis is Basis.ESTIMATED
     assert second.percent == pytest.approx(99 / 3, abs=1.5)
+
+
+SLOW = [*[50] + [100] * 7, 400]  # the last dimension is four times as long as usual
+
+
+def writing(lengths: list[int]) -> Iterator[Token]:
+    count = 0
+    for name, length in zip(("image_description", *DIMENSIONS), lengths, strict=True):
+        for text in [f'"{name}": "', *["word "] * (length - 1)]:
+            count += 1
+            yield Token(text=text, generation_tokens=count, generation_tps=1.0)
+
+
+@pytest.mark.parametrize("has_history", [True, False])
+@pytest.mark.parametrize("lengths", [SLOW, [400, *SLOW[1:]], [50, 400, *SLOW[2:8], 20]])
+@pytest.mark.parametrize(
+    ("advisors", "tokens_per_second"), [(1, 2.0), (1, 40.0), (3, 2.0), (9, 2.0), (9, 5.0)]
+)
+def test_percent_moves_within_two_intervals(
+    advisors: int, tokens_per_second: float, lengths: list[int], has_history: bool
+) -> None:
+    """At the default interval, on slow engines, with parts much longer than usual."""
+    names = tuple(f"advisor{n}" for n in range(advisors))
+    history = [row(name, marks=range(100, 900, 100)) for name in names] * 3
+    each, percents = agenda(*history[: has_history * 99], advisors=names), list[float]()
+    for place in range(1, advisors + 1):
+        pacer = Pacer(interval_seconds=5.0, started=0.0, sees=True, course=each.begin(place))
+        for n, token in enumerate(writing(lengths), start=1):
+            now = n / tokens_per_second
+            pacer.take(token, now)
+            told = [item for item in pacer.speak(now) if isinstance(item, Update)]
+            percents += [each.whole(update, place).percent for update in told]
+        each.add(row(names[place - 1], marks=range(100, 900, 100)))
+    assert percents == sorted(percents)
+    assert percents[-1] < 99
+    # two intervals at most: of any three in a row two differ
+    assert all(before < after for before, after in zip(percents, percents[2:], strict=False))
 
 
 def test_the_sixth_job_of_a_kind_knows_its_time_and_the_first_does_not(

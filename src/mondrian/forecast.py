@@ -7,7 +7,8 @@
 3. Without history there is no time to tell, until two dimensions of the answer have shown what the
    others will take.
 4. What is left when an answer must be asked for once more is left for the second one.
-5. The share never goes back, and each token moves it: by a tenth of its usual part at least.
+5. The share never goes back, and each token moves it: by a tenth of its usual part, or near the end
+   by such a part of what is left that the end is not reached. It never stands while tokens come.
 """
 
 from collections.abc import Mapping
@@ -84,7 +85,8 @@ class Course:
             self._stage.take(item, now)
             return
         tokens = self._writing.take(item, now)
-        self._share += max(0.0, 1 - self._share) * _SLOWEST * tokens / self._writing.expected
+        part = tokens / (tokens + self._writing.expected)
+        self._share += min(_SLOWEST, 1 - self._share) * part
 
     def outlook(self, now: float) -> Outlook:
         """How far it is at ``now``."""

@@ -38,7 +38,7 @@ _CLOSE_SECONDS = 0.5
 class Update:
     """A thinking update: what is happening right now. Figures are ``None`` where unknown.
 
-    ``percent`` is from 0 to 99, to one decimal, and ``eta_seconds`` is the time to the end; both
+    ``percent`` is from 0 to 99, to three decimals, and ``eta_seconds`` is the time to the end; both
     rest on ``basis``. ``elapsed_seconds`` counts from the start of the work. The engine's figures
     are those of its newest ``Token``: all of them, and ``finish_reason`` once it has written the
     last.
@@ -162,7 +162,7 @@ class Pacer:
             finish_reason=token.finish_reason,
             elapsed_seconds=round(now - self.started, 3),
             eta_seconds=outlook.eta_seconds,
-            percent=round(LAST_PERCENT * outlook.share, 1),
+            percent=round(LAST_PERCENT * outlook.share, 3),
             basis=outlook.basis,
         )
 

@@ -55,7 +55,7 @@ class Agenda:
         share = sum(self._shares[:place]) + self._shares[place] * done
         return replace(
             update,
-            percent=round(LAST_PERCENT * min(1.0, share), 1),
+            percent=round(LAST_PERCENT * min(1.0, share), 3),
             eta_seconds=eta,
             basis=basis,
         )
