@@ -81,6 +81,24 @@ def add(store: Store, *advisors: str) -> UUID:
     return store.add(job).id
 
 
+def test_only_the_engine_at_work_tells_what_is_usual(store: Store) -> None:
+    """After a change of engine, what the old one took says nothing."""
+
+    def took(engine: str, advisor: str, seconds: float) -> None:
+        figures = Figures(
+            engine=engine, model="m", advisor=advisor, megapixels=1.0, generation_tokens=1,
+            seconds=seconds,
+        )  # fmt: skip
+        store.record_history(figures)
+
+    for _ in range(50):
+        took("slow", "ansel", 900.0)
+        took("slow", "gogh", 900.0)
+    assert store.usual_seconds() == {"ansel": 900.0, "gogh": 900.0, None: 900.0}
+    took("fast", "ansel", 60.0)
+    assert store.usual_seconds() == {"ansel": 60.0, None: 60.0}
+
+
 def test_the_queue_is_read_from_the_database(store: Store) -> None:
     for advisor, seconds in (("ansel", 70.0), ("ansel", 9000.0), ("ansel", 70.0), ("gogh", 30.0)):
         store.record_history(

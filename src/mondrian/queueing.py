@@ -3,7 +3,8 @@
 1. A job waits until as many of those before it have ended as there are workers busy: each takes the
    next job when it is free. Workers are counted by their leases: while a job waits, none is idle.
 2. Running jobs end when their own updates say so; those that wait take what their advisors usually
-   take. Where either is not known, nor is the wait: nothing is guessed.
+   take on the engine and model of the last critique. Where either is not known, nor is the wait:
+   nothing is guessed.
 3. Reading the queue costs time, the more the longer it is. It is read for all who ask at once, and
    so seldom that this takes a twentieth of the time at most.
 """

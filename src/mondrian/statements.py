@@ -386,7 +386,12 @@ RUNNING_JOBS = statement(f"""
 USUAL_SECONDS = statement("""
     SELECT advisor, percentile_cont(0.5) WITHIN GROUP (ORDER BY
         seconds - coalesce(load_seconds, 0) + coalesce(measure_seconds, 0)) AS seconds
-    FROM (SELECT * FROM history ORDER BY id DESC LIMIT 200) newest GROUP BY ROLLUP (advisor)""")
+    FROM (
+        SELECT * FROM history
+        WHERE (engine, model) = (SELECT engine, model FROM history ORDER BY id DESC LIMIT 1)
+        ORDER BY id DESC LIMIT 200
+    ) newest
+    GROUP BY ROLLUP (advisor)""")
 
 COUNTS = statement("""
     SELECT status, count(*) AS jobs FROM jobs WHERE status = ANY(%(statuses)s) GROUP BY status""")

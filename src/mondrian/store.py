@@ -405,8 +405,9 @@ class Store:
         ]
 
     def usual_seconds(self) -> dict[str | None, float]:
-        """The median seconds of a critique by each advisor on a loaded model, of the newest 200;
-        under ``None`` that of all together. Empty if there was none."""
+        """The median seconds of a critique by each advisor on a loaded model, of the newest 200 on
+        the engine and model of the last one; under ``None`` that of all together. Empty if there
+        was none."""
         rows = self._run(statements.USUAL_SECONDS)
         return {row["advisor"]: row["seconds"] for row in rows if row["seconds"] is not None}
 
