@@ -6,6 +6,7 @@ been pulled (`mondrian pull smollm2-135m`).
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -32,17 +33,21 @@ def main() -> None:
     runs = parser.parse_args().runs
     photo, advisor = read_photo(coffee()), load_advisors()["ansel"]
     measurements = measure(photo)
+    holds = True
     with tempfile.TemporaryDirectory() as folder:
         replay = f"replay:{recording(Path(folder) / 'thousand.jsonl')}"
         for url in (replay, "llamacpp:smollm2-135m"):
             with closing(open_engine(url)) as engine:
-                compare(engine, photo, advisor, measurements, runs)
+                holds &= compare(engine, photo, advisor, measurements, runs)
+    if not holds:
+        sys.exit(1)
 
 
 def compare(
     engine: Engine, photo: Photo, advisor: Advisor, measurements: Measurements, runs: int
-) -> None:
-    """Time the bare loop and the critique in turn, after one warm run."""
+) -> bool:
+    """Time the bare loop and the critique in turn, after one warm run. Returns whether the limit
+    holds."""
     request = ask(photo, advisor, measurements, find(measurements), sees=engine.sees, seed=1)
 
     def bare() -> int:
@@ -61,6 +66,7 @@ def compare(
         f"{engine.model:32} {tokens} tokens: bare {alone:.3f} s, critique {full:.3f} s, "
         f"ratio {ratio:.4f} (limit {LIMIT}: {verdict})"
     )
+    return ratio <= LIMIT
 
 
 def run_bare(engine: Engine, request: Request) -> int:

@@ -12,6 +12,7 @@ import io
 import itertools
 import json
 import random
+import sys
 import tempfile
 import threading
 import time
@@ -112,7 +113,8 @@ def main() -> None:
         for _, kind in zip(range(options.jobs), itertools.cycle(KINDS), strict=False):
             rides.append(do(kind, rng))
             print(row(rides[-1]), flush=True)
-    conclude(rides)
+    if not conclude(rides):
+        sys.exit(1)
 
 
 def row(ride: Ride) -> str:
@@ -124,8 +126,8 @@ def row(ride: Ride) -> str:
     return f"{names:14} {size:>9} {ride.seconds:7.2f}        {errors}  {ride.stuck:5}{back}"
 
 
-def conclude(rides: Sequence[Ride]) -> None:
-    """Print what all rides together say."""
+def conclude(rides: Sequence[Ride]) -> bool:
+    """Print what all rides together say. Returns whether the limits hold."""
     errors = {share: median(ride.error(share) for ride in rides) for share in QUARTERS}
     stuck, back = max(ride.stuck for ride in rides), sum(ride.goes_back for ride in rides)
     lengths = [ride.seconds for ride in rides]
@@ -134,6 +136,7 @@ def conclude(rides: Sequence[Ride]) -> None:
     print(f"percent went back in {back} jobs; longest without moving: {stuck} intervals")
     holds = errors[0.25] <= LIMIT and not back and stuck <= 2
     print(f"limits: {LIMIT:.0%} at 25%, never back, 2 intervals: {'hold' if holds else 'MISSED'}")
+    return holds
 
 
 @contextmanager
