@@ -6,14 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
 from mondrian.engines import Phase, Progress, Token, open_engine
 from mondrian.engines.base import Basis
 from mondrian.history import Figures
-from mondrian.jobs import Job
 from mondrian.pacing import Pacer, Update
 from mondrian.photos import PhotoStore
 from mondrian.report import DIMENSIONS
@@ -42,11 +40,7 @@ def row(advisor: str, **changes: Any) -> Figures:
 
 def agenda(*history: Figures, advisors: tuple[str, ...] = ADVISORS) -> Agenda:
     engine: Any = SimpleNamespace(url="e", model="m", status="unloaded")
-    job = Job(
-        id=uuid4(), owner="o", filename="f", photo_key="k", width=4000, height=3000,
-        advisors=advisors,
-    )  # fmt: skip
-    return Agenda(job, engine, history)
+    return Agenda(advisors, 12.0, engine, history)
 
 
 def told(agenda: Agenda, place: int, item: Progress | Token, seconds: float = 0.0) -> Update:

@@ -91,10 +91,43 @@ def test_json_of_a_failure_ends_with_error_and_done(coffee: Path, tmp_path: Path
     assert done.returncode == 70
 
 
+def test_an_engine_that_hangs_is_not_waited_for(coffee: Path, tmp_path: Path) -> None:
+    engine = recording(tmp_path, {"phase": "prefill", "done": 1, "total": 9}, {"hang": True})
+    done = run("critique", coffee, "--engine", engine, "--json", MONDRIAN_STALL="1")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert "no progress" in events[-2]["error"]["message"]
+    assert events[-1]["status"] == "error"
+    assert done.returncode == 70
+
+
+def test_a_photo_that_is_not_there_ends_the_events_too(tmp_path: Path) -> None:
+    done = run("critique", tmp_path / "no-such.jpg", "--json", MONDRIAN_HOME=str(tmp_path))
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [event["type"] for event in events[-2:]] == ["error", "done"]
+    assert done.returncode == 65
+
+
 def test_several_advisors_in_turn(coffee: Path, tmp_path: Path) -> None:
     done = run("critique", coffee, "--engine", recording(tmp_path), "--advisor", "ansel,okeefe")
     assert done.returncode == 0, done.stderr
     assert done.stdout.index("Ansel Adams") < done.stdout.index("Georgia O'Keeffe")
+    percents = [int(each) for each in re.findall(r" s +(\d+) %", done.stderr)]
+    assert percents == sorted(percents)
+    assert any(45 < each < 55 for each in percents)  # the first one's end
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk is full here")
+def test_a_file_that_cannot_be_written_costs_no_report(coffee: Path, tmp_path: Path) -> None:
+    options = ("--engine", recording(tmp_path), "--html", "/dev/full")
+    shown = run("critique", coffee, *options)
+    assert "Top three" in shown.stdout
+    assert "cannot be written" in shown.stderr
+    assert "Traceback" not in shown.stderr
+    assert shown.returncode == 74
+    told = run("critique", coffee, *options, "--json")
+    events = [json.loads(line) for line in told.stdout.splitlines()]
+    types = [event["type"] for event in events if event["type"] != "thinking_update"]
+    assert types[-3:] == ["analysis_complete", "error", "done"]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ LAYERS: list[set[str]] = [
     {"answering", "critiques", "events"},
     {"statements", "embedded", "postgres", "store"},
     {"queueing", "retention", "worker", "stream", "client"},
-    {"api", "server", "terminal"},
+    {"api", "server", "terminal", "sitting"},
     {"commands", "cli"},
 ]
 LAYER = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}

@@ -2,10 +2,10 @@
 
 import json
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeAlias
 
 import typer
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from mondrian.photos import Photo
     from mondrian.report import Report
     from mondrian.settings import Settings
+
+    Events: TypeAlias = Generator[Update | Text | Report, None, None]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -163,9 +165,10 @@ def critique(
     home: HomeOption = None,
 ) -> None:
     """Critique PHOTO here and now: no server, no database."""
+    from functools import partial
+
     from mondrian.advisors import choose_advisors, load_advisors
-    from mondrian.engines import open_engine
-    from mondrian.photos import read_photo
+    from mondrian.sitting import Sitting
 
     if interval is None and not as_json and stderr().is_terminal:
         interval = LIVE_INTERVAL_SECONDS
@@ -173,47 +176,47 @@ def critique(
         advisor=advisor, engine=engine, adapter=adapter, update_interval=interval, home=home
     )
     chosen = choose_advisors(settings.advisor, load_advisors(settings.home))
-    picture = read_photo(photo)
     for file in (html, pdf):
         _check_writable(file)
+    sitting = Sitting(
+        photo=photo,
+        advisors=chosen,
+        open=partial(_open, settings),
+        write=partial(_write_files, chosen, html, pdf) if html or pdf else None,
+        interval=settings.update_interval,
+        stall=settings.stall,
+    )
+    with closing(sitting.run()) as events:
+        (_show_as_json if as_json else _show)(chosen, events)
+    for file in filter(None, (html, pdf)):
+        stderr().print(f"Written: {file.resolve().as_uri()}", soft_wrap=True, markup=False)
+
+
+def _open(settings: "Settings") -> "Engine":
+    from mondrian.engines import open_engine
+
     tell_choice(settings.engine, settings.home)
-    with closing(
-        open_engine(settings.engine, home=settings.home, adapter=settings.adapter)
-    ) as opened:
-        run = _run_as_json if as_json else _run_with_a_face
-        reports = run(picture, chosen, opened, settings.update_interval)
-    _write_files(picture, chosen, reports, html, pdf)
+    return open_engine(settings.engine, home=settings.home, adapter=settings.adapter)
 
 
-def _run_with_a_face(
-    photo: "Photo",
-    advisors: "list[Advisor]",
-    engine: "Engine",
-    interval: float,
-) -> "list[Report]":
+def _show(advisors: "list[Advisor]", events: "Events") -> None:
     from mondrian.terminal import print_report, stopped, watch, watching
 
-    console, reports = stderr(), []
-    for advisor in advisors:
+    console = stderr()
+    for advisor in (*advisors, None):  # None: what comes after the last report
         with watching(console) as face:
             try:
-                events = _events(photo, advisor, engine, interval)
-                reports += list(watch(events, face))
+                report = next(watch(events, face), None)
             except KeyboardInterrupt:
-                engine.close()
+                events.close()
                 face.close()
                 console.print(stopped(face))
                 sys.exit(INTERRUPTED)
-        print_report(stdout(), reports[-1], advisor.name)
-    return reports
+        if report and advisor:
+            print_report(stdout(), report, advisor.name)
 
 
-def _run_as_json(
-    photo: "Photo",
-    advisors: "list[Advisor]",
-    engine: "Engine",
-    interval: float,
-) -> "list[Report]":
+def _show_as_json(advisors: "list[Advisor]", events: "Events") -> None:
     from uuid import uuid4
 
     from mondrian.events import Parts, complete_fields
@@ -221,56 +224,48 @@ def _run_as_json(
     from mondrian.report import Report
 
     job_id, status, reports = uuid4(), "error", list[Report]()
+    parts = [Parts(advisor.id) for advisor in advisors]
 
     def say(type_: str, fields: dict[str, Any]) -> None:
         print(encode_payload(type_, job_id, fields), flush=True)
 
     try:
-        for advisor in advisors:
-            parts = Parts(advisor.id)
-            for event in _events(photo, advisor, engine, interval):
-                if isinstance(event, Report):
-                    reports.append(event)
-                    for part in parts.finish(event):
-                        say("report_partial", part)
-                    continue
-                for type_, fields in _event_fields(event, parts):
-                    say(type_, fields)
-        names = [advisor.name for advisor in advisors]
-        say("analysis_complete", complete_fields(reports, names))
+        for event in events:
+            for type_, fields in _event_fields(event, parts[min(len(reports), len(parts) - 1)]):
+                say(type_, fields)
+            if isinstance(event, Report):
+                reports.append(event)
+                if len(reports) == len(advisors):
+                    names = [advisor.name for advisor in advisors]
+                    say("analysis_complete", complete_fields(reports, names))
         status = "done"
     except errors.MondrianError as exc:
         say("error", {"error": {"code": exc.code, "message": exc.message, "retryable": False}})
         raise
     except KeyboardInterrupt:
         status = "cancelled"
-        engine.close()
+        events.close()
         sys.exit(INTERRUPTED)
     finally:
         say("done", {"status": status})
-    return reports
 
 
-def _event_fields(event: "Update | Text", parts: "Parts") -> Iterator[tuple[str, dict[str, Any]]]:
+def _event_fields(
+    event: "Update | Text | Report", parts: "Parts"
+) -> Iterator[tuple[str, dict[str, Any]]]:
     from mondrian.events import text_fields, update_fields
-    from mondrian.pacing import Update
+    from mondrian.pacing import Text, Update
 
     if isinstance(event, Update):
         parts.note(event)
         yield "thinking_update", update_fields(event)
-        return
-    yield "token", text_fields(event, advisor=parts.advisor)
-    if part := parts.take(event):
-        yield "report_partial", part
-
-
-def _events(
-    photo: "Photo", advisor: "Advisor", engine: "Engine", interval: float
-) -> "Generator[Update | Text | Report, None, None]":
-    from mondrian.critiques import critique as run
-
-    with closing(run(photo, advisor, engine, interval_seconds=interval)) as events:
-        yield from events
+    elif isinstance(event, Text):
+        yield "token", text_fields(event, advisor=parts.advisor)
+        if part := parts.take(event):
+            yield "report_partial", part
+    else:
+        for part in parts.finish(event):
+            yield "report_partial", part
 
 
 def _check_writable(file: Path | None) -> None:
@@ -280,11 +275,11 @@ def _check_writable(file: Path | None) -> None:
 
 
 def _write_files(
-    photo: "Photo",
     advisors: "list[Advisor]",
-    reports: "list[Report]",
     html: Path | None,
     pdf: Path | None,
+    photo: "Photo",
+    reports: "Sequence[Report]",
 ) -> None:
     from mondrian.report.rendering import analysis_document, data_url
     from mondrian.report.rendering import pdf as render_pdf
@@ -295,11 +290,18 @@ def _write_files(
         document = analysis_document(
             reports, title=photo.name, photo_url=data_url(picture), names=names
         )
-        html.write_text(document, encoding="utf-8")
-        stderr().print(f"Written: {html.resolve().as_uri()}", soft_wrap=True, markup=False)
+        _write(html, document.encode())
     if pdf:
-        pdf.write_bytes(render_pdf(reports, picture, title=photo.name, names=names))
-        stderr().print(f"Written: {pdf.resolve().as_uri()}", soft_wrap=True, markup=False)
+        _write(pdf, render_pdf(reports, picture, title=photo.name, names=names))
+
+
+def _write(file: Path, content: bytes) -> None:
+    try:
+        file.write_bytes(content)
+    except OSError as exc:
+        raise errors.StorageError(
+            f"{file} cannot be written: {exc.strerror}. Choose another place for it."
+        ) from exc
 
 
 @app.command()

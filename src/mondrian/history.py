@@ -8,13 +8,15 @@
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
 from statistics import median
+from typing import Self
 
-from mondrian.engines.base import Basis
+from mondrian.engines.base import Basis, Phase
+from mondrian.report import Report
 
 ENOUGH = 3
 NEWEST = 20
@@ -46,6 +48,35 @@ class Figures:
     tokens_per_second: float | None = None
     seconds: float
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @classmethod
+    def of(
+        cls,
+        report: Report,
+        spent: Mapping[Phase, float],
+        *,
+        megapixels: float,
+        marks: Sequence[int],
+        measure_seconds: float | None = None,
+    ) -> Self:
+        """Those of ``report``, in which the engine spent so many seconds in each phase. What it
+        waited for others does not count."""
+        engine = report.engine
+        return cls(
+            engine=engine.url,
+            model=engine.model,
+            advisor=report.advisor,
+            megapixels=round(megapixels, 3),
+            prompt_tokens=engine.prompt_tokens,
+            measure_seconds=measure_seconds,
+            load_seconds=spent.get(Phase.LOADING, 0.0),
+            encode_seconds=spent.get(Phase.ENCODING, 0.0),
+            prefill_seconds=spent.get(Phase.PREFILL, 0.0),
+            generation_tokens=engine.tokens,
+            marks=marks,
+            tokens_per_second=engine.tokens_per_second,
+            seconds=max(0.0, engine.seconds - spent.get(Phase.WAITING, 0.0)),
+        )
 
     @property
     def is_first(self) -> bool:

@@ -62,7 +62,6 @@ class LiveFace(Face):
         self._done: list[Line] = []
         self._spinner = Spinner("dots", style="yellow")
         self._live = Live(console=console, refresh_per_second=8, transient=False)
-        self._live.start()
 
     def update(self, update: Update) -> None:
         """Show a thinking update."""
@@ -71,6 +70,7 @@ class LiveFace(Face):
         if update.phase is Phase.REPAIRING:
             self._answer, self._judged = "", ()
         self.last = update
+        self._live.start()
         self._spinner.update(text=Line(f" {update.thinking}   {update.percent:.0f} %"))
         self._live.update(self._picture())
 

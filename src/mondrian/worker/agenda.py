@@ -12,20 +12,27 @@ from dataclasses import replace
 from mondrian.engines.base import Basis, Engine
 from mondrian.forecast import Course
 from mondrian.history import Figures, Usual, find_usual
-from mondrian.jobs import Job
 from mondrian.pacing import LAST_PERCENT, Update
 
 _PREPARING = 0.02  # of the job, while nothing is known
 
 
 class Agenda:
-    """The parts of ``job`` on ``engine``, in places: 0 is the photo, from 1 on the advisors.
+    """The parts of a job on ``engine``, in places: 0 is the photo, which has so many
+    ``megapixels``, from 1 on the ``advisors``, by their ids.
 
     ``history`` is of the engine's model, newest first.
     """
 
-    def __init__(self, job: Job, engine: Engine, history: Sequence[Figures]) -> None:
-        self._job = job
+    def __init__(
+        self,
+        advisors: Sequence[str],
+        megapixels: float,
+        engine: Engine,
+        history: Sequence[Figures],
+    ) -> None:
+        self._advisors = advisors
+        self._megapixels = megapixels
         self._engine = engine
         self._is_loaded = engine.status == "ready"
         self._history = list(history)
@@ -61,16 +68,15 @@ class Agenda:
         )
 
     def _find(self) -> list[Usual | None]:
-        megapixels = self._job.width * self._job.height / 1e6
         return [
             find_usual(
                 self._history,
                 engine=self._engine.url,
                 advisor=advisor,
-                megapixels=megapixels,
+                megapixels=self._megapixels,
                 is_first=place == 0,
             )
-            for place, advisor in enumerate(self._job.advisors)
+            for place, advisor in enumerate(self._advisors)
         ]
 
     def _share_out(self) -> tuple[float, ...]:

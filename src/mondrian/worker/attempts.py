@@ -35,7 +35,9 @@ def work(
     _explain(journal)
     if engine.mode_used != journal.job.mode_used:
         journal.append([], mode_used=engine.mode_used)
-    agenda = Agenda(journal.job, engine, _recall(journal, engine))
+    job = journal.job
+    megapixels = job.width * job.height / 1e6
+    agenda = Agenda(job.advisors, megapixels, engine, _recall(journal, engine))
     prepared = _prepare(journal, photos, engine, agenda)
     critiques = [
         _critique(journal, prepared, engine, advisor, place, agenda)
@@ -134,7 +136,13 @@ def _critique(
             else:
                 report = item
                 words.finish(report)
-    figures = _count(report, engine, prepared, place, course.marks)
+    figures = Figures.of(
+        report,
+        engine.spent,
+        megapixels=prepared.photo.width * prepared.photo.height / 1e6,
+        marks=course.marks,
+        measure_seconds=prepared.seconds if place == 1 else None,
+    )
     agenda.add(figures)
     with suppress(StorageError):  # that it cannot be kept is no reason to lose the critique
         journal.store.record_history(figures)
@@ -192,29 +200,6 @@ class Words:
         """Log what of ``report`` has not been told yet."""
         parts = self._parts.finish(report)
         self._journal.append([Entry(EventType.REPORT_PARTIAL, part) for part in parts])
-
-
-def _count(
-    report: Report, engine: WatchedEngine, prepared: Prepared, place: int, marks: Sequence[int]
-) -> Figures:
-    """What the critique in that place took."""
-    waited = engine.spent.get(Phase.WAITING, 0.0)
-    photo = prepared.photo
-    return Figures(
-        engine=report.engine.url,
-        model=report.engine.model,
-        advisor=report.advisor,
-        megapixels=round(photo.width * photo.height / 1e6, 3),
-        prompt_tokens=report.engine.prompt_tokens,
-        measure_seconds=prepared.seconds if place == 1 else None,
-        load_seconds=engine.spent.get(Phase.LOADING, 0.0),
-        encode_seconds=engine.spent.get(Phase.ENCODING, 0.0),
-        prefill_seconds=engine.spent.get(Phase.PREFILL, 0.0),
-        generation_tokens=report.engine.tokens,
-        marks=marks,
-        tokens_per_second=report.engine.tokens_per_second,
-        seconds=max(0.0, report.engine.seconds - waited),
-    )
 
 
 def _finish(

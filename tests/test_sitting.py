@@ -1,0 +1,146 @@
+"""One photo before several advisors, on engines that play recordings."""
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mondrian import Report, Text, Update, open_engine, read_photo, sitting
+from mondrian.advisors import load_advisors
+from mondrian.engines import Phase
+from mondrian.engines.replay import record
+from mondrian.errors import EngineError
+from mondrian.measurements import measure
+from mondrian.photos import Photo
+from mondrian.sitting import Sitting
+from working import answer, jpeg
+
+Sit = Callable[..., Iterator[Update | Text | Report]]
+
+DEADLINE_SECONDS = 30.0
+ADVISORS = ("ansel", "okeefe", "weston")
+
+
+@pytest.fixture
+def sit(tmp_path: Path) -> Sit:
+    """Begin a sitting of some advisors, on a recording of these lines, or of an answer."""
+
+    def sit(
+        *lines: Mapping[str, object], advisors: Sequence[str] = ("ansel",), **changes: Any
+    ) -> Iterator[Update | Text | Report]:
+        (tmp_path / "photo.jpg").write_bytes(jpeg())
+        said = [{"after": 0.01, "text": each, "tokens": 20} for each in _pieces(answer())]
+        record(tmp_path / "recording.jsonl", lines or [*said, {"finish": "stop"}])
+        known = load_advisors()
+        fields: dict[str, Any] = {
+            "photo": tmp_path / "photo.jpg",
+            "advisors": [known[name] for name in advisors],
+            "open": lambda: open_engine(f"replay:{tmp_path / 'recording.jsonl'}"),
+            "write": None,
+            "interval": 0.1,
+            "stall": 300.0,
+        }
+        return Sitting(**fields | changes).run()
+
+    return sit
+
+
+def _pieces(text: str) -> list[str]:
+    return [text[start : start + 80] for start in range(0, len(text), 80)]
+
+
+def test_percent_and_time_are_of_all_advisors(sit: Sit, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = list[Photo]()
+
+    def count(photo: Photo) -> Any:
+        measured.append(photo)
+        return measure(photo)
+
+    monkeypatch.setattr(sitting, "measure", count)
+    monkeypatch.setattr("mondrian.critiques.measure", count)
+    events = list(sit(advisors=ADVISORS))
+    assert len(measured) == 1
+    assert [each.advisor for each in events if isinstance(each, Report)] == list(ADVISORS)
+    updates = [each for each in events if isinstance(each, Update)]
+    for figures in ([each.percent for each in updates], [each.elapsed_seconds for each in updates]):
+        assert figures == sorted(figures)
+    ends = [each.percent for each in updates if each.phase is Phase.FINALIZING]
+    assert ends == pytest.approx([34, 67, 99], abs=2)
+    later = updates[[each.phase for each in updates].index(Phase.FINALIZING) + 1 :]
+    assert all(each.eta_seconds is not None for each in later)  # the first one showed it
+
+
+def test_an_engine_that_hangs_is_ended(sit: Sit) -> None:
+    events = sit({"phase": "prefill", "done": 1, "total": 9}, {"hang": True}, stall=1.0)
+    with pytest.raises(EngineError, match="no progress for 1 seconds"):
+        list(events)
+
+
+def test_reading_the_photo_is_told(sit: Sit, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+
+    def slow(path: Path) -> Photo:
+        assert go_on.wait(DEADLINE_SECONDS)
+        return read_photo(path)
+
+    monkeypatch.setattr(sitting, "read_photo", slow)
+    with closing(sit()) as events:  # type: ignore[type-var]
+        told = list(itertools.islice(events, 4))
+        go_on.set()
+        rest = list(events)
+    assert all(isinstance(each, Update) and each.phase is Phase.MEASURING for each in told)
+    assert isinstance(rest[-1], Report)
+
+
+def test_writing_files_is_told(sit: Sit) -> None:
+    go_on, written = threading.Event(), list[Sequence[Report]]()
+
+    def slow(photo: Photo, reports: Sequence[Report]) -> None:
+        assert go_on.wait(DEADLINE_SECONDS)
+        written.append(reports)
+
+    events = sit(write=slow)
+    report = next(each for each in events if isinstance(each, Report))
+    told = list(itertools.islice(events, 4))
+    assert all(isinstance(each, Update) and each.phase is Phase.FINALIZING for each in told)
+    assert not written
+    go_on.set()
+    list(events)
+    assert written == [[report]]
+
+
+def test_an_adapter_is_used(sit: Sit, tmp_path: Path) -> None:
+    """It was asked for by whoever opened the engine with it."""
+    asked = list[bool]()
+    (tmp_path / "recording.jsonl").touch()
+
+    class Adapted:
+        """An engine with an adapter."""
+
+        def __init__(self) -> None:
+            self._engine = open_engine(f"replay:{tmp_path / 'recording.jsonl'}")
+            self.has_adapter = True
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._engine, name)
+
+        def stream(self, request: Any) -> Any:
+            asked.append(request.adapter)
+            return self._engine.stream(request)
+
+    list(sit(open=Adapted))
+    assert asked == [True]
+
+
+def test_closing_a_sitting_closes_its_engine(sit: Sit, tmp_path: Path) -> None:
+    (tmp_path / "recording.jsonl").touch()
+    engine = open_engine(f"replay:{tmp_path / 'recording.jsonl'}")
+    events = sit({"phase": "prefill"}, {"after": 9999, "finish": "stop"}, open=lambda: engine)
+    assert any(isinstance(each, Update) and each.phase is Phase.PREFILL for each in events)
+    events.close()  # type: ignore[attr-defined]
+    with pytest.raises(EngineError):
+        engine.load()
