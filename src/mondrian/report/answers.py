@@ -1,16 +1,20 @@
 """What a model wrote becomes an ``Answer``, whole or growing.
 
-Plain JSON of the expected shape is read by pydantic. Anything else is read as flat records three
-ways (JSON-like, table, sections), and the way that finds most is believed. The rules of salvage:
+Plain JSON of the expected shape is read by pydantic. Anything else is read as flat records, as
+JSON-like text and as tables and sections, and the way that finds most is believed. The rules of
+salvage:
 
 1. A dimension is complete with a name, a score and a whole comment; a recommendation that was cut
    off counts as far as its last whole sentence. What is incomplete is dropped, never filled in.
 2. The first complete reading of a dimension stands: repetition changes nothing. A name written in
-   full goes before a short form.
+   full goes before a short form, the plainest key before others. A score here and a comment there,
+   each without the other, make one dimension.
 3. A score says its own scale (``8/10``, ``85 %``, ``4/5``); a bare number is from 1 to 10. Only
-   if there are two bare numbers or more and all lie above 10 is the scale 100. Others are dropped.
+   if there are two bare numbers or more and all lie above 10 is the scale 100. What is not clear is
+   dropped, such as a bare number that the end of the text may have cut: a wrong score is worse than
+   none.
 4. Comments may be in any language, names in those of ``languages.py``: we do not guess by position.
-5. A model's thinking (``<think>``) is not its answer.
+5. A model's thinking (``<think>``) is not its answer, and a template's ``<comment>`` no comment.
 """
 
 import re
@@ -20,9 +24,17 @@ from typing import Annotated, NamedTuple
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from mondrian.errors import AnswerError
-from mondrian.report.names import Name, answer_field, dimension_field, dimension_name
-from mondrian.report.prose import section_records, table_records
-from mondrian.report.records import Record, json_records
+from mondrian.report.names import (
+    Name,
+    answer_field,
+    dimension_field,
+    dimension_name,
+    field_rank,
+)
+from mondrian.report.prose import prose_records
+from mondrian.report.records import Record, escaped_records, json_records
+from mondrian.report.scores import Score, bare_scale, key_scale, read_score, scale_end
+from mondrian.report.thinking import without_thinking
 from mondrian.report.values import (
     DIMENSIONS,
     Answer,
@@ -79,11 +91,19 @@ _UNWANTED = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u202a-\u202e\u2066
 
 
 def _said(text: str) -> str:
-    """``text`` cleaned. Raises ``ValueError`` if it says nothing (``...``)."""
+    """``text`` cleaned. Raises ``ValueError`` if it says nothing."""
     text = clean(text)
-    if not any(character.isalnum() for character in text):
+    if not _says_something(text):
         raise ValueError("says nothing")
     return text
+
+
+def _says_something(text: str) -> bool:
+    """Whether ``text`` has a word, and is not what a template has in its place: ``<comment>``."""
+    return any(map(str.isalnum, text)) and not _PLACE.fullmatch(text)
+
+
+_PLACE = re.compile(r"<[^<>]*>|\[[^\[\]]*\]|\{[^{}]*\}|string", re.IGNORECASE)
 
 
 Text = Annotated[str, AfterValidator(clean)]
@@ -123,14 +143,15 @@ def _in_order(dimensions: Iterable[Dimension]) -> tuple[Dimension, ...]:
 
 
 class _Draft(NamedTuple):
-    """A dimension as far as it was written. ``dimension`` is set if it is complete, and it
-    ``is_settled`` if no more text can change it. Of several drafts the first of the highest
+    """A dimension as far as it was written in ``records``. ``dimension`` is set if it is complete,
+    and it ``is_settled`` if no more text can change it. Of several drafts the first of the highest
     ``rank`` counts: complete, then named in full."""
 
     growing: GrowingDimension
     dimension: Dimension | None
     is_settled: bool
     rank: tuple[bool, bool]
+    records: Sequence[Record]
 
 
 class _Reading(NamedTuple):
@@ -154,7 +175,7 @@ class _Reading(NamedTuple):
     def items(self, field: str) -> tuple[str, ...]:
         """The items of one of the answer's lists."""
         cleaned = (clean(item) for item in self._values(field))
-        return tuple(item for item in cleaned if any(map(str.isalnum, item)))
+        return tuple(item for item in cleaned if _says_something(item))
 
     def _values(self, field: str) -> list[str]:
         """What stands in the first record, not a dimension's, that has ``field``."""
@@ -168,44 +189,60 @@ class _Reading(NamedTuple):
 
 
 def _read(text: str) -> _Reading:
-    text = _without_thinking(text)
-    ways = (json_records, table_records, section_records)
+    text = without_thinking(text)
+    ways = (json_records, prose_records, escaped_records)
     return max((_draft_all(way(text)) for way in ways), key=lambda reading: reading.weight)
-
-
-_TAG = "(?:think|thinking|reasoning)>"
-_THINKING = re.compile(rf"<{_TAG}.*?(?:</{_TAG}|\Z)", re.IGNORECASE | re.DOTALL)
-_THINKING_END = re.compile(f"</{_TAG}", re.IGNORECASE)
-
-
-def _without_thinking(text: str) -> str:
-    """The answer proper. Templates may open the thinking in the prompt: its end alone is enough,
-    unless what stands before it is an answer, and nothing comes after it."""
-    *before, last = _THINKING_END.split(_THINKING.sub("", text))
-    if before and not last.strip() and before[-1].lstrip().startswith(("{", "```", "|", "#")):
-        return before[-1]
-    return last
 
 
 def _draft_all(records: Sequence[Record]) -> _Reading:
     named = [(name, record) for record in records if (name := _record_name(record))]
-    scores = [_score(record) for _, record in named]
-    bare = [score.number for score in scores if score and score.scale is None]
-    bare_scale = 100.0 if len(bare) > 1 and min(bare) > 10 else 10.0
-    best: dict[str, _Draft] = {}
-    growing = None
-    for (name, record), score in zip(named, scores, strict=True):
-        draft = _draft(name, record, score.out_of_ten(bare_scale) if score else None)
-        if name.name not in best or draft.rank > best[name.name].rank:
-            best[name.name] = draft
-        is_new = best[name.name] is draft and not draft.is_settled
-        growing = draft.growing if is_new else None
-    return _Reading(records, list(best.values()), growing)
+    scale = bare_scale([score for _, record in named if (score := _score(record))])
+    drafts: dict[str, list[_Draft]] = {}
+    for name, record in named:
+        drafts.setdefault(name.name, []).append(_draft(name, record, scale))
+    best = {name: _best(same, scale) for name, same in drafts.items()}
+    last = best[named[-1][0].name] if named else None
+    is_growing = last and not last.is_settled and any(r is named[-1][1] for r in last.records)
+    return _Reading(records, list(best.values()), last.growing if last and is_growing else None)
 
 
-def _draft(name: Name, record: Record, score: float | None) -> _Draft:
-    cut = dimension_field(record.growing) if record.growing else None
+def _best(drafts: Sequence[_Draft], scale: float | None) -> _Draft:
+    """What to believe of the ``drafts`` of one dimension."""
+    best = max(drafts, key=lambda draft: draft.rank)
+    whole = None if best.dimension else _whole([draft.records[0] for draft in drafts])
+    if whole is None:
+        return best
+    draft = _draft(Name(best.growing.name, True), whole[0], scale)
+    return draft._replace(records=whole[1])
+
+
+def _whole(records: Sequence[Record]) -> tuple[Record, Sequence[Record]] | None:
+    """A score and a comment out of records that have only one of them, and what it is made of."""
+    halves = [r for r in records if not (_key(r, "score") and _key(r, "comment"))]
+    score = next((r for r in halves if _key(r, "score")), None)
+    text = max((r for r in halves if _key(r, "comment")), key=_length, default=None)
+    if score is None or text is None:
+        return None
+    advice = [r for r in halves if _key(r, "recommendation") and not _key(r, "comment")]
+    parts = [*advice[:1], score, text]
+    whole = Record(
+        fields={key: value for part in parts for key, value in part.fields.items()},
+        growing=next((part.growing for part in parts if part.growing), None),
+        is_closed=all(part.is_closed for part in parts),
+    )
+    return whole, parts
+
+
+def _length(record: Record) -> tuple[bool, int]:
+    """How much there is of a judgement: more than of a fact that is mentioned before it."""
+    return bool(_key(record, "recommendation")), len(_field(record, "comment"))
+
+
+def _draft(name: Name, record: Record, scale: float | None) -> _Draft:
+    keys = {_key(record, field): field for field in ("score", "comment", "recommendation")}
+    cut = keys.get(record.growing) if record.growing else None
     comment, recommendation = (clean(_field(record, key)) for key in ("comment", "recommendation"))
+    score = said.out_of_ten(scale) if (said := _score(record)) else None
     growing = GrowingDimension(
         name=name.name,
         score=None if cut == "score" else score,
@@ -213,49 +250,41 @@ def _draft(name: Name, record: Record, score: float | None) -> _Draft:
         recommendation=recommendation,
     )
     dimension = None
-    if growing.score and cut != "comment" and any(map(str.isalnum, comment)):
+    if growing.score and cut != "comment" and _says_something(comment):
         whole = _whole_sentences(recommendation) if cut == "recommendation" else recommendation
         dimension = Dimension(**{**dict(growing), "recommendation": whole})
-    return _Draft(growing, dimension, record.is_closed, (dimension is not None, name.is_exact))
+    rank = (dimension is not None, name.is_exact)
+    return _Draft(growing, dimension, record.is_closed, rank, (record,))
 
 
 def _record_name(record: Record) -> Name | None:
-    return dimension_name(_field(record, "name")) or dimension_name(record.label)
+    said = [record.text(key) for key in record.fields if dimension_field(key) == "name"]
+    return next(filter(None, map(dimension_name, [*said, record.label])), None)
+
+
+def _key(record: Record, field: str) -> str | None:
+    """The plainest key that means ``field``; a score's has a number."""
+    keys = [key for key in record.fields if dimension_field(key) == field]
+    if field == "score":
+        keys = [key for key in keys if any(map(str.isdigit, record.text(key)))]
+    return min(keys, key=field_rank, default=None)
 
 
 def _field(record: Record, field: str) -> str:
-    """What stands under the first key that means ``field``, or nothing."""
-    return next((record.text(key) for key in record.fields if dimension_field(key) == field), "")
+    """What stands under the plainest key that means ``field``, or nothing."""
+    return record.text(key) if (key := _key(record, field)) else ""
 
 
 def _whole_sentences(text: str) -> str:
     return text[: max(text.rfind(mark) for mark in ".!?…。") + 1]
 
 
-class _Score(NamedTuple):
-    number: float
-    scale: float | None
-
-    def out_of_ten(self, bare_scale: float) -> float | None:
-        """The score from 1 to 10, or ``None`` if it lies outside."""
-        score = round(self.number * 10 / (self.scale or bare_scale), 2)
-        return score if 1 <= score <= 10 else None
-
-
-# Possessive where a shorter match would be another number; not the first of a range ("7-8").
-_SCORE = re.compile(
-    r"[^\d-]{0,12}+(\d{1,3}+(?:[.,]\d{1,6})?+)(?!\d)(?:\s*(?:/|out of|of)\s*(\d{1,3})|\s*(%))?+"
-    r"(?!\s*(?:-|–|—|to|and|or)\s*\d)",
-    re.IGNORECASE,
-)
-_SCALES = {"5", "10", "20", "100"}
-
-
-def _score(record: Record) -> _Score | None:
-    keys = (key for key in record.fields if dimension_field(key) == "score")
-    value = record.fields[key] if (key := next(keys, None)) else ""
-    match = _SCORE.match(clean(value[:60])) if isinstance(value, str) else None
-    scale = match and ("100" if match[3] else match[2])
-    if match is None or (scale and scale not in _SCALES):
+def _score(record: Record) -> Score | None:
+    key = _key(record, "score")
+    if key is None:
         return None
-    return _Score(float(match[1].replace(",", ".")), float(scale) if scale else None)
+    value = record.fields[key]
+    if not isinstance(value, str) and len(value) != 1:
+        return None
+    scale = key_scale(key) or scale_end(_field(record, "scale"))
+    return read_score(clean(record.text(key)), scale)

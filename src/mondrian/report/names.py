@@ -1,10 +1,16 @@
 """Names as models write them: of the dimensions, and of the fields that an answer has."""
 
 import re
+from collections import Counter
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+from functools import lru_cache
 from typing import NamedTuple
 
 from mondrian.report.languages import DIMENSIONS_ELSEWHERE, FIELDS_ELSEWHERE, folded
 from mondrian.report.values import DIMENSIONS
+
+_LONGEST = 60
 
 
 class Name(NamedTuple):
@@ -20,7 +26,7 @@ def letters(text: str) -> str:
     ``Focus & Sharpness``, ``focus_and_sharpness`` and ``FocusSharpness`` become one word. Text
     longer than 60 characters is no name and becomes nothing.
     """
-    if len(text) > 60:
+    if len(text) > _LONGEST:
         return ""
     plain = re.sub(r"[^a-z]", "", text.lower())
     return plain.replace("colour", "color").replace("and", "")
@@ -54,31 +60,70 @@ def dimension_name(text: str) -> Name | None:
     """The dimension that ``text`` names, in any spelling: ``1. colour_harmony``, ``Focus (8/10)``.
 
     A short form (``Depth``) or the first part of a longer name (``Lighting & Exposure``) is not
-    exact. Names are known in English and some other languages: a guess by position would put words
-    into the model's mouth.
+    exact, nor is one with a letter wrong. Names are known in English and some other languages: a
+    guess by position would put words into the model's mouth.
     """
+    return _dimension(text) if len(text) <= _LONGEST else None
+
+
+@lru_cache(maxsize=4096)
+def _dimension(text: str) -> Name | None:
     word = _DECORATION.sub("", letters(text))
     if word in _EXACT:
         return Name(_EXACT[word], True)
     if elsewhere := DIMENSIONS_ELSEWHERE.get(folded(text)):
         return Name(elsewhere, True)
-    first = letters(_JOINTS.split(text[:61], maxsplit=1)[0])
-    name = _SHORT.get(word) or (_EXACT.get(first) if len(text) <= 60 else None)
+    firsts = (_JOINTS.split(text, maxsplit=1)[0], _before_bracket(text))
+    short = _SHORT.get(word) or next(filter(None, map(_EXACT.get, map(letters, firsts))), None)
+    name = short or _misspelt(word)
     return Name(name, False) if name else None
 
 
-def _index(words: dict[str, str]) -> dict[str, str]:
-    return {word: field for field, alternatives in words.items() for word in alternatives.split()}
+def _misspelt(word: str) -> str | None:
+    """The full name that ``word`` is but for a letter or two: ``compositon``, ``lightning``."""
+    for exact, name in _EXACT.items():
+        may_be = word[:1] == exact[0] and abs(len(word) - len(exact)) < 3
+        if may_be and SequenceMatcher(None, word, exact, autojunk=False).ratio() > 0.9:
+            return name
+    return None
 
 
+def _before_bracket(text: str) -> str:
+    return re.split(r"[(（]", text, maxsplit=1)[0] or text
+
+
+def dimension_part(key: str) -> tuple[str, str] | None:
+    """The dimension's name and the field in a key that holds both: ``composition_score``."""
+    match = _PART.fullmatch(key) if len(key) <= _LONGEST else None
+    field = dimension_field(match[2]) if match else None
+    if match is None or field in (None, "name") or not dimension_name(match[1]):
+        return None
+    return match[1], field or ""
+
+
+_PART = re.compile(r"(.+?)(?:[\s_.-]+|(?<=[a-z])(?=[A-Z]))([^\W\d_]+)")
+
+
+def _index(words: dict[str, str]) -> dict[str, tuple[str, int]]:
+    return {
+        word: (field, rank)
+        for field, alternatives in words.items()
+        for rank, word in enumerate(alternatives.split())
+    }
+
+
+# The plainest word of each field first: it is believed before the others.
 _DIMENSION_FIELDS = _index(
     {
-        "name": "name dimension dimensionname category aspect criterion title area",
-        "score": "score rating points mark value scoreoutof",
+        "name": "name dimension dimensionname category aspect criterion title area element",
+        "score": "score scores rating ratings points mark value",
+        "scale": "scale maxscore scoremax maximumscore maxpoints maximum max outof",
         "comment": "comment comments feedback analysis assessment observation observations "
-        "critique evaluation explanation reasoning justification description remark remarks",
+        "critique evaluation explanation reasoning rationale justification reason reasons remark "
+        "remarks notes details text description strengths strength whatworks "
+        "whatworkswell weaknesses weakness",
         "recommendation": "recommendation recommendations suggestion suggestions advice "
-        "improvement improvements tip tips howtoimprove suggestedimprovement nextstep",
+        "improvement improvements tip tips howtoimprove toimprove suggestedimprovement nextstep",
     }
 )
 _ANSWER_FIELDS = _index(
@@ -94,11 +139,57 @@ _ANSWER_FIELDS = _index(
 
 
 def dimension_field(key: str) -> str | None:
-    """``name``, ``score``, ``comment`` or ``recommendation``, if that is what ``key`` means in a
-    dimension."""
-    return _DIMENSION_FIELDS.get(letters(key)) or FIELDS_ELSEWHERE.get(folded(key))
+    """``name``, ``score``, ``scale``, ``comment`` or ``recommendation``, if that is what ``key``
+    means in a dimension."""
+    found = _field(key)
+    return found[0] if found else None
+
+
+def field_rank(key: str) -> int:
+    """How plainly ``key`` means its field: 0 is the plainest."""
+    found = _field(key)
+    return found[1] if found else 99
+
+
+def _field(key: str) -> tuple[str, int] | None:
+    return _known_field(key) if len(key) <= _LONGEST else None
+
+
+@lru_cache(maxsize=4096)
+def _known_field(key: str) -> tuple[str, int] | None:
+    word = letters(_before_bracket(key))
+    if found := _DIMENSION_FIELDS.get(word) or _DIMENSION_FIELDS.get(word.removesuffix("outof")):
+        return found
+    elsewhere = FIELDS_ELSEWHERE.get(folded(key))
+    return (elsewhere, _RANK_ELSEWHERE) if elsewhere else None
+
+
+_RANK_ELSEWHERE = 9  # a French "note" is a score, but less so than any English word
+
+
+def column_fields(heads: Sequence[str]) -> list[str | None]:
+    """The fields that a table's columns hold. Where a head is more than the field's word the last
+    such word in it decides, as in ``Final score``, if no other column may be meant."""
+    exact = [dimension_field(head) for head in heads]
+    loose = [field or _last_field(head) for field, head in zip(exact, heads, strict=True)]
+    count = Counter(loose)
+    return [
+        field or (may_be if count[may_be] == 1 else None)
+        for field, may_be in zip(exact, loose, strict=True)
+    ]
+
+
+def _last_field(head: str) -> str | None:
+    words = re.findall(r"[^\W\d_]+", _before_bracket(head[:_LONGEST]))
+    return next(filter(None, map(dimension_field, reversed(words))), None)
 
 
 def answer_field(key: str) -> str | None:
     """The field of ``Answer`` that ``key`` means beside the dimensions, if any."""
-    return _ANSWER_FIELDS.get(letters(key))
+    found = _ANSWER_FIELDS.get(letters(key))
+    return found[0] if found else None
+
+
+def is_key(key: str) -> bool:
+    """Whether ``key`` is one that an answer is known to have."""
+    return bool(dimension_field(key) or answer_field(key) or dimension_name(key))

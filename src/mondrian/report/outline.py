@@ -3,10 +3,10 @@
 import re
 
 from mondrian.report.names import dimension_name
+from mondrian.report.thinking import BEGIN_OR_END
 
-_ENDS = re.compile(r"[\"'\n:|(*#>]")
+_ENDS = re.compile(r"[\"'\n:|(*#>▷\]]")
 _LONGEST = 60
-_THINKING = re.compile(r"<(/?)(?:think|thinking|reasoning)$", re.IGNORECASE)
 
 
 class Outline:
@@ -37,7 +37,7 @@ class Outline:
             self._note(piece)
 
     def _note(self, piece: str) -> None:
-        if match := _THINKING.search(piece[-_LONGEST:]):
+        if match := BEGIN_OR_END.search(piece[-_LONGEST:]):
             self._is_thinking = not match[1]
             self._names.clear()  # what a model thinks is not its answer
         elif not self._is_thinking and _is_short(piece) and (name := dimension_name(piece)):

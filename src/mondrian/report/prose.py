@@ -1,57 +1,48 @@
-"""Markdown tables, sections and labelled lines, read as the same flat records as JSON is."""
+"""Markdown tables, sections and labelled lines, read as the same flat records as JSON is.
+
+A line belongs to a table or to a section. A section is a heading or label that names a dimension or
+a field of the answer: a dimension's text is its comment until a label such as ``Recommendation:``
+says otherwise. Once it has both, a new paragraph without a label is no longer about it, unless it
+is a list.
+"""
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from mondrian.report.names import answer_field, dimension_field, dimension_name
+from mondrian.report.names import answer_field, column_fields, dimension_field, dimension_name
 from mondrian.report.records import Record
+from mondrian.report.scores import key_scale, read_score, split_score
 
 
-def table_records(text: str) -> list[Record]:
-    """One record for each row of a table whose header has columns for a name and a score."""
-    records: list[Record] = []
-    columns: list[str | None] = []
-    for line in text.split("\n"):
-        cells = [cell.strip(" \t\r*`") for cell in _CELL_BORDER.split(line.strip().strip("|"))]
-        if len(cells) < 2 or not any(cells):
-            columns = []
-            continue
-        fields = [dimension_field(cell) for cell in cells]
-        if "name" in fields and "score" in fields:
-            columns = fields
-        elif columns:
-            pairs = zip(columns, cells, strict=False)
-            records.append(Record(fields={k: _plain(v) for k, v in pairs if k}, is_closed=True))
-    if records and columns and not text.rstrip().endswith("|"):
-        records[-1].is_closed = False
-        records[-1].growing = next(reversed(records[-1].fields), None)
-    return records
-
-
-_CELL_BORDER = re.compile(r"(?<!\\)\|")
-
-
-def _plain(cell: str) -> str:
-    return cell.replace("\\|", "|").replace("<br>", " ")
-
-
-def section_records(text: str) -> list[Record]:
-    """One record for each heading or label that names a dimension or a field of the answer.
-
-    A dimension's text is its comment until a label such as ``Recommendation:`` says otherwise.
-    Once it has both, a new paragraph without a label is no longer about it, unless it is a list.
-    """
-    reader = _SectionReader()
-    for line in _BEFORE_LABEL.sub("\n", text).split("\n"):
+def prose_records(text: str) -> list[Record]:
+    """One record for each section, and for each row of a table whose head has a score's column."""
+    reader = _Reader()
+    lines = _from_html(text).split("\n")
+    for line in lines[:-1]:
         reader.take(line)
-    if not text.rstrip().endswith(_SENTENCE_ENDS):
-        reader.records[-1].growing = reader.key
+    reader.take(lines[-1], is_cut=True)
+    reader.finish(text)
     for record in reader.records[:-1]:
         record.is_closed = True
     return reader.records
 
 
-_SENTENCE_ENDS = (".", "!", "?", "…", "。", ".)", ".*", '."', ".”")
+def _from_html(text: str) -> str:
+    if "<" not in text:
+        return text
+    for tag, mark in _HTML:
+        text = tag.sub(mark, text)
+    return text
+
+
+_HTML = [
+    (re.compile(r"<tr[^<>]{0,99}>\s*<t[dh][^<>]{0,99}>", re.IGNORECASE), "\n| "),
+    (re.compile(r"</t[dh]>\s*<t[dh][^<>]{0,99}>", re.IGNORECASE), " | "),
+    (re.compile(r"</t[dh]>\s*</tr>", re.IGNORECASE), " |\n"),
+    (re.compile(r"^([^\S\n]*)<(b|strong|h[1-6])>([^<>\n]{1,80})</\2>", re.M | re.I), r"\1**\3**"),
+]
+_BREAK = re.compile(r"<br\s{0,9}/?>", re.IGNORECASE)
 
 
 class _Line(NamedTuple):
@@ -59,107 +50,207 @@ class _Line(NamedTuple):
     rest: str
 
 
-class _SectionReader:
+class _Reader:
     """Takes lines, makes records. ``key`` is the field of the last record that text goes to."""
 
     def __init__(self) -> None:
         self.records = [Record()]
         self.key: str | None = None
+        self._columns: list[str | None] = []
+        self._scale: float | None = None
         self._is_after_gap = False
+        self._is_after_score = False
 
-    def take(self, line: str) -> None:
-        """Take the next line."""
+    def take(self, line: str, *, is_cut: bool = False) -> None:
+        """Take the next line, which ``is_cut`` if the text ends in it."""
+        if _JSON.match(line) or self._take_row(line, is_cut):
+            return
+        pieces = list(_pieces(line))
+        for piece in pieces[:-1]:
+            self._take_piece(piece)
+        self._take_piece(pieces[-1], is_cut=is_cut)
+
+    def finish(self, text: str) -> None:
+        """Say what is growing, as ``text`` ends here: what does not look finished."""
+        record = self.records[-1]
+        if self._is_after_score:
+            score = read_score(record.text("score"))
+            if score and not score.scale and text[-1:] in "0123456789.,":
+                record.growing = "score"
+        elif self.key and not text.rstrip().endswith(_SENTENCE_ENDS):
+            record.growing = self.key
+
+    def _take_row(self, line: str, is_cut: bool) -> bool:
+        """Whether ``line`` is one of a table."""
+        line = line.strip()
+        cells = [cell.strip(" \t\r*`") for cell in _CELL_BORDER.split(line.strip("|"))]
+        if not line.startswith("|") and len(cells) < (2 if self._columns else 3):
+            self._columns = self._columns if not line else []
+            return False
+        self.key = None
+        fields = column_fields(cells)
+        if "score" in fields and not any(map(dimension_name, cells)):
+            self._columns = fields
+            self._scale = key_scale(cells[fields.index("score")])
+        elif self._columns:
+            record = self._row(cells)
+            self.records.append(record)
+            if is_cut and not line.endswith("|"):
+                record.growing = self._columns[min(len(cells), len(self._columns)) - 1]
+            record.is_closed = not is_cut or (
+                line.endswith("|") and len(cells) >= len(self._columns)
+            )
+        return True
+
+    def _row(self, cells: list[str]) -> Record:
+        pairs = list(zip(self._columns, cells, strict=False))
+        names = (cell for field, cell in pairs if field in (None, "name") and dimension_name(cell))
+        record = Record(label=next(names, ""))
+        if self._scale:
+            record.fields["scale"] = f"{self._scale:g}"
+        for field, cell in pairs:
+            if field:
+                record.fields.setdefault(field, _BREAK.sub(" ", cell.replace("\\|", "|")))
+        return record
+
+    def _take_piece(self, line: str, *, is_cut: bool = False) -> None:
         if not line.strip():
             self._is_after_gap = True
             return
+        self._is_after_score = False
         split = _split(line)
+        field = dimension_field(split.head) if split else None
         if split is None:
             self._go_on(line)
         elif dimension_name(split.head):
             self._open(split.head, "comment", split.rest)
-        elif (key := dimension_field(split.head)) == "name" and dimension_name(split.rest):
+        elif field == "name" and dimension_name(split.rest):
             self._open(split.rest, "comment", "")
-        elif key == "score" and self._is_in_dimension:
-            self.records[-1].fields.setdefault("score", split.rest)
-            self.key = "comment"
-        elif key and key != "name" and self._is_in_dimension:
-            self.key = key
-            self._add(split.rest)
+        elif field == "score" and split.head.lower() != "value" and self._is_in_dimension:
+            self._take_score(split.rest)
+        elif field in ("comment", "recommendation") and self._is_part(line, split.head, field):
+            self.key = field
+            self._add(split.rest.lstrip(" –—-"))
         elif key := answer_field(split.head):
             self._open(split.head, key, split.rest)
-        elif _is_heading(line, split.head):
+        elif not _is_heading(line, split.head):
+            self._go_on(line)
+        elif is_cut:
+            self.key = None  # it may become a label of the dimension
+        else:
             self.records.append(Record())
             self.key = None
-        else:
-            self._go_on(line)
         self._is_after_gap = False
 
     @property
     def _is_in_dimension(self) -> bool:
         return bool(self.records[-1].label) and dimension_name(self.records[-1].label) is not None
 
+    @property
+    def _is_after_scores(self) -> bool:
+        """Whether the last dimension ends a list of mere scores."""
+        return self._is_in_dimension and all(
+            list(record.fields) == ["value"] for record in self.records[-2:]
+        )
+
+    def _is_part(self, line: str, head: str, field: str) -> bool:
+        """Whether the label is about the dimension, not about the whole photo."""
+        is_apart = self._is_after_gap and field in self.records[-1].fields
+        is_whole = answer_field(head) and (is_apart or line.startswith("#"))
+        return self._is_in_dimension and not is_whole
+
     def _open(self, label: str, key: str, rest: str) -> None:
         self.records.append(Record(label=label))
         self.key = key
-        self._add(rest)
+        self._add(rest, is_heading=True)
+
+    def _take_score(self, text: str) -> None:
+        """A labelled score goes before the heading's. It may be on the next line."""
+        if self._is_after_gap and self.records[-1].fields.keys() >= {"value", "comment"}:
+            self.key = None  # the photo's, not the dimension's
+            return
+        self.key = "score"
+        if text.strip():
+            score, rest = split_score(text, is_labelled=True)
+            if not score and read_score(text):
+                score, rest = text, ""
+            if score:
+                self.records[-1].fields.setdefault("score", score)
+            self.key = "comment"
+            self._add(rest)
+            self._is_after_score = bool(score) and not rest
 
     def _go_on(self, line: str) -> None:
+        if self.key == "score":
+            self._take_score(_plain(line))
+            return
         is_apart = self._is_after_gap and not _BULLET.match(line)
-        if is_apart and {"comment", "recommendation"} <= self.records[-1].fields.keys():
+        if is_apart and (self.records[-1].fields.keys() >= _JUDGED or self._is_after_scores):
             self.key = None
         self._add(line)
 
-    def _add(self, text: str) -> None:
+    def _add(self, text: str, *, is_heading: bool = False) -> None:
         """Put ``text`` where it belongs, but a score that begins it where scores do."""
         if self.key is None:
             return
+        text = _plain(text)
         fields = self.records[-1].fields
-        if self._is_in_dimension and self.key == "comment" and "score" not in fields:
-            score, text = split_score(text)
-            if score:
-                fields["score"] = score
-        if text := _MARKUP.sub("", _BULLET.sub("", text)).strip():
+        if self._is_in_dimension and self.key == "comment":
+            if "value" not in fields and "score" not in fields:
+                score, text = split_score(text, is_heading=is_heading)
+                if score:
+                    fields["value"] = score
+            if is_heading:
+                text = text.lstrip(" :|–—-")
+        if any(map(str.isalpha, text)):
             value = fields.setdefault(self.key, [])
             assert isinstance(value, list)  # only a score is not, and never the key
             value.append(text)
 
 
+_JUDGED = {"comment", "recommendation"}
+_JSON = re.compile(r"""\s*(?:```|[{}]|["“][^"“”]{1,40}["”]\s*:)""")
+_CELL_BORDER = re.compile(r"(?<!\\)\|")
+_SENTENCE_ENDS = (".", "!", "?", "…", "。", ".)", ".*", '."', ".”")
 # Labels that models write in the middle of a line, moved to lines of their own.
 _BEFORE_LABEL = re.compile(
     r"(?<=[.!?)*|;,\d])[^\S\n]+(?=\*{0,3}(?:Score|Rating|Comment|Feedback|Analysis|Assessment|"
     r"Recommendation|Suggestion|Advice|Improvement)s?\*{0,3}[^\S\n]?:)"
 )
-_MARKUP = re.compile(r"(?<!\s)\*+|\*+(?!\s)|`+|__+")
+_MARKUP = re.compile(r"(?<!\s)\*+|\*+(?!\s)|`+|__+|(?<!\w)_|_(?!\w)")
 _BULLET = re.compile(r"^\s*(?:[-+•·>]|\d{1,2}[.)])\s+")
-_SCALE_HINT = re.compile(r"\((?:1\s*(?:-|–|to)\s*10|out of 10)\)")
-_HEAD = re.compile(r"([^\W\d_][\w&/+ ]{1,48}?)\s*(?:([:(\[|–—]|-\s)(.*))?", re.DOTALL)
+_NUMBERING = re.compile(
+    r"^\W*(?:(?:dimension|category|aspect|step)\s)?\d{1,2}[.):]\s", re.IGNORECASE
+)
+_HEAD = re.compile(
+    r"([^\W\d_][\w&/+ ]{1,48}?)\s*"
+    r"(?:([:：(（\[|–—→=⭐★]|-[\s>]|,(?=\s*\d)|(?<=\s)(?=\d[\d.,]{0,4}\s*(?:/|out of)\s*\d))(.*))?",
+    re.DOTALL,
+)
+
+
+def _pieces(line: str) -> Iterator[str]:
+    for part in _BREAK.split(line):
+        yield from _BEFORE_LABEL.split(part)
+
+
+def _plain(text: str) -> str:
+    return _MARKUP.sub("", _BULLET.sub("", text)).strip()
 
 
 def _split(line: str) -> _Line | None:
     """A line such as ``### 2. Lighting (8/10): text`` as its head and its rest."""
-    plain = _SCALE_HINT.sub("", _MARKUP.sub("", line.strip()))
-    plain = re.sub(r"^\W+", "", re.sub(r"^\W*\d{1,2}[.):]\s", "", plain)).rstrip()
-    match = _HEAD.fullmatch(plain)
+    plain = _NUMBERING.sub("", _MARKUP.sub("", line.strip()))
+    match = _HEAD.fullmatch(re.sub(r"^[\W_]+", "", plain).rstrip())
     if match is None:
         return None
     separator, rest = match[2] or "", match[3] or ""
-    return _Line(match[1], rest if separator == ":" else separator + rest)
+    return _Line(match[1], rest if separator in (":", "：") else separator + rest)
 
 
 def _is_heading(line: str, head: str) -> bool:
     """Whether the line is marked as a heading, so that what follows belongs to it."""
-    return line.lstrip().startswith(("#", "**")) or head.lower().startswith("overall")
+    return line.lstrip().startswith(("#", "**")) or head.lower().startswith(_TOTALS)
 
 
-# Possessive: a number is taken whole or not at all, never "8" out of "8.5 trees".
-_LEADING_SCORE = re.compile(
-    r"[\s:(\[|–—=*-]*+(\d{1,3}+(?:[.,]\d+)?+(?:\s*(?:/|out of)\s*\d{1,3}|%)?+)"
-    r"(?!\s*[-–—]\s*\d)(?=\s*(?:$|[)\].:;,*|–—-]))",
-)
-
-
-def split_score(text: str) -> tuple[str | None, str]:
-    """``(8/10): text`` as ``8/10`` and ``text``; no score where a number only begins a sentence."""
-    if match := _LEADING_SCORE.match(text):
-        return match[1], text[match.end() :].lstrip(" )].:;,*|–—-")
-    return None, text.lstrip(" :|–—-")
+_TOTALS = ("overall", "total", "final", "average", "summary", "conclusion")

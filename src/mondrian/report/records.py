@@ -1,11 +1,14 @@
 """JSON as models write it, read as flat records: whatever is broken, what stands is found.
 
 A valid answer never comes here. What does may be cut off, fenced, wrapped in prose, have curly
-quotes, bare words, unescaped quotes, and commas and braces too many or too few. So nothing rests on
-the tree: a ``{`` begins a record, a key that comes twice begins another, and a brace that matches
-nothing is passed over. Reading takes one pass, in time linear in the length of the text: every look
-ahead ends at the next quote at the latest, and nothing recurses. (json-repair needed 27 s for 30 KB
-of hostile text, and four times that for twice as much.)
+quotes, comments, bare words, unescaped quotes, and commas and braces too many or too few. So
+nothing rests on the tree: a ``{`` begins a record, a key that comes twice begins another, and a
+brace that matches nothing is passed over. Only then is put together what the keys say belongs
+together: the object of a score or comment, and objects of scores or comments by dimension.
+
+Reading takes one pass, in time linear in the length of the text: every look ahead ends at the next
+quote at the latest, and nothing recurses. (json-repair needed 27 s for 30 KB of hostile text, and
+four times that for twice as much.)
 """
 
 import re
@@ -13,10 +16,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from mondrian.report.names import dimension_field, dimension_name, dimension_part, is_key
+
 
 @dataclass(kw_only=True, slots=True)
 class Record:
-    """Keys and what was written under them; ``label`` is the key or heading that it stood under.
+    """Keys and what was written under them; ``label`` is the key or heading that it stood under,
+    ``parent`` the record that this key is in.
 
     A value is a text or a list of texts: numbers stay as they were written. ``growing`` is the key
     whose value the end of the text cut off; a record that ``is_closed`` will get no more keys.
@@ -26,6 +32,7 @@ class Record:
     fields: dict[str, str | list[str]] = field(default_factory=dict)
     growing: str | None = None
     is_closed: bool = False
+    parent: "Record | None" = None
 
     def text(self, key: str) -> str:
         """What was written under ``key``, a list joined by spaces."""
@@ -35,18 +42,108 @@ class Record:
 
 def json_records(text: str) -> list[Record]:
     """The records of all JSON in ``text``, each fenced block for itself, in their order."""
-    return [record for block in text.split("```") for record in _block_records(block)]
+    records: list[Record] = []
+    before = ""
+    for block in text.split("```"):
+        start = block.find("{")
+        if start >= 0:
+            records += _block_records(_COMMENT.sub("", block[start:]), before + block[:start])
+        before = block[-_LONGEST_HEADING:]
+    return _put_together(records)
 
 
-def _block_records(block: str) -> list[Record]:
-    start = block.find("{")
-    if start < 0:
-        return []
-    builder = _Builder()
-    for token in _tokens(block, start, builder):
+def escaped_records(text: str) -> list[Record]:
+    """The records of JSON that was written into a string of JSON."""
+    start = _ESCAPED_JSON.search(text)
+    return json_records(_unescape(text[start.start() :])) if start else []
+
+
+_ESCAPED_JSON = re.compile(r'\{(?:\\n|\s){0,99}\\"')
+
+
+_LONGEST_HEADING = 80
+# After a comma, or on a line of its own: elsewhere it may be part of a text.
+_COMMENT = re.compile(
+    r"""(?<=["\d\]}],)[^\S\n]+(?://|\#)[^"\n]*$|^[^\S\n]*//[^\n]*$"""
+    r"""|(?<!["\w])/\*[^*\n]{0,200}\*/""",
+    re.MULTILINE,
+)
+
+
+def _block_records(json: str, before: str) -> list[Record]:
+    heading = before[-_LONGEST_HEADING:].removesuffix("json\n").strip().rpartition("\n")[2]
+    builder = _Builder(heading)
+    for token in _tokens(json, builder):
         builder.take(token)
     builder.settle()
     return builder.records
+
+
+def _put_together(records: list[Record]) -> list[Record]:
+    """``records`` with the objects that are fields of a dimension made part of it, and with what
+    stands under keys such as ``scores.Composition`` or ``composition_score`` made records.
+
+    What stands inside of a dimension (``lighting.color``) is another one only by its full name.
+    """
+    whole: list[Record] = []
+    inside: set[int] = set()
+    for record in records:
+        is_inside = id(record.parent) in inside
+        if is_inside and not _is_full(record.label) and dimension_name(record.label):
+            record.label = ""
+        is_dimension = _is_named(record) or dimension_name(record.label)
+        if is_inside or is_dimension:
+            inside.add(id(record))
+        field = dimension_field(record.label)
+        if field != "name" and _is_named(record):
+            field = None
+        owner = record.parent if field else None
+        if owner is None and (record.label or record.fields):
+            whole.append(record)
+        for key in list(record.fields):
+            named = (key, field) if field and dimension_name(key) else dimension_part(key)
+            if named and (_is_full(named[0]) or not is_inside):
+                whole.append(_taken_out(record, key, *named))
+            elif owner and field:
+                _hand_over(record, key, owner, field)
+    return whole
+
+
+def _is_named(record: Record) -> bool:
+    return any(
+        dimension_field(key) == "name" and dimension_name(record.text(key)) for key in record.fields
+    )
+
+
+def _is_full(label: str) -> bool:
+    return (name := dimension_name(label)) is not None and name.is_exact
+
+
+def _taken_out(record: Record, key: str, name: str, field: str) -> Record:
+    is_last = key == next(reversed(record.fields))
+    return Record(
+        label=name,
+        fields={field: record.fields[key]},
+        growing=field if record.growing == key else None,
+        is_closed=record.is_closed or not is_last,
+    )
+
+
+def _hand_over(record: Record, key: str, owner: Record, field: str) -> None:
+    """Give what stands under ``key`` to ``owner``, as its ``field`` unless the key says another."""
+    says = dimension_field(key)
+    is_other = says not in (None, field) and field != "recommendation"
+    if is_other and says in map(dimension_field, owner.fields):
+        return
+    value = record.fields[key]
+    said = [value] if isinstance(value, str) else value
+    if says is None if field == "score" else not any(map(str.isalpha, "".join(said))):
+        return
+    target = key if is_other else record.label
+    so_far = owner.fields.get(target, [])
+    owner.fields[target] = [*([so_far] if isinstance(so_far, str) else so_far), *said]
+    if record.growing == key:
+        owner.growing = target
 
 
 class _Token(NamedTuple):
@@ -58,13 +155,14 @@ class _Token(NamedTuple):
 class _Builder:
     """Takes tokens, makes records. ``records[0]`` holds what stands outside of all braces."""
 
-    def __init__(self) -> None:
+    def __init__(self, heading: str) -> None:
         self.records = [Record()]
         self.after_colon = False
         self._stack = self.records[:]
         self._key: str | None = None
         self._list: str | None = None
-        self._last: _Token | None = None  # a string or word that may yet turn out to be a key
+        # A string or word that may yet turn out to be a key, or a record's heading.
+        self._last: _Token | None = _Token("bare", heading)
 
     def take(self, token: _Token) -> None:
         """Take the next token."""
@@ -77,9 +175,10 @@ class _Builder:
         if token.kind == ":" and self._last and not self.after_colon:
             self._open_key(self._last.text)
             return
+        heading = self._last.text if self._last and len(self._stack) == 1 else ""
         self.settle()
         if token.kind == "{":
-            self._open_record()
+            self._open_record(self._key or heading)
         elif token.kind == "}":
             self._close_record()
         elif token.kind == "[" and self._key is not None:
@@ -109,12 +208,12 @@ class _Builder:
     def _open_key(self, key: str) -> None:
         if key in self._stack[-1].fields:
             self._stack[-1].is_closed = True
-            self._stack[-1] = Record(label=self._stack[-1].label)
+            self._stack[-1] = Record(label=self._stack[-1].label, parent=self._stack[-1].parent)
             self.records.append(self._stack[-1])
         self._key, self._list, self._last, self.after_colon = key, None, None, True
 
-    def _open_record(self) -> None:
-        self._stack.append(Record(label=self._key or ""))
+    def _open_record(self, label: str) -> None:
+        self._stack.append(Record(label=label, parent=self._stack[-1]))
         self.records.append(self._stack[-1])
 
     def _close_record(self) -> None:
@@ -124,11 +223,12 @@ class _Builder:
 
 
 _NOTHING = ("null", "None", "none", "true", "True", "false", "False", "NaN")
+_MARKS = {"：": ":", "，": ","}
 _TOKEN = re.compile(
     r"""\s*(?:
-        (?P<mark> [{}\[\]:,] )
+        (?P<mark> \{ (?: \s* \{ )* | [}\[\]:,：，] )
       | (?P<quote> ["“”„‟'‘’] )
-      | (?P<bare> [^\s{}\[\]:,"“”„‟] [^{}\[\]:,"“”„‟\n]* )
+      | (?P<bare> [^\s{}\[\]:,：，"“”„‟] [^{}\[\]:,：，"“”„‟\n]* )
     )""",
     re.VERBOSE,
 )
@@ -140,29 +240,36 @@ _INSIDE = {
 }
 _FAMILY = {'"': '"', **dict.fromkeys("“”„‟", "“"), **dict.fromkeys("'‘’", "'")}
 # A quote ends a value only if a next key or an end follows: it may stand inside the text otherwise.
-_QUOTED = r"""["“”„'‘] [^"“”„\n]{0,60}"""
+# A key is one that we know, or that a value follows.
+_KEY = r"""["“”„'‘] [^"“”„\n]{0,160}"""  # long enough for 26 letters as \uXXXX
+_VALUE = r"""\s* (?: \Z | ["“”„'‘{\[\d-] | (?:true|false|null|none|nan)\b )"""
 _ENDS_VALUE = re.compile(
     rf"""\s* (?:
         \Z | [}}\]] | {{ \s* ["“']
-      | , \s* (?: \Z | [{{}}\]] | {_QUOTED} (?: \Z | ["“”'’] \s* (?: : | \Z ) ) | \w{{1,30}} \s* : )
-      | {_QUOTED} ["“”'’] \s* :
+      | [,，] \s* (?:
+            \Z | [}}\]] | {{ \s* (?: ["“'] | \Z )
+          | {_KEY} ["”'’]? \s* \Z
+          | (?P<bare> \w{{1,30}} ) \s* [:：] {_VALUE}
+        )
+      | (?: [,，] \s* )? (?P<key> {_KEY} ) ["”'’] \s* [:：] (?P<value> {_VALUE} )?
     )""",
-    re.VERBOSE,
+    re.VERBOSE | re.IGNORECASE,
 )
 _ENDS_ITEM = re.compile(
     r"""\s* (?:
-        \Z | [}\]:]
-      | , \s* (?: \Z | ["“”„'‘{}\[\]\d-] | (?:true|false|null|None)\b | \w{1,30} \s* : )
+        \Z | [}\]:：]
+      | [,，] \s* (?: \Z | ["“”„'‘{}\[\]\d-] | (?:true|false|null|None)\b | \w{1,30} \s* : )
     ) | [^\S\n]* \n \s* ["“'{]""",
     re.VERBOSE,
 )
 
 
-def _tokens(text: str, position: int, builder: _Builder) -> Iterator[_Token]:
+def _tokens(text: str, builder: _Builder) -> Iterator[_Token]:
+    position = 0
     while match := _TOKEN.match(text, position):
         position = match.end()
         if mark := match["mark"]:
-            yield _Token(mark)
+            yield _Token(_MARKS.get(mark, mark[0]))
         elif match["bare"]:
             yield _Token("bare", match["bare"].strip(), is_cut=position == len(text))
         else:
@@ -174,10 +281,19 @@ def _tokens(text: str, position: int, builder: _Builder) -> Iterator[_Token]:
 def _read_string(text: str, start: int, family: str, ends: re.Pattern[str]) -> tuple[_Token, int]:
     """The string from ``start`` on, just after its opening quote, and the position behind it."""
     for match in _INSIDE[family].finditer(text, start):
-        if match[0][0] != "\\" and ends.match(text, match.end()):
+        if match[0][0] != "\\" and _is_end(ends.match(text, match.end())):
             return _Token("string", _unescape(text[start : match.start()])), match.end()
     rest = _CUT_ESCAPE.sub("", text[start:])
     return _Token("string", _unescape(rest), is_cut=True), len(text)
+
+
+def _is_end(match: re.Match[str] | None) -> bool:
+    if match is None:
+        return False
+    said = match.groupdict()
+    if said.get("bare"):
+        return is_key(said["bare"])
+    return said.get("key") is None or said["value"] is not None or is_key(_unescape(said["key"]))
 
 
 _CUT_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?\Z")

@@ -1,0 +1,177 @@
+"""Scores as models write them. A wrong score is worse than none: what is not clear is no score."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mondrian.report.names import dimension_field
+
+
+class Score(NamedTuple):
+    """A number, and the scale that was said beside it, if any."""
+
+    number: float
+    scale: float | None
+
+    def out_of_ten(self, bare_scale: float | None) -> float | None:
+        """The score from 1 to 10, or ``None`` if it lies outside or its scale is not known."""
+        scale = self.scale or bare_scale
+        score = round(self.number * 10 / scale, 2) if scale else 0
+        return score if 1 <= score <= 10 else None
+
+
+_SCALES = (5.0, 10.0, 20.0, 100.0)
+_NUMBER = r"(?<!\d[.,])(?<![A-Za-z\d_/⁄<>≤≥−-])\d{1,3}+(?:[.,]\d{1,20}+)?+(?![.,]?\d)"
+_STAR = "stars?|sterne?n?|étoiles?|estrellas|[★⭐]"
+_UNIT = rf"(?:points?|pts?|punkte?n?|puntos|punti|pontos|pkt|балл\w{{0,3}}|[点點分점]|{_STAR})"
+_OF = "(?:[/⁄]|out of|of|from|von|auf|sur|de|su|di|van|из|na|z)"
+_SCALED = (
+    re.compile(rf"(?P<n>{_NUMBER})\s*{_UNIT}?\s*\(?\s*{_OF}\s*(?P<m>\d{{1,3}})(?:\.0)?(?![.,]?\d)"),
+    re.compile(
+        rf"(?:(?:out of|von|sur|max\w*|满分)\W*(?P<m>\d{{1,3}})(?!\d)"
+        rf"|(?P<m2>\d{{1,3}})(?:点満点|分满分|分中|点中|점 만점)\w?)\D{{0,12}}(?P<n>{_NUMBER})"
+    ),
+    re.compile(rf"(?P<n>{_NUMBER})\s*(?P<percent>%)"),
+)
+_BARE = re.compile(_NUMBER)
+_AFTER_BARE = re.compile(rf"\s*(?P<unit>{_UNIT})?\s*(?:[^\w\s/+→<>%–—-]\D*|[–—-]\s\D*)?")
+_JSON_NUMBER = re.compile(r"\d{1,3}(?:\.\d+)?(?:e[+-]?\d{1,2})?")
+_RANGE = re.compile(r"(?<![\d.,])[01]\s*(?:-|–|—|to|bis)\s*(\d{1,3})(?![.,]?\d)")
+_HEDGE = re.compile(
+    r"[<>≤≥−]|n't\b|\b(?:not|no|never|minus|below|under|above|over|less|more|than|between|from"
+    r"|almost|instead|nicht|kein|unter|über|pas|moins|menos)\b"
+)
+_ASIDE = re.compile(r"\([^()]*\)")
+
+
+def read_score(text: str, scale: float | None = None) -> Score | None:
+    """The score that ``text`` is: ``8``, ``8,5``, ``8/10``, ``4 out of 5``, ``85 %``, ``8½``,
+    ``out of 10: 8``, ``10点満点中8点``. ``scale`` is what was said elsewhere, such as in the key.
+
+    Numbers that the score does not explain, or words that may deny it, make it none.
+    """
+    text = _folded(text[:200])
+    if _JSON_NUMBER.fullmatch(text):
+        return _checked(float(text), None, scale)
+    if said := _RANGE.search(text):
+        rest = f"{text[: said.start()]} {text[said.end() :]}"
+        return read_score(rest, float(said[1])) if scale in (None, float(said[1])) else None
+    for pattern in _SCALED:
+        if match := pattern.search(text):
+            before, after = text[: match.start()], _ASIDE.sub("", text[match.end() :])
+            if _HEDGE.search(before) or re.search(r"\d", before + after):
+                return None
+            groups = match.groupdict()
+            own = "100" if groups.get("percent") else groups["m"] or groups["m2"]
+            return _checked(_float(groups["n"]), float(own), scale)
+    return _bare_score(text, scale)
+
+
+def _bare_score(text: str, scale: float | None) -> Score | None:
+    match = _BARE.search(text)
+    after = match and _AFTER_BARE.fullmatch(text, match.end())
+    if match is None or after is None:
+        return None
+    before = text[: match.start()]
+    if _HEDGE.search(before) or not (_is_wordless(before) or dimension_field(before) == "score"):
+        return None
+    if scale is None and re.fullmatch(_STAR, after["unit"] or ""):
+        return None
+    return _checked(_float(match[0]), None, scale)
+
+
+def _is_wordless(text: str) -> bool:
+    return not any(map(str.isalnum, text))
+
+
+def _checked(number: float, own: float | None, scale: float | None) -> Score | None:
+    if own and scale and own != scale:
+        return None
+    scale = own or scale
+    return Score(number, scale) if scale is None or scale in _SCALES else None
+
+
+def _float(text: str) -> float:
+    return float(text.replace(",", "."))
+
+
+def _folded(text: str) -> str:
+    """Small, with plain digits and marks, and halves as decimals."""
+    text = re.sub(r"(?<=\d)(?:\s*½|\s+1/2(?!\d))", ".5", text)
+    return unicodedata.normalize("NFKC", text.replace("*", "")).casefold().strip()
+
+
+_KEY_SCALE = re.compile(r"(?:/|out ?of|von|sur|max(?:imum)?|[01]\s*(?:-|–|to))\s*(\d{1,3})(?!\d)")
+
+
+def key_scale(key: str) -> float | None:
+    """The scale that a key or a column's head states: ``score_out_of_5``, ``Score (1-10)``."""
+    match = _KEY_SCALE.search(re.sub(r"[_\s]+", " ", _folded(key[:60])))
+    return float(match[1]) if match else None
+
+
+def scale_end(text: str) -> float | None:
+    """The number that a scale written as ``10``, ``/10`` or ``1-10`` goes up to."""
+    match = _SCALE.fullmatch(_folded(text[:40]))
+    return float(match[1]) if match else None
+
+
+_SCALE = re.compile(
+    rf"(?:out of|/|[01]\s*(?:-|–|—|to))?\s*(\d{{1,3}})(?:\.0)?\s*{_UNIT}?", re.IGNORECASE
+)
+
+
+def bare_scale(scores: Sequence[Score]) -> float | None:
+    """The scale of the numbers that say none, as far as all ``scores`` of an answer make it clear.
+
+    It is 100 if there are two or more and all are above 10. It is 10 if more of them are from 1 to
+    10 than are not, or say another scale, and none is a fraction of 1.
+    """
+    bare = [score.number for score in scores if score.scale is None]
+    others = [score for score in scores if score.scale not in (None, 10)]
+    if len(bare) > 1 and min(bare) > 10:
+        return 100.0
+    fitting = sum(1 <= number <= 10 for number in bare)
+    is_clear = 2 * fitting > len(bare) + len(others) and not any(0 < n < 1 for n in bare)
+    return 10.0 if is_clear else None
+
+
+_SEPARATORS = " )].:：;,*|–—-）"
+_START = re.compile(r"(?:[-=]>|[^\w(（\[<>])*+")
+_GROUP = re.compile(r"[(（\[]([^()（）\[\]]{1,40})[)）\]]")
+_LABEL = re.compile(r"([^\W\d_]{2,20})\W{0,5}?(?=\d)")
+_LEADING = re.compile(
+    rf"{_NUMBER}\s*{_UNIT}?(?:\s*\(?\s*{_OF}\s*\d{{1,3}}(?:\s*{_UNIT})?|\s*%)?+"
+    r"(?=\s*(?:\Z|[)\]）.:：;!*|–—-]|,(?!.*\d\s*/\s*10\b))|\s+(?-i:[A-ZÀ-Þ]))(?!\W*\d)",
+    re.IGNORECASE,
+)
+
+
+def split_score(
+    text: str, *, is_heading: bool = False, is_labelled: bool = False
+) -> tuple[str, str]:
+    """The score that begins ``text`` and what comes after it: ``(8/10): text``, ``⭐ 8/10 – text``.
+
+    Nothing and ``text`` where a number may only begin a sentence: a number without a scale counts
+    after a label, and alone on a heading's line or in its round brackets.
+    """
+    start = _START.match(text)
+    rest = text[start.end() :] if start else text
+    if start and re.search(r"[-−]\Z", start[0]) and rest[:1].isdigit():
+        return "", text
+    if is_heading and (group := _GROUP.match(rest)):
+        said, _ = split_score(group[1], is_heading=True)
+        score = read_score(said)
+        if score and (score.scale or rest[0] != "["):
+            return said, rest[group.end() :].lstrip(_SEPARATORS)
+    label = _LABEL.match(rest) if is_heading else None
+    if label and dimension_field(label[1]) == "score":
+        is_labelled = is_labelled or any(mark in label[0] for mark in ":：=")
+        rest = rest[label.end() :]
+    if (match := _LEADING.match(rest)) and (score := read_score(match[0])):
+        after = rest[match.end() :].lstrip(_SEPARATORS)
+        is_alone = not after and "%" not in match[0] and bool(is_heading or score.scale)
+        if is_labelled or is_alone or (score.scale in (10, 100) and "%" not in match[0]):
+            return match[0], after
+    return "", text
