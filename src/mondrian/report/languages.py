@@ -1,53 +1,64 @@
 """Names of the dimensions and their fields in other languages than English.
 
-German, French, Spanish, Italian, Portuguese, Dutch, Chinese and Japanese, as a model writes them
-that answers in the language of its reader.
+German, French, Spanish, Italian, Portuguese, Dutch, Polish, Russian, Chinese, Japanese and Korean,
+as a model writes them that answers in the language of its reader.
 """
 
 import re
 import unicodedata
 
 _DIMENSIONS = {
-    "Composition": """Komposition, Bildkomposition, Bildaufbau, composición, composizione,
-        composição, compositie, 构图, 構図""",
+    "Composition": """Komposition, Bildkomposition, Bildaufbau, Bildgestaltung, composición,
+        composizione, composição, compositie, kompozycja, композиция, 构图, 構図, 구도""",
     "Lighting": """Beleuchtung, Licht, Lichtführung, éclairage, lumière, iluminación, luz,
-        illuminazione, luce, iluminação, belichting, verlichting, 光线, 光影, 用光, 照明, 光,
-        ライティング""",
-    "Focus & Sharpness": """Fokus und Schärfe, Schärfe und Fokus, Schärfe, mise au point et netteté,
-        netteté, enfoque y nitidez, nitidez, messa a fuoco e nitidezza, fuoco e nitidezza,
-        nitidezza, foco e nitidez, scherpstelling en scherpte, focus en scherpte, scherpte,
-        对焦与清晰度, 对焦和清晰度, 焦点与清晰度, 清晰度, フォーカスとシャープネス,
-        ピントとシャープネス, ピント""",
+        illuminazione, luce, iluminação, belichting, verlichting, oświetlenie, światło, освещение,
+        свет, 光线, 光影, 用光, 照明, 光, ライティング, 조명""",
+    "Focus & Sharpness": """Fokus und Schärfe, Schärfe und Fokus, Schärfe,
+        mise au point et netteté, netteté, enfoque y nitidez, nitidez, messa a fuoco e nitidezza,
+        fuoco e nitidezza, nitidezza, foco e nitidez, scherpstelling en scherpte,
+        focus en scherpte, scherpte, 对焦与清晰度, 对焦和清晰度, 焦点与清晰度, 清晰度,
+        フォーカスとシャープネス, ピントとシャープネス, ピント, ostrość, ostrość i wyrazistość,
+        резкость, фокус и резкость, фокусировка и резкость, 초점과 선명도, 초점 및 선명도,
+        선명도""",
     "Color Harmony": """Farbharmonie, harmonie des couleurs, armonía de color,
         armonía de los colores, armonía cromática, armonia dei colori, armonia cromatica,
         harmonia de cores, harmonia das cores, kleurharmonie, 色彩和谐, 色彩协调, 色の調和,
-        色彩の調和, カラーハーモニー""",
-    "Subject Isolation": """Motivisolierung, Freistellung, Motivtrennung, isolement du sujet,
-        isolation du sujet, aislamiento del sujeto, isolamento del soggetto, isolamento do assunto,
-        isolamento do sujeito, onderwerpisolatie, isolatie van het onderwerp, 主体分离, 主体突出,
-        主体隔离, 被写体の分離, 主題の分離""",
+        色彩の調和, カラーハーモニー, harmonia kolorów, harmonia barw, гармония цвета,
+        цветовая гармония, 색상 조화, 색채 조화""",
+    "Subject Isolation": """Motivisolierung, Freistellung, Motivfreistellung, Motivtrennung,
+        isolement du sujet, isolation du sujet, aislamiento del sujeto, isolamento del soggetto,
+        isolamento do assunto, isolamento do sujeito, onderwerpisolatie,
+        isolatie van het onderwerp, 主体分离, 主体突出, 主体隔离, 被写体の分離, 主題の分離,
+        izolacja tematu, izolacja obiektu, изоляция объекта, выделение объекта, 피사체 분리""",
     "Depth & Perspective": """Tiefe und Perspektive, profondeur et perspective,
         profundidad y perspectiva, profondità e prospettiva, profundidade e perspectiva,
-        diepte en perspectief, 深度与透视, 景深与透视, 纵深与透视, 深度和透视, 奥行きと遠近感""",
+        diepte en perspectief, 深度与透视, 景深与透视, 纵深与透视, 深度和透视, 奥行きと遠近感,
+        głębia i perspektywa, глубина и перспектива, 깊이와 원근감, 깊이와 원근""",
     "Visual Balance": """visuelle Balance, visuelles Gleichgewicht, Bildbalance, équilibre visuel,
         equilibrio visual, equilibrio visivo, equilíbrio visual, visuele balans, 视觉平衡,
-        視覚的バランス, 視覚的なバランス""",
+        視覚的バランス, 視覚的なバランス, równowaga wizualna, визуальный баланс, 시각적 균형""",
     "Emotional Impact": """emotionale Wirkung, emotionaler Eindruck, impact émotionnel,
         impacto emocional, impatto emotivo, impatto emozionale, emotionele impact, 情感冲击力,
-        情感冲击, 情感影响, 感情的インパクト, 感情的な影響""",
+        情感冲击, 情感影响, 感情的インパクト, 感情的な影響, wpływ emocjonalny,
+        oddziaływanie emocjonalne, эмоциональное воздействие, эмоциональное влияние, 감정적 영향,
+        감정적 임팩트""",
 }
 _FIELDS = {
     "name": """Kategorie, Aspekt, catégorie, nom, categoría, aspecto, nombre, categoria, aspetto,
-        nome, categorie, naam, 维度, 名称, 项目, 項目, 名前""",
+        nome, categorie, naam, kategoria, nazwa, wymiar, категория, название, 维度, 名称, 项目,
+        項目, 名前, 항목""",
     "score": """Bewertung, Punktzahl, Punkte, Wertung, note, notation, puntuación, puntaje, nota,
-        punteggio, voto, pontuação, cijfer, 分数, 评分, 得分, スコア, 点数, 評価""",
+        punteggio, voto, pontuação, cijfer, 分数, 评分, 得分, スコア, 点数, 評価, ocena, punkty,
+        оценка, балл, баллы, 점수, 평점""",
     "comment": """Kommentar, Begründung, commentaire, comentario, commento, comentário, opmerking,
-        toelichting, commentaar, 评论, 点评, 评价, コメント, 講評""",
+        toelichting, commentaar, 评论, 点评, 评价, コメント, 講評, komentarz, uzasadnienie,
+        комментарий, обоснование, 코멘트, 평가""",
     "recommendation": """Empfehlung, Vorschlag, Verbesserungsvorschlag, recommandation, conseil,
         recomendación, sugerencia, consejo, raccomandazione, consiglio, suggerimento, recomendação,
-        sugestão, aanbeveling, advies, suggestie, 建议, 改进建议, 提案, アドバイス, 推奨""",
+        sugestão, aanbeveling, advies, suggestie, 建议, 改进建议, 提案, アドバイス, 推奨,
+        zalecenie, rekomendacja, sugestia, wskazówka, рекомендация, совет, 추천, 제안, 조언""",
 }
-_JOINTS = frozenset({"und", "et", "y", "e", "en"})
+_JOINTS = frozenset({"und", "et", "y", "e", "en", "i", "oraz", "и"})
 
 
 def folded(text: str) -> str:
