@@ -2,10 +2,13 @@
 
 1. A thread reads the pipe and hands each message to the request that it belongs to. The end of the
    pipe is the end of the process: all requests in it learn of it within milliseconds.
-2. A request that does not stop is abandoned. The process is killed when nothing but abandoned
+2. Another thread writes to the pipe: a process that does not read holds up nobody but that.
+3. A request that does not stop is abandoned. The process is killed when nothing but abandoned
    requests is left in it: at once for a request that was alone, otherwise after its neighbours,
    which did nothing wrong. One that ends late after all saves it.
-3. Whether the process still takes requests is decided under the lock that also decides its end. A
+4. To load the model is a request too, but nobody watches it. A request that comes meanwhile waits
+   for the same load, hears how far it is, and has it killed if it does not end.
+5. Whether the process still takes requests is decided under the lock that also decides its end. A
    request is never given to a process that is about to be killed.
 """
 
@@ -26,8 +29,8 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from mondrian.engines.base import Output, Phase, Progress, Request, Token
-from mondrian.engines.native import Ended, Stop
-from mondrian.errors import EngineCrashed, MondrianError
+from mondrian.engines.native import Ended, Loaded, Stop
+from mondrian.errors import EngineCrashed, EngineFailed, MondrianError
 
 log = logging.getLogger(__name__)
 
@@ -37,34 +40,56 @@ class Child:
     model is loaded."""
 
     def __init__(self, label: str, native: str, options: Mapping[str, Any], slots: int) -> None:
-        ours, theirs = socket.socketpair()
-        lifeline, self._lifeline = os.pipe()
-        self._words = tempfile.TemporaryFile("ab+")  # noqa: SIM115 (closed by _bury)
-        with theirs:
-            fds = (theirs.fileno(), lifeline)
-            command = [sys.executable, "-m", "mondrian.engines", label, *map(str, fds)]
+        try:
+            pipe = self._start(label)
+        except OSError as exc:
+            raise EngineFailed(
+                f"The engine's process cannot be started ({exc.strerror or exc}). "
+                "Free some memory, or close other programs, and try again."
+            ) from exc
+        self._connection: Connection[Any, Any] = Connection(pipe.detach())
+        self.is_loaded = self.is_gone = False
+        self.last_words = ""
+        self._numbers = count()
+        self._running: dict[int, Exchange] = {}
+        self._deciding = threading.Lock()
+        self._outbox: SimpleQueue[object] = SimpleQueue()
+        self._send((native, dict(options), slots))
+        self._sender = threading.Thread(target=self._write, name="to engine", daemon=True)
+        self._sender.start()
+        self._listener = threading.Thread(target=self._listen, name="engine", daemon=True)
+        self._listener.start()
+
+    def _start(self, label: str) -> socket.socket:
+        """Start the process, or leave nothing behind. Returns our end of the pipe."""
+        with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
+            here, there = socket.socketpair()
+            ours.callback(here.close)
+            theirs.callback(there.close)
+            lifeline, self._lifeline = os.pipe()
+            ours.callback(os.close, self._lifeline)
+            theirs.callback(os.close, lifeline)
+            self._words = ours.enter_context(tempfile.TemporaryFile("ab+"))
+            fds = (there.fileno(), lifeline)
             self._process = subprocess.Popen(
-                command,
+                [sys.executable, "-m", "mondrian.engines", label, *map(str, fds)],
                 pass_fds=fds,
                 stdin=subprocess.DEVNULL,
                 stdout=self._words,
                 stderr=self._words,
             )
-        os.close(lifeline)
-        self._connection: Connection[Any, Any] = Connection(ours.detach())
-        self.is_loaded = self.is_gone = False
-        self.last_words = ""
-        self._numbers = count()
-        self._running: dict[int, Exchange] = {}
-        self._deciding, self._sending = threading.Lock(), threading.Lock()
-        self._send((native, dict(options), slots))
-        self._listener = threading.Thread(target=self._listen, name="engine", daemon=True)
-        self._listener.start()
+            ours.pop_all()  # closed by _bury
+        return here
 
     @property
     def pid(self) -> int:
         """The process id."""
         return self._process.pid
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether there are requests in it."""
+        return bool(self._running)
 
     @property
     def is_shareable(self) -> bool:
@@ -76,7 +101,7 @@ class Child:
 
     def ask(self, request: Request | None) -> "Exchange | None":
         """Begin ``request`` (``None``: to load the model). ``None`` if the process is gone."""
-        exchange = Exchange(self, next(self._numbers))
+        exchange = Exchange(self, next(self._numbers), is_load=request is None)
         with self._deciding:
             if self.is_gone:
                 return None
@@ -108,8 +133,12 @@ class Child:
         self._listener.join()
 
     def _send(self, message: object) -> None:
-        with self._sending, contextlib.suppress(OSError):  # whoever listens learns of the end
-            self._connection.send(message)
+        self._outbox.put(message)
+
+    def _write(self) -> None:
+        with contextlib.suppress(OSError):  # whoever listens learns of the end
+            while (message := self._outbox.get()) is not None:
+                self._connection.send(message)
 
     def _listen(self) -> None:
         try:
@@ -121,19 +150,25 @@ class Child:
         finally:
             self._bury()
 
-    def _deliver(self, number: int, item: "Output | Ended | MondrianError") -> None:
+    def _deliver(self, number: int, item: "Output | Ended | Loaded | MondrianError") -> None:
+        if isinstance(item, Loaded):
+            self.is_loaded = True
+            return
         is_loading = isinstance(item, Progress) and item.phase is Phase.LOADING
-        self.is_loaded |= not is_loading and not isinstance(item, MondrianError)
-        exchange = self._running[number]
-        if isinstance(item, Ended | MondrianError):
-            with self._deciding:
+        with self._deciding:
+            hearers = [self._running[number]]
+            if is_loading and not self.is_loaded:
+                hearers = list(self._running.values())
+            if isinstance(item, Ended | MondrianError):
                 del self._running[number]
+        if isinstance(item, Ended | MondrianError):
             self._kill_if_abandoned()  # before the end is told, which lets the next request in
-        exchange.inbox.put(item)
+        for exchange in hearers:
+            exchange.inbox.put(item)
 
     def _kill_if_abandoned(self) -> None:
         with self._deciding:
-            left = list(self._running.values())
+            left = [each for each in self._running.values() if not each.is_load]
             if self.is_gone or not left or not all(each.is_abandoned for each in left):
                 return
             self.is_gone = True
@@ -151,8 +186,9 @@ class Child:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(0.2)  # it may be about to end by a signal of its own
         self._kill()
-        with self._sending:
-            self._connection.close()
+        self._send(None)
+        self._sender.join()
+        self._connection.close()
         os.close(self._lifeline)
         with self._words as words:
             words.seek(max(0, words.seek(0, os.SEEK_END) - 2000))
@@ -164,8 +200,9 @@ class Child:
 class Exchange:
     """One request in a child: what the child says of it. For one thread at a time."""
 
-    def __init__(self, child: Child, number: int) -> None:
+    def __init__(self, child: Child, number: int, *, is_load: bool) -> None:
         self.number = number
+        self.is_load = is_load
         self.inbox: SimpleQueue[Output | Ended | MondrianError | None] = SimpleQueue()
         self.is_abandoned = False
         self._child = child
@@ -202,7 +239,8 @@ class Exchange:
 
     def _crash(self) -> EngineCrashed:
         """The error that says how the process ended; what it last printed is a note on it."""
-        doing = f" while {self._phase.doing}" if self._phase else ""
+        phase = self._phase or (None if self._child.is_loaded else Phase.LOADING)
+        doing = f" while {phase.doing}" if phase else ""
         after = f" (after {self._tokens} tokens)" if self._tokens else ""
         error = EngineCrashed(
             f"The engine's process {self._child.how_it_ended()}{doing}{after}. "

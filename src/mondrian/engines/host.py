@@ -5,7 +5,8 @@
 2. The child starts with the first request and is kept; after a crash or a kill a new one takes its
    place.
 3. The parent never waits for the child without a time-out: ``child.py`` tells when it kills it.
-4. One request loads the model; others come beside it when that is done.
+4. One request loads the model; others come beside it when that is done. ``load`` has no turn of
+   its own: a request that comes while it lasts waits in the child, and is the one that watches it.
 """
 
 import threading
@@ -69,16 +70,24 @@ class HostedEngine:
             return f"error: {self._error.message}"
         if child is None or child.is_gone:
             return "unloaded"
-        return "ready" if child.is_loaded else "loading"
+        if child.is_loaded:
+            return "ready"
+        return "loading" if child.is_busy else "unloaded"
 
     def load(self) -> None:
         """See ``Engine.load``."""
-        for _ in self._take_turn(None):
+        for _ in self._ask(None):
             pass
 
     def stream(self, request: Request) -> Generator[Output, None, None]:
         """See ``Engine.stream``."""
-        yield from self._take_turn(request)
+        turn = self._turns.ask(alone=request.alone)
+        try:
+            while not self._turns.begin(turn, HEARTBEAT_SECONDS):
+                yield Progress(phase=Phase.WAITING)
+            yield from self._ask(request)
+        finally:
+            self._turns.end(turn)
 
     def close(self) -> None:
         """See ``Engine.close``."""
@@ -87,29 +96,19 @@ class HostedEngine:
             if self._child:
                 self._child.close()
 
-    def _take_turn(self, request: Request | None) -> Generator[Output, None, None]:
-        turn = self._turns.ask(alone=request is not None and request.alone)
+    def _ask(self, request: Request | None) -> Generator[Output, None, None]:
         try:
-            while not self._turns.begin(turn, HEARTBEAT_SECONDS):
-                yield Progress(phase=Phase.WAITING)
-            yield from self._ask(request)
+            while (exchange := self._living_child().ask(request)) is None:
+                pass  # it went in this moment
+            try:
+                yield from self._items(exchange)
+            finally:
+                exchange.close(self._stop_seconds)
         except MondrianError as exc:
+            if isinstance(exc, EngineCrashed) and self._is_closed:
+                raise EngineClosed from None
             self._error = exc
             raise
-        finally:
-            self._turns.end(turn)
-
-    def _ask(self, request: Request | None) -> Generator[Output, None, None]:
-        while (exchange := self._living_child().ask(request)) is None:
-            pass  # it went in this moment
-        try:
-            yield from self._items(exchange)
-        except EngineCrashed:
-            if self._is_closed:
-                raise EngineClosed from None
-            raise
-        finally:
-            exchange.close(self._stop_seconds)
 
     def _items(self, exchange: Exchange) -> Generator[Output, None, None]:
         """What the child says of the request; the last progress again in its silences."""

@@ -35,7 +35,7 @@ class Port:
         self._connection = connection
         self._sending = sending
 
-    def emit(self, item: "Output | Ended | MondrianError") -> bool:
+    def emit(self, item: "Output | Ended | Loaded | MondrianError") -> bool:
         """Send ``item`` to the parent. Returns whether the engine should stop now."""
         with self._sending:
             self._connection.send((self._number, item))
@@ -65,6 +65,11 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class Loaded:
+    """From the child: its model is loaded."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """To the child: stop working on a request."""
 
@@ -84,6 +89,8 @@ def child_main(arguments: list[str]) -> None:
     while True:
         request, port = inbox.get()
         error = _guarded(engine.load, port)
+        if not error and not port.stopped.is_set():  # one that was stopped may have loaded half
+            port.emit(Loaded())
         if error or request is None or port.stopped.is_set():
             port.emit(error or Ended())
         elif slots == 1:
