@@ -18,7 +18,7 @@ from mondrian import errors
 from mondrian.advisors import load_advisors
 from mondrian.engines import Request, open_engine
 from mondrian.engines.replay import record
-from mondrian.errors import DatabaseUnavailable, EngineFailed, MondrianError
+from mondrian.errors import DatabaseUnavailable, EngineStalled, MondrianError
 from mondrian.jobs import Claim, Entry, Job, Status
 from mondrian.photos import PhotoStore
 from mondrian.postgres import Pool
@@ -137,7 +137,7 @@ def test_a_prefill_that_nothing_is_known_of_is_waited_for(
     engine = open_engine(recording(tmp_path, silence, {"after": 1.2, "phase": "generating"}))
     with closing(engine):
         watched = WatchedEngine(engine, Meter(), lambda: None, stall_seconds=0.6)
-        stalled = pytest.raises(EngineFailed, match=r"no progress for 0\.6 seconds")
+        stalled = pytest.raises(EngineStalled, match=r"no progress for 0\.6 seconds")
         with stalled if is_stalled else nullcontext():
             list(watched.stream(Request(system="", prompt="")))
 

@@ -112,14 +112,14 @@ def wait_for(ask: Callable[[], T | None], seconds: float = DEADLINE_SECONDS) -> 
     return found
 
 
-def ended(store: Store, job: Job) -> Job:
+def ended(store: Store, job: Job, seconds: float = DEADLINE_SECONDS) -> Job:
     """The job, when it has ended."""
 
     def ask() -> Job | None:
         now = store.read(job.id)
         return now if now.is_ended else None
 
-    return wait_for(ask)
+    return wait_for(ask, seconds)
 
 
 def log_of(store: Store, job: Job) -> list[tuple[str, dict[str, Any]]]:

@@ -59,6 +59,7 @@ EXIT_CODES: dict[type[errors.MondrianError], int] = {
     errors.DatabaseUnavailable: 69,
     # the work went wrong
     errors.EngineFailed: 70,
+    errors.EngineStalled: 70,
     errors.EngineCrashed: 70,
     errors.AnswerError: 70,
     errors.AttemptSuperseded: 70,

@@ -17,6 +17,7 @@
     │   ├── UnknownEngine
     │   ├── ModelNotFound
     │   ├── EngineFailed
+    │   │   └── EngineStalled
     │   ├── EngineCrashed
     │   └── EngineClosed
     ├── AnswerError
@@ -118,6 +119,10 @@ class ModelNotFound(EngineError):
 
 class EngineFailed(EngineError):
     """The engine reported an error. Try again; if it stays, try another model."""
+
+
+class EngineStalled(EngineFailed):
+    """The engine made no progress for too long. Try again; if it stays, try another model."""
 
 
 class EngineCrashed(EngineError):

@@ -1,9 +1,11 @@
 """The engine's child dies, or hangs."""
 
 import itertools
+import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -11,6 +13,7 @@ import pytest
 
 from faults.conftest import Fault, gaps
 from mondrian.client import Client, StreamEvent
+from mondrian.engines.host import HostedEngine
 from mondrian.jobs import Status
 from mondrian.photos import PhotoStore
 from mondrian.store import Store
@@ -25,6 +28,7 @@ from working import (
     engine_of,
     jpeg,
     log_of,
+    make_worker,
     recording,
     text_of,
     wait_for,
@@ -165,5 +169,39 @@ def test_a_poisonous_photo_does_not_fail_its_neighbours(
     assert 1 in failures  # the first crash took some along
     assert failures <= {0, 1}  # no later one did
     assert all(job.is_suspect == (job.failures > 0) for job in done)
+    again = sum(job.failures for job in done)
+    row.tell(f"its 3 neighbours done, {again} of them at the 2nd attempt; it ends in an error")
+
+
+def test_a_photo_that_hangs_the_engine_does_not_fail_its_neighbours(
+    store: Store,
+    photos: PhotoStore,
+    database: str,
+    tmp_path: Path,
+    fault: Fault,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Four jobs at once in one engine, all of which stand still when one of them does."""
+    row = fault("one photo in four hangs their common engine child, stall limit 3 s")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=os.pathsep)
+    hang = {"after": 0.6, "hang": True, "when": "Vincent"}
+    url = recording(tmp_path, after=(hang, {"after": 0.6, "phase": "generating"}))
+    native, options = "faults.seizing:Seizing", {"path": Path(url.removeprefix("replay:"))}
+    engine = HostedEngine(
+        url=url, model="x", sees=True, native=native, options=options, slots=4, stop_seconds=0.3
+    )
+    good = [add_job(store, photos) for _ in range(3)]
+    hanging = add_job(store, photos, "gogh")
+    worker = make_worker(store, photos, engine, database, home=tmp_path, stall=3.0)
+    with closing(engine), at_work(worker):
+        failed = ended(store, hanging, 90)
+        done = [ended(store, job) for job in good]
+    assert (failed.status, failed.failures, failed.is_suspect) == (Status.ERROR, 3, True)
+    assert failed.error
+    assert failed.error["code"] == "engine_stalled"
+    assert {job.status for job in done} == {Status.DONE}
+    failures = {job.failures for job in done}
+    assert 1 in failures  # the first hang held some up
+    assert failures <= {0, 1}  # no later one did
     again = sum(job.failures for job in done)
     row.tell(f"its 3 neighbours done, {again} of them at the 2nd attempt; it ends in an error")

@@ -42,6 +42,7 @@ STATUS_CODES: dict[type[MondrianError], int] = {
     # an engine failed behind us
     errors.EngineError: 502,
     errors.EngineFailed: 502,
+    errors.EngineStalled: 502,
     errors.EngineCrashed: 502,
     errors.AnswerError: 502,
     errors.UnknownEngine: 500,

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 from mondrian.engines.base import Basis, Engine, Output, Phase, Progress, Request, Token
-from mondrian.errors import EngineFailed
+from mondrian.errors import EngineStalled
 
 _BLIND_PATIENCE = 4
 
@@ -34,11 +34,11 @@ class WatchedEngine:
     """``engine`` for one attempt.
 
     Its streams end when ``check`` raises, which is asked at every item: at least four times a
-    second. They fail after ``stall_seconds`` without progress or a token, or four times as long
-    in a prefill of which the engine can tell nothing, as most servers; to wait for another request
-    is no stall. With ``alone``, nothing runs beside them in a child. ``spent`` holds the seconds of
-    each phase, until it is cleared. The engine's adapter, if it has one, is used where the job's
-    ``mode`` asks for it, and ``mode_used`` says so.
+    second. They fail with ``EngineStalled`` after ``stall_seconds`` without progress or a token, or
+    four times as long in a prefill of which the engine can tell nothing, as most servers; to wait
+    for another request is no stall. With ``alone``, nothing runs beside them in a child. ``spent``
+    holds the seconds of each phase, until it is cleared. The engine's adapter, if it has one, is
+    used where the job's ``mode`` asks for it, and ``mode_used`` says so.
     """
 
     def __init__(
@@ -93,8 +93,8 @@ class WatchedEngine:
         is_blind = item.phase is Phase.PREFILL and item.basis is Basis.UNKNOWN
         return self._stall_seconds * (_BLIND_PATIENCE if is_blind else 1)
 
-    def _stalled(self, item: Progress, phase: Phase) -> EngineFailed:
-        return EngineFailed(
+    def _stalled(self, item: Progress, phase: Phase) -> EngineStalled:
+        return EngineStalled(
             f"The engine made no progress for {self._patience(item):g} seconds while {phase}. "
             "Try again; if it stays, try another model."
         )

@@ -8,9 +8,9 @@
    has renewed by then.
 3. A stop hands the jobs back, which counts no failure. What a stopped thread still tries to write
    is refused, since a hand-back raises the attempt.
-4. When an engine crashes, every job in it is a suspect: nobody knows which of them did it. From
-   then on it has the engine to itself, so that its next crash, if there is one, takes no other job
-   along.
+4. When an engine crashes or is stuck, every job in it is a suspect: nobody knows which of them did
+   it. From then on it has the engine to itself, so that the next time, if there is one, takes no
+   other job along.
 """
 
 import logging
@@ -25,7 +25,13 @@ from enum import Enum
 from mondrian import errors
 from mondrian.advisors import Advisor
 from mondrian.engines.base import Engine
-from mondrian.errors import AttemptSuperseded, EngineCrashed, MondrianError, StorageError
+from mondrian.errors import (
+    AttemptSuperseded,
+    EngineCrashed,
+    EngineStalled,
+    MondrianError,
+    StorageError,
+)
 from mondrian.jobs import Claim
 from mondrian.photos import PhotoStore
 from mondrian.postgres import Listener
@@ -53,6 +59,7 @@ VERDICTS: dict[type[MondrianError], Verdict] = {
     # another attempt may go well
     errors.EngineError: Verdict.AGAIN,
     errors.EngineFailed: Verdict.AGAIN,
+    errors.EngineStalled: Verdict.AGAIN,
     errors.EngineCrashed: Verdict.AGAIN,
     errors.StorageError: Verdict.AGAIN,
     errors.PhotoStoreUnavailable: Verdict.AGAIN,
@@ -277,7 +284,7 @@ class Worker:
         known = {"code": error.code, "message": error.message, "retryable": is_retryable}
         if is_retryable:
             reason = error.message.partition(". ")[0].rstrip(".")
-            is_suspect = isinstance(error, EngineCrashed)
+            is_suspect = isinstance(error, EngineCrashed | EngineStalled)
             lease = self._settings.lease
             return self._store.retry(claim, lease, reason, known, is_suspect=is_suspect)
         self._store.finish(claim, error=known)
