@@ -24,7 +24,7 @@ from mondrian.photos import PhotoStore
 from mondrian.postgres import Pool
 from mondrian.report import DIMENSIONS
 from mondrian.store import Store
-from mondrian.worker import VERDICTS
+from mondrian.worker import VERDICTS, attempts
 from mondrian.worker.watching import Meter, WatchedEngine
 from working import (
     Hire,
@@ -300,6 +300,41 @@ def test_a_commit_whose_answer_was_lost_is_not_made_twice(
     assert text_of(log, 1) == answer()
     thoughts = [each["thinking"] for kind, each in log if kind == "thinking_update"]
     assert len(thoughts) == len(set(thoughts))
+
+
+def test_a_photo_store_that_is_away_costs_no_attempt(
+    hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = add_job(store, photos)
+    folder = tmp_path / "photos"
+    folder.rename(tmp_path / "elsewhere")
+    folder.touch()
+    with at_work(hire(recording(tmp_path), update_interval=0.2)):
+        wait_for(lambda: phases_told(store, job).count("measuring") > 3)
+        assert "waits for its photo" in caplog.text
+        folder.unlink()
+        (tmp_path / "elsewhere").rename(folder)
+        done = ended(store, job)
+    assert (done.status, done.attempt) == (Status.DONE, 1)
+
+
+def test_an_engine_that_failed_is_given_time(
+    hire: Hire,
+    store: Store,
+    photos: PhotoStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(attempts, "PAUSES_SECONDS", (0.0, 0.1, 2.0))
+    job = add_job(store, photos)
+    failing = ({"error": "out of memory"}, {"finish": "stop"})
+    with at_work(hire(recording(tmp_path, *failing, *failing), update_interval=0.2)):
+        done = ended(store, job)
+    assert (done.status, done.failures) == (Status.DONE, 2)
+    told = [each for kind, each in log_of(store, job) if kind == "thinking_update"]
+    waits = [each["elapsed_seconds"] for each in told if "(attempt 3)" in each["thinking"]]
+    assert len(waits) >= 4
+    assert max(waits) >= 1.5
 
 
 def test_a_lost_job_is_taken_over_only_after_a_lease_awake(

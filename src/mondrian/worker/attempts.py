@@ -1,6 +1,7 @@
 """One attempt at a job: a critique by each advisor in turn, told in the job's log."""
 
 import json
+import logging
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, suppress
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from mondrian.advisors import Advisor, find_advisor
 from mondrian.critiques import critique
 from mondrian.engines.base import Basis, Phase, Progress
-from mondrian.errors import StorageError
+from mondrian.errors import PhotoStoreUnavailable, StorageError
 from mondrian.events import Parts, complete_fields, text_fields
 from mondrian.history import Figures
 from mondrian.jobs import Entry, EventType, Status, StepPhase
@@ -21,6 +22,20 @@ from mondrian.store import Answer
 from mondrian.worker.agenda import Agenda
 from mondrian.worker.journal import Journal
 from mondrian.worker.watching import WatchedEngine
+
+log = logging.getLogger(__name__)
+
+PAUSES_SECONDS = (0.0, 1.0, 30.0)
+"""What is waited after so many failures: a server that restarts needs its time."""
+
+RENEWED_PAUSES_SECONDS = (0.0, 0.0, 1.0)
+"""The same for a job whose engine is already another one, or whose worker is."""
+
+_OTHER_WORKER = ("worker lost", "handed back")
+
+PHOTO_PATIENCE_SECONDS = 60.0
+"""So long may the photo store be away and cost no attempt. (If only this photo cannot be read, it
+must not hold up the others for ever.)"""
 
 
 def work(
@@ -47,7 +62,7 @@ def work(
 
 
 def _explain(journal: Journal) -> None:
-    """Tell why there is another attempt, and after a second failure breathe first."""
+    """Tell why there is another attempt, and leave the engine some time before it."""
     job, store = journal.job, journal.store
     if job.attempt == 1:
         return
@@ -62,7 +77,12 @@ def _explain(journal: Journal) -> None:
         basis=Basis.UNKNOWN,
     )
     journal.tell(again, {})
-    journal.hold.pause(max(0, job.failures - 1))
+    is_renewed = job.is_suspect or reason in _OTHER_WORKER
+    pauses = RENEWED_PAUSES_SECONDS if is_renewed else PAUSES_SECONDS
+    until = time.monotonic() + pauses[job.failures]
+    while (left := until - time.monotonic()) > 0:
+        journal.hold.pause(min(left, journal.tick_seconds))
+        journal.update(again)
 
 
 def _recall(journal: Journal, engine: WatchedEngine) -> list[Figures]:
@@ -90,7 +110,7 @@ def _prepare(
     def steps() -> Generator[Progress | Prepared, None, None]:
         started = time.monotonic()
         yield Progress(phase=Phase.MEASURING)
-        photo = read_photo(photos.get(job.photo_key), name=job.filename)
+        photo = read_photo(_fetch(journal, photos), name=job.filename)
         measurements = measure(photo)
         seconds = time.monotonic() - started
         yield Prepared(photo=photo, measurements=measurements, seconds=seconds)
@@ -104,6 +124,19 @@ def _prepare(
             if isinstance(item, Update):
                 journal.update(agenda.whole(item, 0))
     raise AssertionError("the photo was neither measured nor refused")
+
+
+def _fetch(journal: Journal, photos: PhotoStore) -> bytes:
+    """The photo, as soon as its store is there."""
+    until = time.monotonic() + PHOTO_PATIENCE_SECONDS
+    while True:
+        try:
+            return photos.get(journal.job.photo_key)
+        except PhotoStoreUnavailable as exc:
+            if time.monotonic() > until:
+                raise
+            log.warning("job %s waits for its photo: %s", journal.job.id, exc)
+        journal.hold.pause(1.0)
 
 
 def _critique(
