@@ -302,6 +302,74 @@ def test_a_commit_whose_answer_was_lost_is_not_made_twice(
     assert len(thoughts) == len(set(thoughts))
 
 
+class Forgetting(Store):
+    """A store on a line that breaks after the first retry is committed, before the answer comes."""
+
+    retries = 0
+
+    def retry(self, *given: Any, **more: Any) -> Claim | None:
+        claim = super().retry(*given, **more)
+        self.retries += 1
+        if self.retries == 1:
+            raise DatabaseUnavailable
+        return claim
+
+
+def test_a_retry_whose_answer_was_lost_costs_one_attempt(
+    hire: Hire, pool: Pool, photos: PhotoStore, tmp_path: Path
+) -> None:
+    store = Forgetting(pool)
+    job = add_job(store, photos)
+    failing = ({"error": "out of memory"}, {"finish": "stop"})
+    with at_work(hire(recording(tmp_path, *failing), store=store, lease=2.0)):
+        done = ended(store, job)
+    assert (done.status, done.attempt, done.failures) == (Status.DONE, 2, 1)
+    assert store.retries == 1
+
+
+WORDS = "half a pair: \ud83d, and a NUL: \0"
+
+
+def test_an_error_may_have_any_words(store: Store, photos: PhotoStore) -> None:
+    error = {"code": "engine_failed", "message": WORDS, "retryable": True}
+    first, second = add_job(store, photos), add_job(store, photos)
+    claim = store.claim("w", 60)
+    for _ in range(3):
+        assert claim
+        claim = store.retry(claim, 60, WORDS, error)
+    other = store.claim("w", 60)
+    assert other
+    store.finish(other, error=error)
+    for job in (store.read(first.id), store.read(second.id)):
+        assert job.error
+        assert job.error["message"] == job.current_step == "half a pair: ?, and a NUL: \ufffd"
+
+
+class Moody(Store):
+    """A store whose methods fail now and then in a way that nobody foresaw."""
+
+    failures: tuple[str, ...] = ()
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("claim", "renew", "retry") and name not in self.failures:
+            self.failures += (name,)
+            raise ArithmeticError(name)
+        return super().__getattribute__(name)
+
+
+def test_what_nobody_foresaw_ends_no_thread(
+    hire: Hire, store: Store, pool: Pool, photos: PhotoStore, tmp_path: Path
+) -> None:
+    moody = Moody(pool)
+    job = add_job(store, photos)
+    failing = ({"after": 2, "error": "out of memory"}, {"finish": "stop"})
+    worker = hire(recording(tmp_path, *failing), store=moody, lease=1.0, update_interval=0.2)
+    with at_work(worker):
+        done = ended(store, job)
+    assert set(moody.failures) == {"claim", "renew", "retry"}
+    assert (done.status, done.attempt) == (Status.DONE, 2)
+
+
 def test_a_photo_store_that_is_away_costs_no_attempt(
     hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -337,13 +405,14 @@ def test_an_engine_that_failed_is_given_time(
     assert max(waits) >= 1.5
 
 
+@pytest.mark.parametrize("interval", [0.2, 60.0])
 def test_a_lost_job_is_taken_over_only_after_a_lease_awake(
-    hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path
+    hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path, interval: float
 ) -> None:
     job = add_job(store, photos)
     assert store.claim("somebody who died", 0.01)
     began = time.time()
-    with at_work(hire(recording(tmp_path), lease=2.0, update_interval=0.2)):
+    with at_work(hire(recording(tmp_path), lease=2.0, update_interval=interval)):
         done = ended(store, job)
     [again] = [event for event in store.events_after(job.id, 0) if event.type == "attempt"]
     assert again.created_at.timestamp() - began >= 2.0

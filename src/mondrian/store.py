@@ -237,6 +237,7 @@ class Store:
         ``done`` and the reports are committed together, and only if this attempt is the current
         one and nobody else ended the job; else ``AttemptSuperseded``. Returns the last number.
         """
+        error = error and _cleaned(error)
         status = Status.ERROR if error else Status.DONE
         closing = [Entry(EventType.DONE, {"status": status})]
         if error:
@@ -248,7 +249,7 @@ class Store:
             is_end=True,
             status=status,
             step_phase=None if error else StepPhase.DONE,
-            current_step=_clean(error["message"]) if error else "Done",
+            current_step=error["message"] if error else "Done",
             progress=None if error else 100,
             error=json.dumps(error) if error else None,
         )
@@ -443,8 +444,8 @@ class Store:
             statement,
             worker=worker,
             lease_seconds=lease_seconds,
-            reason=reason,
-            error=json.dumps(error),
+            reason=_clean(reason),
+            error=json.dumps(_cleaned(error)),
             **more,
         )
         return Claim(job=_read_job(rows[0]), worker=worker) if rows else None
@@ -528,3 +529,7 @@ def _clean(text: str | None) -> str | None:
     if text is None:
         return None
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def _cleaned(error: Mapping[str, Any]) -> dict[str, Any]:
+    return {**error, "message": _clean(error["message"])}

@@ -4,7 +4,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -12,10 +12,12 @@ import pytest
 
 from faults.conftest import Fault, gaps
 from mondrian.client import Client
+from mondrian.embedded import EmbeddedServer
 from mondrian.jobs import Job, Status
 from mondrian.photos import PhotoStore
+from mondrian.postgres import open_pool
 from mondrian.store import Store
-from processes import LEAVE_SECONDS, started_at_once
+from processes import LEAVE_SECONDS, started, started_at_once
 from servers import make_app, running
 from working import add_job, answer, ended, log_of, recording, text_of, wait_for
 
@@ -139,3 +141,37 @@ def family(process: Process) -> list[psutil.Process]:
     """The process and its children."""
     parent = psutil.Process(process.pid)
     return [parent, *parent.children(recursive=True)]
+
+
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP])
+def test_one_that_is_asked_to_go_while_the_database_is_away_goes(
+    server_home: Path, photos: PhotoStore, tmp_path: Path, fault: Fault, blow: signal.Signals
+) -> None:
+    row = fault(f"PostgreSQL, {blow.name}; then the worker with 3 jobs, SIGTERM")
+    with ExitStack() as stack:
+        server = EmbeddedServer(server_home)
+        stack.callback(server.close)
+        url, folder = recording(tmp_path, pause=0.3), (tmp_path / "photos").as_uri()
+        options = ("--database", server.url, "--photos", folder, "--home", tmp_path)
+        command = ("worker", *options, "--engine", f"{url}?slots=3")
+        process, _ = stack.enter_context(started(*command))
+        store = Store(stack.enter_context(open_pool(server.url)))
+        jobs = [add_job(store, photos) for _ in range(3)]
+        wait_for(lambda: all(text_of(log_of(store, job), 1) for job in jobs))
+        postmaster = psutil.Process(server.pid)
+        for each in (postmaster, *postmaster.children(recursive=True)):
+            if each.is_running():
+                each.send_signal(blow)
+                stack.callback(revive, each)
+        time.sleep(2.0)  # it has been away for a while
+        asked = time.monotonic()
+        process.terminate()
+        assert process.wait(LEAVE_SECONDS) == 0
+        seconds = time.monotonic() - asked
+        assert seconds <= HANDED_SECONDS
+    row.tell(f"gone after {seconds:.1f} s; the leases run out")
+
+
+def revive(process: psutil.Process) -> None:
+    with suppress(psutil.NoSuchProcess):
+        process.send_signal(signal.SIGCONT)

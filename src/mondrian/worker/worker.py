@@ -1,13 +1,15 @@
 """The worker: threads that take jobs, one that keeps their claims, and what a failure costs.
 
-1. Each of the ``concurrency`` threads has one job at a time. One more, that which called ``run``,
-   keeps: it renews the claims, sees those that are lost, and wakes the others for new jobs.
+1. Each of the ``concurrency`` threads has one job at a time. One more keeps: it renews the claims,
+   sees those that are lost, and wakes the others for new jobs. That which called ``run`` waits for
+   nothing but ``stop``. None of them ends by an error, whatever it is.
 2. A lease that ran out means that its worker died only if that worker could have renewed it. So
    jobs are taken over only after this process has watched the database answer on time for as long
    as a lease: after a sleep of the machine or an absence of the database, everybody who is alive
    has renewed by then.
 3. A stop hands the jobs back, which counts no failure. What a stopped thread still tries to write
-   is refused, since a hand-back raises the attempt.
+   is refused, since a hand-back raises the attempt. All of that has one deadline: where the
+   database does not answer, the leases run out.
 4. When an engine crashes or is stuck, every job in it is a suspect: nobody knows which of them did
    it. From then on it has the engine to itself, so that the next time, if there is one, takes no
    other job along.
@@ -29,6 +31,7 @@ from mondrian.errors import (
     AttemptSuperseded,
     EngineCrashed,
     EngineStalled,
+    JobNotFound,
     MondrianError,
     StorageError,
 )
@@ -44,7 +47,11 @@ from mondrian.worker.watching import Meter, WatchedEngine
 log = logging.getLogger(__name__)
 
 KEEP_SECONDS = 0.5
-_JOIN_SECONDS = 2.0
+POLL_SECONDS = 5.0
+"""A thread without a job looks for one at least so often: nobody tells of a lease that ran out."""
+
+_LEAVE_SECONDS = 3.0
+_UNFORESEEN_SECONDS = 1.0
 
 
 class Verdict(Enum):
@@ -131,23 +138,20 @@ class Worker:
 
     def run(self) -> None:
         """Work until ``stop``; then all jobs have been handed back."""
-        threads = [
+        keeper = threading.Thread(target=self._keep_claims, name="keeper", daemon=True)
+        workers = [
             threading.Thread(target=self._take_jobs, name=f"worker-{n}", daemon=True)
             for n in range(self._concurrency)
         ]
-        for thread in threads:
+        for thread in (keeper, *workers):
             thread.start()
-        try:
-            while not self._stopping.is_set():
-                self._keep()
-        finally:
-            self.stop()
-            for hold in self._held():
-                self._hand_back(hold.claim)
-            self._listener.close()
-            deadline = time.monotonic() + _JOIN_SECONDS
-            for thread in threads:
-                thread.join(max(0.0, deadline - time.monotonic()))
+        while not self._stopping.is_set():  # not `wait`: `stop` may come as a signal in this thread
+            keeper.join(KEEP_SECONDS)
+        leaver = threading.Thread(target=self._hand_all_back, name="leaver", daemon=True)
+        leaver.start()
+        deadline = time.monotonic() + _LEAVE_SECONDS
+        for thread in (leaver, *workers, keeper):
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def stop(self) -> None:
         """Make ``run`` hand back its jobs and return, within seconds. From any thread, any number
@@ -155,6 +159,21 @@ class Worker:
         self._stopping.set()
         with self._changed:
             self._changed.notify_all()
+
+    @contextmanager
+    def _going_on(self) -> Iterator[None]:
+        """What nobody foresaw costs the round that it comes in, not the thread."""
+        try:
+            yield
+        except Exception:
+            log.exception("the worker goes on after an error that nobody foresaw")
+            self._stopping.wait(_UNFORESEEN_SECONDS)
+
+    def _keep_claims(self) -> None:
+        while not self._stopping.is_set():
+            with self._going_on():
+                self._keep()
+        self._listener.close()
 
     def _keep(self) -> None:
         """One round: wait half a second for jobs to claim, and renew what is held."""
@@ -196,6 +215,10 @@ class Worker:
                 return False
         return True
 
+    def _hand_all_back(self) -> None:
+        for hold in self._held():
+            self._hand_back(hold.claim)
+
     def _hand_back(self, claim: Claim) -> None:
         with suppress(AttemptSuperseded, StorageError):
             self._store.hand_back(claim)
@@ -206,12 +229,13 @@ class Worker:
 
     def _take_jobs(self) -> None:
         while not self._stopping.is_set():
-            arrivals = self._arrivals
-            claim = self._claim()
-            if claim is None:
-                self._rest(arrivals)
-            while claim:
-                claim = self._attempt(claim)
+            with self._going_on():
+                arrivals = self._arrivals
+                claim = self._claim()
+                if claim is None:
+                    self._rest(arrivals)
+                while claim:
+                    claim = self._attempt(claim)
 
     def _claim(self) -> Claim | None:
         try:
@@ -222,11 +246,11 @@ class Worker:
             return None
 
     def _rest(self, arrivals: int) -> None:
-        """Wait for a job to claim, for one interval."""
+        """Wait a while for a job to claim."""
         with self._changed:
             self._changed.wait_for(
                 lambda: self._stopping.is_set() or self._arrivals != arrivals,
-                self._settings.update_interval,
+                min(self._settings.update_interval, POLL_SECONDS),
             )
 
     @contextmanager
@@ -270,14 +294,22 @@ class Worker:
         log.log(level, "job %s, attempt %d: %s", claim.job.id, claim.attempt, error)
         try:
             if verdict is not Verdict.FORGET:
-                return hold.insist(lambda: self._end_or_retry(claim, error, verdict))
-        except AttemptSuperseded:
+                return hold.insist(
+                    lambda: self._end_or_retry(claim, error, verdict), lambda: self._next(claim)
+                )
+        except (AttemptSuperseded, JobNotFound):
             pass
         except StorageError:
             log.exception("job %s cannot be ended", claim.job.id)
         if self._stopping.is_set():
             self._hand_back(claim)
         return None
+
+    def _next(self, claim: Claim) -> Claim | None:
+        """The claim of the next attempt, if a retry began it whose answer was lost."""
+        job = self._store.read(claim.job.id)
+        is_ours = (job.attempt, job.claimed_by) == (claim.attempt + 1, claim.worker)
+        return Claim(job=job, worker=claim.worker) if is_ours else None
 
     def _end_or_retry(self, claim: Claim, error: MondrianError, verdict: Verdict) -> Claim | None:
         is_retryable = verdict is Verdict.AGAIN
