@@ -210,10 +210,11 @@ def _strike_off_the_dead(folder: Path) -> None:
         pids = json.loads(listed.read_text() or "[]")
     except ValueError:  # killed while it wrote
         pids = []
-    listed.write_text(json.dumps([pid for pid in pids if _is_alive(pid)]))
+    listed.write_text(json.dumps([pid for pid in pids if is_alive(pid)]))
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process. One that is dead and not yet buried is none."""
     import psutil
 
     try:

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
-import psutil
-
+from mondrian.embedded import is_alive
 from mondrian.postgres import Database, open_database
 from mondrian.settings import Settings
 
@@ -42,7 +41,7 @@ def _revive(opening: "Future[Database]", left: threading.Event) -> None:
     """Start the embedded PostgreSQL again whenever it dies, until it is to be stopped."""
     server = None if opening.exception() else opening.result().server
     while server and not left.wait(_REVIVE_SECONDS):
-        if not psutil.pid_exists(server.pid):
+        if not is_alive(server.pid):
             log.warning("the embedded PostgreSQL is gone: it is started again")
             with suppress(Exception):  # it is tried again
                 server.revive()
