@@ -74,3 +74,11 @@ def engine_in(home: Path) -> psutil.Process:
     """The one engine whose recording or model is in ``home``."""
     [engine] = [p for p in processes_of(home) if "mondrian.engines" in p.cmdline()]
     return engine
+
+
+def is_gone(process: psutil.Process) -> bool:
+    """Whether it has ended, buried or not."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # in this moment
+        return True

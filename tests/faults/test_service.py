@@ -19,7 +19,7 @@ from faults.conftest import Fault, gaps
 from mondrian.client import Client, StreamEvent
 from mondrian.photos import PhotoStore
 from mondrian.store import Store
-from processes import engine_in, processes_of, started, started_at_once
+from processes import engine_in, is_gone, processes_of, started, started_at_once
 from working import add_job, answer, jpeg, recording, text_of, wait_for
 
 GONE_SECONDS = 2.0
@@ -142,10 +142,6 @@ def watch_postgresql_die(client: Client, job: str, home: Path, fault: Fault) -> 
     lost, twice = gaps(events)
     silence = max(after - before for before, after in itertools.pairwise(times))
     row.tell("started again, the attempt goes on", lost=lost, twice=twice, seconds=silence)
-
-
-def is_gone(process: psutil.Process) -> bool:
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 def test_nothing_is_lost_when_everything_dies_at_once(own_home: Path, fault: Fault) -> None:

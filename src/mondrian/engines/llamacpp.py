@@ -61,6 +61,8 @@ class LlamaCpp:
                 raise ModelNotFound(f"There is no model file {path}. `mondrian models` lists them.")
         size = sum(path.stat().st_size for path in files)
         port.emit(Progress(phase=Phase.LOADING, total=size))
+        # else it calls a debugger when it aborts: seconds, and its own words are lost in the noise
+        os.environ.setdefault("GGML_NO_BACKTRACE", "1")
         import xllamacpp
 
         try:
