@@ -545,6 +545,17 @@ def test_a_request_waits_for_a_load_that_goes_on_and_sees_how_far_it_is(
     assert (errors, engine.status) == ([], "ready")
 
 
+def test_who_leaves_does_not_end_the_load(stubborn: Callable[..., HostedEngine]) -> None:
+    engine = stubborn("Steady", steps=15)
+    with loading(engine) as errors:
+        with closing(engine.stream(ASK)) as stream:
+            next(stream)
+            pid = engine.pid
+        assert engine.status == "loading"
+        assert isinstance(list(engine.stream(ASK))[-1], Token)
+    assert (errors, engine.pid) == ([], pid)
+
+
 def test_a_load_that_hangs_is_ended_by_who_waits_for_it(
     stubborn: Callable[..., HostedEngine],
 ) -> None:

@@ -150,7 +150,8 @@ class Engine(Protocol):
         Yields ``Progress`` whenever something is known and at least four times a second while
         nothing is (the last one again), then one ``Token`` or more, of which the last has a
         ``finish_reason``. Closing the generator stops the work: within a token while generating,
-        within a chunk in prefill, and by ending the engine's process where neither comes.
+        within a chunk in prefill, and by ending the engine's process where neither comes. Who finds
+        that it is stuck throws ``EngineStalled`` into it, which stops a load for others as well.
 
         Raises ``EngineError``; the engine can be used again after any of them but
         ``EngineClosed``.

@@ -7,7 +7,7 @@
    requests is left in it: at once for a request that was alone, otherwise after its neighbours,
    which did nothing wrong. One that ends late after all saves it.
 4. To load the model is a request too, but nobody watches it. A request that comes meanwhile waits
-   for the same load, hears how far it is, and has it killed if it does not end.
+   for the same load, hears how far it is, and makes it abandoned if it stalls.
 5. Whether the process still takes requests is decided under the lock that also decides its end. A
    request is never given to a process that is about to be killed.
 """
@@ -113,10 +113,12 @@ class Child:
         """Ask the process to stop working on a request."""
         self._send((exchange.number, Stop()))
 
-    def abandon(self, exchange: "Exchange") -> None:
-        """Note that a request does not stop."""
+    def abandon(self, exchange: "Exchange", *, has_stalled: bool) -> None:
+        """Note that a request does not stop; and neither does a load, if it has stalled."""
         with self._deciding:
             exchange.is_abandoned = True
+            for each in self._running.values():
+                each.is_abandoned |= each.is_load and has_stalled
         self._kill_if_abandoned()
 
     def how_it_ended(self) -> str:
@@ -168,7 +170,7 @@ class Child:
 
     def _kill_if_abandoned(self) -> None:
         with self._deciding:
-            left = [each for each in self._running.values() if not each.is_load]
+            left = list(self._running.values())
             if self.is_gone or not left or not all(each.is_abandoned for each in left):
                 return
             self.is_gone = True
@@ -225,7 +227,7 @@ class Exchange:
             self._phase, self._tokens = Phase.GENERATING, item.generation_tokens
         return item
 
-    def close(self, timeout_seconds: float) -> None:
+    def close(self, timeout_seconds: float, *, has_stalled: bool) -> None:
         """Make the child stop, unless the request is over; abandon it when that takes longer."""
         if self._is_over:
             return
@@ -235,7 +237,7 @@ class Exchange:
             while not self._is_over and (left := deadline - time.monotonic()) > 0:
                 self.receive(left)
         if not self._is_over:
-            self._child.abandon(self)
+            self._child.abandon(self, has_stalled=has_stalled)
 
     def _crash(self) -> EngineCrashed:
         """The error that says how the process ended; what it last printed is a note on it."""

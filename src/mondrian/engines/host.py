@@ -17,7 +17,7 @@ from mondrian.engines.base import Output, Phase, Progress, Request, Token
 from mondrian.engines.child import Child, Exchange
 from mondrian.engines.native import Ended
 from mondrian.engines.turns import Turns
-from mondrian.errors import EngineClosed, EngineCrashed, MondrianError
+from mondrian.errors import EngineClosed, EngineCrashed, EngineStalled, MondrianError
 
 HEARTBEAT_SECONDS = 0.2
 STOP_SECONDS = 5.0
@@ -97,13 +97,17 @@ class HostedEngine:
                 self._child.close()
 
     def _ask(self, request: Request | None) -> Generator[Output, None, None]:
+        has_stalled = False
         try:
             while (exchange := self._living_child().ask(request)) is None:
                 pass  # it went in this moment
             try:
                 yield from self._items(exchange)
+            except EngineStalled:
+                has_stalled = True
+                raise
             finally:
-                exchange.close(self._stop_seconds)
+                exchange.close(self._stop_seconds, has_stalled=has_stalled)
         except MondrianError as exc:
             if isinstance(exc, EngineCrashed) and self._is_closed:
                 raise EngineClosed from None

@@ -86,7 +86,7 @@ class WatchedEngine:
                 if isinstance(item, Token) or item != last or phase is Phase.WAITING:
                     last, moved = item, now
                 elif now - moved > self._patience(item):
-                    raise self._stalled(item, phase)
+                    items.throw(self._stalled(item, phase))  # the engine is to know
                 yield item
 
     def _patience(self, item: Progress) -> float:
