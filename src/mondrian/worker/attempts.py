@@ -25,7 +25,7 @@ from mondrian.worker.watching import WatchedEngine
 
 log = logging.getLogger(__name__)
 
-PAUSES_SECONDS = (0.0, 1.0, 30.0)
+PAUSES_SECONDS = (0.0, 1.0, 10.0)
 """What is waited after so many failures: a server that restarts needs its time."""
 
 RENEWED_PAUSES_SECONDS = (0.0, 0.0, 1.0)
