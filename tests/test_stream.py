@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from threading import Event as Gate
 from threading import Thread
 from typing import Any
 from uuid import UUID, uuid4
@@ -23,7 +24,7 @@ from starlette.types import Receive, Scope, Send
 from mondrian.jobs import Claim, Entry, Event, EventType, Job
 from mondrian.postgres import Pool, open_pool
 from mondrian.store import Store
-from mondrian.stream import Streams, wakeups
+from mondrian.stream import Streams, topic, wakeups
 from mondrian.stream.frames import encode
 from mondrian.stream.protocol import BoundedProtocol
 from mondrian.stream.source import CHUNK
@@ -624,6 +625,57 @@ def test_the_clock_speaks_for_a_silent_worker_and_a_lost_one(database: str, ahea
     assert first.thinking.startswith("Waiting for the worker... (")
     assert lost.thinking == "Worker lost, trying again (attempt 2)"
     assert (attempt.data["attempt"], attempt.id is not None) == (2, True)
+
+
+class StallingStore(Store):
+    """One whose reads wait while its gate is closed."""
+
+    def __init__(self, pool: Pool) -> None:
+        super().__init__(pool)
+        self.gate = Gate()
+        self.gate.set()
+
+    def events_after(self, *args: Any, **more: Any) -> list[Event]:
+        assert self.gate.wait(DEADLINE)
+        return super().events_after(*args, **more)
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_the_clock_does_not_call_a_job_queued_that_is_at_work(
+    database: str, pool: Pool, monkeypatch: pytest.MonkeyPatch, is_told: bool
+) -> None:
+    monkeypatch.setattr(topic, "AWAY_SECONDS", DEADLINE)
+    store = StallingStore(pool)
+    job = store.add(new_job())
+    with serving(database, store, interval=0.3) as house, house.watch(job.id, EVERYTHING) as seen:
+        assert next_of(seen, "thinking_update").data["queue_position"] == 1
+        claim = store.claim("worker", 60.0)
+        assert claim
+        generating = {"thinking": "Generating", "percent": 60, "attempt": 1}
+        last = Entry(EventType.THINKING_UPDATE, generating) if is_told else token("x" * 8000)
+        store.append(claim, [last])
+        next_of(seen, last.type)
+        store.gate.clear()
+        update = next_of(seen, "thinking_update")
+        store.gate.set()
+        later = next(each for each in seen if each.data.get("attempt"))
+    assert update.thinking.startswith("Waiting for the worker... (")
+    assert {update.data[name] for name in ("percent", "queue_position", "phase")} == {None}
+    assert later.thinking.startswith("Waiting for the worker... (")
+
+
+def test_a_lost_worker_is_told_whatever_the_interval(
+    database: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topic, "LOOK_SECONDS", 0.2)
+    claim = claimed(store, lease_seconds=1.0)
+    with (
+        serving(database, store, interval=2 * DEADLINE) as house,
+        house.watch(claim.job.id, EVERYTHING) as seen,
+    ):
+        next(seen), next(seen)
+        store.append(claim, [token("the last word")])
+        assert next_of(seen, "thinking_update").thinking == "Worker lost, trying again (attempt 2)"
 
 
 def test_the_clock_speaks_to_whom_the_log_has_nothing_to_say(database: str, store: Store) -> None:

@@ -8,7 +8,11 @@
    it speaks as soon as the worker's lease runs out.
 3. The clock never waits for the database longer than ``PATIENCE_SECONDS``; then it says what it
    knows. So no client waits longer than interval + 0.5 s, whatever has died.
-4. What the clock says has no number and is in no log.
+4. What the log has told is newer than the job as it was read. Until it is read again, nothing is
+   said of its place, percent or attempt, and it is held by somebody.
+5. A lost worker is told of when its lease runs out, whatever the interval: the lease is read when
+   the log has been silent for ``LOOK_SECONDS``, and again when it should be over.
+6. What the clock says has no number and is in no log.
 """
 
 import asyncio
@@ -24,6 +28,8 @@ from mondrian.stream.tail import Tail
 
 GRACE_SECONDS = 0.25
 PATIENCE_SECONDS = 0.15
+LOOK_SECONDS = 5.5
+PAUSE_SECONDS = 0.05
 AWAY_SECONDS = 1.0
 """A database that has not answered for so long is said to be waited for."""
 
@@ -38,9 +44,11 @@ class Topic:
         self._source = source
         self._interval = interval_seconds
         self._heard = self._spoken = _now()  # the last event of the log, and of the PACED types
-        self._lease_ends = _lease_end(job)
+        self._lease_ends = _lease_end(job, _now())
         self._place: Place | None = None
         self._unanswered: float | None = None  # since when the database has not answered
+        self._looked = _now()
+        self._told_lost = -math.inf  # when it was last said that the worker is lost
         self._is_stale = False
         self._look: asyncio.Task[None] | None = None
         self._clock = asyncio.create_task(self._keep_time())
@@ -63,7 +71,7 @@ class Topic:
 
     def wake(self) -> "asyncio.Task[None]":
         """Look at the log now; once more, if a look is under way."""
-        self._is_stale = True
+        self._is_stale, self._looked = True, _now()
         if self._look is None or self._look.done():
             self._look = asyncio.create_task(self._catch_up())
         return self._look
@@ -88,11 +96,13 @@ class Topic:
             # meanwhile some of them may have been told
             self._take([frame for frame in frames if (frame.seq or 0) > self.tail.seq])
             return
-        self.job = await self._source.read(self.job.id)
-        self._lease_ends = _lease_end(self.job)
-        self._is_stale = self._is_stale or self.job.last_seq > self.tail.seq
-        if self.job.status is Status.QUEUED:
-            self._place = await self._source.place(self.job.id)
+        asked, job = _now(), await self._source.read(self.job.id)
+        is_queued = job.status is Status.QUEUED
+        self._place = await self._source.place(job.id) if is_queued else None
+        self.job = job
+        self._is_stale = self._is_stale or job.last_seq > self.tail.seq
+        if not self._is_outdated:
+            self._lease_ends = _lease_end(job, asked)
 
     def _take(self, frames: list[Frame]) -> None:
         self._heard, self._lease_ends = _now(), math.inf  # held by somebody, until we know
@@ -103,33 +113,50 @@ class Topic:
             self._spoken = _now()
         self.tail.add(frames)
 
+    @property
+    def _is_outdated(self) -> bool:
+        """Whether the log has told more than the job that was read knows of."""
+        return self.job.last_seq < self.tail.seq
+
     async def _keep_time(self) -> None:
         while not self.tail.is_over:
-            await asyncio.sleep(self._due() - _now())
-            if not self._is_due():
+            await asyncio.sleep(max(PAUSE_SECONDS, self._next() - _now()))
+            if _now() < self._next():
                 continue
             await asyncio.wait({self.wake()}, timeout=PATIENCE_SECONDS)
-            if self._is_due() and not self.tail.is_over:
+            if not self.tail.is_over and (self._is_silent() or self._is_lost()):
                 self._speak()
 
-    def _is_due(self) -> bool:
-        return _now() >= self._due()
+    def _next(self) -> float:
+        """When to look, and to speak if the look brings nothing."""
+        if not self._is_held():
+            return self._spoken + self._interval
+        look = max(self._heard, self._looked) + LOOK_SECONDS if self._is_outdated else math.inf
+        ends = self._lease_ends or math.inf
+        return min(self._spoken + self._interval + GRACE_SECONDS, ends, look)
 
-    def _due(self) -> float:
-        silent = self._spoken + self._interval
-        if self._lease_ends is None or self._spoken >= self._lease_ends:
-            return silent
-        return min(silent + GRACE_SECONDS, self._lease_ends)
+    def _is_silent(self) -> bool:
+        return _now() >= self._spoken + self._interval + GRACE_SECONDS * self._is_held()
+
+    def _is_held(self) -> bool:
+        """Whether a worker has the job, for all that was told."""
+        return self._lease_ends is not None and self._told_lost < self._lease_ends
+
+    def _is_lost(self) -> bool:
+        """Whether the worker is lost, and nobody was told."""
+        ends = self._lease_ends or math.inf
+        return self._is_held() and self._unanswered is None and ends <= _now()
 
     def _speak(self) -> None:
         known: dict[str, float | str | None] = {}
-        if not self._is_away():
+        if not (self._is_away() or self._is_outdated):
             known["attempt"] = self.job.attempt
             if self.job.status is Status.QUEUED:
                 known |= {"phase": "queued", "percent": 0}
                 if self._place:
                     known |= {"queue_position": self._place.position}
                     known |= {"eta_seconds": self._place.eta_seconds, "basis": self._place.basis}
+        self._told_lost = _now() if self._is_lost() else self._told_lost
         self._publish([encode_thinking(self.job.id, self._sentence(), **known)])
 
     def _is_away(self) -> bool:
@@ -139,12 +166,12 @@ class Topic:
         now, job = _now(), self.job
         if self._is_away():
             return f"Waiting for the database... ({now - (self._unanswered or now):.0f} s)"
+        if self._is_outdated or self._is_held():
+            return f"Waiting for the worker... ({now - self._heard:.0f} s)"
         if job.status is Status.PENDING:
             return "Waiting to be started"
         if job.status is Status.QUEUED:
             return str(self._place or "Waiting in queue")
-        if self._lease_ends is None or now < self._lease_ends:
-            return f"Waiting for the worker... ({now - self._heard:.0f} s)"
         if job.failures + 1 < MAX_ATTEMPTS:
             return f"Worker lost, trying again (attempt {job.attempt + 1})"
         return "Worker lost, too often to try again"
@@ -154,6 +181,7 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _lease_end(job: Job) -> float | None:
-    """When the worker that holds the job is lost unless it is heard of; ``None`` if none does."""
-    return None if job.lease_seconds is None else _now() + job.lease_seconds
+def _lease_end(job: Job, asked: float) -> float | None:
+    """When the worker that holds the job, which was ``asked`` for then, is lost unless it is heard
+    of; ``None`` if none does."""
+    return None if job.lease_seconds is None else asked + job.lease_seconds
