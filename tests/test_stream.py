@@ -23,12 +23,14 @@ from starlette.types import Receive, Scope, Send
 
 from mondrian.jobs import Claim, Entry, Event, EventType, Job
 from mondrian.postgres import Pool, open_pool
+from mondrian.server.running import Server
 from mondrian.store import Store
 from mondrian.stream import Streams, topic, wakeups
 from mondrian.stream.frames import encode
 from mondrian.stream.protocol import BoundedProtocol
 from mondrian.stream.source import CHUNK
 from mondrian.stream.tail import KEPT, Tail
+from servers import running
 
 DEADLINE = 20.0
 DROPS = int(os.environ.get("MONDRIAN_TEST_DROPS", "300"))
@@ -523,6 +525,34 @@ def test_one_in_ten_that_stops_reading_is_dropped_and_costs_little(
         with pytest.raises(httpx.TransportError):
             list(frozen.iter_raw())
     assert 0 < kept <= 256 * 1024
+
+
+def test_a_slow_reader_is_not_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BoundedProtocol, "stall_seconds", 1.0)
+    page = b"x" * 6_000_000
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            headers = [(b"content-length", str(len(page)).encode())]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": page})
+
+    with running(app) as url, socket.socket() as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        line.settimeout(DEADLINE)
+        line.connect(("127.0.0.1", int(url.rpartition(":")[2])))
+        line.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        begun, received = time.monotonic(), 0
+        while received < len(page) and (chunk := line.recv(50_000)):
+            received += len(chunk)
+            time.sleep(0.02)
+    assert received > len(page)
+    assert time.monotonic() - begun > 2.0
+
+
+def test_a_server_has_the_patience_that_is_documented() -> None:
+    assert BoundedProtocol.stall_seconds == 20.0
+    assert Server(None, lambda: None).config.http is BoundedProtocol
 
 
 def bytes_kept(connection: Any) -> int:
