@@ -1,11 +1,13 @@
 """Streams over a real uvicorn, driven through the database as a worker in another process would."""
 
 import asyncio
+import gc
 import json
 import os
 import random
 import socket
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -24,7 +26,7 @@ from starlette.types import Receive, Scope, Send
 from mondrian.jobs import Claim, Entry, Event, EventType, Job
 from mondrian.postgres import Pool, open_pool
 from mondrian.server.running import Server
-from mondrian.store import Store
+from mondrian.store import Log, Store
 from mondrian.stream import Streams, topic, wakeups
 from mondrian.stream.frames import encode
 from mondrian.stream.protocol import BoundedProtocol
@@ -484,6 +486,15 @@ def write_much(store: Store, claim: Claim) -> None:
     store.finish(claim, [COMPLETE])
 
 
+def large(store: Store) -> UUID:
+    """A job that has ended, with long tokens and an analysis of a megabyte."""
+    claim = claimed(store)
+    for _ in range(2):
+        store.append(claim, [token(LINE)] * 150)
+    store.finish(claim, [Entry(EventType.ANALYSIS_COMPLETE, {"analysis_html": "z" * 1_000_000})])
+    return claim.job.id
+
+
 def test_a_client_that_falls_behind_the_tail_misses_nothing(house: House, store: Store) -> None:
     claim = claimed(store)
     with house.crowd(claim.job.id, 1, EVERYTHING) as [client]:
@@ -555,13 +566,102 @@ def test_a_server_has_the_patience_that_is_documented() -> None:
     assert Server(None, lambda: None).config.http is BoundedProtocol
 
 
+@pytest.mark.parametrize("query", ["", EVERYTHING + "&after=0", "after=300"])
+def test_a_frozen_reader_of_a_log_costs_at_most_256_kb(
+    house: House, store: Store, query: str
+) -> None:
+    job_id, count = large(store), 8
+
+    def is_waiting(connection: Any) -> bool:
+        """Whether a task waits for room for what it sends."""
+        return bool(connection.flow._is_writable_event._waiters)
+
+    def waiting() -> bool:
+        connections = list(house.server_state.connections)
+        return len(connections) == count and all(map(is_waiting, connections))
+
+    house.all(job_id)  # whatever is made once, is made
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    with house.crowd(job_id, count, query) as clients:
+        until(waiting)
+        gc.collect()
+        now, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        kernel = max(map(bytes_in_kernel, house.server_state.connections))
+        seen = [list(events(client)) for client in clients]
+    assert (now - before) / count + kernel <= 256 * 1024
+    assert {each[-1].event for each in seen} == {"done"}
+    assert {len(each[-2].data["analysis_html"]) for each in seen} == {1_000_000}
+
+
+def test_long_events_are_sent_in_pieces_while_they_are_new(house: House, store: Store) -> None:
+    claim = claimed(store)
+    with house.watch(claim.job.id, EVERYTHING) as seen:
+        next(seen), next(seen)
+        texts = [f"{number}" * 100_000 for number in range(5)]
+        for text in texts:
+            store.append(claim, [token(text), token("-"), thinking("x")])
+        store.finish(claim)
+        assert text_of(list(seen)) == "-".join(texts) + "-"
+
+
+class PruningStore(Store):
+    """One whose log is pruned, or the job deleted, once a part of it was read for a client."""
+
+    remove: Callable[[UUID], object] | None = None
+
+    def log_after(self, job_id: UUID, *args: Any) -> Log:
+        log = super().log_after(job_id, *args)
+        if self.remove:
+            self.remove(job_id)
+            self.remove = None
+        return log
+
+
+def test_events_that_go_during_a_replay_leave_no_silent_gap(database: str, pool: Pool) -> None:
+    store = PruningStore(pool)
+    job_id = large(store)
+    last = store.read(job_id).last_seq
+    with serving(database, store) as house:
+        store.remove = lambda _: store.prune(0)
+        first = house.all(job_id, EVERYTHING + "&after=0")
+        numbers = [int(each.id) for each in first if each.id]
+        assert numbers == list(range(1, numbers[-1] + 1))
+        assert numbers[-1] < last - 3
+        again = house.all(job_id, EVERYTHING + f"&after={numbers[-1]}")
+    assert names(again)[:3] == ["connected", "reset", "status_update"]
+    assert names(again)[-2:] == ["analysis_complete", "done"]
+
+
+@pytest.mark.parametrize("after", [0, 303])
+def test_a_job_deleted_during_a_replay_ends_its_stream(
+    database: str, pool: Pool, after: int
+) -> None:
+    store = PruningStore(pool)
+    job_id = large(store)
+    store.remove = store.delete
+    with serving(database, store) as house:
+        with house.get(job_id, EVERYTHING + f"&after={after}") as response:
+            whole = b"".join(response.iter_raw())
+        with house.get(job_id, f"after={after}") as response:
+            assert response.status_code == 404
+    *blocks, rest = whole.split(b"\n\n")
+    assert "done" not in names([each for block in blocks if (each := decode(block))])
+    assert (rest == b"") == (after == 0)  # nothing follows half an event
+
+
 def bytes_kept(connection: Any) -> int:
     """What waits for a client in the process and, at most, in the kernel."""
     transport = connection.transport
     if transport.is_closing():
         return 0
-    size = transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
-    return int(transport.get_write_buffer_size() + size)
+    return int(transport.get_write_buffer_size()) + bytes_in_kernel(connection)
+
+
+def bytes_in_kernel(connection: Any) -> int:
+    room = connection.transport.get_extra_info("socket")
+    return int(room.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF))
 
 
 def test_wakeups_come_back_after_a_lost_connection(

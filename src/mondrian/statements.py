@@ -347,6 +347,15 @@ def events_after(*, of_types: bool) -> bytes:
         WHERE job_id = %(id)s AND seq > %(seq)s {filtered} ORDER BY seq LIMIT %(limit)s""")
 
 
+LOG_AFTER = statement("""
+    SELECT seq, type, payload, (SELECT pruned_seq FROM jobs WHERE id = %(id)s)
+    FROM (
+        SELECT *, sum(octet_length(payload)) OVER (ORDER BY seq) AS bytes FROM events
+        WHERE job_id = %(id)s AND seq > %(seq)s AND type = ANY (%(types)s)
+        ORDER BY seq LIMIT %(limit)s
+    ) next
+    WHERE bytes <= %(max_bytes)s OR bytes = octet_length(payload) ORDER BY seq""")
+
 # The text of a cancelled job is that of the attempt before the one that the cancel raised.
 SNAPSHOT = statement(f"""
     SELECT {job_columns("jobs")}, {_status_update("jobs")} AS status_update,

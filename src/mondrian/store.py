@@ -83,6 +83,14 @@ class Snapshot:
     texts: Mapping[str, str]
 
 
+class Log(NamedTuple):
+    """Part of a job's log, each event as number, type and payload; and the job's ``pruned_seq``, of
+    the same database snapshot."""
+
+    pruned_seq: int
+    lines: list[tuple[int, str, str]]
+
+
 class Waiting(NamedTuple):
     """A job in the queue. (A tuple, since thousands are made at once.)"""
 
@@ -371,6 +379,18 @@ class Store:
         with translated(), self._pool.connection() as connection:
             found = connection.cursor(row_factory=tuple_row).execute(statement, wanted)
             return [Event._make(row) for row in found.fetchall()]
+
+    def log_after(
+        self, job_id: UUID, seq: int, types: Iterable[EventType], limit: int, max_bytes: int
+    ) -> Log:
+        """The same for whoever replays it: ``max_bytes`` of payload at most, or else one event, and
+        what was pruned by then."""
+        wanted = {"id": job_id, "seq": seq, "limit": limit, "max_bytes": max_bytes}
+        wanted["types"] = [str(name) for name in types]
+        with translated(), self._pool.connection() as connection:
+            cursor = connection.cursor(row_factory=tuple_row)
+            rows = cursor.execute(statements.LOG_AFTER, wanted).fetchall()
+        return Log(rows[0][-1] if rows else 0, [row[:-1] for row in rows])
 
     def snapshot(self, job_id: UUID) -> Snapshot:
         """The job and its text so far, as of one number in its log: ``events_after`` that number

@@ -24,6 +24,7 @@ from mondrian.queueing import Queue
 from mondrian.store import Store
 from mondrian.stream.frames import (
     RETRY_MS,
+    cut,
     encode_connected,
     encode_reset,
     encode_retry,
@@ -42,11 +43,12 @@ DRAIN_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where a stream begins: after ``seq`` in the log of ``job``, with these opening events."""
+    """Where a stream begins: after ``seq`` in the log of ``job``, with these opening events (in
+    pieces, which are dropped when they are sent)."""
 
     job: Job
     seq: int
-    opening: bytes = b""
+    opening: list[bytes]
 
     @property
     def is_at_end(self) -> bool:
@@ -114,7 +116,7 @@ class Streams:
         """Where the stream begins; ``None`` if the database does not answer soon enough."""
         topic = self._topics.get(asked.job_id)
         if topic and asked.cursor is not None and topic.tail.holds(asked.cursor):
-            return Start(topic.job, asked.cursor)
+            return Start(topic.job, asked.cursor, [encode_connected(asked.job_id)])
         patience = OPENING_SECONDS if self._wakeups.is_listening else AWAY_SECONDS
         try:
             async with asyncio.timeout(patience):
@@ -123,13 +125,15 @@ class Streams:
             return None
 
     async def _read_start(self, asked: Asked) -> Start:
+        connected = encode_connected(asked.job_id)
         if asked.cursor is not None:
             job = await self._source.read(asked.job_id)
             if job.pruned_seq <= asked.cursor <= job.last_seq:
-                return Start(job, asked.cursor)
+                return Start(job, asked.cursor, [connected])
         present = await self._source.opening(asked.job_id)
         reset = b"" if asked.cursor is None else encode_reset(asked.job_id)
-        return Start(present.job, present.seq, reset + present.events(asked.types))
+        opening = cut(connected + reset + present.events(asked.types))
+        return Start(present.job, present.seq, opening)
 
     async def _put_off(self, asked: Asked, send: Send) -> None:
         waiting = encode_thinking(asked.job_id, "Waiting for the database...")
@@ -148,10 +152,12 @@ class Streams:
         watcher = Watcher(asked, start.seq, self._source, send, lambda: self._is_draining)
         with self._counted():
             await send(head())
-            await send(body(encode_connected(asked.job_id) + start.opening))
+            while start.opening:
+                await send(body(start.opening.pop(0)))
             with suppress(StorageError):
                 await self._follow(watcher, start.job)
-            await send(body(b"" if watcher.is_over else self._goodbye(), is_last=True))
+            is_told = watcher.is_over or watcher.is_amid
+            await send(body(b"" if is_told else self._goodbye(), is_last=True))
 
     async def _follow(self, watcher: Watcher, job: Job) -> None:
         if job.is_ended:

@@ -6,8 +6,9 @@ from uuid import UUID
 
 from mondrian.jobs import Event, EventType, encode_payload
 
-MAX_SEND_BYTES = 65_536
-"""Frames are joined up to this size, to save system calls."""
+MAX_SEND_BYTES = 16_384
+"""Frames are joined up to this size, to save system calls, and cut at it: what was sent and not
+taken is in nobody's hands but the client's own."""
 
 RETRY_MS = 2000
 """How long ``EventSource`` waits before it connects again, unless a later ``retry:`` says more."""
@@ -86,14 +87,36 @@ def encode_reset(job_id: UUID) -> bytes:
     return encode("reset", encode_payload("reset", job_id, {"reason": reason})).wire
 
 
-def pack(frames: Iterable[Frame]) -> Iterator[bytes]:
-    """The frames joined into pieces of at most ``MAX_SEND_BYTES``, or of one frame."""
-    piece, size = list[bytes](), 0
+class Piece(NamedTuple):
+    """Bytes of the log. A client that has them has reached number ``seq``, and ``offset`` bytes of
+    the event after it; ``is_last`` tells that the log ends with them."""
+
+    wire: bytes
+    seq: int
+    offset: int
+    is_last: bool
+
+
+def pack(frames: Iterable[Frame], seq: int, offset: int) -> Iterator[Piece]:
+    """The frames after ``seq``, less ``offset`` bytes of the first, joined and cut into pieces of
+    at most ``MAX_SEND_BYTES``."""
+    parts, size, is_last = list[bytes](), 0, False
     for frame in frames:
-        if piece and size + len(frame.wire) > MAX_SEND_BYTES:
-            yield b"".join(piece)
-            piece, size = [], 0
-        piece.append(frame.wire)
-        size += len(frame.wire)
-    if piece:
-        yield b"".join(piece)
+        wire = frame.wire[offset:]
+        if parts and size + len(wire) > MAX_SEND_BYTES:
+            yield Piece(b"".join(parts), seq, 0, False)
+            parts, size = [], 0
+        while len(wire) > MAX_SEND_BYTES:
+            offset += MAX_SEND_BYTES
+            yield Piece(wire[:MAX_SEND_BYTES], seq, offset, False)
+            wire = wire[MAX_SEND_BYTES:]
+        parts.append(wire)
+        size += len(wire)
+        seq, offset, is_last = frame.seq or seq, 0, frame.type == EventType.DONE
+    if parts:
+        yield Piece(b"".join(parts), seq, 0, is_last)
+
+
+def cut(wire: bytes) -> list[bytes]:
+    """``wire`` in pieces of at most ``MAX_SEND_BYTES``."""
+    return [wire[at : at + MAX_SEND_BYTES] for at in range(0, len(wire), MAX_SEND_BYTES)]

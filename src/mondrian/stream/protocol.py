@@ -28,7 +28,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """Cuts the connection of a client that has taken nothing for ``stall_seconds``, however slowly
     it read before.
 
-    Until then at most 128 KB of its stream wait here and as much in the kernel. It has been told
+    Until then at most 64 KB of its stream wait here and 128 KB in the kernel. It has been told
     how to go on at the start of the stream (``retry:``), and has the number to go on from.
     """
 

@@ -6,7 +6,7 @@ it was asked for.
 """
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -15,11 +15,16 @@ from uuid import UUID
 from mondrian.jobs import EventType, Job, encode_payload
 from mondrian.queueing import Place, Queue
 from mondrian.store import Snapshot, Store
-from mondrian.stream.frames import Frame, encode, encode_event
+from mondrian.stream.frames import Frame, Piece, encode, encode_event, pack
 
 THREADS = 4
 CHUNK = 400
 """At most so many events are read at once: about 80 KB of tokens."""
+
+REPLAYED = 1000
+REPLAYED_BYTES = 131_072
+"""The same for one client: its events may be long, and most of what a slow client makes no room for
+is read again."""
 
 T = TypeVar("T")
 
@@ -60,16 +65,26 @@ class Source:
         """The job's present, encoded, of one database snapshot."""
         return await self._shared(job_id, lambda: _encode_opening(self._store.snapshot(job_id)))
 
-    async def frames_after(
-        self, job_id: UUID, seq: int, types: Collection[EventType] | None = None
-    ) -> list[Frame]:
-        """The next events of the log, encoded, at most ``CHUNK``; with ``types``, only those."""
+    async def frames_after(self, job_id: UUID, seq: int) -> list[Frame]:
+        """The next events of the log, encoded, at most ``CHUNK``."""
         return await self._run(
-            lambda: [
-                encode_event(event)
-                for event in self._store.events_after(job_id, seq, CHUNK, types=types)
-            ]
+            lambda: [encode_event(event) for event in self._store.events_after(job_id, seq, CHUNK)]
         )
+
+    async def pieces_after(
+        self, job_id: UUID, seq: int, offset: int, types: frozenset[EventType]
+    ) -> list[Piece] | None:
+        """The next events of ``types``, ready to be sent, less ``offset`` bytes of the first; none
+        if there are no more, and ``None`` if what follows ``seq`` is no longer kept."""
+
+        def read() -> list[Piece] | None:
+            log = self._store.log_after(job_id, seq, types, REPLAYED, REPLAYED_BYTES)
+            if log.pruned_seq > seq:
+                return None
+            frames = [encode(type_, payload, number) for number, type_, payload in log.lines]
+            return list(pack(frames, seq, offset))
+
+        return await self._run(read)
 
     async def place(self, job_id: UUID) -> Place | None:
         """The job's place in the queue, as of a moment ago; ``None`` if it has none."""

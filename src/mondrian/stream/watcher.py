@@ -1,7 +1,9 @@
 """One client: what it wants, the number that it has reached, and how it gets further.
 
-1. What has not been sent is in the tail or in the log: a client has no queue.
-2. A client at the end of the tail sleeps, and what is added is sent for it by whoever adds it, as
+1. What has not been sent is in the tail or in the log: a client has no queue. What was read for it
+   and has to wait is dropped, but for one piece, and read again; a long event is sent in pieces.
+2. A client whose log was pruned meanwhile is told to come back, and then that there is a gap.
+3. A client at the end of the tail sleeps, and what is added is sent for it by whoever adds it, as
    far as its transport takes it at once. Its task wakes only where it must wait, at the end, or
    when the server stops. To wake each client's task for each event costs half as much again, and
    leaves so many objects behind that the collector of garbage stops the loop for 0.1 s.
@@ -13,10 +15,9 @@ from typing import Any
 
 from starlette.types import Message, Send
 
-from mondrian.jobs import EventType
-from mondrian.stream.frames import pack
+from mondrian.stream.frames import MAX_SEND_BYTES, Piece
 from mondrian.stream.request import Asked
-from mondrian.stream.source import CHUNK, Source
+from mondrian.stream.source import Source
 from mondrian.stream.tail import Tail
 
 HEADERS = (
@@ -30,8 +31,8 @@ HEADERS = (
 class Watcher:
     """Sends the events that were ``asked`` for, each once, in order, from after number ``seq``.
 
-    ``is_over`` tells that the end of the log was sent. ``is_leaving`` is asked before each step
-    whether to stop.
+    ``is_over`` tells that the end of the log was sent, ``is_amid`` that a part of an event was.
+    ``is_leaving`` is asked between events whether to stop.
     """
 
     def __init__(
@@ -46,30 +47,35 @@ class Watcher:
         self._is_leaving = is_leaving
         self._tail: Tail
         self._place = -1
+        self._offset = 0  # so much was sent of the event after ``seq``
+        self._is_cut_off = False
         self._woken: asyncio.Future[Begun | None]
+
+    @property
+    def is_amid(self) -> bool:
+        """Whether the last event that was sent is not whole."""
+        return self._offset > 0
 
     async def replay(self, until: int) -> None:
         """Send the log up to ``until``, a number that is in it, or somewhat further.
 
         Raises ``StorageError``.
         """
-        while self.seq < until and not (self.is_over or self._is_leaving()):
-            frames = await self._source.frames_after(self._job_id, self.seq, self._types)
-            last, is_all = frames[-1:], len(frames) < CHUNK
-            pieces = list(pack(frames))
-            del frames  # a client that does not read costs no more than its bytes
-            for piece in pieces:
-                await self._send(body(piece))
-            for frame in last:
-                self.seq = frame.seq or self.seq
-                self.is_over = frame.type == EventType.DONE
-            if is_all:
-                self.seq = max(self.seq, until)  # what else there is, is of other types
+        while self.seq < until and not self._should_end():
+            pieces = await self._source.pieces_after(
+                self._job_id, self.seq, self._offset, self._types
+            )
+            if pieces:
+                await self._send_some(pieces)
+            elif pieces is None or self.is_amid:
+                self._is_cut_off = True
+            else:
+                self.seq = until  # what else there is, is of other types
 
     async def follow(self, tail: Tail) -> None:
         """Send the log as it grows. Raises ``StorageError`` if it must be read and cannot."""
         self._tail = tail
-        while not (self.is_over or self._is_leaving()):
+        while not self._should_end():
             if self._place == tail.end:
                 await self._sleep()
             elif self._place >= tail.start:
@@ -96,6 +102,21 @@ class Watcher:
         if not self._woken.done():
             self._woken.set_result(None)
 
+    def _should_end(self) -> bool:
+        return self.is_over or self._is_cut_off or (self._is_leaving() and not self.is_amid)
+
+    async def _send_some(self, pieces: list[Piece]) -> None:
+        """Send pieces up to the first that has to wait."""
+        while pieces:
+            piece = pieces.pop(0)
+            self.seq, self._offset, self.is_over = piece.seq, piece.offset, piece.is_last
+            if begun := begin(self._put(piece.wire)):
+                pieces.clear()
+                await begun
+
+    async def _put(self, wire: bytes) -> None:
+        await self._send(body(wire))
+
     async def _sleep(self) -> None:
         self._woken = asyncio.get_running_loop().create_future()
         with self._tail.followed(self):
@@ -104,10 +125,19 @@ class Watcher:
             await begun
 
     async def _advance(self) -> None:
+        if wire := self._step():
+            await self._put(wire)
+
+    def _step(self) -> bytes:
+        """What to send next, having taken note that it was."""
         batch = self._tail.batch(self._place, self.seq, self._types)
-        self._place, self.seq, self.is_over = batch.place, batch.seq, batch.is_last
-        if batch.wire:
-            await self._send(body(batch.wire))
+        start, end = self._offset, self._offset + MAX_SEND_BYTES
+        if end < len(batch.wire):  # its first event is longer than a piece, and all that is in it
+            self._offset = end
+        else:
+            self._place, self.seq, self.is_over = batch.place, batch.seq, batch.is_last
+            self._offset = 0
+        return batch.wire[start:end]
 
 
 class Begun:
