@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import httpx
 import pytest
@@ -27,9 +28,11 @@ from mondrian.errors import DatabaseUnavailable, InvalidRequest
 from mondrian.jobs import Job, Status
 from mondrian.photos import PhotoStore, prepare_photo, read_photo
 from mondrian.postgres import Pool, open_pool
+from mondrian.retention import prune
 from mondrian.settings import Settings
 from mondrian.store import Store
 from servers import fresh_database, make_app, running, without_database
+from working import wait_for
 
 SHORT = Limits(idle_seconds=0.3)
 
@@ -375,7 +378,7 @@ def test_a_lost_database_refuses(desk: Desk, postgres: str) -> None:
     assert_problem(answer, 503, "database_unavailable")
     assert int(answer.headers["retry-after"]) > 0
     assert [*desk.photos.iterdir()] == []
-    assert desk.send().status_code == 201
+    wait_for(lambda: desk.send().status_code == 201)
 
 
 def test_a_commit_that_was_hidden_is_found(desk: Desk) -> None:
@@ -391,6 +394,51 @@ def test_a_commit_that_was_hidden_is_found(desk: Desk) -> None:
     job = asyncio.run(intake.add(lambda: prepare_photo(jpeg()), wishes, sender))
     assert [job] == desk.jobs()
     assert photos.get(job.photo_key)
+
+
+def test_a_photo_whose_job_may_be_there_is_kept_for_it(desk: Desk, postgres: str) -> None:
+    photos, home, said = PhotoStore.open(desk.photos.as_uri()), desk.photos.parent, list[Job]()
+
+    class Losing(Store):
+        def add(self, *given: Any, **more: Any) -> Job:
+            said.append(super().add(*given, **more))
+            raise DatabaseUnavailable
+
+        def read(self, job_id: UUID) -> Job:
+            raise DatabaseUnavailable
+
+    def send(store: Store) -> Job:
+        wishes = read_wishes({}, load_advisors(), "ansel")
+        sender = Sender(owner="anna", base_url="", idempotency_key="once")
+        intake = Intake(Settings(home=home), store, photos)
+        return asyncio.run(intake.add(lambda: prepare_photo(jpeg()), wishes, sender))
+
+    with pytest.raises(DatabaseUnavailable):
+        send(Losing(desk.pool))
+    again = send(desk.store)
+    assert [again] == said == desk.jobs()
+    assert photos.get(again.photo_key)
+    prune(desk.store, photos, days=0)
+    assert [path.name for path in desk.photos.iterdir()] == [again.photo_key]
+
+
+def test_a_photo_that_never_got_a_job_goes_a_day_later(desk: Desk) -> None:
+    class Dying(Store):
+        def add(self, *given: Any, **more: Any) -> Job:
+            raise DatabaseUnavailable
+
+    photos, home = PhotoStore.open(desk.photos.as_uri()), desk.photos.parent
+    intake = Intake(Settings(home=home), Dying(desk.pool), photos)
+    wishes = read_wishes({}, load_advisors(), "ansel")
+    sender = Sender(owner="anna", base_url="", idempotency_key=None)
+    with pytest.raises(DatabaseUnavailable):
+        asyncio.run(intake.add(lambda: prepare_photo(jpeg()), wishes, sender))
+    prune(desk.store, photos, days=0)
+    assert len([*desk.photos.iterdir()]) == 1
+    with desk.pool.connection() as connection:
+        connection.execute("UPDATE discarded SET due = due - interval '24 hours'")
+    prune(desk.store, photos, days=0)
+    assert desk.is_empty()
 
 
 def test_a_photo_of_the_source_folder_is_named(desk: Desk) -> None:

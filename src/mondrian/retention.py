@@ -5,7 +5,8 @@
 2. Photos follow their job. Where all photos together are more than the quota, whole jobs go, the
    oldest that have ended first.
 3. A photo that is to be deleted is noted in the statement that removes its job, and forgotten when
-   it is gone. So none stays behind where a process dies, or the photo store is away.
+   it is gone. So is one that is uploaded, before it is stored, until its job is there or a day has
+   passed. So none stays behind where a process dies, or the photo store or the database is away.
 4. Jobs are taken in portions: no statement holds up those who work.
 """
 

@@ -123,6 +123,8 @@ ADD = statement(f"""
         SELECT {", ".join(f"%({name})s" for name in ADD_COLUMNS)}, 1
         WHERE NOT EXISTS (SELECT FROM kept WHERE kept.job_id <> %(id)s)
         RETURNING *
+    ), claimed AS (
+        DELETE FROM discarded USING moved WHERE discarded.photo_key = moved.photo_key
     ), {_logged(("status_update", _status_update("moved"), "true"))}
     SELECT kept.job_id AS kept_job_id, kept.fingerprint, {job_columns("moved")},
         {_notified(is_claimable="moved.status = 'queued'")}
@@ -414,7 +416,7 @@ DELETE = statement("DELETE FROM jobs WHERE id = %(id)s RETURNING photo_key")
 # Whoever removes jobs notes their photos in the same statement: they lie elsewhere, and a process
 # may die before it has deleted them.
 _DISCARDED = """discarding AS (
-        INSERT INTO discarded SELECT photo_key FROM gone ON CONFLICT DO NOTHING
+        INSERT INTO discarded (photo_key) SELECT photo_key FROM gone ON CONFLICT DO NOTHING
     )"""
 
 DELETE_FINISHED = statement(f"""
@@ -441,7 +443,10 @@ DELETE_OVERFLOW = statement(f"""
     ), {_DISCARDED}
     SELECT count(*) AS jobs, coalesce(sum(photo_bytes), 0)::bigint AS bytes FROM gone""")
 
-DISCARDED = statement("SELECT photo_key FROM discarded ORDER BY photo_key")
+EXPECT_PHOTO = statement("""
+    INSERT INTO discarded (photo_key, due) VALUES (%(photo_key)s, now() + interval '24 hours')""")
+
+DISCARDED = statement("SELECT photo_key FROM discarded WHERE due <= now() ORDER BY photo_key")
 
 FORGET_DISCARDED = statement("DELETE FROM discarded WHERE photo_key = %(photo_key)s")
 

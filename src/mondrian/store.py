@@ -142,6 +142,10 @@ class Store:
             raise JobConflict("This Idempotency-Key was used for another upload. Choose a new one.")
         return self.read(row["kept_job_id"])
 
+    def expect_photo(self, photo_key: str) -> None:
+        """A photo will be stored. If no job is added that has it, it is ``discarded`` in a day."""
+        self._run(statements.EXPECT_PHOTO, photo_key=photo_key)
+
     def start(self, job_id: UUID) -> Job:
         """Queue a pending job. One that is queued or running already is returned as it is (two
         round trips); an ended one raises ``JobConflict``."""
@@ -313,7 +317,7 @@ class Store:
         return row["jobs"], row["bytes"]
 
     def discarded(self) -> list[str]:
-        """The keys of photos whose jobs were removed, and which are still to be deleted."""
+        """The keys of photos that have no job, or no longer, and are still to be deleted."""
         return [row["photo_key"] for row in self._run(statements.DISCARDED)]
 
     def forget_discarded(self, photo_key: str) -> None:

@@ -1,14 +1,15 @@
 """From a photo that has arrived to a job in the queue: decode, store the photo, then the job.
 
-The photo is stored before the job, since a worker may claim the job in the same moment. Whatever
-goes wrong on the way, the photo goes again.
+The photo is stored before the job, since a worker may claim the job in the same moment. That it
+will be is noted first, so whatever goes wrong on the way, the photo goes again: at once where it is
+known that it has no job, and otherwise with a daily prune that finds it still without one.
 """
 
 import hashlib
 import json
-import logging
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from uuid import uuid4
 
@@ -38,8 +39,6 @@ FORMATS = ("json", "html", "sse")
 
 _TRUTHS = {"true": True, "1": True, "yes": True, "on": True}
 _TRUTHS |= {"false": False, "0": False, "no": False, "off": False, "": False}
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,7 +124,8 @@ class Intake:
         """Make a job of the photo that ``read`` reads, off the event loop.
 
         Returns the job of an earlier upload if it had the same ``Idempotency-Key``. Raises
-        ``PhotoError``, ``JobConflict`` and ``StorageError``; then neither photo nor job is there.
+        ``PhotoError``, ``JobConflict`` and ``StorageError``; then neither photo nor job is there,
+        except that a lost database may hide that they are.
         """
         photo = await to_thread.run_sync(read, limiter=self._decoding)
         return await to_thread.run_sync(self._keep, photo, wishes, sender)
@@ -151,13 +151,17 @@ class Intake:
     def _keep(self, photo: StoredPhoto, wishes: Wishes, sender: Sender) -> Job:
         job = _make_job(photo, wishes, sender)
         fingerprint = wishes.fingerprint(photo.sha256)
-        kept: Job | None = None
+        self._store.expect_photo(job.photo_key)
         try:
             self._photos.put(job.photo_key, photo.encoded)
             kept = self._add(job, sender.idempotency_key, fingerprint)
-        finally:
-            if kept is None or kept.id != job.id:
-                self._discard(job.photo_key)
+        except DatabaseUnavailable:  # the job may be there
+            raise
+        except BaseException:
+            self._discard(job.photo_key)
+            raise
+        if kept.id != job.id:
+            self._discard(job.photo_key)
         return kept
 
     def _add(self, job: Job, idempotency_key: str | None, fingerprint: str) -> Job:
@@ -171,10 +175,9 @@ class Intake:
                 raise exc from None
 
     def _discard(self, key: str) -> None:
-        try:
+        with suppress(StorageError):
             self._photos.delete(key)
-        except StorageError as exc:
-            _log.warning("The photo %s, which has no job, stays: %s", key, exc.message)
+            self._store.forget_discarded(key)
 
 
 def _make_job(photo: StoredPhoto, wishes: Wishes, sender: Sender) -> Job:
