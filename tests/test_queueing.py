@@ -1,13 +1,16 @@
 """The queue: who waits how long, and how that is said."""
 
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
+from mondrian import queueing
 from mondrian.engines.base import Basis
 from mondrian.history import Figures
 from mondrian.jobs import Entry, EventType, Job
+from mondrian.postgres import Pool
 from mondrian.queueing import Place, Queue, line_up
 from mondrian.store import Running, Store, Waiting
 
@@ -126,3 +129,33 @@ def test_the_queue_is_read_from_the_database(store: Store) -> None:
     assert wait == pytest.approx(12 + 60 + 20, abs=3)
     store.finish(claim)
     assert first not in Queue(store).read()
+
+
+def test_newcomers_do_not_make_a_long_queue_be_read_more_often(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Counting(Store):
+        reads = 0
+
+        def waiting(self) -> list[Waiting]:
+            self.reads += 1
+            return super().waiting()
+
+    clock = [100.0]
+    monkeypatch.setattr(queueing, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    store = Counting(pool)
+    queue = Queue(store)
+
+    def slowly(*_: Any) -> dict[UUID, Place]:
+        clock[0] += 0.1
+        return line_up(*_)
+
+    monkeypatch.setattr(queueing, "line_up", slowly)
+    first = add(store, "ansel")
+    assert queue.place(first) == Place(1, None)
+    newcomers = [add(store, "ansel") for _ in range(5)]
+    assert [queue.place(each) for each in newcomers] == [None] * 5
+    assert store.reads == 1
+    clock[0] += 0.5
+    assert [queue.place(each) for each in newcomers] == [Place(n, None) for n in range(2, 7)]
+    assert store.reads == 2
