@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mondrian.client import Client, SseDecoder, StreamEvent
+from mondrian.client.client import _Place
 from mondrian.engines import open_engine
 from mondrian.errors import DamagedPhoto, JobNotFound, NotAllowed, PhotoError, ServerUnavailable
 from mondrian.photos import PhotoStore
@@ -70,7 +71,7 @@ Play = Callable[[BaseHTTPRequestHandler], None]
 @contextmanager
 def playing(*streams: Play, statuses: tuple[str, ...] = ()) -> Iterator[tuple[str, list[str]]]:
     """A server whose ``/stream`` answers by each of ``streams`` in turn, and ``/status`` by each of
-    ``statuses``. Gives its URL and the cursors that it was asked for."""
+    ``statuses``, of which the last stays. Gives its URL and the cursors that it was asked for."""
     left, states, cursors = list(streams), list(statuses), list[str]()
 
     class Handler(BaseHTTPRequestHandler):
@@ -80,8 +81,12 @@ def playing(*streams: Play, statuses: tuple[str, ...] = ()) -> Iterator[tuple[st
             if self.path.startswith("/health"):
                 send_json(self, {"update_interval": 0.1})
             elif self.path.startswith("/status"):
-                told = {"status": states.pop(0), "current_step": "x", "progress_percentage": 5}
-                send_json(self, told | {"llm_thinking": "Thinking..."})
+                status = states.pop(0) if len(states) > 1 else states[0]
+                told = {"status": status, "current_step": "x", "progress_percentage": 5}
+                error = {"code": "engine_failed", "message": "It broke.", "retryable": True}
+                send_json(self, told | {"llm_thinking": "Thinking...", "error": error})
+            elif self.path.startswith("/report"):
+                send_json(self, {"advisor": "ansel", "reports": [{"advisor": "ansel"}]})
             else:
                 cursors.append(self.headers.get("Last-Event-ID", ""))
                 left.pop(0)(self)
@@ -181,11 +186,39 @@ def test_status_is_polled_where_a_proxy_keeps_the_stream() -> None:
     assert seen[-1].seq == 9
 
 
-def test_a_watch_ends_even_if_the_stream_never_comes_through() -> None:
+def test_the_stream_is_tried_again_while_status_is_polled() -> None:
+    streams = [events(after_seconds=2.0), events(after_seconds=2.0), events(1, 2, 9)]
+    with playing(*streams, statuses=("analyzing",)) as (url, _), impatient(url) as client:
+        seen = list(itertools.islice(client.watch("job"), 50))
+    assert [event.seq for event in seen if event.seq] == [1, 2, 9]
+    polled = [event for event in seen if event.fields.get("thinking") == "Thinking..."]
+    assert len(polled) == 6
+
+
+@pytest.mark.parametrize("status", ["done", "error", "cancelled"])
+def test_a_watch_ends_even_if_the_stream_never_comes_through(status: str) -> None:
     streams = [events(after_seconds=1.0), events(after_seconds=1.0)]
-    statuses = ("analyzing", "done", "done")
-    with playing(*streams, statuses=statuses) as (url, _), impatient(url) as client:
-        assert [event.type for event in client.watch("job")] == ["thinking_update", "done"]
+    with (
+        playing(*streams, statuses=("analyzing", status)) as (url, _),
+        impatient(url) as client,
+    ):
+        first, *end = client.watch("job")
+    assert first.type == "thinking_update"
+    assert [event.type for event in end] == {
+        "done": ["analysis_complete", "done"],
+        "error": ["error", "done"],
+        "cancelled": ["done"],
+    }[status]
+    assert end[-1].fields["status"] == status
+    if status == "done":
+        assert end[0].fields["report"] == end[0].fields["reports"][0] == {"advisor": "ansel"}
+    if status == "error":
+        assert end[0].fields["error"]["message"] == "It broke."
+
+
+def test_a_server_may_be_away_for_long() -> None:
+    place = _Place()
+    assert max(place.back_off(15.0) for _ in range(2000)) <= 15.0
 
 
 def breaking(handler: BaseHTTPRequestHandler) -> None:
@@ -203,7 +236,7 @@ def test_a_watch_ends_even_if_the_line_always_breaks_inside_one_event() -> None:
     statuses = ("analyzing", "done", "done")
     with playing(*streams, statuses=statuses) as (url, cursors), impatient(url) as client:
         kinds = [event.type for event in client.watch("job")]
-    assert kinds[-2:] == ["connected", "done"]
+    assert kinds[-3:] == ["connected", "analysis_complete", "done"]
     assert cursors == ["", *["1"] * 6]
 
 

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,11 +22,14 @@ from mondrian.errors import (
     SettingsError,
     StorageError,
 )
-from mondrian.jobs import ENDED
+from mondrian.jobs import ENDED, Status
 
 DEFAULT_SERVER = "http://127.0.0.1:5005"
 
 _SILENT_INTERVALS = 3
+_TRIAL_INTERVALS = 1.5
+_POLLS = 3
+"""So often ``/status`` is asked where a stream brings nothing, before it is tried again."""
 _MAX_FUTILE = 5
 """So many connections in a row may break before they brought anything new."""
 
@@ -126,7 +129,8 @@ class Client:
         ``include`` may ask for ``tokens`` and ``report``; ``after`` is the last number known, 0 for
         the whole log. After a lost connection only ``connected`` comes again; where the stream had
         no number yet, its opening events do. Where a proxy keeps the stream's bytes, or always
-        breaks it inside one event, updates are made of what ``/status`` says until the job ends.
+        breaks it inside one event, updates and the end are made of what ``/status`` says, and the
+        stream is tried again from time to time.
         """
         place = _Place(cursor=None if after is None else str(after))
         interval = self.update_interval()
@@ -135,19 +139,22 @@ class Client:
                 if place.is_kept_from:
                     yield from self._poll(job_id, place, interval)
                 if not place.is_ended:
-                    silence = interval * _SILENT_INTERVALS
-                    yield from self._follow(job_id, include, place, silence)
+                    yield from self._follow(job_id, include, place, interval)
+                should_pause = not (place.is_ended or place.is_kept_from)
             except (ServerUnavailable, StorageError):
                 if time.monotonic() - place.heard > self._patience_seconds:
                     raise
-            if not place.is_ended:
+                should_pause = True
+            if should_pause:
                 time.sleep(place.back_off(self._max_retry_seconds))
 
     def _follow(
-        self, job_id: UUID | str, include: Collection[str], place: "_Place", silence: float
+        self, job_id: UUID | str, include: Collection[str], place: "_Place", interval: float
     ) -> Iterator[StreamEvent]:
         """The events of one connection."""
         decoder, is_silent = SseDecoder(), True
+        is_trial = place.is_kept_from and not place.has_seen_end
+        silence = interval * (_TRIAL_INTERVALS if is_trial else _SILENT_INTERVALS)
         try:
             with self._open(job_id, include, place, silence) as response:
                 place.is_ended = response.status_code == httpx.codes.NO_CONTENT
@@ -180,9 +187,13 @@ class Client:
     def _poll(
         self, job_id: UUID | str, place: "_Place", interval_seconds: float
     ) -> Iterator[StreamEvent]:
-        """What ``/status`` says once per interval, until the job has ended."""
-        while (status := self.status(job_id))["status"] not in ENDED:
+        """What ``/status`` says, once per interval, a few times or until the job has ended."""
+        for turn in range(_POLLS):
+            time.sleep(interval_seconds if turn else 0)
+            status = self.status(job_id)
             place.heard = time.monotonic()
+            if status["status"] in ENDED:
+                break
             yield _made_event(
                 "thinking_update",
                 job_id,
@@ -191,11 +202,22 @@ class Client:
                 eta_seconds=status.get("eta_seconds"),
                 queue_position=status.get("queue_position"),
             )
-            time.sleep(interval_seconds)
-        if place.has_polled:  # not even a stream that has ended comes through
+        else:
+            return
+        if place.has_seen_end:  # not even a stream that has ended comes through
+            yield from self._end(job_id, status)
             place.is_ended = True
-            yield _made_event("done", job_id, status=status["status"])
-        place.has_polled = True
+        place.has_seen_end = True
+
+    def _end(self, job_id: UUID | str, status: Mapping[str, Any]) -> Iterator[StreamEvent]:
+        """The events that end the stream of a job that has ended."""
+        match status["status"]:
+            case Status.DONE:
+                reports = self.report(job_id)["reports"]
+                yield _made_event("analysis_complete", job_id, report=reports[0], reports=reports)
+            case Status.ERROR:
+                yield _made_event("error", job_id, error=status["error"])
+        yield _made_event("done", job_id, status=status["status"])
 
     def _ask(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         try:
@@ -232,7 +254,7 @@ class _Place:
     heard: float = field(default_factory=time.monotonic)
     is_ended: bool = False
     is_kept_from: bool = False
-    has_polled: bool = False
+    has_seen_end: bool = False
     _retry_seconds: float = 0.5
     _failures: int = 0
     _is_further: bool = False
@@ -262,7 +284,7 @@ class _Place:
     def back_off(self, longest: float) -> float:
         """Seconds to wait before the next connection: twice as many each time, and never the same
         as everybody else's."""
-        seconds: float = min(longest, self._retry_seconds * 2**self._failures)
+        seconds: float = min(longest, self._retry_seconds * 2 ** min(self._failures, 16))
         self._failures += 1
         return random.uniform(0.5, 1.0) * seconds
 
