@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,11 @@ import typer
 from mondrian.cli import app
 from mondrian.client import Client, StreamEvent
 from mondrian.commands.checking import Cadence
+from mondrian.photos import PhotoStore
+from mondrian.store import Store
 from processes import LEAVE_SECONDS, MONDRIAN, processes_of, run, started
-from working import (
-    jpeg,
-    recording,
-)
+from servers import make_app, running
+from working import add_job, jpeg, recording, wait_for
 
 SLOW = {"after": 60, "phase": "prefill"}
 
@@ -89,22 +90,93 @@ def test_watch_as_json_prints_the_log(server: str, tmp_path: Path) -> None:
     assert {"token", "thinking_update", "analysis_complete"} < {event["type"] for event in events}
 
 
-def test_ctrl_c_asks_whether_to_cancel(server: str, tmp_path: Path) -> None:
+@contextmanager
+def interrupted(server: str, job: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """``watch`` at a terminal, at which Ctrl-C was pressed and which asks; and where to answer."""
+    ours, theirs = pty.openpty()
+    command = [str(MONDRIAN), "watch", job, "--server", server]
+    with subprocess.Popen(
+        command, stdin=theirs, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+    ) as watching:
+        assert watching.stderr
+        assert b"Waiting to be started" in watching.stderr.readline()
+        watching.send_signal(signal.SIGINT)
+        said = b""
+        while b"Cancel the job too?" not in said:
+            said += watching.stderr.read(1) or pytest.fail(said.decode())
+        yield watching, ours
+    os.close(theirs)
+    os.close(ours)
+
+
+@pytest.mark.parametrize(
+    ("reply", "said", "status"),
+    [(b"y\n", b"Cancelled.", "cancelled"), (b"n\n", b"The job goes on.", "pending")],
+)
+def test_ctrl_c_asks_whether_to_cancel(server: str, reply: bytes, said: bytes, status: str) -> None:
     job = pending(server)
     with Client(server) as client:
-        ours, theirs = pty.openpty()
-        command = [str(MONDRIAN), "watch", job, "--server", server]
-        with subprocess.Popen(
-            command, stdin=theirs, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
-        ) as watching:
+        with interrupted(server, job) as (watching, terminal):
+            os.write(terminal, reply)
             assert watching.stderr
-            assert b"Waiting to be started" in watching.stderr.readline()
-            watching.send_signal(signal.SIGINT)
-            os.write(ours, b"y\n")
+            assert said in watching.stderr.read()
             assert watching.wait(LEAVE_SECONDS) == 130
-        os.close(theirs)
-        os.close(ours)
-        assert client.status(job)["status"] == "cancelled"
+        assert client.status(job)["status"] == status
+        client.cancel(job)
+
+
+def test_who_cancels_a_job_that_has_ended_is_told_so(server: str) -> None:
+    job = pending(server)
+    with Client(server) as client, interrupted(server, job) as (watching, terminal):
+        httpx.post(f"{server}/jobs/{job}/start").raise_for_status()
+        wait_for(lambda: client.status(job)["status"] == "done")
+        os.write(terminal, b"y\n")
+        assert watching.stderr
+        assert b"The job had ended already: done." in watching.stderr.read()
+
+
+def test_ctrl_c_without_a_terminal_cancels_nothing(server: str) -> None:
+    job = pending(server)
+    command = [str(MONDRIAN), "watch", job, "--server", server]
+    pipe = subprocess.PIPE
+    with (
+        subprocess.Popen(command, stdin=pipe, stderr=pipe, stdout=pipe) as watching,
+        Client(server) as client,
+    ):
+        assert watching.stderr
+        watching.stderr.readline()
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(LEAVE_SECONDS) == 130
+        assert f"mondrian watch {job}".encode() in watching.stderr.read()
+        assert client.cancel(job)["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_watch_of_a_job_that_failed_fails(
+    store: Store, photos: PhotoStore, database: str, tmp_path: Path, options: list[str]
+) -> None:
+    failed, cancelled = add_job(store, photos), add_job(store, photos)
+    claim = store.claim("worker", 60.0)
+    assert claim
+    store.finish(claim, error={"code": "engine_failed", "message": "It broke.", "retryable": True})
+    store.cancel(cancelled.id)
+    with running(make_app(store, database, tmp_path)) as url:
+        for job, said in ((failed, "It broke."), (cancelled, "The job was cancelled")):
+            watched = run("watch", job.id, "--server", url, *options)
+            assert watched.returncode > 0
+            assert said in watched.stderr
+            assert "Traceback" not in watched.stderr
+
+
+def test_a_job_is_cancelled_without_a_server(
+    store: Store, photos: PhotoStore, database: str
+) -> None:
+    job = add_job(store, photos)
+    assert run("cancel", job.id, "--database", database).stdout == "Cancelled.\n"
+    assert store.read(job.id).status == "cancelled"
+    assert run("cancel", job.id, "--database", database).stdout == "Cancelled.\n"
+    unknown = run("cancel", "00000000-0000-4000-8000-000000000000", "--database", database)
+    assert (unknown.returncode > 0, "Traceback" in unknown.stderr) == (True, False)
 
 
 def test_a_stop_ends_a_thousand_streams_and_leaves_nothing(tmp_path: Path) -> None:

@@ -3,13 +3,15 @@
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mondrian import errors
-from mondrian.cli import INTERRUPTED, AdvisorOption, app, fail
+from mondrian.cli import INTERRUPTED, AdvisorOption, app, fail, read_settings
+from mondrian.jobs import Status, parse_job_id
 
 if TYPE_CHECKING:
     from mondrian.client import Client, StreamEvent
@@ -55,20 +57,35 @@ def watch(
     """Follow a job live until it ends, then print its report. Ctrl-C asks whether to cancel it."""
     with connect(server, key) as client:
         try:
-            end = _follow_as_json(client, job) if as_json else _follow(client, job)
+            failure = _follow(client, job, as_json=as_json)
         except KeyboardInterrupt:
             _offer_to_cancel(client, job)
             sys.exit(INTERRUPTED)
-    if end == "cancelled":
-        fail(errors.JobConflict("The job was cancelled: there is no report."))
+    if failure:
+        fail(failure)
 
 
 @app.command()
-def cancel(job: JobArgument, server: ServerOption = None, key: KeyOption = None) -> None:
-    """Cancel a job, whether it waits or runs."""
-    with connect(server, key) as client:
-        status = client.cancel(job)["status"]
-    print("Cancelled." if status == "cancelled" else f"The job had ended already: {status}.")
+def cancel(
+    job: JobArgument,
+    server: ServerOption = None,
+    key: KeyOption = None,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MONDRIAN_DATABASE",
+            metavar="URL",
+            help="Write the end there, without a server, unless --server is given.",
+        ),
+    ] = None,
+) -> None:
+    """Cancel a job, whether it waits or runs, and whoever works at it is there or not."""
+    if database and not server:
+        status = _cancel_in(database, job)
+    else:
+        with connect(server, key) as client:
+            status = client.cancel(job)["status"]
+    print(_told_cancelled(status))
 
 
 @app.command()
@@ -95,27 +112,40 @@ def jobs(
     Console().print(table)
 
 
-def _follow_as_json(client: "Client", job: str) -> str:
-    status = ""
-    for event in client.watch(job, include=["tokens", "report"]):
-        print(json.dumps(event.fields, separators=(",", ":")), flush=True)
-        status = event.fields.get("status", status)
-    return status
-
-
-def _follow(client: "Client", job: str) -> str:
-    """Show the job's events and its report; returns the status in which it ended."""
-    status = ""
-    for event in client.watch(job):
-        if event.type == "thinking_update":
+def _follow(client: "Client", job: str, *, as_json: bool) -> errors.MondrianError | None:
+    """Show the job's events until its end; returns why it is not done, if it is not."""
+    failure, include = None, ("tokens", "report") if as_json else ()
+    for event in client.watch(job, include=include):
+        if as_json:
+            print(json.dumps(event.fields, separators=(",", ":")), flush=True)
+        elif event.type == "thinking_update":
             print(line(event.fields), file=sys.stderr, flush=True)
-        elif event.type == "error":
-            fail(read_error(event))
         elif event.type == "analysis_complete":
             _print_reports(event.fields)
-        elif event.type == "done":
-            status = event.fields["status"]
-    return status
+        failure = _read_failure(event) or failure
+    return failure
+
+
+def _read_failure(event: "StreamEvent") -> errors.MondrianError | None:
+    if event.type == "error":
+        return read_error(event)
+    if event.type == "done" and event.fields["status"] == Status.CANCELLED:
+        return errors.JobConflict("The job was cancelled: there is no report.")
+    return None
+
+
+def _cancel_in(database: str, job: str) -> str:
+    from mondrian.postgres import open_database
+    from mondrian.store import Store
+
+    settings = read_settings(database=database)
+    with closing(open_database(settings.database, settings.home)) as opened:
+        return Store(opened.pool).cancel(parse_job_id(job)).status
+
+
+def _told_cancelled(status: str) -> str:
+    is_cancelled = status == Status.CANCELLED
+    return "Cancelled." if is_cancelled else f"The job had ended already: {status}."
 
 
 def line(fields: Mapping[str, Any], seconds: float | None = None) -> str:
@@ -154,7 +184,6 @@ def _print_reports(fields: Mapping[str, Any]) -> None:
 
 def _offer_to_cancel(client: "Client", job: str) -> None:
     if sys.stdin.isatty() and typer.confirm("Cancel the job too?", err=True):
-        client.cancel(job)
-        print("Cancelled.", file=sys.stderr)
+        print(_told_cancelled(client.cancel(job)["status"]), file=sys.stderr)
     else:
         print(f"The job goes on. See it again: mondrian watch {job}", file=sys.stderr)
