@@ -76,11 +76,12 @@ def make_app(
     **settings: Any,
 ) -> FastAPI:
     """The API on ``store``, which is at ``database``, with photos in ``home/photos``."""
+    read = Settings(home=home, **settings)
     return create_app(
-        settings=Settings(home=home, **settings),
+        settings=read,
         store=store,
         photos=PhotoStore.open((home / "photos").as_uri()),
-        streams=Streams(store, conninfo=database, interval_seconds=5.0),
+        streams=Streams(store, conninfo=database, interval_seconds=read.update_interval),
         engine_status=engine_status,
         advisors=_advisors(),
         limits=limits,

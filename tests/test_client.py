@@ -6,6 +6,7 @@ import random
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -388,6 +389,29 @@ def test_updates_and_the_end_come_through_a_proxy_that_buffers(server: str) -> N
     assert [event.seq for event in seen[:2]] == [None, None]  # made of /status, while it ran
     assert {*kinds[:2]} == {"thinking_update"}
     assert (kinds.count("analysis_complete"), kinds.count("done"), kinds[-1]) == (1, 1, "done")
+
+
+COUNTED = {"connected", "status_update", "thinking_update", "analysis_complete", "error"}
+
+
+def test_a_job_that_waited_long_sends_no_more_events_than_it_may(
+    store: Store, database: str, tmp_path: Path
+) -> None:
+    interval = 0.5
+    engine = open_engine(recording(tmp_path, pause=0.0))
+    photos = PhotoStore.open((tmp_path / "photos").as_uri())
+    worker = make_worker(store, photos, engine, database, home=tmp_path, update_interval=interval)
+    app = make_app(store, database, tmp_path, update_interval=interval)
+    with running(app) as url, Client(url) as client:
+        began = time.monotonic()
+        watching = client.watch(client.submit(jpeg(), advisor="all")["job_id"], after=0)
+        kinds = [event.type for event in itertools.islice(watching, 14)]
+        with at_work(worker):
+            kinds += [event.type for event in watching]
+        seconds = time.monotonic() - began
+    engine.close()
+    assert kinds[-1] == "done"
+    assert sum(kind in COUNTED for kind in kinds) <= 15 + seconds / interval
 
 
 def test_refusals_are_the_errors_of_the_tree(server: str, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from threading import Event
 from typing import Any, TypeVar
 
@@ -155,9 +156,15 @@ class Journal:
         return next((event.seq for event in events if event.payload == wanted), None)
 
     def _count_sent(self) -> int:
-        if self.attempt == 1:
-            return self.job.last_seq  # nothing but status updates so far
-        return len(self.hold.insist(lambda: self.store.events_after(self.job.id, 0, types=COUNTED)))
+        """The events so far, and those that the API's clock gave in between: one an interval, and
+        one when a worker was lost."""
+        if self.attempt == 1:  # nothing but status updates so far
+            return self.job.last_seq + int((self._started - self._born) / self.interval_seconds)
+        told = self.hold.insist(lambda: self.store.events_after(self.job.id, 0, types=COUNTED))
+        gaps = (after.created_at - before.created_at for before, after in pairwise(told))
+        late = self.tick_seconds  # as updates are, and yet nobody else speaks
+        silent = sum(int((gap.total_seconds() - late) / self.interval_seconds) for gap in gaps)
+        return len(told) + silent + self.job.failures
 
     def _room(self, now: float) -> int:
         """How many events may be sent now."""
