@@ -1,5 +1,7 @@
 """The queue: who waits how long, and how that is said."""
 
+from datetime import datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
@@ -9,10 +11,12 @@ import pytest
 from mondrian import queueing
 from mondrian.engines.base import Basis
 from mondrian.history import Figures
-from mondrian.jobs import Entry, EventType, Job
+from mondrian.jobs import Entry, EventType, Job, Status
+from mondrian.photos import PhotoStore
 from mondrian.postgres import Pool
 from mondrian.queueing import Place, Queue, line_up
 from mondrian.store import Running, Store, Waiting
+from working import Hire, add_job, at_work, ended, recording, wait_for
 
 USUAL: dict[str | None, float] = {"ansel": 60.0, "okeefe": 20.0, None: 40.0}
 
@@ -129,6 +133,24 @@ def test_the_queue_is_read_from_the_database(store: Store) -> None:
     assert wait == pytest.approx(12 + 60 + 20, abs=3)
     store.finish(claim)
     assert first not in Queue(store).read()
+
+
+def test_a_hundred_uploads_of_one_hold_up_another_for_one_job_a_worker(
+    hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path
+) -> None:
+    url = recording(tmp_path, pause=0.002)
+    crowd = [add_job(store, photos, owner="anna") for _ in range(100)]
+
+    def started() -> list[datetime]:
+        return [at for each in crowd if (at := store.read(each.id).started_at)]
+
+    with at_work(hire(url)), at_work(hire(url)):
+        wait_for(lambda: len(started()) > 4)
+        first = add_job(store, photos, owner="ben")
+        done = ended(store, first)
+        assert done.started_at
+        before = [at for at in started() if first.created_at < at < done.started_at]
+    assert (done.status, len(before) <= 2) == (Status.DONE, True)
 
 
 def test_newcomers_do_not_make_a_long_queue_be_read_more_often(

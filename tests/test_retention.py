@@ -1,6 +1,8 @@
 """What is removed, and that nothing stays behind."""
 
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +18,9 @@ from mondrian.postgres import Pool
 from mondrian.retention import LOCK, foresee, prune, prune_daily
 from mondrian.settings import Settings
 from mondrian.store import Store
-from processes import run
+from processes import LEAVE_SECONDS, run
 from servers import without_database
-from working import add_job, wait_for
+from working import add_job, recording, wait_for
 
 BYTES = 100
 
@@ -135,6 +137,20 @@ def test_it_is_done_every_day_by_one_process_whatever_fails(
     left.set()
     thread.join(10)
     assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("command", [("serve", "--port", 0, "--no-worker"), ("worker",)])
+def test_servers_and_workers_prune_daily(
+    store: Store, ended: list[Job], database: str, tmp_path: Path, command: tuple[object, ...]
+) -> None:
+    options = ("--home", tmp_path, "--database", database, "--retention", 0)
+    engine = () if "serve" in command else ("--engine", recording(tmp_path))
+    script = "from mondrian import cli, retention; retention.FIRST_SECONDS = 0.01; cli.main()"
+    arguments = [sys.executable, "-c", script, *map(str, (*command, *options, *engine))]
+    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL) as process:
+        wait_for(lambda: all(store.read(job.id).pruned_seq for job in ended))
+        process.terminate()
+        assert process.wait(LEAVE_SECONDS) == 0
 
 
 def test_only_one_prunes_at_a_time(store: Store) -> None:

@@ -86,9 +86,14 @@ class House:
         return self.client.request(method, f"http://127.0.0.1:{self.port}/stream/{job}")
 
     @contextmanager
-    def get(self, job: UUID | str, query: str = "", **headers: str) -> Iterator[httpx.Response]:
+    def get(
+        self, job: UUID | str, query: str = "", **headers: str | bytes
+    ) -> Iterator[httpx.Response]:
         url = f"http://127.0.0.1:{self.port}/stream/{job}?{query}"
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        sent = {
+            name.replace("_", "-").encode(): value if isinstance(value, bytes) else value.encode()
+            for name, value in headers.items()
+        }
         with self.client.stream("GET", url, headers=sent) as response:
             yield response
 
@@ -101,12 +106,14 @@ class House:
             yield clients
 
     @contextmanager
-    def watch(self, job: UUID | str, query: str = "", **headers: str) -> Iterator[Iterator[Seen]]:
+    def watch(
+        self, job: UUID | str, query: str = "", **headers: str | bytes
+    ) -> Iterator[Iterator[Seen]]:
         with self.get(job, query, **headers) as response:
             assert response.status_code == 200
             yield events(response)
 
-    def all(self, job: UUID | str, query: str = "", **headers: str) -> list[Seen]:
+    def all(self, job: UUID | str, query: str = "", **headers: str | bytes) -> list[Seen]:
         with self.watch(job, query, **headers) as seen:
             return list(seen)
 
@@ -265,6 +272,29 @@ def test_only_the_last_opening_event_has_a_number(house: House, store: Store) ->
     assert (following.id, following.data["text"]) == (str(seq + 1), "four")
 
 
+def test_the_status_that_opens_a_stream_is_that_of_its_number(house: House, store: Store) -> None:
+    claim = claimed(store)
+    job_id = claim.job.id
+
+    def move() -> None:
+        for number in range(1, 100):
+            store.append(claim, [token("x")], progress=number)
+        store.finish(claim, [COMPLETE])
+
+    writer = Thread(target=move)
+    writer.start()
+    seen = list[Seen]()
+    while writer.is_alive() or not seen:
+        with house.watch(job_id) as stream:
+            seen.append(next_of(stream, "status_update"))
+    writer.join(DEADLINE)
+    begun = store.events_after(job_id, 0)[1].seq  # it was claimed: tokens follow
+    for each in seen:
+        state, number = each.data["job_data"], int(each.id or 0)
+        if state["status"] != "done":
+            assert state["progress_percentage"] == number - begun
+
+
 def test_a_finished_job_is_told_up_to_its_end(house: House, store: Store) -> None:
     job_id = finished(store)
     last = store.read(job_id).last_seq
@@ -315,8 +345,12 @@ def test_at_the_end_of_a_finished_log_there_is_nothing(house: House, store: Stor
 def test_a_cursor_that_leads_nowhere_resets(house: House, store: Store) -> None:
     job_id = finished(store)
     for cursor in ("x", "-1", "1e3", "99", "9" * 40, "٣"):
-        seen = house.all(job_id, f"after={cursor}")
-        assert names(seen) == ["connected", "reset", "status_update", "analysis_complete", "done"]
+        for seen in (
+            house.all(job_id, f"after={cursor}"),
+            house.all(job_id, "after=2", last_event_id=cursor.encode()),
+        ):
+            kinds = ["connected", "reset", "status_update", "analysis_complete", "done"]
+            assert names(seen) == kinds
 
 
 def test_a_cursor_whose_events_are_no_longer_kept_resets(house: House, store: Store) -> None:
