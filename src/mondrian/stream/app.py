@@ -127,7 +127,7 @@ class Streams:
     async def _read_start(self, asked: Asked) -> Start:
         connected = encode_connected(asked.job_id)
         if asked.cursor is not None:
-            job = await self._source.read(asked.job_id)
+            job = await self._source.find(asked.job_id)
             if job.pruned_seq <= asked.cursor <= job.last_seq:
                 return Start(job, asked.cursor, [connected])
         present = await self._source.opening(asked.job_id)

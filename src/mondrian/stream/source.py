@@ -17,7 +17,10 @@ from mondrian.queueing import Place, Queue
 from mondrian.store import Snapshot, Store
 from mondrian.stream.frames import Frame, Piece, encode, encode_event, pack
 
-THREADS = 4
+THREADS = 3
+"""For what many follow. Who comes, or has fallen behind, is read for by one more: a crowd of them
+takes no longer with several, which would only get in the way of the rest of the process."""
+
 CHUNK = 400
 """At most so many events are read at once: about 80 KB of tokens."""
 
@@ -51,19 +54,29 @@ class Source:
         self._store = store
         self._queue = queue
         self._threads = ThreadPoolExecutor(THREADS, "mondrian-stream")
+        self._one_thread = ThreadPoolExecutor(1, "mondrian-replay")
         self._reads: dict[Any, asyncio.Future[Any]] = {}
 
     def close(self) -> None:
         """Let the threads go; reads under way are given up."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._one_thread):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     async def read(self, job_id: UUID) -> Job:
         """The job as it is."""
         return await self._run(lambda: self._store.read(job_id))
 
+    async def find(self, job_id: UUID) -> Job:
+        """The same, for a client that comes."""
+        return await self._take_turn(lambda: self._store.read(job_id))
+
     async def opening(self, job_id: UUID) -> Opening:
         """The job's present, encoded, of one database snapshot."""
-        return await self._shared(job_id, lambda: _encode_opening(self._store.snapshot(job_id)))
+
+        def read() -> Opening:
+            return _encode_opening(self._store.snapshot(job_id))
+
+        return await self._shared(job_id, lambda: self._take_turn(read))
 
     async def frames_after(self, job_id: UUID, seq: int) -> list[Frame]:
         """The next events of the log, encoded, at most ``CHUNK``."""
@@ -84,23 +97,26 @@ class Source:
             frames = [encode(type_, payload, number) for number, type_, payload in log.lines]
             return list(pack(frames, seq, offset))
 
-        return await self._run(read)
+        return await self._take_turn(read)
 
     async def place(self, job_id: UUID) -> Place | None:
         """The job's place in the queue, as of a moment ago; ``None`` if it has none."""
         places = self._queue.fresh
         if places is None:
-            places = await self._shared("queue", self._queue.read)
+            places = await self._shared("queue", lambda: self._run(self._queue.read))
         return places.get(job_id) or await self._run(lambda: self._queue.place(job_id))
 
     def _run(self, read: Callable[[], T]) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._threads, read)
 
-    async def _shared(self, key: Any, read: Callable[[], T]) -> T:
-        """Run ``read`` in a thread, once for all who ask for ``key`` until it is answered."""
+    def _take_turn(self, read: Callable[[], T]) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._one_thread, read)
+
+    async def _shared(self, key: Any, begin: Callable[[], asyncio.Future[T]]) -> T:
+        """What ``begin`` reads, once for all who ask for ``key`` until it is answered."""
         found = self._reads.get(key)
         if found is None:
-            found = self._reads[key] = self._run(read)
+            found = self._reads[key] = begin()
             found.add_done_callback(lambda _: self._reads.pop(key))
         # A client that leaves must not cancel what others wait for.
         answer: T = await asyncio.shield(found)
