@@ -103,14 +103,20 @@ def bare_loop(checkpoint: Path) -> Iterator["subprocess.Popen[bytes]"]:
             process.kill()
 
 
-def compare_speeds(checkpoint: Path, home: Path) -> bool:
-    """A job's client and the bare loop, in turn."""
-    url = f"mlx:{checkpoint}?max_tokens={TOKENS}"
+@contextmanager
+def both(checkpoint: Path, home: Path) -> Iterator[tuple[Client, "subprocess.Popen[bytes]"]]:
+    """A client of the service, and the bare loop, on the same checkpoint."""
     with (
-        serving(url, home) as address,
+        serving(f"mlx:{checkpoint}?max_tokens={TOKENS}", home) as address,
         Client(address) as client,
         bare_loop(checkpoint) as bare,
     ):
+        yield client, bare
+
+
+def compare_speeds(checkpoint: Path, home: Path) -> bool:
+    """A job's client and the bare loop, in turn."""
+    with both(checkpoint, home) as (client, bare):
         rows = []
         for number in range(RUNS + 1):
             photo = photograph(number)
@@ -120,13 +126,10 @@ def compare_speeds(checkpoint: Path, home: Path) -> bool:
 
 def compare_servers(checkpoint: Path, folder: Path) -> bool:
     """The same where no answer can be guided, and the client of mlx-vlm's server too."""
-    url = f"mlx:{checkpoint}?max_tokens={TOKENS}"
     with (
         without_guides(folder / "hidden"),
-        serving(url, folder / "second home") as address,
+        both(checkpoint, folder / "second home") as (client, bare),
         mlx_server(checkpoint) as server,
-        Client(address) as client,
-        bare_loop(checkpoint) as bare,
     ):
         rows = []
         for number in range(RUNS + 1):
@@ -174,12 +177,7 @@ def without_guides(folder: Path) -> Iterator[None]:
 
 def compare_firsts(checkpoint: Path, home: Path) -> bool:
     """The time to the first text of a job and of the bare loop, in turn."""
-    url = f"mlx:{checkpoint}?max_tokens={TOKENS}"
-    with (
-        serving(url, home) as address,
-        Client(address) as client,
-        bare_loop(checkpoint) as bare,
-    ):
+    with both(checkpoint, home) as (client, bare):
         rows = []
         for number in range(FIRSTS + 1):
             photo = photograph(number)
