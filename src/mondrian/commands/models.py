@@ -111,7 +111,7 @@ def _table(rows: list[dict[str, Any]]) -> Any:
 
     table = Table(box=None)
     for column in ("engine", "what", "about", "sees", "licence", "here"):
-        table.add_column(column, no_wrap=column in ("engine", "about"))
+        table.add_column(column, no_wrap=column in ("engine", "about"), overflow="fold")
     for row in rows:
         here = "on disk" if row["on_disk"] else row["obstacle"] or row["command"]
         if row["on_disk"] and row["obstacle"]:
