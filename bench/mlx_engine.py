@@ -41,9 +41,9 @@ from mondrian.measurements import measure
 from mondrian.photos import read_photo
 from service import serving
 
-TOKENS, RUNS, FIRSTS, FEW_LAYERS = 400, 7, 25, 4
+TOKENS, RUNS, FIRSTS, FEW_LAYERS = 400, 5, 20, 4
 SOME_TOKENS = 30  # within which there is text: mlx-vlm holds it back until a word ends
-REAL_SPEED = 120  # tokens per second: layers are not all that takes time, so it will be some more
+REAL_SPEED = 160  # tokens per second: layers are not all that takes time, so it will be some more
 SPEED_AIM, FIRST_AIM_SECONDS = 0.98, 0.030
 
 BARE = """
