@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from faults.conftest import Fault, gaps
+from faults.conftest import Fault, Row, gaps
 from mondrian.client import Client, StreamEvent
 from mondrian.engines.host import HostedEngine
-from mondrian.jobs import Status
+from mondrian.jobs import Job, Status
 from mondrian.photos import PhotoStore
 from mondrian.store import Store
 from processes import engine_in, started
@@ -161,16 +161,8 @@ def test_a_poisonous_photo_does_not_fail_its_neighbours(
     with at_work(hire(f"{url}?slots=4")):
         failed = ended(store, poison)
         done = [ended(store, job) for job in good]
-    assert (failed.status, failed.failures, failed.is_suspect) == (Status.ERROR, 3, True)
-    assert failed.error
-    assert failed.error["code"] == "engine_crashed"
-    assert {job.status for job in done} == {Status.DONE}
-    failures = {job.failures for job in done}
-    assert 1 in failures  # the first crash took some along
-    assert failures <= {0, 1}  # no later one did
     assert all(job.is_suspect == (job.failures > 0) for job in done)
-    again = sum(job.failures for job in done)
-    row.tell(f"its 3 neighbours done, {again} of them at the 2nd attempt; it ends in an error")
+    tell_alone(row, failed, "engine_crashed", done)
 
 
 def test_a_photo_that_hangs_the_engine_does_not_fail_its_neighbours(
@@ -196,12 +188,17 @@ def test_a_photo_that_hangs_the_engine_does_not_fail_its_neighbours(
     with closing(engine), at_work(worker):
         failed = ended(store, hanging, 90)
         done = [ended(store, job) for job in good]
+    tell_alone(row, failed, "engine_stalled", done)
+
+
+def tell_alone(row: Row, failed: Job, code: str, done: list[Job]) -> None:
+    """Tell that the photo that did it ended alone, and its neighbours were taken along once."""
     assert (failed.status, failed.failures, failed.is_suspect) == (Status.ERROR, 3, True)
     assert failed.error
-    assert failed.error["code"] == "engine_stalled"
+    assert failed.error["code"] == code
     assert {job.status for job in done} == {Status.DONE}
     failures = {job.failures for job in done}
-    assert 1 in failures  # the first hang held some up
+    assert 1 in failures  # the first time took some along
     assert failures <= {0, 1}  # no later one did
     again = sum(job.failures for job in done)
     row.tell(f"its 3 neighbours done, {again} of them at the 2nd attempt; it ends in an error")
