@@ -471,6 +471,35 @@ def test_photos_are_read_in_many_threads() -> None:
         np.testing.assert_array_equal(photo.pixels, expected.pixels)
 
 
+@pytest.mark.parametrize(("format_", "codec"), [("JPEG", "jpeg"), ("PNG", "zip")])
+def test_a_photo_is_decoded_in_one_go(
+    format_: str, codec: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = []
+
+    class Counted:
+        def __init__(self, decoder: Any) -> None:
+            self._decoder = decoder
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._decoder, name)
+
+        def decode(self, content: bytes) -> Any:
+            decoded.append(len(content))
+            return self._decoder.decode(content)
+
+    def counted(mode: str, name: str, *more: Any) -> Any:
+        decoder = get_decoder(mode, name, *more)
+        return Counted(decoder) if name == codec else decoder
+
+    get_decoder = Image._getdecoder
+    monkeypatch.setattr(Image, "_getdecoder", counted)
+    noise = np.random.default_rng(1).integers(0, 255, (600, 800, 3), np.uint8)
+    prepare_photo(saved(Image.fromarray(noise), format_))
+    assert len(decoded) == 1
+    assert decoded[0] > 200_000
+
+
 # --- names
 
 
