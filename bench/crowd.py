@@ -2,14 +2,14 @@
 
 Two servers on one PostgreSQL, one with 100 finished jobs and one with 10,000. Each route is asked
 of both in turns; the limit is 1.5 times. Then another process opens the streams of 1,000 finished
-jobs at once, again and again, and each route is asked meanwhile. An upload decodes a photo, which
-takes longer then in any process, since the crowd takes the cores: it may take 1.5 times what that
-alone does.
+jobs at once, again and again, and each route is asked meanwhile. The limit is the same; how much
+longer a photo takes to read in another process stands below, to compare an upload with.
 """
 
 import asyncio
 import multiprocessing
 import os
+import random
 import sys
 import tempfile
 import time
@@ -35,7 +35,6 @@ JOBS = 10_000
 STREAMS = 1_000
 ROUNDS = 30
 STREAM = "/stream"
-UPLOAD = "POST /upload"
 ALONE = "reading the photo alone"
 MANY = """
     WITH copies AS (
@@ -108,7 +107,7 @@ def requests(client: httpx.Client, job: str) -> Iterator[tuple[str, httpx.Reques
     """A request of each route, by the route's name."""
     make, photo = client.build_request, coffee().read_bytes()
     files, form = {"image": ("p.png", photo)}, {"auto_analyze": "false"}
-    yield UPLOAD, make("POST", "/upload", files=files, data=form)
+    yield "POST /upload", make("POST", "/upload", files=files, data=form)
     yield "POST /jobs/{job}/cancel", make("POST", f"/jobs/{job}/cancel")
     paths = ["/jobs", "/jobs?advisor=ansel", "/jobs?status=done", "/health", "/metrics"]
     for path in (*paths, "/model-status", "/advisors"):
@@ -130,12 +129,11 @@ def compare(addresses: dict[str, str], jobs: dict[str, str], crowd: list[str]) -
     print(
         f"{'route':24} {'few ms':>8} {'many ms':>8} {'ratio':>6} {'in a crowd ms':>14} {'ratio':>6}"
     )
-    for route in few:
+    for route in sorted(few):
         ratios = many[route] / few[route], full[route] / many[route]
         # a stream that is opened in the crowd is one of the crowd, and waits for its turn
         limited = ratios[:1] if route.startswith(STREAM) or route == ALONE else ratios
-        limit = LIMIT * (full[ALONE] / many[ALONE] if route == UPLOAD else 1)
-        verdict = "" if max(limited) <= limit else f"  MISSED: limit {limit:.1f}"
+        verdict = "" if max(limited) <= LIMIT else f"  MISSED: limit {LIMIT}"
         print(
             f"{route:24} {few[route]:8.1f} {many[route]:8.1f} {ratios[0]:6.2f}"
             f" {full[route]:14.1f} {ratios[1]:6.2f}{verdict}"
@@ -150,7 +148,8 @@ def ask(
     taken: dict[str, dict[str, list[float]]] = {name: {} for name in clients}
     for _ in range(ROUNDS):
         asked = [dict(requests(client, jobs[name])) for name, client in clients.items()]
-        for route in asked[0]:
+        # in any order: else one would always come after the stream, when the next crowd begins
+        for route in random.sample(list(asked[0]), len(asked[0])):
             for (name, client), each in zip(clients.items(), asked, strict=True):
                 begun = time.perf_counter()
                 client.send(each[route]).raise_for_status()

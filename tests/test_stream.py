@@ -30,7 +30,7 @@ from mondrian.store import Log, Store
 from mondrian.stream import Streams, topic, wakeups
 from mondrian.stream.frames import encode
 from mondrian.stream.protocol import BoundedProtocol
-from mondrian.stream.source import CHUNK
+from mondrian.stream.source import CHUNK, Source
 from mondrian.stream.tail import KEPT, Tail
 from servers import running
 
@@ -423,6 +423,56 @@ def test_the_log_is_read_once_for_all_clients_or_not_at_all(
             store.append(claim, [thinking(words)])
             assert next(seen).thinking == words
         assert store.reads <= most  # and not 20 × 41
+
+
+class Clock:
+    """Passes while a read takes, and while somebody rests."""
+
+    now = 100.0
+    rested = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.rested += seconds
+
+
+class SlowStore:
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self.clock, self.seconds, self.is_open = clock, seconds, Gate()
+
+    def read(self, job_id: UUID) -> UUID:
+        assert self.is_open.wait(DEADLINE)
+        self.clock.now += self.seconds
+        return job_id
+
+
+@pytest.mark.parametrize(("seconds", "rest"), [(0.004, 0.004), (3.0, 0.01)])
+def test_a_crowd_leaves_half_of_the_time_to_others_and_one_client_is_not_held_up(
+    seconds: float, rest: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("mondrian.stream.source.time", clock)
+    store = SlowStore(clock, seconds)
+
+    async def come() -> None:
+        source = Source(store, None)  # type: ignore[arg-type]
+        jobs = [uuid4() for _ in range(5)]
+        coming = [asyncio.create_task(source.find(job)) for job in jobs]
+        await asyncio.sleep(0)
+        store.is_open.set()
+        assert await asyncio.gather(*coming) == jobs
+        # the first finds nothing to rest from, and the last may find itself alone
+        rests = clock.rested / rest
+        assert rests == pytest.approx(3) or rests == pytest.approx(4)
+        for job in jobs:
+            await source.find(job)
+        assert clock.rested / rest == rests
+        source.close()
+
+    asyncio.run(come())
 
 
 def test_notices_that_lie_or_come_twice_are_read_past(

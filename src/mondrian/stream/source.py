@@ -6,7 +6,8 @@ it was asked for.
 """
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -18,8 +19,12 @@ from mondrian.store import Snapshot, Store
 from mondrian.stream.frames import Frame, Piece, encode, encode_event, pack
 
 THREADS = 3
-"""For what many follow. Who comes, or has fallen behind, is read for by one more: a crowd of them
-takes no longer with several, which would only get in the way of the rest of the process."""
+"""For what many follow. Who comes, or has fallen behind, is read for by one more, in turns."""
+
+REST_SECONDS = 0.01
+"""While others wait for a turn, a rest follows each, as long as it took but not longer than this: a
+crowd that comes at once leaves time for the rest of the process. One client alone is not held up,
+and a database that takes seconds to answer is no crowd."""
 
 CHUNK = 400
 """At most so many events are read at once: about 80 KB of tokens."""
@@ -55,6 +60,8 @@ class Source:
         self._queue = queue
         self._threads = ThreadPoolExecutor(THREADS, "mondrian-stream")
         self._one_thread = ThreadPoolExecutor(1, "mondrian-replay")
+        self._turns = 0
+        self._rested_at = 0.0
         self._reads: dict[Any, asyncio.Future[Any]] = {}
 
     def close(self) -> None:
@@ -109,14 +116,29 @@ class Source:
     def _run(self, read: Callable[[], T]) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._threads, read)
 
-    def _take_turn(self, read: Callable[[], T]) -> asyncio.Future[T]:
-        return asyncio.get_running_loop().run_in_executor(self._one_thread, read)
+    async def _take_turn(self, read: Callable[[], T]) -> T:
+        self._turns += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._one_thread, self._rest_and, read)
+        finally:
+            self._turns -= 1
 
-    async def _shared(self, key: Any, begin: Callable[[], asyncio.Future[T]]) -> T:
+    def _rest_and(self, read: Callable[[], T]) -> T:
+        if self._turns > 1:
+            time.sleep(max(0.0, self._rested_at - time.monotonic()))
+        begun = time.monotonic()
+        try:
+            return read()
+        finally:
+            ended = time.monotonic()
+            self._rested_at = ended + min(ended - begun, REST_SECONDS)
+
+    async def _shared(self, key: Any, begin: Callable[[], Awaitable[T]]) -> T:
         """What ``begin`` reads, once for all who ask for ``key`` until it is answered."""
         found = self._reads.get(key)
         if found is None:
-            found = self._reads[key] = begin()
+            found = self._reads[key] = asyncio.ensure_future(begin())
             found.add_done_callback(lambda _: self._reads.pop(key))
         # A client that leaves must not cancel what others wait for.
         answer: T = await asyncio.shield(found)
