@@ -73,6 +73,7 @@ def test_a_message_that_is_cut_off_is_none() -> None:
         ("<THINKING>Hm</thinking>\n{}<think>", "\n{}<think>"),
         ("[THINK]Hm</think>[/THINK]{}", "{}"),
         ("◁think▷Hm◁/think▷{}", "{}"),
+        ("<Reflection>Hm</reflection>{}", "{}"),
         (
             "<|channel|>analysis<|message|>Hm<|end|><|start|>assistant<|channel|>final<|message|>{}",
             "{}",

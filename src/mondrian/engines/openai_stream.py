@@ -11,6 +11,7 @@ from mondrian.engines.base import Basis, Phase, Progress, Token
 from mondrian.engines.openai_http import error_words
 from mondrian.errors import EngineFailed
 from mondrian.report.loops import LoopWatch
+from mondrian.report.thinking import TAGS
 
 DONE: dict[str, Any] = {}
 """The message that ends a stream: ``[DONE]``."""
@@ -149,12 +150,13 @@ class Thoughts:
         self._held += text
         if self._end is None:
             begun = self._held[:_MOST_HELD].lstrip().lower()
-            self._end = next((_TAGS[tag] for tag in _TAGS if begun.startswith(tag)), None)
-            if self._end is None:
-                if len(self._held) < _MOST_HELD and any(tag.startswith(begun) for tag in _TAGS):
+            tag = next(filter(begun.startswith, TAGS), None)
+            if tag is None:
+                if len(self._held) < _MOST_HELD and any(tag.startswith(begun) for tag in TAGS):
                     return ""
                 self._is_answer = True
                 return self._take_held()
+            self._end = re.compile(re.escape(TAGS[tag]), re.IGNORECASE)
         if end := self._end.search(self._held):
             self._is_answer, self._held = True, self._held[end.end() :]
             return self._take_held()
@@ -172,18 +174,6 @@ class Thoughts:
 
 _LONGEST_TAG = 40
 _MOST_HELD = 100  # white space may come first, but not without end
-_TAGS = {
-    begin: re.compile(re.escape(end), re.IGNORECASE)
-    for begin, end in (
-        ("<think>", "</think>"),
-        ("<thinking>", "</thinking>"),
-        ("<thought>", "</thought>"),
-        ("<reasoning>", "</reasoning>"),
-        ("[think]", "[/think]"),  # Magistral
-        ("◁think▷", "◁/think▷"),  # Kimi
-        ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),  # gpt-oss
-    )
-}
 
 
 def decode_events(chunks: Iterable[bytes]) -> Iterator[dict[str, Any]]:

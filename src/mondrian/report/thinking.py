@@ -2,7 +2,18 @@
 
 import re
 
-_WORD = "(?:think|thinking|thought|thoughts|reasoning|reflection)"
+_WORDS = ("think", "thinking", "thought", "thoughts", "reasoning", "reflection")
+_WORD = f"(?:{'|'.join(_WORDS)})"
+
+TAGS = {
+    **{f"<{word}>": f"</{word}>" for word in _WORDS},
+    **{f"◁{word}▷": f"◁/{word}▷" for word in _WORDS},  # Kimi
+    "[think]": "[/think]",  # Magistral
+    "<|channel|>analysis<|message|>": "<|channel|>final<|message|>",  # gpt-oss
+}
+"""What thinking begins with, in lower case, and what ends it then: for text that is streamed, where
+an answer begins with its thinking or has none."""
+
 _OPENED = rf"(?:<{_WORD}(?:\s[^<>]{{0,60}})?>|◁{_WORD}▷|\[THINK\])"
 _CLOSED = rf"(?:</{_WORD}>|◁/{_WORD}▷|\[/THINK\]|<\|channel\|>final<\|message\|>)"
 _THINKING = re.compile(
