@@ -78,12 +78,6 @@ class PhotoStore:
         with _translated(), suppress(FileNotFoundError):
             self._store.delete(_checked(key))
 
-    def keys(self) -> Iterator[tuple[str, int]]:
-        """Yield each key with its photo's size in bytes. Raises ``PhotoStoreUnavailable``."""
-        with _translated():
-            for chunk in self._store.list():
-                yield from ((found["path"], found["size"]) for found in chunk)
-
 
 def _checked(key: str) -> str:
     if ".." in key or not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", key, re.ASCII):
