@@ -471,33 +471,61 @@ def test_photos_are_read_in_many_threads() -> None:
         np.testing.assert_array_equal(photo.pixels, expected.pixels)
 
 
-@pytest.mark.parametrize(("format_", "codec"), [("JPEG", "jpeg"), ("PNG", "zip")])
-def test_a_photo_is_decoded_in_one_go(
-    format_: str, codec: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    decoded = []
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """The codec and the bytes of each step that Pillow decodes in."""
+    steps = list[tuple[str, int]]()
 
     class Counted:
-        def __init__(self, decoder: Any) -> None:
-            self._decoder = decoder
+        def __init__(self, decoder: Any, codec: str) -> None:
+            self._decoder, self._codec = decoder, codec
 
         def __getattr__(self, name: str) -> Any:
             return getattr(self._decoder, name)
 
         def decode(self, content: bytes) -> Any:
-            decoded.append(len(content))
+            steps.append((self._codec, len(content)))
             return self._decoder.decode(content)
 
-    def counted(mode: str, name: str, *more: Any) -> Any:
-        decoder = get_decoder(mode, name, *more)
-        return Counted(decoder) if name == codec else decoder
-
     get_decoder = Image._getdecoder
-    monkeypatch.setattr(Image, "_getdecoder", counted)
+    monkeypatch.setattr(
+        Image, "_getdecoder", lambda mode, codec, *a: Counted(get_decoder(mode, codec, *a), codec)
+    )
+    return steps
+
+
+@pytest.mark.parametrize(("format_", "codec"), [("JPEG", "jpeg"), ("PNG", "zip")])
+def test_a_photo_is_decoded_in_one_go(
+    format_: str, codec: str, decoded: list[tuple[str, int]]
+) -> None:
     noise = np.random.default_rng(1).integers(0, 255, (600, 800, 3), np.uint8)
     prepare_photo(saved(Image.fromarray(noise), format_))
-    assert len(decoded) == 1
-    assert decoded[0] > 200_000
+    [size] = [size for used, size in decoded if used == codec]
+    assert size > 200_000
+
+
+def test_strips_at_one_place_do_not_read_the_whole_file_each(
+    decoded: list[tuple[str, int]],
+) -> None:
+    rows, width, size = 500, 1000, 5_000_000
+    begin = 8 + 2 + 12 * 9 + 4
+    tags = {256: width, 257: rows, 258: 8, 259: 1, 262: 1, 277: 1, 278: 1}
+    entries = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items()]
+    entries.insert(5, struct.pack("<HHII", 273, 4, rows, begin))  # where the strips are
+    entries.append(struct.pack("<HHII", 279, 4, rows, begin + 4 * rows))  # how long they are
+    header = b"II*\0" + struct.pack("<IH", 8, 9) + b"".join(entries) + bytes(4)
+    strips = struct.pack("<I", begin + 8 * rows) * rows + struct.pack("<I", width) * rows
+    photo = prepare_photo((header + strips).ljust(size, b"\0"))
+    assert (photo.width, photo.height) == (width, rows)
+    assert sum(size for _, size in decoded) < 100_000 * rows
+
+
+@pytest.mark.parametrize("missing", range(1, 17))
+def test_a_png_whose_picture_is_whole_is_read(missing: int) -> None:
+    whole = saved(CAT, "PNG")
+    assert read_photo(whole[:-missing]).sha256
+    with pytest.raises(DamagedPhoto, match="cut off"):
+        read_photo(whole[:-50])
 
 
 # --- names

@@ -2,7 +2,9 @@
 
 import io
 import re
+import struct
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeAlias
 
 import numpy as np
@@ -44,27 +46,19 @@ _TURNS = {
 Converter: TypeAlias = Callable[[Image.Image], Image.Image]
 
 
-def open_image(content: bytes, format_: str) -> ImageFile.ImageFile:
+def open_image(content: bytes, format_: str) -> Image.Image:
     """The image of ``content``, in a format that ``identify`` named, with its header read.
 
     ``Image.open`` would warn of 100 megapixels, and only for the whole process can it be told
     not to; and it would ask every plugin there is. Naming the plugin does neither.
-
-    It is decoded in one go: Pillow's 64 KB at a time would ask for Python's lock each time, which
-    beside a busy thread makes 12 megapixels take three times as long.
     """
-    image = _open(io.BytesIO(content), format_)
-    image.decodermaxblock = len(content)
-    return image
-
-
-def _open(source: io.BytesIO, format_: str) -> ImageFile.ImageFile:
+    source = io.BytesIO(content)
     match format_:
         case "JPEG":
-            _check_scans(source.getvalue())
-            return JpegImagePlugin.JpegImageFile(source)
+            _check_scans(content)
+            return _at_once(JpegImagePlugin.JpegImageFile(source), len(content))
         case "PNG":
-            return _WholePng(source)
+            return _at_once(_WholePng(source), len(content))
         case "WEBP":
             return _StillWebP(source)
         case "TIFF":
@@ -75,12 +69,27 @@ def _open(source: io.BytesIO, format_: str) -> ImageFile.ImageFile:
             return HeifImageFile(source)  # type: ignore[no-untyped-call]
 
 
+def _at_once(image: ImageFile.ImageFile, size: int) -> Image.Image:
+    """Have the image, a file of ``size`` bytes, decoded in one go. Pillow's 64 KB at a time would
+    ask for Python's lock each time, which beside a busy thread makes 12 megapixels take three times
+    as long.
+
+    Not for formats of many strips: each would read the whole file.
+    """
+    image.decodermaxblock = size
+    return image
+
+
 class _WholePng(PngImagePlugin.PngImageFile):
     """Reads all its chunks at once: they have 8 KB each, or what the writer liked."""
 
     def load_read(self, read_bytes: int) -> bytes:
-        read = super().load_read
-        return b"".join(iter(lambda: read(read_bytes), b""))
+        read, parts = super().load_read, list[bytes]()
+        # Damage below the picture is none of it. Damage in it is met again by the next read.
+        with suppress(IndexError, SyntaxError, struct.error):
+            for part in iter(lambda: read(read_bytes), b""):
+                parts.append(part)
+        return b"".join(parts)
 
 
 class _StillWebP(WebPImagePlugin.WebPImageFile):
