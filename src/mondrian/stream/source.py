@@ -21,10 +21,10 @@ from mondrian.stream.frames import Frame, Piece, encode, encode_event, pack
 THREADS = 3
 """For what many follow. Who comes, or has fallen behind, is read for by one more, in turns."""
 
-REST_SECONDS = 0.01
-"""While others wait for a turn, a rest follows each, as long as it took but not longer than this: a
-crowd that comes at once leaves time for the rest of the process. One client alone is not held up,
-and a database that takes seconds to answer is no crowd."""
+REST = 2
+"""While others wait for a turn, a rest follows each, so many times as long as it kept the processor
+busy: a crowd that comes at once leaves time for the rest of the process. One client alone is not
+held up, nor does a slow database make anybody rest."""
 
 CHUNK = 400
 """At most so many events are read at once: about 80 KB of tokens."""
@@ -127,12 +127,11 @@ class Source:
     def _rest_and(self, read: Callable[[], T]) -> T:
         if self._turns > 1:
             time.sleep(max(0.0, self._rested_at - time.monotonic()))
-        begun = time.monotonic()
+        begun = time.thread_time()
         try:
             return read()
         finally:
-            ended = time.monotonic()
-            self._rested_at = ended + min(ended - begun, REST_SECONDS)
+            self._rested_at = time.monotonic() + REST * (time.thread_time() - begun)
 
     async def _shared(self, key: Any, begin: Callable[[], Awaitable[T]]) -> T:
         """What ``begin`` reads, once for all who ask for ``key`` until it is answered."""
