@@ -1,5 +1,7 @@
 """The queue: who waits how long, and how that is said."""
 
+import random
+from collections import deque
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +13,7 @@ import pytest
 from mondrian import queueing
 from mondrian.engines.base import Basis
 from mondrian.history import Figures
-from mondrian.jobs import Entry, EventType, Job, Status
+from mondrian.jobs import Claim, Entry, EventType, Job, Status
 from mondrian.photos import PhotoStore
 from mondrian.postgres import Pool
 from mondrian.queueing import Place, Queue, line_up
@@ -24,7 +26,7 @@ USUAL: dict[str | None, float] = {"ansel": 60.0, "okeefe": 20.0, None: 40.0}
 def running(eta: float | None, ago: float = 0.0, **changes: Any) -> Running:
     told = f'{{"eta_seconds":{"null" if eta is None else eta},"elapsed_seconds":15.0}}'
     fields: dict[str, Any] = {
-        "id": uuid4(), "advisors": ("ansel",), "is_lost": False, "told": told,
+        "id": uuid4(), "owner": "anna", "advisors": ("ansel",), "is_lost": False, "told": told,
         "told_seconds_ago": ago,
     }  # fmt: skip
     return Running(**fields | changes)
@@ -32,7 +34,7 @@ def running(eta: float | None, ago: float = 0.0, **changes: Any) -> Running:
 
 def waits(runs: list[Running], *advisors: tuple[str, ...], **usual: Any) -> list[float | None]:
     """The seconds that each of the jobs in the queue waits."""
-    queue = [Waiting(uuid4(), each) for each in advisors]
+    queue = [Waiting(uuid4(), "anna", each, 1) for each in advisors]
     places = line_up(queue, runs, usual.get("usual", USUAL))
     assert [places[each.id].position for each in queue] == list(range(1, len(queue) + 1))
     return [places[each.id].eta_seconds for each in queue]
@@ -70,6 +72,40 @@ def test_nothing_is_guessed() -> None:
     assert waits([running(None)], ANSEL, usual={}) == [None]
 
 
+def test_what_ends_first_decides_whose_turn_it_is() -> None:
+    """Ben has one job under way, which ends first, and Anna two: his is next."""
+    runs = [running(90), running(50), running(10, owner="ben")]
+    queue = [Waiting(uuid4(), owner, ANSEL, 1) for owner in ("anna", "ben", "anna", "ben")]
+    places = line_up(queue, runs, USUAL)
+    assert [places[each.id].position for each in queue] == [2, 1, 4, 3]
+    assert [places[each.id].eta_seconds for each in queue] == [50, 10, 90, 70]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_positions_are_the_order_in_which_workers_take_the_jobs(store: Store, seed: int) -> None:
+    luck = random.Random(seed)
+    owners = "abcdef"[: luck.randint(1, 6)]
+    claims = deque[Claim]()
+    for _ in range(60):
+        add(store, "ansel", owner=luck.choice(owners))
+        if luck.random() < 0.4 and (claim := store.claim("worker", 600.0)):
+            claims.append(claim)
+        if len(claims) > seed:  # with seed 0 nobody works
+            store.finish(claims.popleft())
+    places = Queue(store).read()
+    queue = sorted((place.position, job) for job, place in places.items() if place.position)
+    taken = list[tuple[int, UUID]]()
+    while len(taken) < len(queue):
+        if claims:
+            store.finish(claims.popleft())  # nothing is known of their ends: the first began first
+        claim = store.claim("worker", 600.0)
+        assert claim
+        if seed:
+            claims.append(claim)
+        taken.append((len(taken) + 1, claim.job.id))
+    assert taken == queue
+
+
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [
@@ -83,8 +119,8 @@ def test_the_sentence_begins_as_clients_know_it(seconds: float | None, said: str
     assert str(Place(None, seconds)) == "Waiting in queue"
 
 
-def add(store: Store, *advisors: str) -> UUID:
-    job = Job(id=uuid4(), owner="anna", filename="f", photo_key="k", advisors=advisors)
+def add(store: Store, *advisors: str, owner: str = "anna") -> UUID:
+    job = Job(id=uuid4(), owner=owner, filename="f", photo_key="k", advisors=advisors)
     return store.add(job).id
 
 

@@ -1,7 +1,9 @@
 """The queue as its clients see it: each job's position, and how long it will wait.
 
-1. A job waits until as many of those before it have ended as there are workers busy: each takes the
-   next job when it is free. Workers are counted by their leases: while a job waits, none is idle.
+1. Each worker takes the next job when it is free, as ``Store.claim`` chooses it: of the owner with
+   the fewest running jobs, of these the one served least recently, the oldest. So what ends first
+   decides who is next, and the queue is played through. Workers are counted by their leases: while
+   a job waits, none is idle. Where nobody knows what ends first, it is what began first.
 2. Running jobs end when their own updates say so; those that wait take what their advisors usually
    take on the engine and model of the last critique. Where either is not known, nor is the wait:
    nothing is guessed.
@@ -11,13 +13,15 @@
 """
 
 import heapq
+import itertools
 import json
 import math
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
 from mondrian.engines.base import Basis
@@ -101,29 +105,76 @@ class Queue:
 def line_up(
     waiting: Sequence[Waiting], running: Sequence[Running], usual: Mapping[str | None, float]
 ) -> dict[UUID, Place]:
-    """The place of each job. ``usual`` has the seconds of a critique by each advisor; what stands
-    under ``None`` is for all others."""
-    places, free = dict[UUID, Place](), list[float]()
+    """The place of each job. ``waiting`` has the oldest first. ``usual`` has the seconds of a
+    critique by each advisor; what stands under ``None`` is for all others."""
+    places, ends, numbers = dict[UUID, Place](), list[_End](), itertools.count()
 
     @cache
     def whole(advisors: Sequence[str]) -> float:
         return _whole(advisors, usual)
 
+    turns = _Turns(waiting, (job.owner for job in running))
     for job in running:
         left = _left(job, usual)
         places[job.id] = Place(None, _known(left))
         if not job.is_lost:
-            free.append(left)
-    heapq.heapify(free)
+            heapq.heappush(ends, (left, next(numbers), job.owner))
     for job in running:
-        if job.is_lost and free:  # it goes before all that wait
-            heapq.heapreplace(free, free[0] + whole(job.advisors))
-    for position, each in enumerate(waiting, start=1):
-        start = free[0] if free else math.inf
+        if job.is_lost and ends:  # it goes before all that wait
+            start, _, owner = ends[0]
+            turns.end(owner)
+            heapq.heapreplace(ends, (start + whole(job.advisors), next(numbers), job.owner))
+    for position in range(1, len(waiting) + 1):
+        start = math.inf
+        if ends:
+            start, _, owner = ends[0]
+            turns.end(owner)
+        each = turns.take()
         places[each.id] = Place(position, _known(start))
-        if free:
-            heapq.heapreplace(free, start + whole(each.advisors))
+        if ends:
+            heapq.heapreplace(ends, (start + whole(each.advisors), next(numbers), each.owner))
     return places
+
+
+_End: TypeAlias = tuple[float, int, str]
+"""When a job ends, in seconds, its number (which tells what began first), and its owner."""
+
+
+class _Turns:
+    """Whose job is next. Entries of the heap that no longer hold are passed over."""
+
+    def __init__(self, waiting: Sequence[Waiting], running: Iterable[str]) -> None:
+        self._running = Counter(running)
+        self._queues = dict[str, deque[Waiting]]()
+        self._turn = dict[str, int]()
+        for each in waiting:
+            self._queues.setdefault(each.owner, deque()).append(each)
+            self._turn[each.owner] = each.turn
+        self._served = itertools.count(len(waiting) + 1)  # after all turns there are
+        self._heap = list(map(self._entry, self._queues))
+        heapq.heapify(self._heap)
+
+    def end(self, owner: str) -> None:
+        """A job of ``owner`` has ended."""
+        self._running[owner] -= 1
+        self._line_up(owner)
+
+    def take(self) -> Waiting:
+        """The next job begins."""
+        while (entry := heapq.heappop(self._heap)) != self._entry(owner := entry[-1]):
+            pass
+        job = self._queues[owner].popleft()
+        self._running[owner] += 1
+        self._turn[owner] = next(self._served)
+        self._line_up(owner)
+        return job
+
+    def _line_up(self, owner: str) -> None:
+        if self._queues.get(owner):
+            heapq.heappush(self._heap, self._entry(owner))
+
+    def _entry(self, owner: str) -> tuple[int, int, str]:
+        return self._running[owner], self._turn[owner], owner
 
 
 def _whole(advisors: Sequence[str], usual: Mapping[str | None, float]) -> float:

@@ -374,17 +374,14 @@ SNAPSHOT = statement(f"""
 # of it run besides those that run now; among equals an owner not served yet in this reckoning is
 # before one that was, and those who were keep the order of their heads.
 WAITING = statement(f"""{_TURNS}
-    SELECT id, array_to_string(advisors, ',') AS advisors
-    FROM (
-        SELECT id, owner, advisors, row_number() OVER mine AS nth, first_value(id) OVER mine
-            AS head_id
-        FROM jobs WHERE status = 'queued'
-        WINDOW mine AS (PARTITION BY owner ORDER BY created_at, id)
-    ) queued JOIN turns USING (owner)
-    ORDER BY running + nth - 1, nth, served NULLS FIRST, head, head_id""")
+    SELECT id, owner, array_to_string(advisors, ',') AS advisors, turn
+    FROM jobs JOIN (
+        SELECT owner, row_number() OVER (ORDER BY served NULLS FIRST, head) AS turn FROM turns
+    ) turns USING (owner)
+    WHERE status = 'queued' ORDER BY created_at, id""")
 
 RUNNING_JOBS = statement(f"""
-    SELECT id, advisors, lease_until < clock_timestamp() AS is_lost, told.payload AS told,
+    SELECT id, owner, advisors, lease_until < clock_timestamp() AS is_lost, told.payload AS told,
         extract(epoch FROM clock_timestamp() - coalesce(told.created_at, started_at))::float8
             AS told_seconds_ago
     FROM jobs LEFT JOIN LATERAL (
@@ -392,7 +389,7 @@ RUNNING_JOBS = statement(f"""
         WHERE job_id = jobs.id AND type = 'thinking_update' AND attempt = jobs.attempt
         ORDER BY seq DESC LIMIT 1
     ) told ON true
-    WHERE status IN {_RUNNING}""")
+    WHERE status IN {_RUNNING} ORDER BY started_at""")
 
 USUAL_SECONDS = statement("""
     SELECT advisor, percentile_cont(0.5) WITHIN GROUP (ORDER BY

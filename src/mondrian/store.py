@@ -92,10 +92,13 @@ class Log(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """A job in the queue. (A tuple, since thousands are made at once.)"""
+    """A job in the queue. ``turn`` is its owner's: of two with as many running jobs, the lower one
+    is served first. (A tuple, since thousands are made at once.)"""
 
     id: UUID
+    owner: str
     advisors: tuple[str, ...]
+    turn: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,6 +107,7 @@ class Running:
     and ``told_seconds_ago`` its age, or else the time since the job was first claimed."""
 
     id: UUID
+    owner: str
     advisors: tuple[str, ...]
     is_lost: bool
     told: str | None
@@ -417,13 +421,14 @@ class Store:
         return [Answer(**row) for row in self._run(statements.REPORTS, id=job_id)]
 
     def waiting(self) -> list[Waiting]:
-        """The queued jobs, in the order in which ``claim`` would take them if nothing came or ended
-        meanwhile."""
-        rows = self._run(statements.WAITING)
-        return [Waiting(row["id"], tuple(row["advisors"].split(","))) for row in rows]
+        """The queued jobs, oldest first."""
+        return [
+            Waiting(row["id"], row["owner"], tuple(row["advisors"].split(",")), row["turn"])
+            for row in self._run(statements.WAITING)
+        ]
 
     def running(self) -> list[Running]:
-        """The jobs that a worker holds or has lost."""
+        """The jobs that a worker holds or has lost, in the order in which they began."""
         return [
             Running(**row | {"advisors": tuple(row["advisors"])})
             for row in self._run(statements.RUNNING_JOBS)
