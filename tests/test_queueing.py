@@ -158,7 +158,8 @@ def test_the_queue_is_read_from_the_database(store: Store) -> None:
     claim = store.claim("worker", 60.0)
     assert claim
     for eta in (99.0, 12.0):
-        store.append(claim, [Entry(EventType.THINKING_UPDATE, {"eta_seconds": eta})])
+        told = {"eta_seconds": eta, "elapsed_seconds": 1.0}
+        store.append(claim, [Entry(EventType.THINKING_UPDATE, told)])
     places = Queue(store).read()
     assert places[first].position is None
     assert places[first].eta_seconds == pytest.approx(12, abs=3)
@@ -169,6 +170,16 @@ def test_the_queue_is_read_from_the_database(store: Store) -> None:
     assert wait == pytest.approx(12 + 60 + 20, abs=3)
     store.finish(claim)
     assert first not in Queue(store).read()
+
+
+def test_what_an_outside_advisor_thinks_tells_no_time(store: Store) -> None:
+    first, second = add(store, "ansel"), add(store, "ansel")
+    claim = store.claim("worker", 60.0)
+    assert claim
+    told = {"eta_seconds": 5.0, "elapsed_seconds": 95.0}
+    store.append(claim, [Entry(EventType.THINKING_UPDATE, told)])
+    store.add_thinking(first, "Look at that light.")
+    assert Queue(store).read()[second].eta_seconds == pytest.approx(5, abs=3)
 
 
 def test_a_hundred_uploads_of_one_hold_up_another_for_one_job_a_worker(

@@ -12,7 +12,7 @@ import pytest
 
 from mondrian import retention
 from mondrian.errors import PhotoStoreUnavailable
-from mondrian.jobs import Entry, EventType, Job
+from mondrian.jobs import Entry, EventType, Job, Status
 from mondrian.photos import PhotoStore
 from mondrian.postgres import Pool
 from mondrian.retention import LOCK, foresee, prune, prune_daily
@@ -73,6 +73,17 @@ def test_over_the_quota_the_oldest_go_with_their_photos(
     kept = [waiting, *reversed(ended[3:])]
     assert [job.id for job in store.list_jobs()] == [job.id for job in kept]
     assert names(tmp_path) == {job.photo_key for job in kept}
+
+
+def test_the_photo_of_an_old_job_that_never_began_counts_too(
+    store: Store, photos: PhotoStore
+) -> None:
+    pending = add_job(store, photos, photo_bytes=3 * BYTES, status=Status.PENDING)
+    end(store, add_job(store, photos, photo_bytes=2 * BYTES))
+    newest = end(store, add_job(store, photos, photo_bytes=BYTES))
+    pruned = prune(store, photos, days=30, max_bytes=5 * BYTES)
+    assert (pruned.jobs, pruned.bytes) == (1, 2 * BYTES)
+    assert [job.id for job in store.list_jobs()] == [newest.id, pending.id]
 
 
 def test_photos_of_one_who_died_before_they_were_deleted_go_with_the_next_prune(

@@ -10,8 +10,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from mondrian.engines.base import Basis
 from mondrian.errors import AttemptSuperseded, JobConflict, JobNotFound
-from mondrian.history import Figures
+from mondrian.history import NEWEST, Figures, find_usual
 from mondrian.jobs import (
     MAX_ATTEMPTS,
     MOVES,
@@ -563,3 +564,26 @@ def test_history_is_kept_per_engine_and_model(store: Store) -> None:
         )
     assert [found.generation_tokens for found in store.history("replay:x", "m")] == [200, 100]
     assert store.history("replay:x", "other") == []
+
+
+def test_a_kind_that_is_done_seldom_is_not_forgotten(store: Store) -> None:
+    def took(advisor: str, megapixels: float, seconds: float) -> None:
+        figures = Figures(
+            engine="e", model="m", advisor=advisor, megapixels=megapixels, generation_tokens=100,
+            load_seconds=0.0, seconds=seconds, measure_seconds=0.0,
+        )  # fmt: skip
+        store.record_history(figures)
+
+    for _ in range(5):
+        took("ansel", 0.0, 100.0)
+    for _ in range(NEWEST + 5):
+        took("ansel", 12.0, 50.0)
+        took("gogh", 12.0, 10.0)
+    found = store.history("e", "m")
+    assert Counter((each.advisor, each.seconds) for each in found) == {
+        ("ansel", 100.0): 5, ("ansel", 50.0): NEWEST, ("gogh", 10.0): NEWEST
+    }  # fmt: skip
+    usual = find_usual(found, engine="e", advisor="ansel", megapixels=0.0)
+    assert usual
+    assert (usual.basis, usual.seconds()) == (Basis.MEASURED, 100.0)
+    assert store.usual_seconds() == {"ansel": 50.0, "gogh": 10.0, None: 50.0}

@@ -9,7 +9,7 @@ the snapshot of the statement may be older.
 from collections.abc import Iterable
 from dataclasses import fields
 
-from mondrian.history import Figures
+from mondrian.history import NEWEST, Figures
 from mondrian.jobs import CLOSING, ENDED, MAX_ATTEMPTS, RUNNING, Event, Job
 
 EVENTS_CHANNEL = "mondrian_events"
@@ -380,6 +380,7 @@ WAITING = statement(f"""{_TURNS}
     ) turns USING (owner)
     WHERE status = 'queued' ORDER BY created_at, id""")
 
+# An update without a time is what an outside advisor is thinking, not the worker.
 RUNNING_JOBS = statement(f"""
     SELECT id, owner, advisors, lease_until < clock_timestamp() AS is_lost, told.payload AS told,
         extract(epoch FROM clock_timestamp() - coalesce(told.created_at, started_at))::float8
@@ -387,18 +388,28 @@ RUNNING_JOBS = statement(f"""
     FROM jobs LEFT JOIN LATERAL (
         SELECT payload, created_at FROM events
         WHERE job_id = jobs.id AND type = 'thinking_update' AND attempt = jobs.attempt
+            AND payload::json ->> 'elapsed_seconds' IS NOT NULL
         ORDER BY seq DESC LIMIT 1
     ) told ON true
     WHERE status IN {_RUNNING} ORDER BY started_at""")
 
-USUAL_SECONDS = statement("""
+
+def _newest_figures(condition: str) -> str:
+    """The newest figures of each kind, advisor and rough size of photo, that meet ``condition``: a
+    kind that is done seldom is not forgotten for others."""
+    return f"""(
+        SELECT *, row_number() OVER (
+            PARTITION BY advisor, round(ln(greatest(megapixels, 0.001))) ORDER BY id DESC) AS nth
+        FROM (SELECT * FROM history WHERE {condition} ORDER BY id DESC LIMIT 5000) newest
+    ) kinds WHERE nth <= {NEWEST}"""
+
+
+_LATEST = "(engine, model) = (SELECT engine, model FROM history ORDER BY id DESC LIMIT 1)"
+
+USUAL_SECONDS = statement(f"""
     SELECT advisor, percentile_cont(0.5) WITHIN GROUP (ORDER BY
         seconds - coalesce(load_seconds, 0) + coalesce(measure_seconds, 0)) AS seconds
-    FROM (
-        SELECT * FROM history
-        WHERE (engine, model) = (SELECT engine, model FROM history ORDER BY id DESC LIMIT 1)
-        ORDER BY id DESC LIMIT 200
-    ) newest
+    FROM {_newest_figures(_LATEST)}
     GROUP BY ROLLUP (advisor)""")
 
 COUNTS = statement("""
@@ -420,13 +431,15 @@ DELETE_FINISHED = statement(f"""
     WITH gone AS (DELETE FROM jobs WHERE status IN {_ENDED} RETURNING photo_key), {_DISCARDED}
     SELECT count(*) AS jobs FROM gone""")
 
-# The ended jobs, oldest first, that do not fit in so many bytes beside all newer ones.
+# The ended jobs, oldest first, that have to go until the photos of all jobs fit in so many bytes.
 _OVERFLOW = f"""overflow AS (
         SELECT id, photo_bytes FROM (
-            SELECT id, status, created_at, photo_bytes,
-                sum(photo_bytes) OVER (ORDER BY created_at DESC, id DESC) AS bytes FROM jobs
-        ) sums
-        WHERE bytes > %(max_bytes)s AND status IN {_ENDED} ORDER BY created_at, id LIMIT %(limit)s
+            SELECT id, created_at, photo_bytes,
+                sum(photo_bytes) OVER (ORDER BY created_at, id) - photo_bytes AS older
+            FROM jobs WHERE status IN {_ENDED}
+        ) ended
+        WHERE (SELECT sum(photo_bytes) FROM jobs) - older > %(max_bytes)s
+        ORDER BY created_at, id LIMIT %(limit)s
     )"""
 
 COUNT_OVERFLOW = statement(f"""
@@ -484,8 +497,8 @@ RECORD_HISTORY = statement(
 
 
 def history(*, of_others: bool) -> bytes:
-    """The latest figures of a model on an engine, or on all others."""
+    """The newest figures of a model on an engine, or on all others, of each kind."""
     is_of = "<>" if of_others else "="
+    condition = f"engine {is_of} %(engine)s AND model = %(model)s"
     return statement(f"""
-        SELECT {", ".join(FIGURES)} FROM history
-        WHERE engine {is_of} %(engine)s AND model = %(model)s ORDER BY id DESC LIMIT %(limit)s""")
+        SELECT {", ".join(FIGURES)} FROM {_newest_figures(condition)} ORDER BY id DESC""")

@@ -435,9 +435,9 @@ class Store:
         ]
 
     def usual_seconds(self) -> dict[str | None, float]:
-        """The median seconds of a critique by each advisor on a loaded model, of the newest 200 on
-        the engine and model of the last one; under ``None`` that of all together. Empty if there
-        was none."""
+        """The median seconds of a critique by each advisor on a loaded model, of the newest of each
+        kind on the engine and model of the last one; under ``None`` that of all together. Empty if
+        there was none."""
         rows = self._run(statements.USUAL_SECONDS)
         return {row["advisor"]: row["seconds"] for row in rows if row["seconds"] is not None}
 
@@ -451,12 +451,12 @@ class Store:
         """Keep what one advisor's critique took."""
         self._run(statements.RECORD_HISTORY, **asdict(figures) | {"marks": list(figures.marks)})
 
-    def history(self, engine: str, model: str, limit: int = 200) -> list[Figures]:
-        """The latest figures of a model on an engine, newest first; if there are none, those on
-        other engines (two round trips)."""
+    def history(self, engine: str, model: str) -> list[Figures]:
+        """The newest figures of a model on an engine, of each kind (advisor and rough size of the
+        photo), newest first; if there are none, those on other engines (two round trips)."""
         for of_others in (False, True):
             statement = statements.history(of_others=of_others)
-            if rows := self._run(statement, engine=engine, model=model, limit=limit):
+            if rows := self._run(statement, engine=engine, model=model):
                 break
         return [Figures(**row) for row in rows]
 
