@@ -1,10 +1,11 @@
 """How good percent and expected time are: random recordings through a real worker and PostgreSQL.
 
-Five jobs of each kind teach, then forty are measured. Answers differ in length (a factor for each
-answer and one for each of its parts, lognormal), prompts in length with the photo, speeds by a
-tenth. Recordings are of about a minute, played thirty times as fast. The limits: a quarter into the
-job the median error of the expected time, as a share of what really remained, is at most 15 %;
-percent never goes back, and while tokens come it moves within two intervals.
+Five jobs of each kind teach, then forty are measured, which teach those that follow. Answers differ
+in length (a factor for each answer and one for each of its parts, lognormal), prompts in length
+with the photo, speeds by a tenth. Recordings are of about a minute, played thirty times as fast.
+The limits: a quarter into the job the median error of the expected time, as a share of what really
+remained, is at most 15 %; percent never goes back, and while tokens come it moves within two
+intervals.
 """
 
 import argparse

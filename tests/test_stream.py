@@ -810,7 +810,8 @@ def test_the_clock_speaks_for_queued_jobs(database: str, store: Store) -> None:
 
 def test_the_clock_tells_how_long_a_job_will_wait(database: str, store: Store) -> None:
     claim = claimed(store)
-    store.append(claim, [Entry(EventType.THINKING_UPDATE, {"eta_seconds": 600.0})])
+    told = {"eta_seconds": 600.0, "elapsed_seconds": 9.0}
+    store.append(claim, [Entry(EventType.THINKING_UPDATE, told)])
     job = store.add(new_job())
     with serving(database, store, interval=0.3) as house, house.watch(job.id) as seen:
         update = next_of(seen, "thinking_update")
