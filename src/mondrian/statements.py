@@ -370,9 +370,7 @@ SNAPSHOT = statement(f"""
         ) AS tokens
     FROM jobs WHERE id = %(id)s""")
 
-# The order in which claims would take the queued jobs. An owner's nth queued job comes when n - 1
-# of it run besides those that run now; among equals an owner not served yet in this reckoning is
-# before one that was, and those who were keep the order of their heads.
+# The queued jobs, with the turn of their owner among those who have as many running jobs.
 WAITING = statement(f"""{_TURNS}
     SELECT id, owner, array_to_string(advisors, ',') AS advisors, turn
     FROM jobs JOIN (
@@ -395,8 +393,8 @@ RUNNING_JOBS = statement(f"""
 
 
 def _newest_figures(condition: str) -> str:
-    """The newest figures of each kind, advisor and rough size of photo, that meet ``condition``: a
-    kind that is done seldom is not forgotten for others."""
+    """Of the newest 5,000 figures that meet ``condition``, the newest of each kind (advisor and
+    rough size of photo): one that is done seldom is not forgotten for others."""
     return f"""(
         SELECT *, row_number() OVER (
             PARTITION BY advisor, round(ln(greatest(megapixels, 0.001))) ORDER BY id DESC) AS nth
