@@ -43,7 +43,14 @@ def measure(photo: Photo) -> Measurements:
 
     Takes about a second for 12 megapixels on one core; a photo of any size and shape will do.
     """
-    from mondrian.measurements import colours, horizon, layout, sharpness, subject, tones
+    from mondrian.measurements import (
+        colours,
+        composition,
+        horizon,
+        sharpness,
+        subject,
+        tones,
+    )
     from mondrian.measurements.views import look
 
     views = look(photo.pixels)
@@ -61,9 +68,9 @@ def measure(photo: Photo) -> Measurements:
         noise_sigma=tones.noise_sigma(views),
         horizon=horizon.horizon(views),
         subject=found.subject,
-        balance=layout.balance(views),
-        separation=layout.separation(views, tiles, found.mask),
-        depth=layout.depth(views, tiles),
+        balance=composition.balance(views),
+        separation=composition.separation(views, tiles, found.mask),
+        depth=composition.depth(views, tiles),
         exif=photo.exif,
     )
 

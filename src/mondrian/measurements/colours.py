@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from mondrian.measurements.names import name_of
+from mondrian.measurements.colour_names import name_of
 from mondrian.measurements.values import Colour, DominantColour
 from mondrian.measurements.views import Plane, Views
 
