@@ -4,9 +4,7 @@ A finding is a statement about a photo that the measurements made true. ``find``
 dimension of a report; docs/findings.md lists them all, with the curves behind the scores.
 """
 
-from mondrian.findings.judging import find
-from mondrian.findings.kinds import KINDS, Finding, Kind, Severity
-from mondrian.findings.wording import (
+from mondrian.findings.facts import (
     answer_schema,
     brief,
     describe,
@@ -14,6 +12,8 @@ from mondrian.findings.wording import (
     free_schema,
     sentences,
 )
+from mondrian.findings.find import find
+from mondrian.findings.kinds import KINDS, Finding, Kind, Severity
 
 __all__ = [
     "KINDS",

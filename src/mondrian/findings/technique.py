@@ -1,9 +1,9 @@
 """How the photo was made: lighting, focus and colour."""
 
 from mondrian.findings import curves
-from mondrian.findings.arrangement import has_subject
+from mondrian.findings.framing import has_subject
 from mondrian.findings.kinds import Finding, finding_of
-from mondrian.findings.names import coloured, figure, opposite, percent, place
+from mondrian.findings.words import coloured, figure, opposite, percent, place
 from mondrian.measurements import Measurements
 
 SOFTER_AROUND = 1.3

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mondrian.findings.arrangement import has_subject, lean
+from mondrian.findings.framing import has_subject, lean
 from mondrian.findings.kinds import KINDS, Finding
-from mondrian.findings.names import figure, percent, place
+from mondrian.findings.words import figure, percent, place
 from mondrian.measurements import Measurements
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ The thresholds and scores are those of ``curves``.
 from collections.abc import Sequence
 
 from mondrian.findings import curves
-from mondrian.findings.arrangement import balance, composition, depth, isolation
+from mondrian.findings.framing import balance, composition, depth, isolation
 from mondrian.findings.kinds import Finding, Severity, finding_of
-from mondrian.findings.names import figure
 from mondrian.findings.technique import colour, focus, lighting
+from mondrian.findings.words import figure
 from mondrian.measurements import Measurements
 
 SEVERE = 4.0

@@ -4,7 +4,7 @@ import math
 
 from mondrian.findings import curves
 from mondrian.findings.kinds import Finding, finding_of
-from mondrian.findings.names import figure, percent
+from mondrian.findings.words import figure, percent
 from mondrian.measurements import Measurements
 
 SURE_OF_HORIZON = 0.5
