@@ -26,8 +26,8 @@ from mondrian.models import (
     list_pulled,
     pull,
 )
-from mondrian.models.catalogue import Hub as HubSource
-from mondrian.models.catalogue import to_pull
+from mondrian.models.known import Hub as HubSource
+from mondrian.models.known import to_pull
 
 SMOLLM2 = next(model for model in CATALOGUE if model.name == "smollm2-135m")
 SMOLVLM = next(model for model in CATALOGUE if model.name == "smolvlm-500m")

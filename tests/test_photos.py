@@ -34,8 +34,15 @@ from mondrian.errors import (
     TooManyPixels,
     UnsupportedPhoto,
 )
-from mondrian.exif import printable, replace_exif, write_exif
-from mondrian.photos import Exif, Photo, PhotoStore, decoding, prepare_photo, read_photo, reading
+from mondrian.photos import (
+    Exif,
+    Photo,
+    PhotoStore,
+    decoding,
+    prepare_photo,
+    read_photo,
+)
+from mondrian.photos.exif import printable, replace_exif, write_exif
 
 REAL = Path(skimage.__file__).parent / "data"
 CAT = Image.open(REAL / "chelsea.png").convert("RGB").resize((90, 60))

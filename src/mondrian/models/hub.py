@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mondrian.errors import ModelNotFound
-from mondrian.models.catalogue import Hub
-from mondrian.models.room import check_room, is_of_disk
+from mondrian.models.disk_space import check_room, is_of_disk
+from mondrian.models.known import Hub
 
 if TYPE_CHECKING:
     from huggingface_hub import RepoSibling

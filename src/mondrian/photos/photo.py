@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mondrian.errors import DamagedPhoto, EmptyPhoto, PhotoError, PhotoTooLarge, TooManyPixels
-from mondrian.exif import Exif, printable, read_exif, replace_exif, write_exif
-from mondrian.formats import identify
 from mondrian.photos.decoding import (
     check_size,
     is_plain,
@@ -22,6 +20,8 @@ from mondrian.photos.decoding import (
     srgb_converter,
     upright_srgb,
 )
+from mondrian.photos.exif import Exif, printable, read_exif, replace_exif, write_exif
+from mondrian.photos.formats import identify
 
 MAX_BYTES = 50_000_000
 MAX_NAME = 120

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mondrian.errors import ModelNotFound
-from mondrian.models.catalogue import CATALOGUE, Hub, Model, hub_model
+from mondrian.models.known import CATALOGUE, Hub, Model, hub_model
 
 _SHARED = "mlx-community"
 """Whose models in the hub's cache are known to be for MLX."""

