@@ -15,13 +15,13 @@ from pathlib import Path
 from statistics import median
 
 from mondrian.advisors import Advisor, load_advisors
+from mondrian.answers import DIMENSIONS
 from mondrian.critiques import ask, critique
 from mondrian.engines import Engine, Request, Token, open_engine
 from mondrian.engines.replay import record
 from mondrian.findings import find
 from mondrian.measurements import Measurements, measure
 from mondrian.photos import Photo, read_photo
-from mondrian.report import DIMENSIONS
 
 LIMIT = 1.02
 

@@ -1,6 +1,7 @@
 """Answers and reports to test with."""
 
-from mondrian.report import DIMENSIONS, Answer, Dimension, EngineFigures, Report, build_report
+from mondrian.answers import DIMENSIONS, Answer, Dimension
+from mondrian.reports import EngineFigures, Report, build_report
 
 _SAID = (
     (

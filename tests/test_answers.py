@@ -10,8 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from demo_reports import DEMO
+from mondrian.answers import (
+    DIMENSIONS,
+    Answer,
+    Dimension,
+    PartialAnswer,
+    read_answer,
+    read_partial,
+)
 from mondrian.errors import AnswerError
-from mondrian.report import DIMENSIONS, Answer, Dimension, PartialAnswer, read_answer, read_partial
 
 
 def plain(dimensions: Sequence[Dimension] = DEMO, **more: Any) -> dict[str, Any]:

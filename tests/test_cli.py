@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from mondrian.answers import DIMENSIONS
 from mondrian.engines.replay import record
-from mondrian.report import DIMENSIONS
 
 MONDRIAN = Path(sys.executable).parent / "mondrian"
 

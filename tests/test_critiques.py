@@ -15,13 +15,13 @@ import pytest
 from mondrian import Engine, Photo, Report, Text, Update, critique, open_engine, read_photo
 from mondrian.advisors import load_advisors
 from mondrian.answering import Answering, repair
+from mondrian.answers import DIMENSIONS
 from mondrian.critiques import ask
 from mondrian.engines import Phase, Request, Token
 from mondrian.engines.replay import record
 from mondrian.errors import AnswerError, EngineFailed, UnknownAdvisor
 from mondrian.findings import brief, facts, find, sentences
 from mondrian.measurements import Measurements, measure
-from mondrian.report import DIMENSIONS
 
 
 @pytest.fixture(scope="module")

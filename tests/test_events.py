@@ -9,12 +9,13 @@ from uuid import uuid4
 
 import pytest
 
+from mondrian.answers import DIMENSIONS, read_answer
 from mondrian.engines import Phase, Token
 from mondrian.engines.base import Basis
 from mondrian.events import Parts, update_fields
 from mondrian.jobs import EventType, Job
 from mondrian.pacing import Pacer, Text, Update
-from mondrian.report import DIMENSIONS, EngineFigures, Report, build_report, read_answer
+from mondrian.reports import EngineFigures, Report, build_report
 from mondrian.store import Store
 from mondrian.stream.frames import encode_thinking
 

@@ -19,6 +19,7 @@ from PIL import Image, ImageFilter
 from scipy.ndimage import uniform_filter1d
 
 from mondrian.advisors import load_advisors
+from mondrian.answers import DIMENSIONS
 from mondrian.findings import (
     KINDS,
     Finding,
@@ -48,7 +49,6 @@ from mondrian.measurements import (
     measure,
 )
 from mondrian.photos import Exif, Photo
-from mondrian.report import DIMENSIONS
 
 ADVISORS = load_advisors()
 CURVES = {name: curve for name, curve in vars(curves).items() if isinstance(curve, Curve)}

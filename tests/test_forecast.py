@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from mondrian.answers import DIMENSIONS
+from mondrian.answers.outline import Outline
 from mondrian.engines import Phase, Progress, Token
 from mondrian.engines.base import Basis
 from mondrian.forecast import Course, Outlook
 from mondrian.history import Figures, find_usual
-from mondrian.report import DIMENSIONS
-from mondrian.report.outline import Outline
 
 Timed = tuple[float, Progress | Token]
 

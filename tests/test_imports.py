@@ -9,14 +9,17 @@ import mondrian
 
 PACKAGE = Path(mondrian.__file__).parent
 LAYERS: list[set[str]] = [
-    {"errors", "photos", "exif", "formats", "jobs", "settings"},
-    {"measurements", "advisors", "findings", "models", "engines", "report"},
-    {"history", "forecast", "pacing"},
-    {"answering", "critiques", "events"},
-    {"statements", "embedded", "postgres", "store"},
-    {"queueing", "retention", "worker", "stream", "client"},
-    {"api", "server", "terminal", "sitting"},
-    {"commands", "cli"},
+    {"errors", "settings", "process"},
+    {"photos", "database", "models", "answers"},
+    {"engines", "measurements", "reports"},
+    {"findings"},
+    {"advisors"},
+    {"critiques"},
+    {"jobs"},
+    {"worker", "stream", "client"},
+    {"api", "web"},
+    {"server"},
+    {"cli"},
 ]
 LAYER = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from demo_reports import DEMO
-from mondrian.report import DIMENSIONS
-from mondrian.report.loops import LEAST, LEAST_BLANK, LoopWatch
+from mondrian.answers import DIMENSIONS
+from mondrian.answers.loops import LEAST, LEAST_BLANK, LoopWatch
 
 ANSWER = json.dumps({"dimensions": [d.model_dump(exclude={"evidence"}) for d in DEMO]})
 TERSE = [

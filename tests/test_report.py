@@ -4,7 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from demo_reports import DEMO, FIGURES, demo_report
-from mondrian.report import Answer, Dimension, Report, build_report, grade, overall_score
+from mondrian.answers import Answer, Dimension
+from mondrian.reports import Report, build_report, grade, overall_score
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mondrian.measurements import Measurements, measure
     from mondrian.pacing import Text, Update
     from mondrian.photos import Photo, read_photo
-    from mondrian.report import Report
+    from mondrian.reports import Report
 
 __version__ = "0.1.0"
 

@@ -11,10 +11,10 @@ from collections.abc import Generator
 from contextlib import closing
 from dataclasses import replace
 
+from mondrian.answers import Answer, read_answer
+from mondrian.answers.loops import LoopWatch
 from mondrian.engines.base import Engine, Output, Phase, Progress, Request, Token
 from mondrian.errors import AnswerError
-from mondrian.report import Answer, read_answer
-from mondrian.report.loops import LoopWatch
 
 _QUOTED_CHARACTERS = 4000
 _AGAIN = (

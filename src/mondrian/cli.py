@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mondrian.events import Parts
     from mondrian.pacing import Text, Update
     from mondrian.photos import Photo
-    from mondrian.report import Report
+    from mondrian.reports import Report
     from mondrian.settings import Settings
 
     Events: TypeAlias = Generator[Update | Text | Report, None, None]
@@ -222,7 +222,7 @@ def _show_as_json(advisors: "list[Advisor]", events: "Events") -> None:
 
     from mondrian.events import Parts, complete_fields
     from mondrian.jobs import encode_payload
-    from mondrian.report import Report
+    from mondrian.reports import Report
 
     job_id, status, reports = uuid4(), "error", list[Report]()
     parts = [Parts(advisor.id) for advisor in advisors]
@@ -282,8 +282,8 @@ def _write_files(
     photo: "Photo",
     reports: "Sequence[Report]",
 ) -> None:
-    from mondrian.report.rendering import analysis_document, data_url
-    from mondrian.report.rendering import pdf as render_pdf
+    from mondrian.reports.html import analysis_document, data_url
+    from mondrian.reports.pdf import pdf as render_pdf
 
     names = {advisor.id: advisor.name for advisor in advisors}
     picture = photo.jpeg(max_width=1320)

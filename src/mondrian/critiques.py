@@ -10,6 +10,7 @@ from dataclasses import asdict
 
 from mondrian.advisors import Advisor, find_advisor, load_advisors
 from mondrian.answering import Answering
+from mondrian.answers import Answer
 from mondrian.engines.base import Engine, Phase, Progress, Request, Token
 from mondrian.errors import AnswerError
 from mondrian.findings import (
@@ -25,7 +26,7 @@ from mondrian.forecast import Course
 from mondrian.measurements import Measurements, measure
 from mondrian.pacing import Text, Update, pace
 from mondrian.photos import Photo
-from mondrian.report import Answer, EngineFigures, Report, build_report
+from mondrian.reports import EngineFigures, Report, build_report
 
 
 def critique(

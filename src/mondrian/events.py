@@ -4,18 +4,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from mondrian.engines.base import Phase
-from mondrian.pacing import Text, Update
-from mondrian.report import (
+from mondrian.answers import (
     DIMENSIONS,
     Answer,
     Dimension,
     GrowingDimension,
     PartialAnswer,
-    Report,
-    analysis_fragment,
     read_partial,
 )
+from mondrian.engines.base import Phase
+from mondrian.pacing import Text, Update
+from mondrian.reports import Report, analysis_fragment
 
 _PARTIAL_SECONDS = 0.5
 

@@ -14,10 +14,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mondrian.answers import DIMENSIONS
+from mondrian.answers.outline import Outline
 from mondrian.engines.base import Basis, Phase, Progress, Token
 from mondrian.history import Usual
-from mondrian.report import DIMENSIONS
-from mondrian.report.outline import Outline
 
 # Shares of the time while nothing is known about it. Generating takes most.
 _SHARES = {

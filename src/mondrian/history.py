@@ -16,7 +16,7 @@ from statistics import median
 from typing import Self
 
 from mondrian.engines.base import Basis, Phase
-from mondrian.report import Report
+from mondrian.reports import Report
 
 ENOUGH = 3
 NEWEST = 20

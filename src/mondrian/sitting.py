@@ -20,7 +20,7 @@ from mondrian.history import Figures
 from mondrian.measurements import Measurements, measure
 from mondrian.pacing import Text, Update, pace
 from mondrian.photos import Photo, read_photo
-from mondrian.report import Report
+from mondrian.reports import Report
 from mondrian.worker.agenda import Agenda
 from mondrian.worker.watching import Meter, WatchedEngine
 

@@ -12,10 +12,11 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text as Line
 
+from mondrian.answers import Dimension, read_partial
 from mondrian.engines.base import Phase
 from mondrian.pacing import Text, Update
-from mondrian.report import Dimension, Report, read_partial
-from mondrian.report.rendering import provenance
+from mondrian.reports import Report
+from mondrian.reports.shared import provenance
 
 _WIDE = 100
 _HOSTILE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")

@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi.responses import HTMLResponse
 
+from mondrian.reports.shared import TEMPLATES
+from mondrian.web import PAGES
+
 if TYPE_CHECKING:
     from jinja2 import Environment
 
@@ -17,10 +20,10 @@ def page(name: str, *, title: str, **values: Any) -> HTMLResponse:
 
 @cache
 def _environment() -> "Environment":
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     return Environment(
-        loader=PackageLoader("mondrian"),
+        loader=FileSystemLoader([PAGES, TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -7,7 +7,7 @@ from mondrian.api.links import Links
 from mondrian.api.shapes import JobState
 from mondrian.errors import JobConflict, JobNotFound
 from mondrian.jobs import Job, Status
-from mondrian.report import Report, analysis_document, analysis_fragment
+from mondrian.reports import Report, analysis_document, analysis_fragment
 
 
 def read_reports(house: House, job: Job) -> list[Report]:

@@ -172,7 +172,7 @@ def _print_reports(fields: Mapping[str, Any]) -> None:
     from rich.console import Console
 
     from mondrian.advisors import load_advisors
-    from mondrian.report import Report
+    from mondrian.reports import Report
     from mondrian.terminal import print_report
 
     known = load_advisors()

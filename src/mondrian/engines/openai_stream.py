@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
+from mondrian.answers.loops import LoopWatch
+from mondrian.answers.thinking import TAGS
 from mondrian.engines.base import Basis, Phase, Progress, Token
 from mondrian.engines.openai_http import error_words
 from mondrian.errors import EngineFailed
-from mondrian.report.loops import LoopWatch
-from mondrian.report.thinking import TAGS
 
 DONE: dict[str, Any] = {}
 """The message that ends a stream: ``[DONE]``."""

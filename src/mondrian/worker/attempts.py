@@ -17,7 +17,7 @@ from mondrian.jobs import Entry, EventType, Status, StepPhase
 from mondrian.measurements import Measurements, measure
 from mondrian.pacing import Text, Update, pace
 from mondrian.photos import Photo, PhotoStore, read_photo
-from mondrian.report import Report
+from mondrian.reports import Report
 from mondrian.store import Answer
 from mondrian.worker.agenda import Agenda
 from mondrian.worker.journal import Journal

@@ -19,7 +19,7 @@ from mondrian.api.pages import page
 from mondrian.api.shapes import Deleted, FullJob, JobList, JobState, Output, ThinkingBody
 from mondrian.errors import NotAllowed, StorageError
 from mondrian.jobs import Job, Status
-from mondrian.report import Report
+from mondrian.reports import Report
 from mondrian.retention import delete_discarded
 
 router = APIRouter(tags=["jobs"])

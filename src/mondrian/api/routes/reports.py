@@ -13,7 +13,7 @@ from mondrian.api.results import document, names, read_reports, under_way
 from mondrian.api.shapes import JobState, ReportAnswer, Summary
 from mondrian.errors import JobNotFound
 from mondrian.jobs import Job
-from mondrian.report import Report, markdown, pdf, summary_document, summary_json
+from mondrian.reports import Report, markdown, pdf, summary_document, summary_json
 
 router = APIRouter(
     tags=["reports"],

@@ -4,18 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
-
-DIMENSIONS = (
-    "Composition",
-    "Lighting",
-    "Focus & Sharpness",
-    "Color Harmony",
-    "Subject Isolation",
-    "Depth & Perspective",
-    "Visual Balance",
-    "Emotional Impact",
-)
+from mondrian.answers.answer import DIMENSIONS, Answer, Dimension, Value
 
 _GRADES = (
     (9.5, "A+"),
@@ -29,55 +18,8 @@ _GRADES = (
     (5.5, "C-"),
     (5.0, "D"),
 )
+
 _STRENGTH_FROM = 7.0
-
-
-class Value(BaseModel):
-    """A frozen value."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Dimension(Value):
-    """One dimension's judgement. ``score`` is from 1 to 10."""
-
-    name: str
-    score: float = Field(ge=1, le=10)
-    comment: str
-    recommendation: str
-    evidence: tuple[str, ...] = ()
-
-
-class GrowingDimension(Value):
-    """A dimension that the model is still writing; ``score`` is ``None`` until it is whole."""
-
-    name: str
-    score: float | None
-    comment: str
-    recommendation: str
-
-
-class Answer(Value):
-    """What a model said. ``dimensions`` are in the order of ``DIMENSIONS``, each at most once.
-
-    ``salvaged`` is true if anything but plain JSON of the expected shape had to be accepted, or if
-    a dimension is missing.
-    """
-
-    image_description: str
-    dimensions: tuple[Dimension, ...]
-    key_strengths: tuple[str, ...] = ()
-    priority_improvements: tuple[str, ...] = ()
-    technical_notes: tuple[str, ...] = ()
-    salvaged: bool = False
-
-
-class PartialAnswer(Value):
-    """What can be read of an answer so far; ``dimensions`` are the complete ones."""
-
-    image_description: str
-    dimensions: tuple[Dimension, ...]
-    growing: GrowingDimension | None = None
 
 
 class EngineFigures(Value):
@@ -126,9 +68,9 @@ class Report(Value):
         return tuple(name for name in DIMENSIONS if name not in judged)
 
     def __str__(self) -> str:
-        from mondrian.report.rendering import markdown
-
-        return markdown(self)
+        lines = [f"{self.advisor}: {self.overall_score:.1f} ({self.grade})", self.image_description]
+        lines += [f"{d.name} {d.score:.1f}: {d.comment}" for d in self.dimensions]
+        return "\n".join(line for line in lines if line)
 
     def to_json(self) -> str:
         """The report as JSON on one line."""

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from mondrian.report.names import dimension_field, dimension_name, dimension_part, is_key
+from mondrian.answers.field_names import dimension_field, dimension_name, dimension_part, is_key
 
 
 @dataclass(kw_only=True, slots=True)

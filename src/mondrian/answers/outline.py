@@ -2,8 +2,8 @@
 
 import re
 
-from mondrian.report.names import dimension_name
-from mondrian.report.thinking import BEGIN_OR_END
+from mondrian.answers.field_names import dimension_name
+from mondrian.answers.thinking import BEGIN_OR_END
 
 _ENDS = re.compile(r"[\"'\n:|(*#>▷\]]")
 _LONGEST = 60

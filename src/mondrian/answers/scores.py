@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mondrian.report.names import dimension_field
+from mondrian.answers.field_names import dimension_field
 
 
 class Score(NamedTuple):

@@ -23,25 +23,25 @@ from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
-from mondrian.errors import AnswerError
-from mondrian.report.names import (
-    Name,
-    answer_field,
-    dimension_field,
-    dimension_name,
-    field_rank,
-)
-from mondrian.report.prose import prose_records
-from mondrian.report.records import Record, escaped_records, json_records
-from mondrian.report.scores import Score, bare_scale, key_scale, read_score, scale_end
-from mondrian.report.thinking import without_thinking
-from mondrian.report.values import (
+from mondrian.answers.answer import (
     DIMENSIONS,
     Answer,
     Dimension,
     GrowingDimension,
     PartialAnswer,
 )
+from mondrian.answers.field_names import (
+    Name,
+    answer_field,
+    dimension_field,
+    dimension_name,
+    field_rank,
+)
+from mondrian.answers.json_records import Record, escaped_records, json_records
+from mondrian.answers.markdown_records import prose_records
+from mondrian.answers.scores import Score, bare_scale, key_scale, read_score, scale_end
+from mondrian.answers.thinking import without_thinking
+from mondrian.errors import AnswerError
 
 
 def read_answer(text: str) -> Answer:

@@ -7,8 +7,8 @@ from difflib import SequenceMatcher
 from functools import lru_cache
 from typing import NamedTuple
 
-from mondrian.report.languages import DIMENSIONS_ELSEWHERE, FIELDS_ELSEWHERE, folded
-from mondrian.report.values import DIMENSIONS
+from mondrian.answers.answer import DIMENSIONS
+from mondrian.answers.languages import DIMENSIONS_ELSEWHERE, FIELDS_ELSEWHERE, folded
 
 _LONGEST = 60
 

@@ -10,9 +10,14 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from mondrian.report.names import answer_field, column_fields, dimension_field, dimension_name
-from mondrian.report.records import Record
-from mondrian.report.scores import key_scale, read_score, split_score
+from mondrian.answers.field_names import (
+    answer_field,
+    column_fields,
+    dimension_field,
+    dimension_name,
+)
+from mondrian.answers.json_records import Record
+from mondrian.answers.scores import key_scale, read_score, split_score
 
 
 def prose_records(text: str) -> list[Record]:

@@ -1,0 +1,20 @@
+"""What a model wrote becomes an ``Answer``: whole, growing or damaged."""
+
+from mondrian.answers.answer import (
+    DIMENSIONS,
+    Answer,
+    Dimension,
+    GrowingDimension,
+    PartialAnswer,
+)
+from mondrian.answers.read import read_answer, read_partial
+
+__all__ = [
+    "DIMENSIONS",
+    "Answer",
+    "Dimension",
+    "GrowingDimension",
+    "PartialAnswer",
+    "read_answer",
+    "read_partial",
+]

@@ -1,0 +1,62 @@
+"""The values of an answer: what a model said, whole or so far."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+DIMENSIONS = (
+    "Composition",
+    "Lighting",
+    "Focus & Sharpness",
+    "Color Harmony",
+    "Subject Isolation",
+    "Depth & Perspective",
+    "Visual Balance",
+    "Emotional Impact",
+)
+
+
+class Value(BaseModel):
+    """A frozen value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Dimension(Value):
+    """One dimension's judgement. ``score`` is from 1 to 10."""
+
+    name: str
+    score: float = Field(ge=1, le=10)
+    comment: str
+    recommendation: str
+    evidence: tuple[str, ...] = ()
+
+
+class GrowingDimension(Value):
+    """A dimension that the model is still writing; ``score`` is ``None`` until it is whole."""
+
+    name: str
+    score: float | None
+    comment: str
+    recommendation: str
+
+
+class Answer(Value):
+    """What a model said. ``dimensions`` are in the order of ``DIMENSIONS``, each at most once.
+
+    ``salvaged`` is true if anything but plain JSON of the expected shape had to be accepted, or if
+    a dimension is missing.
+    """
+
+    image_description: str
+    dimensions: tuple[Dimension, ...]
+    key_strengths: tuple[str, ...] = ()
+    priority_improvements: tuple[str, ...] = ()
+    technical_notes: tuple[str, ...] = ()
+    salvaged: bool = False
+
+
+class PartialAnswer(Value):
+    """What can be read of an answer so far; ``dimensions`` are the complete ones."""
+
+    image_description: str
+    dimensions: tuple[Dimension, ...]
+    growing: GrowingDimension | None = None

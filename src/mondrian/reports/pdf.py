@@ -1,0 +1,70 @@
+"""A report as PDF, set by typst. The words go to it as JSON, never as markup."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from mondrian.reports.report import Report
+from mondrian.reports.shared import (
+    TEMPLATES,
+    format_score,
+    list_own_improvements,
+    name_level,
+    provenance,
+)
+
+
+def pdf(
+    reports: Iterable[Report],
+    photo_jpeg: bytes | None = None,
+    *,
+    title: str = "Critique",
+    names: Mapping[str, str] | None = None,
+) -> bytes:
+    """The critiques as a PDF on A4, with ``photo_jpeg`` at its head. The same in, the same out.
+
+    Letters that the fonts inside typst lack are taken from those of the system.
+    """
+    import typst
+
+    given = {
+        "title": title,
+        "has_photo": photo_jpeg is not None,
+        "reports": [_printed(r, (names or {}).get(r.advisor, r.advisor)) for r in reports],
+    }
+    with TemporaryDirectory() as folder:
+        main = Path(folder) / "report.typ"
+        main.write_bytes((TEMPLATES / main.name).read_bytes())
+        if photo_jpeg is not None:
+            main.with_name("photo.jpg").write_bytes(photo_jpeg)
+        inputs = {"given": json.dumps(given)}
+        return typst.compile(main, root=main.parent, format="pdf", sys_inputs=inputs)
+
+
+def _printed(report: Report, name: str) -> dict[str, Any]:
+    """What the PDF shows of ``report``: words and figures as text, but for the bars."""
+    return {
+        "name": name,
+        "overall_score": format_score(report.overall_score),
+        "grade": report.grade,
+        "image_description": report.image_description,
+        "top_three": [
+            {"name": d.name, "score": format_score(d.score), "text": d.recommendation or d.comment}
+            for d in report.top_three
+        ],
+        "key_strengths": report.key_strengths,
+        "dimensions": [
+            {
+                **d.model_dump(mode="json"),
+                "score": format_score(d.score),
+                "value": d.score,
+                "level": name_level(d.score),
+            }
+            for d in report.dimensions
+        ],
+        "improvements": list_own_improvements(report),
+        "technical_notes": report.technical_notes,
+        "provenance": provenance(report),
+    }

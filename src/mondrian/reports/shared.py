@@ -1,0 +1,76 @@
+"""What HTML, Markdown and PDF share: templates, filters, and where a critique comes from."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mondrian.reports.report import Report
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def provenance(report: Report) -> tuple[str, ...]:
+    """Sentences that say where the critique comes from: which model, whether it saw the photo, what
+    it took, and what is missing."""
+    engine = report.engine
+    model = f"{engine.model} ({engine.url.partition(':')[0]})"
+    if engine.sees:
+        origin = f"{model} looked at the photo, with measured facts beside it, and wrote this."
+    else:
+        origin = (
+            f"{model} did not see the photo. "
+            "It chose among sentences that measurements of the photo made true."
+        )
+    speed = f" at {engine.tokens_per_second:.1f} tokens/s" if engine.tokens_per_second else ""
+    sentences = [origin, f"{engine.tokens:,} tokens{speed} in {engine.seconds:.1f} s."]
+    if report.missing:
+        sentences.append(f"Not judged: {', '.join(report.missing)}.")
+    if report.salvaged:
+        sentences.append(
+            "The answer was not in the form that was asked for; this is what could be read of it."
+        )
+    return tuple(sentences)
+
+
+def make_context(report: Report, name: str) -> dict[str, Any]:
+    """Return what the templates of a report read."""
+    return {
+        "report": report,
+        "name": name,
+        "provenance": provenance(report),
+        "improvements": list_own_improvements(report),
+    }
+
+
+def list_own_improvements(report: Report) -> Sequence[str]:
+    """The priority improvements, unless they only repeat the three lowest dimensions."""
+    lowest = {dimension.recommendation for dimension in report.top_three}
+    return () if lowest.issuperset(report.priority_improvements) else report.priority_improvements
+
+
+def format_score(value: float) -> str:
+    """Return a score with one decimal."""
+    return f"{value:.1f}"
+
+
+def name_level(score: float) -> str:
+    """``low`` below 5.5 (grade D and worse), ``middle``, or ``high`` from 7.5 (grade B) on."""
+    return "low" if score < 5.5 else "middle" if score < 7.5 else "high"
+
+
+def make_environment(**more: Any) -> "Environment":
+    """Return a Jinja2 environment on ``templates/``, with ``more`` of its options."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        **more,
+    )
+    environment.filters.update(one_decimal=format_score, level=name_level)
+    return environment

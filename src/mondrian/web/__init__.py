@@ -1,0 +1,6 @@
+"""The pages for a browser."""
+
+from pathlib import Path
+
+PAGES = Path(__file__).parent / "templates"
+"""The folder of the pages' templates."""
