@@ -29,7 +29,7 @@ from psycopg.conninfo import make_conninfo
 
 from critique import coffee, recording
 from mondrian.client import Client
-from mondrian.embedded import EmbeddedServer
+from mondrian.database.embedded import EmbeddedServer
 from mondrian.photos import read_photo
 
 LIMIT = 1.5

@@ -29,12 +29,12 @@ from PIL import Image
 
 from mondrian.advisors import load_advisors
 from mondrian.answers import DIMENSIONS
-from mondrian.embedded import EmbeddedServer
+from mondrian.database.embedded import EmbeddedServer
+from mondrian.database.postgres import Listener, checked_url, migrate, open_pool
 from mondrian.engines import open_engine
 from mondrian.engines.replay import record
 from mondrian.jobs import Job
 from mondrian.photos import PhotoStore
-from mondrian.postgres import Listener, checked_url, migrate, open_pool
 from mondrian.settings import Settings
 from mondrian.statements import JOBS_CHANNEL
 from mondrian.store import Store

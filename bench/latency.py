@@ -18,8 +18,8 @@ from pathlib import Path
 
 import psycopg
 
+from mondrian.database.postgres import Database, open_database
 from mondrian.jobs import Entry, EventType
-from mondrian.postgres import Database, open_database
 from mondrian.store import Store
 from stream import Process, Server, claimed
 from stream_servers import fields

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from mondrian.postgres import Pool, open_database
+from mondrian.database.postgres import Pool, open_database
 from mondrian.queueing import Queue
 from mondrian.store import Store
 

@@ -27,11 +27,11 @@ import httpx
 import psutil
 import psycopg
 
+from mondrian.database.postgres import Database, open_database
 from mondrian.engines.base import Basis, Phase
 from mondrian.events import text_fields, update_fields
 from mondrian.jobs import Claim, Entry, EventType, Job
 from mondrian.pacing import FLUSH_SECONDS, PATIENCE_SECONDS, PORTION_TOKENS, Text, Update
-from mondrian.postgres import Database, open_database
 from mondrian.store import Store
 from stream_servers import fields
 

@@ -14,7 +14,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mondrian.postgres import open_pool
+from mondrian.database.postgres import open_pool
 from mondrian.store import Store
 from mondrian.stream import Streams
 from mondrian.stream.protocol import BoundedProtocol

@@ -16,11 +16,11 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from mondrian.embedded import EmbeddedServer
+from mondrian.database.embedded import EmbeddedServer
+from mondrian.database.postgres import Pool, checked_url, migrate, open_pool
 from mondrian.engines import open_engine
 from mondrian.engines.host import HostedEngine
 from mondrian.photos import PhotoStore
-from mondrian.postgres import Pool, checked_url, migrate, open_pool
 from mondrian.store import Store
 from mondrian.worker import Worker
 from working import Hire, make_worker

@@ -26,9 +26,9 @@ from mondrian.api import STATUS_CODES
 from mondrian.api.access import COOKIE, Access
 from mondrian.api.portraits import initials
 from mondrian.api.shapes import JOB_ID
+from mondrian.database.postgres import Pool, open_pool
 from mondrian.errors import AttemptSuperseded, EngineCrashed
 from mondrian.jobs import Claim, Entry, EventType
-from mondrian.postgres import Pool, open_pool
 from mondrian.settings import Settings
 from mondrian.store import Answer, Store
 from servers import fresh_database, make_app, running, without_database

@@ -17,10 +17,8 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from mondrian.embedded import EmbeddedServer, entrance_to
-from mondrian.errors import DatabaseUnavailable, SettingsError, StorageError, StorageFull
-from mondrian.jobs import Status
-from mondrian.postgres import (
+from mondrian.database.embedded import EmbeddedServer, entrance_to
+from mondrian.database.postgres import (
     Listener,
     Pool,
     checked_url,
@@ -29,6 +27,8 @@ from mondrian.postgres import (
     open_pool,
     translated,
 )
+from mondrian.errors import DatabaseUnavailable, SettingsError, StorageError, StorageFull
+from mondrian.jobs import Status
 from mondrian.store import Store
 
 JOB = uuid4()

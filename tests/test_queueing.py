@@ -11,11 +11,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from mondrian import queueing
+from mondrian.database.postgres import Pool
 from mondrian.engines.base import Basis
 from mondrian.history import Figures
 from mondrian.jobs import Claim, Entry, EventType, Job, Status
 from mondrian.photos import PhotoStore
-from mondrian.postgres import Pool
 from mondrian.queueing import Place, Queue, line_up
 from mondrian.store import Running, Store, Waiting
 from working import Hire, add_job, at_work, ended, recording, wait_for

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from mondrian import retention
+from mondrian.database.postgres import Pool
 from mondrian.errors import PhotoStoreUnavailable
 from mondrian.jobs import Entry, EventType, Job, Status
 from mondrian.photos import PhotoStore
-from mondrian.postgres import Pool
 from mondrian.retention import LOCK, foresee, prune, prune_daily
 from mondrian.settings import Settings
 from mondrian.store import Store

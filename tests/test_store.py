@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from mondrian.database.postgres import Listener, Pool
 from mondrian.engines.base import Basis
 from mondrian.errors import AttemptSuperseded, JobConflict, JobNotFound
 from mondrian.history import NEWEST, Figures, find_usual
@@ -23,7 +24,6 @@ from mondrian.jobs import (
     Status,
     StepPhase,
 )
-from mondrian.postgres import Listener, Pool
 from mondrian.queueing import Queue
 from mondrian.statements import EVENTS_CHANNEL, JOBS_CHANNEL
 from mondrian.store import Answer, Store

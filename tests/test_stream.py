@@ -23,8 +23,8 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
+from mondrian.database.postgres import Pool, open_pool
 from mondrian.jobs import Claim, Entry, Event, EventType, Job
-from mondrian.postgres import Pool, open_pool
 from mondrian.server.running import Server
 from mondrian.store import Log, Store
 from mondrian.stream import Streams, topic, wakeups

@@ -24,10 +24,10 @@ from PIL import Image
 from mondrian.advisors import load_advisors
 from mondrian.api import Limits
 from mondrian.api.intake import MODES, Intake, Sender, read_mode, read_wishes
+from mondrian.database.postgres import Pool, open_pool
 from mondrian.errors import DatabaseUnavailable, InvalidRequest
 from mondrian.jobs import Job, Status
 from mondrian.photos import PhotoStore, prepare_photo, read_photo
-from mondrian.postgres import Pool, open_pool
 from mondrian.retention import prune
 from mondrian.settings import Settings
 from mondrian.store import Store

@@ -17,12 +17,12 @@ import pytest
 from mondrian import errors
 from mondrian.advisors import load_advisors
 from mondrian.answers import DIMENSIONS
+from mondrian.database.postgres import Pool
 from mondrian.engines import Request, open_engine
 from mondrian.engines.replay import record
 from mondrian.errors import DatabaseUnavailable, EngineStalled, MondrianError
 from mondrian.jobs import Claim, Entry, Job, Status
 from mondrian.photos import PhotoStore
-from mondrian.postgres import Pool
 from mondrian.store import Store
 from mondrian.worker import VERDICTS, attempts
 from mondrian.worker.watching import Meter, WatchedEngine

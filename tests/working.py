@@ -15,12 +15,12 @@ from PIL import Image
 
 from mondrian.advisors import load_advisors
 from mondrian.answers import DIMENSIONS
+from mondrian.database.postgres import Listener
 from mondrian.engines import Engine
 from mondrian.engines.host import HostedEngine
 from mondrian.engines.replay import record
 from mondrian.jobs import Event, Job
 from mondrian.photos import PhotoStore
-from mondrian.postgres import Listener
 from mondrian.settings import Settings
 from mondrian.statements import JOBS_CHANNEL
 from mondrian.store import Store

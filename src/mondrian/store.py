@@ -37,6 +37,7 @@ import psycopg
 from psycopg.rows import tuple_row
 
 from mondrian import statements
+from mondrian.database.postgres import Pool, translated
 from mondrian.errors import AttemptSuperseded, JobConflict, JobNotFound
 from mondrian.history import Figures
 from mondrian.jobs import (
@@ -49,7 +50,6 @@ from mondrian.jobs import (
     Status,
     StepPhase,
 )
-from mondrian.postgres import Pool, translated
 
 LOST = "The worker was lost while it worked at this photo, three times. Upload the photo again."
 

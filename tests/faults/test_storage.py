@@ -17,9 +17,9 @@ import pytest
 
 from faults.conftest import Fault, gaps
 from mondrian.client import Client, StreamEvent
-from mondrian.embedded import EmbeddedServer
+from mondrian.database.embedded import EmbeddedServer
+from mondrian.database.postgres import open_pool
 from mondrian.jobs import Status
-from mondrian.postgres import open_pool
 from mondrian.store import Store
 from processes import started
 from servers import make_app, running

@@ -12,10 +12,10 @@ import pytest
 
 from faults.conftest import Fault, gaps
 from mondrian.client import Client
-from mondrian.embedded import EmbeddedServer
+from mondrian.database.embedded import EmbeddedServer
+from mondrian.database.postgres import open_pool
 from mondrian.jobs import Job, Status
 from mondrian.photos import PhotoStore
-from mondrian.postgres import open_pool
 from mondrian.store import Store
 from processes import LEAVE_SECONDS, started, started_at_once
 from servers import make_app, running

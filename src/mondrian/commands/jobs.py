@@ -135,7 +135,7 @@ def _read_failure(event: "StreamEvent") -> errors.MondrianError | None:
 
 
 def _cancel_in(database: str, job: str) -> str:
-    from mondrian.postgres import open_database
+    from mondrian.database.postgres import open_database
     from mondrian.store import Store
 
     settings = read_settings(database=database)

@@ -41,8 +41,8 @@ def prune(
     from contextlib import closing
 
     from mondrian import retention
+    from mondrian.database.postgres import open_database
     from mondrian.photos import PhotoStore
-    from mondrian.postgres import open_database
     from mondrian.store import Store
 
     settings = read_settings(

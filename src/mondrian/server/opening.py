@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
-from mondrian.embedded import is_alive
-from mondrian.postgres import Database, open_database
+from mondrian.database.embedded import is_alive
+from mondrian.database.postgres import Database, open_database
 from mondrian.settings import Settings
 
 log = logging.getLogger(__name__)

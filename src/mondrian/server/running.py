@@ -17,12 +17,12 @@ import uvicorn
 
 from mondrian.advisors import Advisor, load_advisors
 from mondrian.api import create_app
+from mondrian.database.postgres import Database, Listener
 from mondrian.engines import Engine
 from mondrian.engines.openai_http import without_secrets
 from mondrian.errors import EngineClosed, MondrianError
 from mondrian.measurements import prepare
 from mondrian.photos import PhotoStore
-from mondrian.postgres import Database, Listener
 from mondrian.retention import prune_daily
 from mondrian.server.door import BACKLOG, address
 from mondrian.server.leaving import Leaving

@@ -26,6 +26,7 @@ from enum import Enum
 
 from mondrian import errors
 from mondrian.advisors import Advisor
+from mondrian.database.postgres import Listener
 from mondrian.engines.base import Engine
 from mondrian.errors import (
     AttemptSuperseded,
@@ -37,7 +38,6 @@ from mondrian.errors import (
 )
 from mondrian.jobs import Claim
 from mondrian.photos import PhotoStore
-from mondrian.postgres import Listener
 from mondrian.settings import Settings
 from mondrian.store import Store
 from mondrian.worker.attempts import work

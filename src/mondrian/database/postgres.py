@@ -21,7 +21,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool
 
-from mondrian.embedded import EmbeddedServer
+from mondrian.database.embedded import EmbeddedServer
 from mondrian.errors import DatabaseUnavailable, SettingsError, StorageError, StorageFull
 
 Pool: TypeAlias = ConnectionPool[psycopg.Connection[DictRow]]
