@@ -19,7 +19,7 @@ from psycopg.conninfo import make_conninfo
 from mondrian.database.embedded import EmbeddedServer
 from mondrian.database.postgres import Pool, checked_url, migrate, open_pool
 from mondrian.engines import open_engine
-from mondrian.engines.host import HostedEngine
+from mondrian.engines.native.engine import HostedEngine
 from mondrian.photos import PhotoStore
 from mondrian.store import Store
 from mondrian.worker import Worker

@@ -12,7 +12,7 @@ import pytest
 
 from mondrian.client import Client
 from mondrian.engines import open_engine
-from mondrian.engines.host import HostedEngine
+from mondrian.engines.native.engine import HostedEngine
 from mondrian.jobs import EventType, Status
 from mondrian.photos import PhotoStore
 from mondrian.store import Store

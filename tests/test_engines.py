@@ -21,10 +21,11 @@ import pytest
 from PIL import Image
 
 from mondrian.engines import Basis, Engine, Output, Phase, Progress, Request, Token, open_engine
-from mondrian.engines.child import Child
-from mondrian.engines.host import HostedEngine
-from mondrian.engines.native import Port
+from mondrian.engines.native.child import Port
+from mondrian.engines.native.engine import HostedEngine
+from mondrian.engines.native.parent import Child
 from mondrian.engines.replay import record
+from mondrian.engines.watched import Meter, WatchedEngine
 from mondrian.errors import (
     EngineClosed,
     EngineCrashed,
@@ -33,7 +34,6 @@ from mondrian.errors import (
     ModelNotFound,
     UnknownEngine,
 )
-from mondrian.worker.watching import Meter, WatchedEngine
 from working import wait_for
 
 LOADING = [{"phase": "loading", "done": 0, "total": 4}, {"phase": "loading", "done": 4, "total": 4}]

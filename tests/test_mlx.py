@@ -17,10 +17,10 @@ import pytest
 
 from mondrian import Report, Update, critique, read_photo
 from mondrian.engines import Basis, Phase, Progress, Request, Token, open_engine
-from mondrian.engines.host import HostedEngine
-from mondrian.engines.mlx import Mlx, _token
-from mondrian.engines.mlx_guide import guide_for
-from mondrian.engines.native import Port
+from mondrian.engines.mlx.engine import Mlx, _token
+from mondrian.engines.mlx.grammar import guide_for
+from mondrian.engines.native.child import Port
+from mondrian.engines.native.engine import HostedEngine
 from mondrian.errors import EngineFailed, ModelNotFound, UnknownEngine
 from tiny_mlx import GLM_PHOTO, QWEN_PHOTO, SMOL_PHOTO
 from working import jpeg
@@ -333,7 +333,7 @@ def chunked(
     request: pytest.FixtureRequest, checkpoints: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[str, Mlx]:
     """A model that reads 8 tokens at a time, fewer than a photo has, and its name."""
-    monkeypatch.setattr("mondrian.engines.mlx.PREFILL_TOKENS", 8)
+    monkeypatch.setattr("mondrian.engines.mlx.engine.PREFILL_TOKENS", 8)
     mlx = Mlx(path=checkpoints / request.param, temperature=0)
     mlx.load(Listener())
     return request.param, mlx
@@ -378,7 +378,7 @@ def test_a_tower_that_is_not_seen_makes_encoding_an_estimate(
     chunked: tuple[str, Mlx], expected: dict[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name, mlx = chunked
-    monkeypatch.setattr("mondrian.engines.mlx_watch.TOWERS", ())
+    monkeypatch.setattr("mondrian.engines.mlx.hooks.TOWERS", ())
     mlx = Mlx(path=mlx._path, temperature=0)
     mlx.load(Listener())
     for key in ("photo", "next"):
@@ -400,7 +400,7 @@ def test_a_schema_that_nothing_enforces_stands_in_the_prompt(
 def test_loading_stops_too_and_begins_anew(
     checkpoints: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mondrian.engines.mlx.LOAD_BYTES", 1000)
+    monkeypatch.setattr("mondrian.engines.mlx.engine.LOAD_BYTES", 1000)
     mlx = Mlx(path=checkpoints / "smol")
     mlx.load(stopped := Listener(lambda item: item.done is not None))
     mlx.load(whole := Listener())

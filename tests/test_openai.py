@@ -21,8 +21,8 @@ import httpx
 import pytest
 
 from mondrian.engines import Basis, Engine, Phase, Progress, Request, Token, open_engine
-from mondrian.engines import openai as openai_engine
-from mondrian.engines.openai_http import BusyError, check
+from mondrian.engines.openai import engine as openai_engine
+from mondrian.engines.openai.connection import BusyError, check
 from mondrian.errors import EngineClosed, EngineFailed, SettingsError, UnknownEngine
 from mondrian.models import find_model
 from mondrian.server.running import engine_status

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mondrian.engines.openai_stream import DONE, ServerAnswer, Thoughts, decode_events
+from mondrian.engines.openai.chunks import DONE, ServerAnswer, Thoughts, decode_events
 from mondrian.errors import EngineFailed
 from recorded_streams import OLLAMA, VLLM, chunk, wire
 

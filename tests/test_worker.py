@@ -20,12 +20,12 @@ from mondrian.answers import DIMENSIONS
 from mondrian.database.postgres import Pool
 from mondrian.engines import Request, open_engine
 from mondrian.engines.replay import record
+from mondrian.engines.watched import Meter, WatchedEngine
 from mondrian.errors import DatabaseUnavailable, EngineStalled, MondrianError
 from mondrian.jobs import Claim, Entry, Job, Status
 from mondrian.photos import PhotoStore
 from mondrian.store import Store
 from mondrian.worker import VERDICTS, attempts
-from mondrian.worker.watching import Meter, WatchedEngine
 from working import (
     Hire,
     add_job,

@@ -13,8 +13,10 @@ from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from mondrian.engines import Request, open_engine, openai, openai_http
-from mondrian.engines.openai_http import Exchange
+from mondrian.engines import Request, open_engine
+from mondrian.engines.openai import connection as openai_http
+from mondrian.engines.openai import engine as openai
+from mondrian.engines.openai.connection import Exchange
 from mondrian.errors import EngineFailed
 
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1

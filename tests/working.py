@@ -17,7 +17,7 @@ from mondrian.advisors import load_advisors
 from mondrian.answers import DIMENSIONS
 from mondrian.database.postgres import Listener
 from mondrian.engines import Engine
-from mondrian.engines.host import HostedEngine
+from mondrian.engines.native.engine import HostedEngine
 from mondrian.engines.replay import record
 from mondrian.jobs import Event, Job
 from mondrian.photos import PhotoStore

@@ -16,13 +16,13 @@ from typing import TypeVar
 from mondrian.advisors import Advisor
 from mondrian.critiques import critique
 from mondrian.engines.base import Engine, Phase, Progress
+from mondrian.engines.watched import Meter, WatchedEngine
 from mondrian.history import Figures
 from mondrian.measurements import Measurements, measure
 from mondrian.pacing import Text, Update, pace
 from mondrian.photos import Photo, read_photo
 from mondrian.reports import Report
 from mondrian.worker.agenda import Agenda
-from mondrian.worker.watching import Meter, WatchedEngine
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ import pytest
 
 from faults.conftest import Fault, Row, gaps
 from mondrian.client import Client, StreamEvent
-from mondrian.engines.host import HostedEngine
+from mondrian.engines.native.engine import HostedEngine
 from mondrian.jobs import Job, Status
 from mondrian.photos import PhotoStore
 from mondrian.store import Store

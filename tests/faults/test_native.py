@@ -14,7 +14,7 @@ import pytest
 
 from faults.conftest import Fault
 from mondrian.engines import Output, Request, Token
-from mondrian.engines.host import HostedEngine
+from mondrian.engines.native.engine import HostedEngine
 from mondrian.jobs import Event, Job, Status
 from mondrian.models import find_model
 from mondrian.photos import PhotoStore

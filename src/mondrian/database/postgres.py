@@ -146,7 +146,7 @@ def migrate(url: str) -> None:
     """
     with translated(), psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
-        with as_file(files("mondrian") / "migrations") as folder:
+        with as_file(files("mondrian.database") / "migrations") as folder:
             _apply(url, folder)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mondrian.engines.base import Basis, Phase, Progress, Request, Token
-from mondrian.engines.native import Port
+from mondrian.engines.native.child import Port
 from mondrian.errors import EngineFailed, ModelNotFound
 
 # one prefill chunk: small enough that progress and a stop come soon on a CPU

@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mondrian.engines.base import Basis, Phase, Progress, Request, Token
-from mondrian.engines.native import Port
+from mondrian.engines.native.child import Port
 from mondrian.errors import EngineFailed
 
 _CATCH_UP_SECONDS = 0.5

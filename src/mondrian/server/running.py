@@ -19,7 +19,7 @@ from mondrian.advisors import Advisor, load_advisors
 from mondrian.api import create_app
 from mondrian.database.postgres import Database, Listener
 from mondrian.engines import Engine
-from mondrian.engines.openai_http import without_secrets
+from mondrian.engines.openai.connection import without_secrets
 from mondrian.errors import EngineClosed, MondrianError
 from mondrian.measurements import prepare
 from mondrian.photos import PhotoStore

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from mondrian.advisors import Advisor, find_advisor
 from mondrian.critiques import critique
 from mondrian.engines.base import Basis, Phase, Progress
+from mondrian.engines.watched import WatchedEngine
 from mondrian.errors import PhotoStoreUnavailable, StorageError
 from mondrian.events import Parts, complete_fields, text_fields
 from mondrian.history import Figures
@@ -21,7 +22,6 @@ from mondrian.reports import Report
 from mondrian.store import Answer
 from mondrian.worker.agenda import Agenda
 from mondrian.worker.journal import Journal
-from mondrian.worker.watching import WatchedEngine
 
 log = logging.getLogger(__name__)
 

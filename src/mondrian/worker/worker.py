@@ -28,6 +28,7 @@ from mondrian import errors
 from mondrian.advisors import Advisor
 from mondrian.database.postgres import Listener
 from mondrian.engines.base import Engine
+from mondrian.engines.watched import Meter, WatchedEngine
 from mondrian.errors import (
     AttemptSuperseded,
     EngineCrashed,
@@ -42,7 +43,6 @@ from mondrian.settings import Settings
 from mondrian.store import Store
 from mondrian.worker.attempts import work
 from mondrian.worker.journal import Hold, Journal
-from mondrian.worker.watching import Meter, WatchedEngine
 
 log = logging.getLogger(__name__)
 

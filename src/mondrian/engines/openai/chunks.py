@@ -10,7 +10,7 @@ from typing import Any
 from mondrian.answers.loops import LoopWatch
 from mondrian.answers.thinking import TAGS
 from mondrian.engines.base import Basis, Phase, Progress, Token
-from mondrian.engines.openai_http import error_words
+from mondrian.engines.openai.connection import error_words
 from mondrian.errors import EngineFailed
 
 DONE: dict[str, Any] = {}

@@ -20,7 +20,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mondrian.engines.base import Output, Phase, Progress, Request, Token
-from mondrian.engines.openai_http import (
+from mondrian.engines.openai.chunks import ServerAnswer, decode_events
+from mondrian.engines.openai.connection import (
     HEARTBEAT_SECONDS,
     BusyError,
     Exchange,
@@ -32,7 +33,6 @@ from mondrian.engines.openai_http import (
     split_address,
     without_secrets,
 )
-from mondrian.engines.openai_stream import ServerAnswer, decode_events
 from mondrian.errors import EngineClosed, EngineError, EngineFailed
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from collections.abc import Generator, Mapping
 from typing import Any
 
 from mondrian.engines.base import Output, Phase, Progress, Request, Token
-from mondrian.engines.child import Child, Exchange
-from mondrian.engines.native import Ended
-from mondrian.engines.turns import Turns
+from mondrian.engines.native.child import Ended
+from mondrian.engines.native.parent import Child, Exchange
+from mondrian.engines.native.slots import Turns
 from mondrian.errors import EngineClosed, EngineCrashed, EngineStalled, MondrianError
 
 HEARTBEAT_SECONDS = 0.2

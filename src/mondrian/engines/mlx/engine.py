@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mondrian.engines.base import Basis, Phase, Progress, Request, Token
-from mondrian.engines.mlx_guide import guide_for
-from mondrian.engines.mlx_watch import StoppedError, Watch
-from mondrian.engines.native import Port
+from mondrian.engines.mlx.grammar import guide_for
+from mondrian.engines.mlx.hooks import StoppedError, Watch
+from mondrian.engines.native.child import Port
 from mondrian.errors import EngineFailed
 
 # one prefill chunk: a stop comes within one, and a shorter one would cost speed

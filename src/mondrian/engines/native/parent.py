@@ -29,7 +29,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from mondrian.engines.base import Output, Phase, Progress, Request, Token
-from mondrian.engines.native import Ended, Loaded, Stop
+from mondrian.engines.native.child import Ended, Loaded, Stop
 from mondrian.errors import EngineCrashed, EngineFailed, MondrianError
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,1 @@
+"""``mlx:``: models of Apple's MLX, by mlx-vlm."""

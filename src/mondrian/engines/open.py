@@ -1,0 +1,170 @@
+"""Opens engines by URL."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from mondrian.engines.base import Engine
+from mondrian.engines.openai.connection import without_secrets
+from mondrian.errors import UnknownEngine
+
+
+def open_engine(
+    url: str = "auto", *, home: Path | None = None, adapter: Path | None = None
+) -> Engine:
+    """Open the engine that ``url`` names (docs/engines.md lists the forms). Nothing is loaded yet.
+
+    ``home`` is the folder with the pulled models, by default that of the settings. ``adapter`` is
+    the option of that name.
+
+    Raises ``UnknownEngine`` for a URL that is not understood and ``ModelNotFound``.
+    """
+    from mondrian.models import choose
+
+    home = home or _default_home()
+    if url == "auto":
+        url = choose(home).model.url
+    if adapter:
+        url += f"{'&' if '?' in url else '?'}{urlencode({'adapter': adapter})}"
+    scheme, _, rest = url.partition(":")
+    if scheme not in _OPENERS or not rest:
+        forms = ", ".join(f"{name}:…" for name in _OPENERS)
+        shown = without_secrets(url)
+        raise UnknownEngine(f"The engine {shown!r} is not understood. Give auto, {forms}.")
+    target, _, query = rest.partition("?")
+    return _OPENERS[scheme](without_secrets(url), target, query, home)
+
+
+def _open_llamacpp(url: str, target: str, query: str, home: Path) -> Engine:
+    from mondrian.engines.native.engine import HostedEngine
+    from mondrian.models import find_gguf
+
+    known = {"mmproj": _file, "ctx": _count, "threads": _count, "slots": _slots}
+    options = _options(url, query, {**_COMMON, **known})
+    path, mmproj = find_gguf(target, home)
+    if mmproj:
+        options = {"mmproj": mmproj, **options}
+    return HostedEngine(
+        url=url,
+        model=path.stem,
+        sees="mmproj" in options,
+        native="mondrian.engines.llamacpp:LlamaCpp",
+        options={"path": path, **options},
+        slots=options.get("slots", 1),
+    )
+
+
+def _open_mlx(url: str, target: str, query: str, home: Path) -> Engine:
+    from mondrian.engines.mlx.checkpoint import check_adapter, find_checkpoint
+    from mondrian.engines.native.engine import HostedEngine
+    from mondrian.models.local import sees
+
+    options = _options(url, query, {**_COMMON, "adapter": Path, "stream": _truth})
+    path = find_checkpoint(target, home)
+    if "adapter" in options:
+        options["adapter"] = check_adapter(options["adapter"])
+    return HostedEngine(
+        url=url,
+        model=target.rstrip("/").rpartition("/")[2],
+        sees=sees(path),
+        native="mondrian.engines.mlx.engine:Mlx",
+        options={"path": path, **options},
+        has_adapter="adapter" in options,
+    )
+
+
+def _open_replay(url: str, target: str, query: str, home: Path) -> Engine:
+    from mondrian.engines.native.engine import HostedEngine
+
+    known = {"speed": _speed, "max_tokens": _count, "sees": _truth, "slots": _slots}
+    options = _options(url, query, known)
+    path = Path(target)
+    if not path.is_file():
+        raise UnknownEngine(f"There is no recording {target}. Give the path of a JSON Lines file.")
+    return HostedEngine(
+        url=url,
+        model=path.stem,
+        sees=options.pop("sees", True),
+        slots=options.pop("slots", 1),
+        native="mondrian.engines.replay:Replay",
+        options={"path": path, **options},
+    )
+
+
+def _open_openai(url: str, target: str, query: str, home: Path) -> Engine:
+    from mondrian.engines.openai.engine import OpenAIServer
+
+    if not target.startswith(("http://", "https://")):
+        raise UnknownEngine(f"The engine {url!r} needs an address: openai:http://host:8000/v1.")
+    options = _options(url, query, {**_COMMON, "model": str, "sees": _truth})
+    return OpenAIServer(url=url, base_url=target, **options)
+
+
+def _options(url: str, query: str, known: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
+    """The options of ``query`` by the converters in ``known``; any other is refused."""
+    options, engine = {}, url.partition("?")[0]  # the rest may be a key
+    for name, text in parse_qsl(query, keep_blank_values=True):
+        if name not in known:
+            names = ", ".join(sorted(known))
+            raise UnknownEngine(f"The engine {engine!r} has no option {name!r}. It knows {names}.")
+        try:
+            options[name] = known[name](text)
+        except ValueError as exc:
+            raise UnknownEngine(f"The engine {engine!r} cannot take {name}={text}: {exc}.") from exc
+    return options
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise ValueError("it must be a whole number from 1")
+    return int(text)
+
+
+def _slots(text: str) -> int:
+    if (value := _count(text)) > _MOST_SLOTS:
+        raise ValueError(f"it must be a whole number from 1 to {_MOST_SLOTS}")
+    return value
+
+
+def _file(text: str) -> Path:
+    if not (path := Path(text)).is_file():
+        raise ValueError("there is no such file")
+    return path
+
+
+def _speed(text: str) -> float:
+    if not 0 < (value := float(text)) < float("inf"):
+        raise ValueError("it must be a number above 0")
+    return value
+
+
+def _temperature(text: str) -> float:
+    if not 0 <= (value := float(text)) <= 5:
+        raise ValueError("it must be a number from 0 to 5")
+    return value
+
+
+def _truth(text: str) -> bool:
+    if text not in {"true", "false"}:
+        raise ValueError("it must be true or false")
+    return text == "true"
+
+
+def _default_home() -> Path:
+    from mondrian.settings import Settings
+
+    return Settings.read().home
+
+
+# llama.cpp's own limit is 256 sequences
+_MOST_SLOTS = 64
+
+_COMMON: dict[str, Callable[[str], Any]] = {"max_tokens": _count, "temperature": _temperature}
+
+_OPENERS: dict[str, Callable[[str, str, str, Path], Engine]] = {
+    "llamacpp": _open_llamacpp,
+    "mlx": _open_mlx,
+    "openai": _open_openai,
+    "replay": _open_replay,
+}

@@ -1,0 +1,1 @@
+"""``openai:``: servers that speak OpenAI's chat completions."""
