@@ -11,8 +11,8 @@ import threading
 import time
 from contextlib import closing
 
+from mondrian.critiques.pacing import Update, pace
 from mondrian.engines import Engine, Request, open_engine
-from mondrian.pacing import Update, pace
 
 LIMIT_SECONDS = 0.100
 INTERVAL_SECONDS = 1.0

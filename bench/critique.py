@@ -16,7 +16,8 @@ from statistics import median
 
 from mondrian.advisors import Advisor, load_advisors
 from mondrian.answers import DIMENSIONS
-from mondrian.critiques import ask, critique
+from mondrian.critiques.prompts import ask
+from mondrian.critiques.single import critique
 from mondrian.engines import Engine, Request, Token, open_engine
 from mondrian.engines.replay import record
 from mondrian.findings import find

@@ -33,11 +33,11 @@ from mondrian.database.embedded import EmbeddedServer
 from mondrian.database.postgres import Listener, checked_url, migrate, open_pool
 from mondrian.engines import open_engine
 from mondrian.engines.replay import record
-from mondrian.jobs import Job
+from mondrian.jobs.job import Job
+from mondrian.jobs.sql import JOBS_CHANNEL
+from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
 from mondrian.settings import Settings
-from mondrian.statements import JOBS_CHANNEL
-from mondrian.store import Store
 from mondrian.worker import Worker
 
 LIMIT = 0.15

@@ -19,8 +19,8 @@ from pathlib import Path
 import psycopg
 
 from mondrian.database.postgres import Database, open_database
-from mondrian.jobs import Entry, EventType
-from mondrian.store import Store
+from mondrian.jobs.job import Entry, EventType
+from mondrian.jobs.store import Store
 from stream import Process, Server, claimed
 from stream_servers import fields
 

@@ -29,7 +29,7 @@ from statistics import median
 from typing import NamedTuple
 
 from mondrian.advisors import load_advisors
-from mondrian.critiques import ask
+from mondrian.critiques.prompts import ask
 from mondrian.engines import Engine, Request, Token, open_engine
 from mondrian.findings import find
 from mondrian.measurements import measure

@@ -34,7 +34,7 @@ import httpx
 from critique import coffee
 from mondrian.advisors import load_advisors
 from mondrian.client import Client
-from mondrian.critiques import ask
+from mondrian.critiques.prompts import ask
 from mondrian.engines import Phase, Progress, Request, Token, open_engine
 from mondrian.findings import find
 from mondrian.measurements import measure

@@ -27,7 +27,7 @@ from PIL import Image
 from critique import coffee, recording
 from mondrian.advisors import load_advisors
 from mondrian.client import Client
-from mondrian.critiques import ask
+from mondrian.critiques.prompts import ask
 from mondrian.engines import Engine, Request, Token, open_engine
 from mondrian.findings import find
 from mondrian.measurements import measure

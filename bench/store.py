@@ -10,8 +10,8 @@ from pathlib import Path
 from statistics import median
 
 from mondrian.database.postgres import Pool, open_database
-from mondrian.queueing import Queue
-from mondrian.store import Store
+from mondrian.jobs.queue import Queue
+from mondrian.jobs.store import Store
 
 
 def main() -> None:

@@ -27,12 +27,18 @@ import httpx
 import psutil
 import psycopg
 
+from mondrian.critiques.pacing import (
+    FLUSH_SECONDS,
+    PATIENCE_SECONDS,
+    PORTION_TOKENS,
+    Text,
+    Update,
+)
 from mondrian.database.postgres import Database, open_database
 from mondrian.engines.base import Basis, Phase
-from mondrian.events import text_fields, update_fields
-from mondrian.jobs import Claim, Entry, EventType, Job
-from mondrian.pacing import FLUSH_SECONDS, PATIENCE_SECONDS, PORTION_TOKENS, Text, Update
-from mondrian.store import Store
+from mondrian.jobs.events import text_fields, update_fields
+from mondrian.jobs.job import Claim, Entry, EventType, Job
+from mondrian.jobs.store import Store
 from stream_servers import fields
 
 HERE = Path(__file__).parent

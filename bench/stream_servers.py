@@ -15,7 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mondrian.database.postgres import open_pool
-from mondrian.store import Store
+from mondrian.jobs.store import Store
 from mondrian.stream import Streams
 from mondrian.stream.protocol import BoundedProtocol
 

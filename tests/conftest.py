@@ -20,8 +20,8 @@ from mondrian.database.embedded import EmbeddedServer
 from mondrian.database.postgres import Pool, checked_url, migrate, open_pool
 from mondrian.engines import open_engine
 from mondrian.engines.native.engine import HostedEngine
+from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
-from mondrian.store import Store
 from mondrian.worker import Worker
 from working import Hire, make_worker
 

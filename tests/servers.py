@@ -17,9 +17,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from mondrian.advisors import Advisor, load_advisors
 from mondrian.api import Limits, create_app
+from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
 from mondrian.settings import Settings
-from mondrian.store import Store
 from mondrian.stream import Streams
 from mondrian.stream.protocol import BoundedProtocol
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from mondrian.answers import DIMENSIONS
+from mondrian.critiques.history import Figures
+from mondrian.critiques.job_progress import Agenda
+from mondrian.critiques.pacing import Pacer, Update
 from mondrian.engines import Phase, Progress, Token, open_engine
 from mondrian.engines.base import Basis
-from mondrian.history import Figures
-from mondrian.pacing import Pacer, Update
+from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
-from mondrian.store import Store
-from mondrian.worker.agenda import Agenda
 from working import add_job, at_work, ended, log_of, make_worker, recording
 
 ADVISORS = ("ansel", "okeefe", "gogh")

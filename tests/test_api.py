@@ -28,9 +28,9 @@ from mondrian.api.portraits import initials
 from mondrian.api.shapes import JOB_ID
 from mondrian.database.postgres import Pool, open_pool
 from mondrian.errors import AttemptSuperseded, EngineCrashed
-from mondrian.jobs import Claim, Entry, EventType
+from mondrian.jobs.job import Claim, Entry, EventType
+from mondrian.jobs.store import Answer, Store
 from mondrian.settings import Settings
-from mondrian.store import Answer, Store
 from servers import fresh_database, make_app, running, without_database
 from test_errors import tree
 from test_uploads import assert_problem, jpeg

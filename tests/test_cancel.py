@@ -13,9 +13,9 @@ import pytest
 from mondrian.client import Client
 from mondrian.engines import open_engine
 from mondrian.engines.native.engine import HostedEngine
-from mondrian.jobs import EventType, Status
+from mondrian.jobs.job import EventType, Status
+from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
-from mondrian.store import Store
 from mondrian.worker import Worker
 from servers import make_app, running
 from working import Hire, at_work, jpeg, make_worker, recording, wait_for

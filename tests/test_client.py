@@ -22,8 +22,8 @@ from mondrian.client import Client, SseDecoder, StreamEvent
 from mondrian.client.client import _Place
 from mondrian.engines import open_engine
 from mondrian.errors import DamagedPhoto, JobNotFound, NotAllowed, PhotoError, ServerUnavailable
+from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
-from mondrian.store import Store
 from servers import make_app, running
 from working import answer, at_work, jpeg, make_worker, recording
 

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 
 from mondrian import Engine, Photo, Report, Text, Update, critique, open_engine, read_photo
-from mondrian.advisors import load_advisors
-from mondrian.answering import Answering, repair
+from mondrian.advisors import load_advisors, sentences
 from mondrian.answers import DIMENSIONS
-from mondrian.critiques import ask
+from mondrian.critiques.prompts import ask
+from mondrian.critiques.repair import Answering, repair
 from mondrian.engines import Phase, Request, Token
 from mondrian.engines.replay import record
 from mondrian.errors import AnswerError, EngineFailed, UnknownAdvisor
-from mondrian.findings import brief, facts, find, sentences
+from mondrian.findings import brief, facts, find
 from mondrian.measurements import Measurements, measure
 
 

@@ -10,13 +10,13 @@ from uuid import uuid4
 import pytest
 
 from mondrian.answers import DIMENSIONS, read_answer
+from mondrian.critiques.pacing import Pacer, Text, Update
 from mondrian.engines import Phase, Token
 from mondrian.engines.base import Basis
-from mondrian.events import Parts, update_fields
-from mondrian.jobs import EventType, Job
-from mondrian.pacing import Pacer, Text, Update
+from mondrian.jobs.events import Parts, update_fields
+from mondrian.jobs.job import EventType, Job
+from mondrian.jobs.store import Store
 from mondrian.reports import EngineFigures, Report, build_report
-from mondrian.store import Store
 from mondrian.stream.frames import encode_thinking
 
 TOKEN = Token(

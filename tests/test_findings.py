@@ -18,20 +18,18 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from scipy.ndimage import uniform_filter1d
 
-from mondrian.advisors import load_advisors
+from mondrian.advisors import load_advisors, sentences
 from mondrian.answers import DIMENSIONS
+from mondrian.critiques.schemas import answer_schema, free_schema
 from mondrian.findings import (
     KINDS,
     Finding,
     Severity,
-    answer_schema,
     brief,
     curves,
     describe,
     facts,
     find,
-    free_schema,
-    sentences,
 )
 from mondrian.findings.curves import Curve
 from mondrian.measurements import (

@@ -9,10 +9,10 @@ import pytest
 
 from mondrian.answers import DIMENSIONS
 from mondrian.answers.outline import Outline
+from mondrian.critiques.history import Figures, find_usual
+from mondrian.critiques.progress import Course, Outlook
 from mondrian.engines import Phase, Progress, Token
 from mondrian.engines.base import Basis
-from mondrian.forecast import Course, Outlook
-from mondrian.history import Figures, find_usual
 
 Timed = tuple[float, Progress | Token]
 

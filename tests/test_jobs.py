@@ -4,7 +4,16 @@ from uuid import UUID, uuid4
 import pytest
 
 from mondrian.errors import JobNotFound
-from mondrian.jobs import ENDED, MOVES, RUNNING, Entry, EventType, Job, Status, parse_job_id
+from mondrian.jobs.job import (
+    ENDED,
+    MOVES,
+    RUNNING,
+    Entry,
+    EventType,
+    Job,
+    Status,
+    parse_job_id,
+)
 
 
 def test_every_status_has_its_moves() -> None:

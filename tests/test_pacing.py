@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from mondrian.answers import DIMENSIONS
+from mondrian.critiques.pacing import PATIENCE_SECONDS, Pacer, Text, Update, pace
 from mondrian.engines import Phase, Progress, Request, Token, open_engine
 from mondrian.engines.replay import record
 from mondrian.errors import EngineFailed
-from mondrian.pacing import PATIENCE_SECONDS, Pacer, Text, Update, pace
 
 
 def token(text: str, count: int, tps: float | None = 40.0, finish: str | None = None) -> Token:

@@ -28,8 +28,8 @@ from mondrian.database.postgres import (
     translated,
 )
 from mondrian.errors import DatabaseUnavailable, SettingsError, StorageError, StorageFull
-from mondrian.jobs import Status
-from mondrian.store import Store
+from mondrian.jobs.job import Status
+from mondrian.jobs.store import Store
 
 JOB = uuid4()
 USER = """

@@ -10,14 +10,14 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from mondrian import queueing
+from mondrian.critiques.history import Figures
 from mondrian.database.postgres import Pool
 from mondrian.engines.base import Basis
-from mondrian.history import Figures
-from mondrian.jobs import Claim, Entry, EventType, Job, Status
+from mondrian.jobs import queue as queue_module
+from mondrian.jobs.job import Claim, Entry, EventType, Job, Status
+from mondrian.jobs.queue import Place, Queue, line_up
+from mondrian.jobs.store import Running, Store, Waiting
 from mondrian.photos import PhotoStore
-from mondrian.queueing import Place, Queue, line_up
-from mondrian.store import Running, Store, Waiting
 from working import Hire, add_job, at_work, ended, recording, wait_for
 
 USUAL: dict[str | None, float] = {"ansel": 60.0, "okeefe": 20.0, None: 40.0}
@@ -211,7 +211,7 @@ def test_newcomers_do_not_make_a_long_queue_be_read_more_often(
             return super().waiting()
 
     clock = [100.0]
-    monkeypatch.setattr(queueing, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(queue_module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     store = Counting(pool)
     queue = Queue(store)
 
@@ -219,7 +219,7 @@ def test_newcomers_do_not_make_a_long_queue_be_read_more_often(
         clock[0] += 0.1
         return line_up(*_)
 
-    monkeypatch.setattr(queueing, "line_up", slowly)
+    monkeypatch.setattr(queue_module, "line_up", slowly)
     first = add(store, "ansel")
     assert queue.place(first) == Place(1, None)
     newcomers = [add(store, "ansel") for _ in range(5)]

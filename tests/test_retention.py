@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from mondrian import retention
 from mondrian.database.postgres import Pool
 from mondrian.errors import PhotoStoreUnavailable
-from mondrian.jobs import Entry, EventType, Job, Status
+from mondrian.jobs import retention
+from mondrian.jobs.job import Entry, EventType, Job, Status
+from mondrian.jobs.retention import LOCK, foresee, prune, prune_daily
+from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
-from mondrian.retention import LOCK, foresee, prune, prune_daily
 from mondrian.settings import Settings
-from mondrian.store import Store
 from processes import LEAVE_SECONDS, run
 from servers import without_database
 from working import add_job, recording, wait_for

@@ -19,8 +19,8 @@ import typer
 from mondrian.cli import app
 from mondrian.client import Client, StreamEvent
 from mondrian.commands.checking import Cadence
+from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
-from mondrian.store import Store
 from processes import LEAVE_SECONDS, MONDRIAN, processes_of, run, started
 from servers import make_app, running
 from working import add_job, jpeg, recording, wait_for

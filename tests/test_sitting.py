@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from mondrian import Report, Text, Update, open_engine, read_photo, sitting
+from mondrian import Report, Text, Update, open_engine, read_photo
 from mondrian.advisors import load_advisors
+from mondrian.critiques import panel
+from mondrian.critiques.panel import Sitting
 from mondrian.engines import Phase
 from mondrian.engines.replay import record
 from mondrian.errors import EngineError
 from mondrian.measurements import measure
 from mondrian.photos import Photo
-from mondrian.sitting import Sitting
 from working import answer, jpeg
 
 Sit = Callable[..., Iterator[Update | Text | Report]]
@@ -60,8 +61,8 @@ def test_percent_and_time_are_of_all_advisors(sit: Sit, monkeypatch: pytest.Monk
         measured.append(photo)
         return measure(photo)
 
-    monkeypatch.setattr(sitting, "measure", count)
-    monkeypatch.setattr("mondrian.critiques.measure", count)
+    monkeypatch.setattr(panel, "measure", count)
+    monkeypatch.setattr("mondrian.critiques.single.measure", count)
     events = list(sit(advisors=ADVISORS))
     assert len(measured) == 1
     assert [each.advisor for each in events if isinstance(each, Report)] == list(ADVISORS)
@@ -87,7 +88,7 @@ def test_reading_the_photo_is_told(sit: Sit, monkeypatch: pytest.MonkeyPatch) ->
         assert go_on.wait(DEADLINE_SECONDS)
         return read_photo(path)
 
-    monkeypatch.setattr(sitting, "read_photo", slow)
+    monkeypatch.setattr(panel, "read_photo", slow)
     with closing(sit()) as events:  # type: ignore[type-var]
         told = list(itertools.islice(events, 4))
         go_on.set()

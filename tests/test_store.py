@@ -10,11 +10,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from mondrian.critiques.history import NEWEST, Figures, find_usual
 from mondrian.database.postgres import Listener, Pool
 from mondrian.engines.base import Basis
 from mondrian.errors import AttemptSuperseded, JobConflict, JobNotFound
-from mondrian.history import NEWEST, Figures, find_usual
-from mondrian.jobs import (
+from mondrian.jobs.job import (
     MAX_ATTEMPTS,
     MOVES,
     Claim,
@@ -24,9 +24,9 @@ from mondrian.jobs import (
     Status,
     StepPhase,
 )
-from mondrian.queueing import Queue
-from mondrian.statements import EVENTS_CHANNEL, JOBS_CHANNEL
-from mondrian.store import Answer, Store
+from mondrian.jobs.queue import Queue
+from mondrian.jobs.sql import EVENTS_CHANNEL, JOBS_CHANNEL
+from mondrian.jobs.store import Answer, Store
 
 LEASE = 60.0
 FAILED = {"code": "engine_crashed", "message": "The engine crashed.", "retryable": True}

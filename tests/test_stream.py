@@ -24,9 +24,9 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from mondrian.database.postgres import Pool, open_pool
-from mondrian.jobs import Claim, Entry, Event, EventType, Job
+from mondrian.jobs.job import Claim, Entry, Event, EventType, Job
+from mondrian.jobs.store import Log, Store
 from mondrian.server.running import Server
-from mondrian.store import Log, Store
 from mondrian.stream import Streams, topic, wakeups
 from mondrian.stream.frames import encode
 from mondrian.stream.protocol import BoundedProtocol

@@ -26,11 +26,11 @@ from mondrian.api import Limits
 from mondrian.api.intake import MODES, Intake, Sender, read_mode, read_wishes
 from mondrian.database.postgres import Pool, open_pool
 from mondrian.errors import DatabaseUnavailable, InvalidRequest
-from mondrian.jobs import Job, Status
+from mondrian.jobs.job import Job, Status
+from mondrian.jobs.retention import prune
+from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore, prepare_photo, read_photo
-from mondrian.retention import prune
 from mondrian.settings import Settings
-from mondrian.store import Store
 from servers import fresh_database, make_app, running, without_database
 from working import wait_for
 

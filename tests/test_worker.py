@@ -22,9 +22,9 @@ from mondrian.engines import Request, open_engine
 from mondrian.engines.replay import record
 from mondrian.engines.watched import Meter, WatchedEngine
 from mondrian.errors import DatabaseUnavailable, EngineStalled, MondrianError
-from mondrian.jobs import Claim, Entry, Job, Status
+from mondrian.jobs.job import Claim, Entry, Job, Status
+from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
-from mondrian.store import Store
 from mondrian.worker import VERDICTS, attempts
 from working import (
     Hire,

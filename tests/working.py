@@ -19,11 +19,11 @@ from mondrian.database.postgres import Listener
 from mondrian.engines import Engine
 from mondrian.engines.native.engine import HostedEngine
 from mondrian.engines.replay import record
-from mondrian.jobs import Event, Job
+from mondrian.jobs.job import Event, Job
+from mondrian.jobs.sql import JOBS_CHANNEL
+from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
 from mondrian.settings import Settings
-from mondrian.statements import JOBS_CHANNEL
-from mondrian.store import Store
 from mondrian.worker import Worker
 
 T = TypeVar("T")

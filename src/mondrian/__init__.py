@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mondrian.advisors import Advisor, load_advisors
-    from mondrian.critiques import critique
+    from mondrian.critiques.pacing import Text, Update
+    from mondrian.critiques.single import critique
     from mondrian.engines import Engine, Progress, Request, Token, open_engine
     from mondrian.errors import MondrianError
     from mondrian.measurements import Measurements, measure
-    from mondrian.pacing import Text, Update
     from mondrian.photos import Photo, read_photo
     from mondrian.reports import Report
 
@@ -51,11 +51,11 @@ _ROOMS = {
     "MondrianError": "errors",
     "Photo": "photos",
     "Progress": "engines",
-    "Report": "report",
+    "Report": "reports",
     "Request": "engines",
-    "Text": "pacing",
+    "Text": "critiques.pacing",
     "Token": "engines",
-    "Update": "pacing",
+    "Update": "critiques.pacing",
     "critique": "critiques",
     "load_advisors": "advisors",
     "measure": "measurements",

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mondrian.advisors import Advisor
+    from mondrian.critiques.pacing import Text, Update
     from mondrian.engines import Engine
-    from mondrian.events import Parts
-    from mondrian.pacing import Text, Update
+    from mondrian.jobs.events import Parts
     from mondrian.photos import Photo
     from mondrian.reports import Report
     from mondrian.settings import Settings
@@ -169,7 +169,7 @@ def critique(
     from functools import partial
 
     from mondrian.advisors import choose_advisors, load_advisors
-    from mondrian.sitting import Sitting
+    from mondrian.critiques.panel import Sitting
 
     if interval is None and not as_json and stderr().is_terminal:
         interval = LIVE_INTERVAL_SECONDS
@@ -220,8 +220,8 @@ def _show(advisors: "list[Advisor]", events: "Events") -> None:
 def _show_as_json(advisors: "list[Advisor]", events: "Events") -> None:
     from uuid import uuid4
 
-    from mondrian.events import Parts, complete_fields
-    from mondrian.jobs import encode_payload
+    from mondrian.jobs.events import Parts, complete_fields
+    from mondrian.jobs.job import encode_payload
     from mondrian.reports import Report
 
     job_id, status, reports = uuid4(), "error", list[Report]()
@@ -254,8 +254,8 @@ def _show_as_json(advisors: "list[Advisor]", events: "Events") -> None:
 def _event_fields(
     event: "Update | Text | Report", parts: "Parts"
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    from mondrian.events import text_fields, update_fields
-    from mondrian.pacing import Text, Update
+    from mondrian.critiques.pacing import Text, Update
+    from mondrian.jobs.events import text_fields, update_fields
 
     if isinstance(event, Update):
         parts.note(event)

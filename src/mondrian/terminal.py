@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text as Line
 
 from mondrian.answers import Dimension, read_partial
+from mondrian.critiques.pacing import Text, Update
 from mondrian.engines.base import Phase
-from mondrian.pacing import Text, Update
 from mondrian.reports import Report
 from mondrian.reports.shared import provenance
 

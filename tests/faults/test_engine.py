@@ -14,9 +14,9 @@ import pytest
 from faults.conftest import Fault, Row, gaps
 from mondrian.client import Client, StreamEvent
 from mondrian.engines.native.engine import HostedEngine
-from mondrian.jobs import Job, Status
+from mondrian.jobs.job import Job, Status
+from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
-from mondrian.store import Store
 from processes import engine_in, started
 from working import (
     Hire,

@@ -15,10 +15,10 @@ import pytest
 from faults.conftest import Fault
 from mondrian.engines import Output, Request, Token
 from mondrian.engines.native.engine import HostedEngine
-from mondrian.jobs import Event, Job, Status
+from mondrian.jobs.job import Event, Job, Status
+from mondrian.jobs.store import Store
 from mondrian.models import find_model
 from mondrian.photos import PhotoStore
-from mondrian.store import Store
 from processes import LEAVE_SECONDS, is_gone, started
 from working import (
     Hire,

@@ -17,8 +17,8 @@ import pytest
 
 from faults.conftest import Fault, gaps
 from mondrian.client import Client, StreamEvent
+from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
-from mondrian.store import Store
 from processes import engine_in, is_gone, processes_of, started, started_at_once
 from working import add_job, answer, jpeg, recording, text_of, wait_for
 

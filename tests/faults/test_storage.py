@@ -19,8 +19,8 @@ from faults.conftest import Fault, gaps
 from mondrian.client import Client, StreamEvent
 from mondrian.database.embedded import EmbeddedServer
 from mondrian.database.postgres import open_pool
-from mondrian.jobs import Status
-from mondrian.store import Store
+from mondrian.jobs.job import Status
+from mondrian.jobs.store import Store
 from processes import started
 from servers import make_app, running
 from working import Hire, answer, at_work, ended, jpeg, log_of, recording, text_of, wait_for

@@ -14,9 +14,9 @@ from faults.conftest import Fault, gaps
 from mondrian.client import Client
 from mondrian.database.embedded import EmbeddedServer
 from mondrian.database.postgres import open_pool
-from mondrian.jobs import Job, Status
+from mondrian.jobs.job import Job, Status
+from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
-from mondrian.store import Store
 from processes import LEAVE_SECONDS, started, started_at_once
 from servers import make_app, running
 from working import add_job, answer, ended, log_of, recording, text_of, wait_for

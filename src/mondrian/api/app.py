@@ -19,9 +19,9 @@ from mondrian.api.openapi import DESCRIPTION, complete
 from mondrian.api.problems import HANDLERS
 from mondrian.api.routes import ROUTERS
 from mondrian.api.routes.service import Probe
+from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
 from mondrian.settings import Settings
-from mondrian.store import Store
 from mondrian.stream import Streams
 
 

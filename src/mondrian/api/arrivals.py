@@ -13,7 +13,7 @@ from mondrian.api.house import House, IdempotencyKey, TheHouse, TheLinks, TheVis
 from mondrian.api.intake import Sender, Wishes, read_wishes
 from mondrian.api.links import Links
 from mondrian.errors import MondrianError
-from mondrian.jobs import Job
+from mondrian.jobs.job import Job
 from mondrian.photos import StoredPhoto, prepare_photo
 
 

@@ -15,11 +15,11 @@ from mondrian.api.intake import Intake
 from mondrian.api.links import Links
 from mondrian.api.metrics import Metrics
 from mondrian.api.shapes import JOB_ID
-from mondrian.jobs import RUNNING, Job, Status, parse_job_id
+from mondrian.jobs.job import RUNNING, Job, Status, parse_job_id
+from mondrian.jobs.queue import Place
+from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
-from mondrian.queueing import Place
 from mondrian.settings import Settings
-from mondrian.store import Store
 from mondrian.stream import Streams
 
 

@@ -17,10 +17,10 @@ from anyio import CapacityLimiter, to_thread
 
 from mondrian.advisors import Advisor, choose_advisors
 from mondrian.errors import DatabaseUnavailable, InvalidRequest, StorageError
-from mondrian.jobs import Job, Status
+from mondrian.jobs.job import Job, Status
+from mondrian.jobs.store import Store
 from mondrian.photos import MAX_BYTES, PhotoStore, StoredPhoto, prepare_photo
 from mondrian.settings import Settings
-from mondrian.store import Store
 
 MODES = {
     "baseline": "baseline",

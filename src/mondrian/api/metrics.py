@@ -9,8 +9,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from mondrian.errors import StorageError
-from mondrian.jobs import ENDED, Status
-from mondrian.store import Store
+from mondrian.jobs.job import ENDED, Status
+from mondrian.jobs.store import Store
 
 ENDED_SECONDS = 30.0
 """So old may the counts of ended jobs be: to count them takes the longer the more there are."""

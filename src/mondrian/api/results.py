@@ -6,7 +6,7 @@ from mondrian.api.house import House
 from mondrian.api.links import Links
 from mondrian.api.shapes import JobState
 from mondrian.errors import JobConflict, JobNotFound
-from mondrian.jobs import Job, Status
+from mondrian.jobs.job import Job, Status
 from mondrian.reports import Report, analysis_document, analysis_fragment
 
 

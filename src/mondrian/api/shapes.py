@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mondrian.answers import Dimension
 from mondrian.api.links import Links
-from mondrian.jobs import Job, Status, StepPhase
-from mondrian.queueing import Place
+from mondrian.jobs.job import Job, Status, StepPhase
+from mondrian.jobs.queue import Place
 from mondrian.reports import Report
 
 JOB_ID = "0b8f5f3e-8f0c-4c7e-9a53-3f1f5c9f2a10"

@@ -22,7 +22,7 @@ from mondrian.errors import (
     SettingsError,
     StorageError,
 )
-from mondrian.jobs import ENDED, Status
+from mondrian.jobs.job import ENDED, Status
 
 DEFAULT_SERVER = "http://127.0.0.1:5005"
 

@@ -11,7 +11,7 @@ import typer
 
 from mondrian import errors
 from mondrian.cli import INTERRUPTED, AdvisorOption, app, fail, read_settings
-from mondrian.jobs import Status, parse_job_id
+from mondrian.jobs.job import Status, parse_job_id
 
 if TYPE_CHECKING:
     from mondrian.client import Client, StreamEvent
@@ -136,7 +136,7 @@ def _read_failure(event: "StreamEvent") -> errors.MondrianError | None:
 
 def _cancel_in(database: str, job: str) -> str:
     from mondrian.database.postgres import open_database
-    from mondrian.store import Store
+    from mondrian.jobs.store import Store
 
     settings = read_settings(database=database)
     with closing(open_database(settings.database, settings.home)) as opened:

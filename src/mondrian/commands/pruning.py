@@ -8,7 +8,7 @@ from mondrian.cli import HomeOption, app, read_settings
 from mondrian.commands.serving import DatabaseOption, PhotosOption
 
 if TYPE_CHECKING:
-    from mondrian.retention import Pruned
+    from mondrian.jobs.retention import Pruned
 
 
 @app.command()
@@ -40,10 +40,10 @@ def prune(
     ended long ago (their reports stay) and, over a quota, the oldest jobs with their photos."""
     from contextlib import closing
 
-    from mondrian import retention
     from mondrian.database.postgres import open_database
+    from mondrian.jobs import retention
+    from mondrian.jobs.store import Store
     from mondrian.photos import PhotoStore
-    from mondrian.store import Store
 
     settings = read_settings(
         retention=older_than, quota=max_bytes, database=database, photos=photos, home=home

@@ -5,12 +5,9 @@ dimension of a report; docs/findings.md lists them all, with the curves behind t
 """
 
 from mondrian.findings.facts import (
-    answer_schema,
     brief,
     describe,
     facts,
-    free_schema,
-    sentences,
 )
 from mondrian.findings.find import find
 from mondrian.findings.kinds import KINDS, Finding, Kind, Severity
@@ -20,11 +17,8 @@ __all__ = [
     "Finding",
     "Kind",
     "Severity",
-    "answer_schema",
     "brief",
     "describe",
     "facts",
     "find",
-    "free_schema",
-    "sentences",
 ]

@@ -21,14 +21,14 @@ from mondrian.database.postgres import Database, Listener
 from mondrian.engines import Engine
 from mondrian.engines.openai.connection import without_secrets
 from mondrian.errors import EngineClosed, MondrianError
+from mondrian.jobs.retention import prune_daily
+from mondrian.jobs.sql import JOBS_CHANNEL
+from mondrian.jobs.store import Store
 from mondrian.measurements import prepare
 from mondrian.photos import PhotoStore
-from mondrian.retention import prune_daily
 from mondrian.server.door import BACKLOG, address
 from mondrian.server.leaving import Leaving
 from mondrian.settings import Settings
-from mondrian.statements import JOBS_CHANNEL
-from mondrian.store import Store
 from mondrian.stream import Streams
 from mondrian.stream.protocol import BoundedProtocol
 from mondrian.worker import Worker

@@ -19,9 +19,9 @@ from uuid import UUID
 from starlette.types import Receive, Scope, Send
 
 from mondrian.errors import JobNotFound, StorageError
-from mondrian.jobs import Job
-from mondrian.queueing import Queue
-from mondrian.store import Store
+from mondrian.jobs.job import Job
+from mondrian.jobs.queue import Queue
+from mondrian.jobs.store import Store
 from mondrian.stream.frames import (
     RETRY_MS,
     cut,

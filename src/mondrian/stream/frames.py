@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from uuid import UUID
 
-from mondrian.jobs import Event, EventType, encode_payload
+from mondrian.jobs.job import Event, EventType, encode_payload
 
 MAX_SEND_BYTES = 16_384
 """Frames are joined up to this size, to save system calls, and cut at it: what was sent and not

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from starlette.types import Scope, Send
 
-from mondrian.jobs import EventType, parse_job_id
+from mondrian.jobs.job import EventType, parse_job_id
 
 NO_CURSOR = -1
 """What a malformed cursor is read as: a number that is in no log."""

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
-from mondrian.jobs import EventType, Job, encode_payload
-from mondrian.queueing import Place, Queue
-from mondrian.store import Snapshot, Store
+from mondrian.jobs.job import EventType, Job, encode_payload
+from mondrian.jobs.queue import Place, Queue
+from mondrian.jobs.store import Snapshot, Store
 from mondrian.stream.frames import Frame, Piece, encode, encode_event, pack
 
 THREADS = 3

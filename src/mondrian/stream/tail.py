@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
-from mondrian.jobs import EventType
+from mondrian.jobs.job import EventType
 from mondrian.stream.frames import MAX_SEND_BYTES, Frame
 
 KEPT = 256

@@ -20,8 +20,8 @@ import math
 from collections.abc import Sequence
 
 from mondrian.errors import JobNotFound, StorageError
-from mondrian.jobs import MAX_ATTEMPTS, EventType, Job, Status, encode_payload
-from mondrian.queueing import Place
+from mondrian.jobs.job import MAX_ATTEMPTS, EventType, Job, Status, encode_payload
+from mondrian.jobs.queue import Place
 from mondrian.stream.frames import PACED, Frame, encode, encode_thinking
 from mondrian.stream.source import CHUNK, Source
 from mondrian.stream.tail import Tail

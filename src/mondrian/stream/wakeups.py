@@ -8,7 +8,7 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
-from mondrian.statements import EVENTS_CHANNEL
+from mondrian.jobs.sql import EVENTS_CHANNEL
 
 RECONNECT_SECONDS = 0.5
 

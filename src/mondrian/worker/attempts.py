@@ -8,19 +8,19 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from mondrian.advisors import Advisor, find_advisor
-from mondrian.critiques import critique
+from mondrian.critiques.history import Figures
+from mondrian.critiques.job_progress import Agenda
+from mondrian.critiques.pacing import Text, Update, pace
+from mondrian.critiques.single import critique
 from mondrian.engines.base import Basis, Phase, Progress
 from mondrian.engines.watched import WatchedEngine
 from mondrian.errors import PhotoStoreUnavailable, StorageError
-from mondrian.events import Parts, complete_fields, text_fields
-from mondrian.history import Figures
-from mondrian.jobs import Entry, EventType, Status, StepPhase
+from mondrian.jobs.events import Parts, complete_fields, text_fields
+from mondrian.jobs.job import Entry, EventType, Status, StepPhase
+from mondrian.jobs.store import Answer
 from mondrian.measurements import Measurements, measure
-from mondrian.pacing import Text, Update, pace
 from mondrian.photos import Photo, PhotoStore, read_photo
 from mondrian.reports import Report
-from mondrian.store import Answer
-from mondrian.worker.agenda import Agenda
 from mondrian.worker.journal import Journal
 
 log = logging.getLogger(__name__)

@@ -18,12 +18,12 @@ from itertools import pairwise
 from threading import Event
 from typing import Any, TypeVar
 
+from mondrian.critiques.pacing import Update
 from mondrian.engines.base import Phase
 from mondrian.errors import AttemptSuperseded, DatabaseUnavailable, StorageFull
-from mondrian.events import update_fields
-from mondrian.jobs import MAX_ATTEMPTS, Claim, Entry, EventType, Job
-from mondrian.pacing import Update
-from mondrian.store import Store
+from mondrian.jobs.events import update_fields
+from mondrian.jobs.job import MAX_ATTEMPTS, Claim, Entry, EventType, Job
+from mondrian.jobs.store import Store
 
 log = logging.getLogger(__name__)
 

@@ -37,10 +37,10 @@ from mondrian.errors import (
     MondrianError,
     StorageError,
 )
-from mondrian.jobs import Claim
+from mondrian.jobs.job import Claim
+from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
 from mondrian.settings import Settings
-from mondrian.store import Store
 from mondrian.worker.attempts import work
 from mondrian.worker.journal import Hold, Journal
 

@@ -16,7 +16,7 @@ from mondrian.api.problems import STATUS_CODES, problem
 from mondrian.api.results import document, fragments, read_reports, under_way
 from mondrian.api.shapes import AnalysisAnswer, JobState
 from mondrian.errors import EngineError, JobConflict
-from mondrian.jobs import Job, Status
+from mondrian.jobs.job import Job, Status
 
 router = APIRouter(tags=["photos"], responses=refusals(404, 408, 409, 413, 415, 502, 503, 507))
 

@@ -18,9 +18,9 @@ from mondrian.api.openapi import content, json_body, refusals
 from mondrian.api.pages import page
 from mondrian.api.shapes import Deleted, FullJob, JobList, JobState, Output, ThinkingBody
 from mondrian.errors import NotAllowed, StorageError
-from mondrian.jobs import Job, Status
+from mondrian.jobs.job import Job, Status
+from mondrian.jobs.retention import delete_discarded
 from mondrian.reports import Report
-from mondrian.retention import delete_discarded
 
 router = APIRouter(tags=["jobs"])
 

@@ -12,7 +12,7 @@ from mondrian.api.portraits import preview
 from mondrian.api.results import document, names, read_reports, under_way
 from mondrian.api.shapes import JobState, ReportAnswer, Summary
 from mondrian.errors import JobNotFound
-from mondrian.jobs import Job
+from mondrian.jobs.job import Job
 from mondrian.reports import Report, markdown, pdf, summary_document, summary_json
 
 router = APIRouter(

@@ -36,11 +36,11 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import tuple_row
 
-from mondrian import statements
+from mondrian.critiques.history import Figures
 from mondrian.database.postgres import Pool, translated
 from mondrian.errors import AttemptSuperseded, JobConflict, JobNotFound
-from mondrian.history import Figures
-from mondrian.jobs import (
+from mondrian.jobs import sql as statements
+from mondrian.jobs.job import (
     RUNNING,
     Claim,
     Entry,

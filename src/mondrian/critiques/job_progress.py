@@ -9,10 +9,10 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from mondrian.critiques.history import Figures, Usual, find_usual
+from mondrian.critiques.pacing import LAST_PERCENT, Update
+from mondrian.critiques.progress import Course
 from mondrian.engines.base import Basis, Engine
-from mondrian.forecast import Course
-from mondrian.history import Figures, Usual, find_usual
-from mondrian.pacing import LAST_PERCENT, Update
 
 _PREPARING = 0.02  # of the job, while nothing is known
 

@@ -15,9 +15,9 @@ import threading
 from dataclasses import dataclass
 
 from mondrian.errors import MondrianError, StorageError
+from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
 from mondrian.settings import Settings
-from mondrian.store import Store
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ the snapshot of the statement may be older.
 from collections.abc import Iterable
 from dataclasses import fields
 
-from mondrian.history import NEWEST, Figures
-from mondrian.jobs import CLOSING, ENDED, MAX_ATTEMPTS, RUNNING, Event, Job
+from mondrian.critiques.history import NEWEST, Figures
+from mondrian.jobs.job import CLOSING, ENDED, MAX_ATTEMPTS, RUNNING, Event, Job
 
 EVENTS_CHANNEL = "mondrian_events"
 JOBS_CHANNEL = "mondrian_jobs"

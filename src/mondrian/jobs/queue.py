@@ -25,7 +25,7 @@ from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
 from mondrian.engines.base import Basis
-from mondrian.store import Running, Store, Waiting
+from mondrian.jobs.store import Running, Store, Waiting
 
 FRESH_SECONDS = 0.5
 _COST = 20

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from mondrian.advisors import Advisor
-from mondrian.critiques import critique
+from mondrian.critiques.history import Figures
+from mondrian.critiques.job_progress import Agenda
+from mondrian.critiques.pacing import Text, Update, pace
+from mondrian.critiques.single import critique
 from mondrian.engines.base import Engine, Phase, Progress
 from mondrian.engines.watched import Meter, WatchedEngine
-from mondrian.history import Figures
 from mondrian.measurements import Measurements, measure
-from mondrian.pacing import Text, Update, pace
 from mondrian.photos import Photo, read_photo
 from mondrian.reports import Report
-from mondrian.worker.agenda import Agenda
 
 T = TypeVar("T")
 

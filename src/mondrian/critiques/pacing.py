@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
+from mondrian.critiques.progress import Course
 from mondrian.engines.base import Basis, Phase, Progress, Token
-from mondrian.forecast import Course
 
 T = TypeVar("T")
 

@@ -12,8 +12,8 @@ from mondrian.answers import (
     PartialAnswer,
     read_partial,
 )
+from mondrian.critiques.pacing import Text, Update
 from mondrian.engines.base import Phase
-from mondrian.pacing import Text, Update
 from mondrian.reports import Report, analysis_fragment
 
 _PARTIAL_SECONDS = 0.5

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 from mondrian.answers import DIMENSIONS
 from mondrian.answers.outline import Outline
+from mondrian.critiques.history import Usual
 from mondrian.engines.base import Basis, Phase, Progress, Token
-from mondrian.history import Usual
 
 # Shares of the time while nothing is known about it. Generating takes most.
 _SHARES = {

@@ -1,14 +1,15 @@
-"""Who critiques: an advisor is a Markdown file with front matter and a prompt.
+"""Reads advisors: Markdown files with front matter and a prompt.
 
-Beside ``<id>.md`` may lie ``<id>.toml`` with the advisor's own phrasings; the neutral ones of
-``advisors/phrases.toml`` stand in for those it lacks. docs/advisors.md shows both files.
+A built-in advisor is a folder, ``builtin/<id>/advisor.md``; a user's may be a single ``<id>.md``.
+The advisor's own phrasings lie beside it, in ``phrases.toml`` or ``<id>.toml``; the neutral ones of
+``builtin/phrases.toml`` stand in for those it lacks. docs/advisors.md shows both files.
 """
 
 import random
 import tomllib
 import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -16,9 +17,9 @@ from string import Formatter
 from typing import Any
 
 from mondrian.errors import InvalidAdvisor, UnknownAdvisor
-from mondrian.findings.kinds import KINDS
+from mondrian.findings import KINDS, Finding
 
-BUILT_IN = Path(__file__).with_name("advisors")
+BUILT_IN = Path(__file__).with_name("builtin")
 FEWEST_PHRASES = 3
 
 
@@ -84,7 +85,9 @@ def _neutral() -> Mapping[str, Phrasing]:
 
 
 def _read_folder(folder: Path) -> dict[str, Advisor]:
-    advisors = map(_read_advisor, sorted(folder.glob("*.md")))
+    single = [(path, path.with_suffix(".toml")) for path in folder.glob("*.md")]
+    folders = [(path, path.with_name("phrases.toml")) for path in folder.glob("*/advisor.md")]
+    advisors = [_read_advisor(*paths) for paths in sorted(single + folders)]
     return {advisor.id: advisor for advisor in advisors}
 
 
@@ -131,18 +134,27 @@ def _aliases(advisor: Advisor) -> Iterator[str]:
     return (_plain(" ".join(words[i:])) for i in range(len(words)))
 
 
-def _read_advisor(path: Path) -> Advisor:
+def sentences(finding: Finding, advisor: Advisor) -> Phrasing:
+    """What ``advisor`` may say of ``finding``, its placeholders filled."""
+    phrasing = advisor.phrasings[finding.id]
+    return replace(
+        phrasing,
+        comments=tuple(s.format_map(finding.placeholders) for s in phrasing.comments),
+        recommendations=tuple(s.format_map(finding.placeholders) for s in phrasing.recommendations),
+    )
+
+
+def _read_advisor(path: Path, phrases: Path) -> Advisor:
     import frontmatter
 
     try:
         head, prompt = frontmatter.parse(path.read_text(encoding="utf-8-sig"))
     except Exception as exc:  # YAML's errors, bytes that are not text, files that cannot be read
         raise InvalidAdvisor(f"{path} cannot be read: {exc}") from exc
-    own = path.with_suffix(".toml")
     fields = _read_head(path, head)
     if not prompt:
         raise InvalidAdvisor(f"{path} has no prompt: write it below the front matter.")
-    phrasings = {**_neutral(), **(_read_phrasings(own) if own.exists() else {})}
+    phrasings = {**_neutral(), **(_read_phrasings(phrases) if phrases.exists() else {})}
     return Advisor(**fields, prompt=prompt, phrasings=phrasings)
 
 
@@ -150,10 +162,12 @@ def _read_head(path: Path, head: Mapping[str, object]) -> dict[str, Any]:
     """The front matter as fields of ``Advisor``; only ``name`` must be there."""
     from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+    stem = path.parent.name if path.name == "advisor.md" else path.stem
+
     class Head(BaseModel):
         model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
 
-        id: str = Field(default=path.stem, pattern=r"^[a-z0-9][a-z0-9_-]*$", validate_default=True)
+        id: str = Field(default=stem, pattern=r"^[a-z0-9][a-z0-9_-]*$", validate_default=True)
         name: str = Field(min_length=1)
         years: str = ""
         specialty: str = ""

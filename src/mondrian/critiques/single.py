@@ -8,23 +8,16 @@ import time
 from collections.abc import Generator
 from dataclasses import asdict
 
-from mondrian.advisors import Advisor, find_advisor, load_advisors
-from mondrian.answering import Answering
+from mondrian.advisors import Advisor, find_advisor, load_advisors, sentences
 from mondrian.answers import Answer
-from mondrian.engines.base import Engine, Phase, Progress, Request, Token
+from mondrian.critiques.pacing import Text, Update, pace
+from mondrian.critiques.progress import Course
+from mondrian.critiques.prompts import ask
+from mondrian.critiques.repair import Answering
+from mondrian.engines.base import Engine, Phase, Progress, Token
 from mondrian.errors import AnswerError
-from mondrian.findings import (
-    Finding,
-    answer_schema,
-    brief,
-    facts,
-    find,
-    free_schema,
-    sentences,
-)
-from mondrian.forecast import Course
+from mondrian.findings import Finding, facts, find
 from mondrian.measurements import Measurements, measure
-from mondrian.pacing import Text, Update, pace
 from mondrian.photos import Photo
 from mondrian.reports import EngineFigures, Report, build_report
 
@@ -54,50 +47,6 @@ def critique(
         advisor = find_advisor(advisor, load_advisors())
     work = _work(photo, advisor, engine, measurements, seed)
     return pace(work, interval_seconds=interval_seconds, sees=engine.sees, course=course)
-
-
-def ask(
-    photo: Photo,
-    advisor: Advisor,
-    measurements: Measurements,
-    findings: tuple[Finding, ...],
-    *,
-    sees: bool,
-    seed: int | None = None,
-) -> Request:
-    """The question to an engine. One that ``sees`` gets the photo, at most 1320 pixels wide, with
-    the measured facts; one that does not may only choose among sentences that are true.
-
-    What the advisors of one photo have in common comes first, system text and photo included, and
-    what is the advisor's own last: an engine can then keep its work on the beginning between them.
-    """
-    if sees:
-        common = f"{_SEEING}\n\nMeasured facts:\n{facts(measurements, findings)}"
-        return Request(
-            system=_SYSTEM,
-            prompt=f"{common}\n\nWho you are: {advisor.name}\n{advisor.prompt}\n\n{_ANSWER}",
-            photo=photo.jpeg(max_width=1320),
-            schema=free_schema(),
-            seed=seed,
-        )
-    common = f"Critique a photograph by its findings: {brief(findings)}"
-    return Request(
-        system=_SYSTEM,
-        prompt=f"{common}\nYou are {advisor.name}. {advisor.voice}",
-        schema=answer_schema(measurements, findings, advisor),
-        seed=seed,
-    )
-
-
-_SYSTEM = "You critique photographs in the manner of the person named at the end of the question."
-_SEEING = (
-    "Critique this photograph. Judge each of the eight dimensions with a score from 1 to 10, a "
-    "comment on what you see, and a recommendation. Say nothing that the photograph does not show: "
-    "if you cannot tell what something is, describe its shape, tone and colour, leave it unnamed, "
-    "and invent no person, place, time or story. The facts below were measured in it; trust them "
-    "over your impression. Answer in JSON."
-)
-_ANSWER = "Critique the photograph now, in JSON."
 
 
 def _work(

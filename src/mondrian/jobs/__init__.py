@@ -1,0 +1,1 @@
+"""Jobs: their values, their log, and the statements on them in PostgreSQL."""
