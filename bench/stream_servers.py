@@ -16,8 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mondrian.database.postgres import open_pool
 from mondrian.jobs.store import Store
+from mondrian.server.protocol import BoundedProtocol
 from mondrian.stream import Streams
-from mondrian.stream.protocol import BoundedProtocol
 
 
 def fields(sent: int) -> dict[str, Any]:

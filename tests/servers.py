@@ -19,9 +19,9 @@ from mondrian.advisors import Advisor, load_advisors
 from mondrian.api import Limits, create_app
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
+from mondrian.server.protocol import BoundedProtocol
 from mondrian.settings import Settings
 from mondrian.stream import Streams
-from mondrian.stream.protocol import BoundedProtocol
 
 START_SECONDS = 20.0
 STOP_SECONDS = 10.0

@@ -17,7 +17,7 @@ from mondrian.jobs.events import Parts, update_fields
 from mondrian.jobs.job import EventType, Job
 from mondrian.jobs.store import Store
 from mondrian.reports import EngineFigures, Report, build_report
-from mondrian.stream.frames import encode_thinking
+from mondrian.stream.sse import encode_thinking
 
 TOKEN = Token(
     text="a",

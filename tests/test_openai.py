@@ -25,7 +25,7 @@ from mondrian.engines.openai import engine as openai_engine
 from mondrian.engines.openai.connection import BusyError, check
 from mondrian.errors import EngineClosed, EngineFailed, SettingsError, UnknownEngine
 from mondrian.models import find_model
-from mondrian.server.running import engine_status
+from mondrian.server.processes import engine_status
 from mondrian.settings import Settings
 from recorded_streams import OLLAMA, VLLM, chunk, wire
 from working import jpeg, wait_for

@@ -26,12 +26,13 @@ from starlette.types import Receive, Scope, Send
 from mondrian.database.postgres import Pool, open_pool
 from mondrian.jobs.job import Claim, Entry, Event, EventType, Job
 from mondrian.jobs.store import Log, Store
-from mondrian.server.running import Server
-from mondrian.stream import Streams, topic, wakeups
-from mondrian.stream.frames import encode
-from mondrian.stream.protocol import BoundedProtocol
-from mondrian.stream.source import CHUNK, Source
-from mondrian.stream.tail import KEPT, Tail
+from mondrian.server.processes import Server
+from mondrian.server.protocol import BoundedProtocol
+from mondrian.stream import Streams, topic
+from mondrian.stream import listen as wakeups
+from mondrian.stream.buffer import KEPT, Tail
+from mondrian.stream.reader import CHUNK, Source
+from mondrian.stream.sse import encode
 from servers import running
 
 DEADLINE = 20.0
@@ -460,7 +461,7 @@ def test_a_crowd_leaves_time_to_others_and_one_client_is_not_held_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr("mondrian.stream.source.time", clock)
+    monkeypatch.setattr("mondrian.stream.reader.time", clock)
     store = SlowStore(clock)
 
     async def come() -> None:

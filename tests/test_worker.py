@@ -25,7 +25,8 @@ from mondrian.errors import DatabaseUnavailable, EngineStalled, MondrianError
 from mondrian.jobs.job import Claim, Entry, Job, Status
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
-from mondrian.worker import VERDICTS, attempts
+from mondrian.worker import VERDICTS
+from mondrian.worker import attempt as attempts
 from working import (
     Hire,
     add_job,

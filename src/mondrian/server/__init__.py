@@ -4,6 +4,6 @@
 ``opening.py`` the database, ``running.py`` all that then runs; ``leaving.py`` is what signals mean.
 """
 
-from mondrian.server.service import serve, work
+from mondrian.server.serve import serve, work
 
 __all__ = ["serve", "work"]

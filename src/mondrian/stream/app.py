@@ -22,7 +22,10 @@ from mondrian.errors import JobNotFound, StorageError
 from mondrian.jobs.job import Job
 from mondrian.jobs.queue import Queue
 from mondrian.jobs.store import Store
-from mondrian.stream.frames import (
+from mondrian.stream.listen import Wakeups
+from mondrian.stream.reader import Source
+from mondrian.stream.request import Asked, answer_empty, read_request, refuse
+from mondrian.stream.sse import (
     RETRY_MS,
     cut,
     encode_connected,
@@ -30,11 +33,8 @@ from mondrian.stream.frames import (
     encode_retry,
     encode_thinking,
 )
-from mondrian.stream.request import Asked, answer_empty, read_request, refuse
-from mondrian.stream.source import Source
+from mondrian.stream.subscriber import Watcher, body, head
 from mondrian.stream.topic import Topic
-from mondrian.stream.wakeups import Wakeups
-from mondrian.stream.watcher import Watcher, body, head
 
 OPENING_SECONDS = 20.0
 AWAY_SECONDS = 0.5

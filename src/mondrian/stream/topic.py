@@ -22,9 +22,9 @@ from collections.abc import Sequence
 from mondrian.errors import JobNotFound, StorageError
 from mondrian.jobs.job import MAX_ATTEMPTS, EventType, Job, Status, encode_payload
 from mondrian.jobs.queue import Place
-from mondrian.stream.frames import PACED, Frame, encode, encode_thinking
-from mondrian.stream.source import CHUNK, Source
-from mondrian.stream.tail import Tail
+from mondrian.stream.buffer import Tail
+from mondrian.stream.reader import CHUNK, Source
+from mondrian.stream.sse import PACED, Frame, encode, encode_thinking
 
 GRACE_SECONDS = 0.25
 PATIENCE_SECONDS = 0.15

@@ -41,8 +41,8 @@ from mondrian.jobs.job import Claim
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
 from mondrian.settings import Settings
-from mondrian.worker.attempts import work
-from mondrian.worker.journal import Hold, Journal
+from mondrian.worker.attempt import work
+from mondrian.worker.job_log import Hold, Journal
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Protocol
 
 from mondrian.jobs.job import EventType
-from mondrian.stream.frames import MAX_SEND_BYTES, Frame
+from mondrian.stream.sse import MAX_SEND_BYTES, Frame
 
 KEPT = 256
 """So many frames at least are kept for clients that are a little behind."""

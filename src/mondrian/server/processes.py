@@ -26,11 +26,11 @@ from mondrian.jobs.sql import JOBS_CHANNEL
 from mondrian.jobs.store import Store
 from mondrian.measurements import prepare
 from mondrian.photos import PhotoStore
-from mondrian.server.door import BACKLOG, address
-from mondrian.server.leaving import Leaving
+from mondrian.server.protocol import BoundedProtocol
+from mondrian.server.signals import Leaving
+from mondrian.server.socket import BACKLOG, address
 from mondrian.settings import Settings
 from mondrian.stream import Streams
-from mondrian.stream.protocol import BoundedProtocol
 from mondrian.worker import Worker
 
 log = logging.getLogger(__name__)

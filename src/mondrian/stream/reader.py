@@ -16,7 +16,7 @@ from uuid import UUID
 from mondrian.jobs.job import EventType, Job, encode_payload
 from mondrian.jobs.queue import Place, Queue
 from mondrian.jobs.store import Snapshot, Store
-from mondrian.stream.frames import Frame, Piece, encode, encode_event, pack
+from mondrian.stream.sse import Frame, Piece, encode, encode_event, pack
 
 THREADS = 3
 """For what many follow. Who comes, or has fallen behind, is read for by one more, in turns."""

@@ -15,10 +15,10 @@ from typing import Any
 
 from starlette.types import Message, Send
 
-from mondrian.stream.frames import MAX_SEND_BYTES, Piece
+from mondrian.stream.buffer import Tail
+from mondrian.stream.reader import Source
 from mondrian.stream.request import Asked
-from mondrian.stream.source import Source
-from mondrian.stream.tail import Tail
+from mondrian.stream.sse import MAX_SEND_BYTES, Piece
 
 HEADERS = (
     (b"content-type", b"text/event-stream"),

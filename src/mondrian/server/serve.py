@@ -11,9 +11,9 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 
 from mondrian.engines import Engine, open_engine
-from mondrian.server.door import bound, check_exposure
-from mondrian.server.leaving import leaving_by_signal
-from mondrian.server.opening import opening_database
+from mondrian.server.database import opening_database
+from mondrian.server.signals import leaving_by_signal
+from mondrian.server.socket import bound, check_exposure
 from mondrian.settings import Settings
 
 
@@ -29,7 +29,7 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         engine = stack.enter_context(closing(_open_engine(settings))) if settings.worker else None
         door = stack.enter_context(bound(settings))
         opening = stack.enter_context(opening_database(settings, _concurrency(settings, engine)))
-        from mondrian.server.running import run_server  # takes long: PostgreSQL starts meanwhile
+        from mondrian.server.processes import run_server
 
         run_server(settings, opening, engine, door, leaving, announce)
 
@@ -44,7 +44,7 @@ def work(settings: Settings, announce: Callable[[str], None]) -> None:
         leaving = stack.enter_context(leaving_by_signal())
         engine = stack.enter_context(closing(_open_engine(settings)))
         opening = stack.enter_context(opening_database(settings, _concurrency(settings, engine)))
-        from mondrian.server.running import run_worker
+        from mondrian.server.processes import run_worker
 
         run_worker(settings, opening, engine, leaving, announce)
 

@@ -21,7 +21,7 @@ from mondrian.jobs.store import Answer
 from mondrian.measurements import Measurements, measure
 from mondrian.photos import Photo, PhotoStore, read_photo
 from mondrian.reports import Report
-from mondrian.worker.journal import Journal
+from mondrian.worker.job_log import Journal
 
 log = logging.getLogger(__name__)
 
