@@ -23,9 +23,9 @@ from PIL import Image
 
 from demo_reports import demo_report
 from mondrian.api import STATUS_CODES
-from mondrian.api.access import COOKIE, Access
-from mondrian.api.portraits import initials
-from mondrian.api.shapes import JOB_ID
+from mondrian.api.auth import COOKIE, Access
+from mondrian.api.drawings import initials
+from mondrian.api.schemas import JOB_ID
 from mondrian.database.postgres import Pool, open_pool
 from mondrian.errors import AttemptSuperseded, EngineCrashed
 from mondrian.jobs.job import Claim, Entry, EventType
@@ -753,9 +753,9 @@ def test_everything_is_documented(service: Service) -> None:
 
 @pytest.mark.parametrize("shape", ["JobState", "UploadAnswer", "Problem", "AdvisorEntry"])
 def test_examples_are_what_they_show(shape: str) -> None:
-    from mondrian.api import shapes
+    from mondrian.api import schemas
 
-    model = getattr(shapes, shape)
+    model = getattr(schemas, shape)
     [example] = model.model_config["json_schema_extra"]["examples"]
     assert set(model.model_validate(example).model_dump()) == set(example)
 

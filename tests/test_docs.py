@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import typer
 
-from mondrian.cli import EXIT_CODES, app
-from mondrian.engines import _OPENERS
+from mondrian.cli.app import EXIT_CODES
+from mondrian.cli.main import app
 from mondrian.engines.base import Phase
+from mondrian.engines.open import _OPENERS
 from mondrian.findings import KINDS
 from mondrian.settings import Settings
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from mondrian import errors
-from mondrian.cli import EXIT_CODES
+from mondrian.cli.app import EXIT_CODES
 from mondrian.errors import MondrianError
 
 

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
-import mondrian.reports.rendering
 import pytest
 from markdown_it import MarkdownIt
 from PIL import Image
 
+import mondrian.reports
 from demo_reports import DEMO, demo_report
 from mondrian.reports import (
     Report,

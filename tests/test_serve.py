@@ -16,9 +16,9 @@ import httpx
 import pytest
 import typer
 
-from mondrian.cli import app
+from mondrian.cli.main import app
+from mondrian.cli.check import Cadence
 from mondrian.client import Client, StreamEvent
-from mondrian.commands.checking import Cadence
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
 from processes import LEAVE_SECONDS, MONDRIAN, processes_of, run, started

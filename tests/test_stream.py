@@ -28,8 +28,7 @@ from mondrian.jobs.job import Claim, Entry, Event, EventType, Job
 from mondrian.jobs.store import Log, Store
 from mondrian.server.processes import Server
 from mondrian.server.protocol import BoundedProtocol
-from mondrian.stream import Streams, topic
-from mondrian.stream import listen as wakeups
+from mondrian.stream import Streams, listen, topic
 from mondrian.stream.buffer import KEPT, Tail
 from mondrian.stream.reader import CHUNK, Source
 from mondrian.stream.sse import encode
@@ -758,7 +757,7 @@ def bytes_in_kernel(connection: Any) -> int:
 def test_wakeups_come_back_after_a_lost_connection(
     database: str, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wakeups, "RECONNECT_SECONDS", 1.0)
+    monkeypatch.setattr(listen, "RECONNECT_SECONDS", 1.0)
     claim = claimed(store)
     with serving(database, store) as house, house.watch(claim.job.id) as seen:
         next(seen), next(seen)

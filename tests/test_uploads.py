@@ -23,7 +23,8 @@ from PIL import Image
 
 from mondrian.advisors import load_advisors
 from mondrian.api import Limits
-from mondrian.api.intake import MODES, Intake, Sender, read_mode, read_wishes
+from mondrian.api.uploads.intake import Intake, Sender
+from mondrian.api.uploads.options import MODES, read_mode, read_wishes
 from mondrian.database.postgres import Pool, open_pool
 from mondrian.errors import DatabaseUnavailable, InvalidRequest
 from mondrian.jobs.job import Job, Status

@@ -25,8 +25,7 @@ from mondrian.errors import DatabaseUnavailable, EngineStalled, MondrianError
 from mondrian.jobs.job import Claim, Entry, Job, Status
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
-from mondrian.worker import VERDICTS
-from mondrian.worker import attempt as attempts
+from mondrian.worker import VERDICTS, attempt
 from working import (
     Hire,
     add_job,
@@ -394,7 +393,7 @@ def test_an_engine_that_failed_is_given_time(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(attempts, "PAUSES_SECONDS", (0.0, 0.1, 2.0))
+    monkeypatch.setattr(attempt, "PAUSES_SECONDS", (0.0, 0.1, 2.0))
     job = add_job(store, photos)
     failing = ({"error": "out of memory"}, {"finish": "stop"})
     with at_work(hire(recording(tmp_path, *failing, *failing), update_interval=0.2)):

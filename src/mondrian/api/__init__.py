@@ -5,7 +5,7 @@ of ``routes/``; a photo arrives by ``forms.py`` and becomes a job in ``intake.py
 """
 
 from mondrian.api.app import create_app
-from mondrian.api.forms import Limits
-from mondrian.api.problems import STATUS_CODES
+from mondrian.api.errors import STATUS_CODES
+from mondrian.api.uploads.multipart import Limits
 
 __all__ = ["STATUS_CODES", "Limits", "create_app"]

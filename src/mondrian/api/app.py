@@ -9,16 +9,16 @@ from starlette.types import ASGIApp, Lifespan
 
 from mondrian import __version__
 from mondrian.advisors import Advisor, load_advisors
-from mondrian.api.access import Access
-from mondrian.api.forms import Limits
-from mondrian.api.guard import guarded
-from mondrian.api.house import House
-from mondrian.api.intake import Intake
+from mondrian.api.auth import Access
+from mondrian.api.dependencies import House
+from mondrian.api.errors import HANDLERS
 from mondrian.api.metrics import Metrics
+from mondrian.api.middleware import guarded
 from mondrian.api.openapi import DESCRIPTION, complete
-from mondrian.api.problems import HANDLERS
 from mondrian.api.routes import ROUTERS
 from mondrian.api.routes.service import Probe
+from mondrian.api.uploads.intake import Intake
+from mondrian.api.uploads.multipart import Limits
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
 from mondrian.settings import Settings

@@ -4,8 +4,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from mondrian.api.access import COOKIE
-from mondrian.api.shapes import JOB_ID, Problem
+from mondrian.api.auth import COOKIE
+from mondrian.api.schemas import JOB_ID, Problem
 
 DESCRIPTION = """\
 Critiques photographs, and says all the way what it is doing. Send a photo to `POST /upload`, follow

@@ -2,9 +2,9 @@
 
 from fastapi.responses import JSONResponse
 
-from mondrian.api.house import House
+from mondrian.api.dependencies import House
 from mondrian.api.links import Links
-from mondrian.api.shapes import JobState
+from mondrian.api.schemas import JobState
 from mondrian.errors import JobConflict, JobNotFound
 from mondrian.jobs.job import Job, Status
 from mondrian.reports import Report, analysis_document, analysis_fragment

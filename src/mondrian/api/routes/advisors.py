@@ -9,12 +9,12 @@ from fastapi.responses import HTMLResponse, Response
 from starlette.exceptions import HTTPException
 
 from mondrian.advisors import Advisor, Artwork
-from mondrian.api.house import House, TheHouse, TheLinks
+from mondrian.api.dependencies import House, TheHouse, TheLinks
+from mondrian.api.drawings import FORMATS, card, portrait
 from mondrian.api.links import Links
 from mondrian.api.openapi import content, refusals
 from mondrian.api.pages import page
-from mondrian.api.portraits import FORMATS, card, portrait
-from mondrian.api.shapes import AdvisorEntry, AdvisorList, ArtworkEntry, FocusAreaEntry
+from mondrian.api.schemas import AdvisorEntry, AdvisorList, ArtworkEntry, FocusAreaEntry
 
 router = APIRouter(tags=["advisors"], responses=refusals(404))
 

@@ -9,12 +9,12 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
-from mondrian.api.arrivals import Arrival, TheArrival
-from mondrian.api.house import House
+from mondrian.api.dependencies import House
+from mondrian.api.errors import STATUS_CODES, problem
 from mondrian.api.openapi import content, form_body, refusals
-from mondrian.api.problems import STATUS_CODES, problem
 from mondrian.api.results import document, fragments, read_reports, under_way
-from mondrian.api.shapes import AnalysisAnswer, JobState
+from mondrian.api.schemas import AnalysisAnswer, JobState
+from mondrian.api.uploads.receive import Arrival, TheArrival
 from mondrian.errors import EngineError, JobConflict
 from mondrian.jobs.job import Job, Status
 

@@ -11,12 +11,12 @@ from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse, Response
 from starlette.requests import Request
 
-from mondrian.api.forms import read_json
-from mondrian.api.house import House, JobId, TheHouse, TheLinks, TheVisitor
+from mondrian.api.dependencies import House, JobId, TheHouse, TheLinks, TheVisitor
 from mondrian.api.links import Links
 from mondrian.api.openapi import content, json_body, refusals
 from mondrian.api.pages import page
-from mondrian.api.shapes import Deleted, FullJob, JobList, JobState, Output, ThinkingBody
+from mondrian.api.schemas import Deleted, FullJob, JobList, JobState, Output, ThinkingBody
+from mondrian.api.uploads.multipart import read_json
 from mondrian.errors import NotAllowed, StorageError
 from mondrian.jobs.job import Job, Status
 from mondrian.jobs.retention import delete_discarded

@@ -6,13 +6,13 @@ from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from mondrian.api.house import House, JobId, TheHouse, TheLinks
+from mondrian.api.dependencies import House, JobId, TheHouse, TheLinks
 from mondrian.api.openapi import content, refusals
-from mondrian.api.portraits import preview
 from mondrian.api.results import document, names, read_reports, under_way
-from mondrian.api.shapes import JobState, ReportAnswer, Summary
+from mondrian.api.schemas import JobState, ReportAnswer, Summary
 from mondrian.errors import JobNotFound
 from mondrian.jobs.job import Job
+from mondrian.photos.thumbnail import make_thumbnail
 from mondrian.reports import Report, markdown, pdf, summary_document, summary_json
 
 router = APIRouter(
@@ -108,7 +108,7 @@ def show_photo(
     """As it was looked at: upright, without EXIF."""
     stored = house.photos.get(house.store.read(job_id).photo_key)
     headers = {"Cache-Control": "private, max-age=86400"}
-    return Response(preview(stored, width), media_type="image/jpeg", headers=headers)
+    return Response(make_thumbnail(stored, width), media_type="image/jpeg", headers=headers)
 
 
 def _by(advisor: str | None, reports: list[Report]) -> Report:
@@ -127,7 +127,7 @@ def _markdown(house: House, job: Job, reports: list[Report]) -> Response:
 
 def _pdf(house: House, job: Job, reports: list[Report]) -> Response:
     try:
-        photo = preview(house.photos.get(job.photo_key), PHOTO_WIDTH)
+        photo = make_thumbnail(house.photos.get(job.photo_key), PHOTO_WIDTH)
     except JobNotFound:
         photo = None
     printed = pdf(reports, photo, title=job.filename, names=names(house))

@@ -11,11 +11,11 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 
 from mondrian import __version__
-from mondrian.api.access import COOKIE, READING, SESSION, SESSION_SECONDS, TOKEN_SECONDS
-from mondrian.api.house import House, TheHouse, TheLinks, TheVisitor
+from mondrian.api.auth import COOKIE, READING, SESSION, SESSION_SECONDS, TOKEN_SECONDS
+from mondrian.api.dependencies import House, TheHouse, TheLinks, TheVisitor
 from mondrian.api.openapi import content
 from mondrian.api.pages import page
-from mondrian.api.shapes import Health, ModelStatus, Token
+from mondrian.api.schemas import Health, ModelStatus, Token
 from mondrian.errors import StorageError
 
 router = APIRouter(tags=["service"])

@@ -5,10 +5,10 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.requests import Request
 
-from mondrian.api.arrivals import TheArrival
-from mondrian.api.forms import read_json
 from mondrian.api.openapi import form_body, json_body, refusals
-from mondrian.api.shapes import SubmitBody, UploadAnswer
+from mondrian.api.schemas import SubmitBody, UploadAnswer
+from mondrian.api.uploads.multipart import read_json
+from mondrian.api.uploads.receive import TheArrival
 
 router = APIRouter(tags=["photos"], responses=refusals(408, 409, 413, 415, 503, 507))
 

@@ -10,8 +10,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mondrian.api.access import Access
-from mondrian.api.problems import problem_of, unexpected
+from mondrian.api.auth import Access
+from mondrian.api.errors import problem_of, unexpected
 from mondrian.errors import MondrianError
 from mondrian.settings import Settings
 

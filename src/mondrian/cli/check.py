@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mondrian.cli import INTERRUPTED, AdvisorOption, app
-from mondrian.commands.jobs import KeyOption, ServerOption, connect, line
+from mondrian.cli.app import INTERRUPTED, app
+from mondrian.cli.jobs import KeyOption, ServerOption, connect, line
+from mondrian.cli.options import AdvisorOption
 
 if TYPE_CHECKING:
     from mondrian.client import StreamEvent

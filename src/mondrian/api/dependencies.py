@@ -9,12 +9,12 @@ from fastapi import Depends, Header, Path
 from starlette.requests import Request
 
 from mondrian.advisors import Advisor
-from mondrian.api.access import READING, TOKEN_SECONDS, Access, Visitor
-from mondrian.api.forms import Limits
-from mondrian.api.intake import Intake
+from mondrian.api.auth import READING, TOKEN_SECONDS, Access, Visitor
 from mondrian.api.links import Links
 from mondrian.api.metrics import Metrics
-from mondrian.api.shapes import JOB_ID
+from mondrian.api.schemas import JOB_ID
+from mondrian.api.uploads.intake import Intake
+from mondrian.api.uploads.multipart import Limits
 from mondrian.jobs.job import RUNNING, Job, Status, parse_job_id
 from mondrian.jobs.queue import Place
 from mondrian.jobs.store import Store

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mondrian.cli import HomeOption, app, read_settings, stderr, stdout
+from mondrian.cli.app import app, read_settings, stderr, stdout
+from mondrian.cli.options import HomeOption
 from mondrian.errors import ModelNotFound
 
 if TYPE_CHECKING:

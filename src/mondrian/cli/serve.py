@@ -8,15 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from mondrian.cli import (
+from mondrian.cli.app import app, read_settings, tell_choice
+from mondrian.cli.options import (
     AdapterOption,
     AdvisorOption,
     EngineOption,
     HomeOption,
     IntervalOption,
-    app,
-    read_settings,
-    tell_choice,
 )
 from mondrian.errors import ModelNotFound
 

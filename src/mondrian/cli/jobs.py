@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mondrian import errors
-from mondrian.cli import INTERRUPTED, AdvisorOption, app, fail, read_settings
+from mondrian.cli.app import INTERRUPTED, app, fail, read_settings
+from mondrian.cli.options import AdvisorOption
 from mondrian.jobs.job import Status, parse_job_id
 
 if TYPE_CHECKING:
@@ -172,8 +173,8 @@ def _print_reports(fields: Mapping[str, Any]) -> None:
     from rich.console import Console
 
     from mondrian.advisors import load_advisors
+    from mondrian.cli.terminal import print_report
     from mondrian.reports import Report
-    from mondrian.terminal import print_report
 
     known = load_advisors()
     for encoded in fields.get("reports") or [fields["report"]]:

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mondrian.cli import HomeOption, app, read_settings
-from mondrian.commands.serving import DatabaseOption, PhotosOption
+from mondrian.cli.app import app, read_settings
+from mondrian.cli.options import HomeOption
+from mondrian.cli.serve import DatabaseOption, PhotosOption
 
 if TYPE_CHECKING:
     from mondrian.jobs.retention import Pruned

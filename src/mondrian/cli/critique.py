@@ -1,19 +1,26 @@
-"""The command line: arguments in, events out. The report goes to stdout, progress to stderr."""
+"""``mondrian critique`` and ``advisors``: here and now, without a server or a database."""
 
 import json
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
 from mondrian import errors
+from mondrian.cli.app import INTERRUPTED, app, read_settings, stderr, stdout, tell_choice
+from mondrian.cli.options import (
+    AdapterOption,
+    AdvisorOption,
+    EngineOption,
+    HomeOption,
+    IntervalOption,
+    PhotoArgument,
+)
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from mondrian.advisors import Advisor
     from mondrian.critiques.pacing import Text, Update
     from mondrian.engines import Engine
@@ -24,131 +31,8 @@ if TYPE_CHECKING:
 
     Events: TypeAlias = Generator[Update | Text | Report, None, None]
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-EXIT_CODES: dict[type[errors.MondrianError], int] = {
-    errors.MondrianError: 70,
-    # what was given cannot be used
-    errors.SettingsError: 78,
-    errors.RequestError: 64,
-    errors.InvalidRequest: 64,
-    errors.AdvisorError: 64,
-    errors.UnknownAdvisor: 64,
-    errors.InvalidAdvisor: 65,
-    errors.UnknownEngine: 64,
-    errors.PhotoError: 65,
-    errors.EmptyPhoto: 65,
-    errors.UnsupportedPhoto: 65,
-    errors.DamagedPhoto: 65,
-    errors.PhotoTooLarge: 65,
-    errors.TooManyPixels: 65,
-    errors.BodyTooLarge: 65,
-    # what is needed is not there
-    errors.ModelNotFound: 69,
-    errors.EngineError: 69,
-    errors.EngineClosed: 69,
-    errors.ServerUnavailable: 69,
-    errors.JobError: 69,
-    errors.JobNotFound: 69,
-    errors.JobConflict: 69,
-    errors.DatabaseUnavailable: 69,
-    # the work went wrong
-    errors.EngineFailed: 70,
-    errors.EngineStalled: 70,
-    errors.EngineCrashed: 70,
-    errors.AnswerError: 70,
-    errors.AttemptSuperseded: 70,
-    errors.StorageError: 74,
-    errors.PhotoStoreUnavailable: 74,
-    errors.StorageFull: 74,
-    errors.UploadTooSlow: 75,
-    errors.NotAllowed: 77,
-    errors.ForeignRequest: 77,
-}
-"""What an error costs on the command line, by the codes of BSD's sysexits."""
-
-INTERRUPTED = 130
 LIVE_INTERVAL_SECONDS = 0.5
 """How often a terminal's live line is redrawn, unless an interval is given."""
-
-PhotoArgument = Annotated[
-    Path, typer.Argument(metavar="PHOTO", help="A photo: JPEG, HEIC, PNG, WebP or TIFF.")
-]
-AdvisorOption = Annotated[
-    str | None,
-    typer.Option(envvar="MONDRIAN_ADVISOR", help="Who critiques: see `mondrian advisors`."),
-]
-EngineOption = Annotated[
-    str | None,
-    typer.Option(envvar="MONDRIAN_ENGINE", metavar="URL", help="The engine; `auto` by default."),
-]
-AdapterOption = Annotated[
-    Path | None,
-    typer.Option(
-        envvar="MONDRIAN_ADAPTER", metavar="PATH", help="A LoRA adapter for an `mlx:` engine."
-    ),
-]
-IntervalOption = Annotated[
-    float | None,
-    typer.Option(
-        envvar="MONDRIAN_UPDATE_INTERVAL",
-        metavar="SECONDS",
-        help="Time between two thinking updates, 0.1 to 60; 5 by default.",
-    ),
-]
-HomeOption = Annotated[
-    Path | None,
-    typer.Option(
-        envvar="MONDRIAN_HOME", metavar="FOLDER", help="Where data lives; ~/.mondrian by default."
-    ),
-]
-
-
-def main() -> None:
-    """Run the command line. Errors end as one sentence and an exit code, never as a traceback."""
-    try:
-        app()
-    except errors.MondrianError as exc:
-        fail(exc)
-    except BrokenPipeError:  # the reader of our output went away, as `head` does
-        sys.stderr.close()
-        sys.exit(0)
-
-
-def fail(error: errors.MondrianError) -> NoReturn:
-    """Say what went wrong and leave with the exit code that it costs."""
-    print(f"mondrian: {error.message}", file=sys.stderr)
-    sys.exit(EXIT_CODES[type(error)])
-
-
-def read_settings(**given: Any) -> "Settings":
-    """The settings from the environment, with the options ``given`` above it."""
-    from mondrian.settings import Settings
-
-    return Settings.read(**given)
-
-
-def _show_version(is_wanted: bool) -> None:
-    from mondrian import __version__
-
-    if is_wanted:
-        print(f"mondrian {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def options(
-    version: Annotated[
-        bool,
-        typer.Option("--version", help="Show it and leave.", is_eager=True, callback=_show_version),
-    ] = False,
-) -> None:
-    """Mondrian critiques photographs, and says all the way what it is doing."""
 
 
 @app.command()
@@ -201,7 +85,7 @@ def _open(settings: "Settings") -> "Engine":
 
 
 def _show(advisors: "list[Advisor]", events: "Events") -> None:
-    from mondrian.terminal import print_report, stopped, watch, watching
+    from mondrian.cli.terminal import print_report, stopped, watch, watching
 
     console = stderr()
     for advisor in (*advisors, None):  # None: what comes after the last report
@@ -327,28 +211,3 @@ def advisors(
         fields = asdict(advisor)
         table.add_row(*(escape(fields[name]) for name in ("id", "name", "years", "specialty")))
     stdout().print(table)
-
-
-def tell_choice(engine: str, home: Path) -> None:
-    """Say on stderr what ``auto`` takes, and what would be better."""
-    from mondrian.models import choose
-
-    if engine == "auto":
-        print(choose(home), file=sys.stderr)
-
-
-def stdout() -> "Console":
-    """The console that results go to."""
-    from rich.console import Console
-
-    return Console()
-
-
-def stderr() -> "Console":
-    """The console that progress goes to."""
-    from rich.console import Console
-
-    return Console(stderr=True)
-
-
-import mondrian.commands  # noqa: E402, F401 (adds the commands of the service)

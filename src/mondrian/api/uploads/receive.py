@@ -8,10 +8,11 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import Request
 
-from mondrian.api.forms import receive_form
-from mondrian.api.house import House, IdempotencyKey, TheHouse, TheLinks, TheVisitor
-from mondrian.api.intake import Sender, Wishes, read_wishes
+from mondrian.api.dependencies import House, IdempotencyKey, TheHouse, TheLinks, TheVisitor
 from mondrian.api.links import Links
+from mondrian.api.uploads.intake import Sender
+from mondrian.api.uploads.multipart import receive_form
+from mondrian.api.uploads.options import Wishes, read_wishes
 from mondrian.errors import MondrianError
 from mondrian.jobs.job import Job
 from mondrian.photos import StoredPhoto, prepare_photo

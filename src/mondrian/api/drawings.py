@@ -14,12 +14,16 @@ from random import Random
 from PIL import Image, ImageDraw, ImageFont
 
 PAPER, INK = "#f5f1e6", "#161616"
+
 PRIMARIES = ("#d4291f", "#1d4fa3", "#f2c21b")
+
 FORMATS = {"jpg": "JPEG", "jpeg": "JPEG", "png": "PNG"}
 """The pictures that there are, by the ending of a file's name."""
 
 SIDE = 512
+
 LINE = 12
+
 _SMALLEST = 115
 
 Box = tuple[int, int, int, int]
@@ -47,17 +51,6 @@ def initials(name: str) -> str:
     """The first letters of the first and the last word: ``Vincent van Gogh`` is ``VG``."""
     words = name.split()
     return "".join(word[0] for word in [*words[:1], *words[1:][-1:]]).upper() or "?"
-
-
-def preview(encoded: bytes, max_width: int) -> bytes:
-    """A stored photo as a JPEG that is at most ``max_width`` pixels wide, without EXIF."""
-    with Image.open(io.BytesIO(encoded)) as image:
-        height = max(1, round(image.height * max_width / image.width))
-        image.draft("RGB", (max_width, height))  # libjpeg skips the pixels that nobody will see
-        image.thumbnail((max_width, height), Image.Resampling.LANCZOS)
-        picture = io.BytesIO()
-        image.convert("RGB").save(picture, "JPEG", quality=88)
-    return picture.getvalue()
 
 
 def _composition(words: str, width: int, height: int) -> Image.Image:

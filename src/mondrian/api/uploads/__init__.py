@@ -1,0 +1,1 @@
+"""An upload: received in bounded pieces, checked, stored, and made a job."""

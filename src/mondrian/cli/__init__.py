@@ -1,0 +1,1 @@
+"""The command line: ``main`` runs it, ``app`` is what its commands are added to."""
