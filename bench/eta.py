@@ -108,7 +108,10 @@ def main() -> None:
     options = parser.parse_args()
     rng, rides = random.Random(options.seed), list[Ride]()
     print(f"{'advisors':14} {'photo':>9} {'seconds':>7}   error at 25 %    50 %    75 %  stuck")
-    with tempfile.TemporaryDirectory(prefix="mondrian-eta-") as folder, house(Path(folder)) as do:
+    with (
+        tempfile.TemporaryDirectory(prefix="mondrian-eta-") as folder,
+        services(Path(folder)) as do,
+    ):
         for kind in [kind for kind in KINDS for _ in range(TEACHING)]:
             do(kind, rng)
         for _, kind in zip(range(options.jobs), itertools.cycle(KINDS), strict=False):
@@ -141,7 +144,7 @@ def conclude(rides: Sequence[Ride]) -> bool:
 
 
 @contextmanager
-def house(folder: Path) -> Iterator[Any]:
+def services(folder: Path) -> Iterator[Any]:
     """A worker on a database of its own; called with a kind it does a job of it."""
     path = folder / "recording.jsonl"
     path.touch()

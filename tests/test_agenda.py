@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from mondrian.answers import DIMENSIONS
-from mondrian.critiques.history import Figures
-from mondrian.critiques.job_progress import Agenda
+from mondrian.critiques.history import TimingRecord
+from mondrian.critiques.job_progress import JobProgress
 from mondrian.critiques.pacing import Pacer, Update
 from mondrian.engines import Phase, Progress, Token, open_engine
 from mondrian.engines.base import Basis
@@ -22,9 +22,9 @@ from working import add_job, at_work, ended, log_of, make_worker, recording
 ADVISORS = ("ansel", "okeefe", "gogh")
 
 
-def row(advisor: str, **changes: Any) -> Figures:
+def row(advisor: str, **changes: Any) -> TimingRecord:
     """Of a critique of 100 s; the first of a job loads the model for 20 s before."""
-    usual = Figures(
+    usual = TimingRecord(
         engine="e",
         model="m",
         advisor=advisor,
@@ -38,25 +38,27 @@ def row(advisor: str, **changes: Any) -> Figures:
     return replace(usual, **changes)
 
 
-def agenda(*history: Figures, advisors: tuple[str, ...] = ADVISORS) -> Agenda:
+def job_progress(*history: TimingRecord, advisors: tuple[str, ...] = ADVISORS) -> JobProgress:
     engine: Any = SimpleNamespace(url="e", model="m", status="unloaded")
-    return Agenda(advisors, 12.0, engine, history)
+    return JobProgress(advisors, 12.0, engine, history)
 
 
-def told(agenda: Agenda, place: int, item: Progress | Token, seconds: float = 0.0) -> Update:
+def told(
+    job_progress: JobProgress, place: int, item: Progress | Token, seconds: float = 0.0
+) -> Update:
     """What the job's update says, ``seconds`` into ``item``, which begins its part."""
     update = Update(
         phase=Phase.MEASURING, thinking="", elapsed_seconds=seconds, percent=0.0,
         basis=Basis.UNKNOWN,
     )  # fmt: skip
     if place:
-        course = agenda.begin(place)
-        course.take(item, 0.0)
-        seen = course.outlook(seconds)
+        estimator = job_progress.begin(place)
+        estimator.take(item, 0.0)
+        seen = estimator.estimate(seconds)
         update = replace(
             update, eta_seconds=seen.eta_seconds, percent=99 * seen.share, basis=seen.basis
         )
-    return agenda.whole(update, place)
+    return job_progress.whole(update, place)
 
 
 FIRST = {"measure_seconds": 2.0, "load_seconds": 20.0, "seconds": 120.0}
@@ -64,7 +66,7 @@ PREFILL = Progress(phase=Phase.PREFILL)
 
 
 def test_the_time_is_that_of_all_advisors() -> None:
-    each = agenda(*[row("ansel", **FIRST), row("okeefe"), row("gogh")] * 3)
+    each = job_progress(*[row("ansel", **FIRST), row("okeefe"), row("gogh")] * 3)
     measuring = told(each, 0, PREFILL)
     assert measuring.eta_seconds == pytest.approx(2 + 20 + 300)
     assert measuring.basis is Basis.MEASURED
@@ -81,14 +83,14 @@ def test_the_time_is_that_of_all_advisors() -> None:
 
 
 def test_a_slow_engine_is_slow_for_all_advisors() -> None:
-    each = agenda(*[row(advisor) for advisor in ADVISORS] * 3)
+    each = job_progress(*[row(advisor) for advisor in ADVISORS] * 3)
     token = Token(text="a", generation_tokens=10_000, generation_tps=5.0)  # twice as slow
     update = told(each, 2, token)
     assert update.eta_seconds == pytest.approx(10 + 180 + 9 * 2, rel=0.1)
 
 
 def test_who_has_no_history_is_expected_to_take_as_long_as_the_present_one() -> None:
-    each = agenda()
+    each = job_progress()
     assert told(each, 0, PREFILL).basis is Basis.UNKNOWN
     unknown = told(each, 1, PREFILL)
     assert (unknown.eta_seconds, unknown.basis) == (None, Basis.UNKNOWN)
@@ -121,9 +123,9 @@ def test_percent_moves_within_two_intervals(
     """At the default interval, on slow engines, with parts much longer than usual."""
     names = tuple(f"advisor{n}" for n in range(advisors))
     history = [row(name, marks=range(100, 900, 100)) for name in names] * 3
-    each, percents = agenda(*history[: has_history * 99], advisors=names), list[float]()
+    each, percents = job_progress(*history[: has_history * 99], advisors=names), list[float]()
     for place in range(1, advisors + 1):
-        pacer = Pacer(interval_seconds=5.0, started=0.0, sees=True, course=each.begin(place))
+        pacer = Pacer(interval_seconds=5.0, started=0.0, sees=True, estimator=each.begin(place))
         for n, token in enumerate(writing(lengths), start=1):
             now = n / tokens_per_second
             pacer.take(token, now)

@@ -9,8 +9,8 @@ import pytest
 
 from mondrian.answers import DIMENSIONS
 from mondrian.answers.outline import Outline
-from mondrian.critiques.history import Figures, find_usual
-from mondrian.critiques.progress import Course, Outlook
+from mondrian.critiques.history import TimingRecord, find_typical
+from mondrian.critiques.progress import Estimate, ProgressEstimator
 from mondrian.engines import Phase, Progress, Token
 from mondrian.engines.base import Basis
 
@@ -58,9 +58,9 @@ def test_names_in_prose_and_thought_do_not_count(text: str) -> None:
     assert outline.begun == 0
 
 
-def figures(**changes: Any) -> Figures:
+def figures(**changes: Any) -> TimingRecord:
     """Of a critique of 10 s prefill and 90 s of answer, 10 before its dimensions."""
-    usual = Figures(
+    usual = TimingRecord(
         engine="e",
         model="m",
         advisor="ansel",
@@ -77,9 +77,9 @@ def figures(**changes: Any) -> Figures:
     return replace(usual, **changes)
 
 
-def usual_of(*rows: Figures, **asked: Any) -> Any:
+def usual_of(*rows: TimingRecord, **asked: Any) -> Any:
     kind: dict[str, Any] = {"engine": "e", "advisor": "ansel", "megapixels": 12.0}
-    return find_usual(rows, **kind | asked)
+    return find_typical(rows, **kind | asked)
 
 
 def test_the_median_of_a_kind_is_measured() -> None:
@@ -140,19 +140,21 @@ def writing(lengths: list[int], token_seconds: float, start: float) -> Iterator[
             )
 
 
-def follow(course: Course, items: Iterator[Timed], every: float) -> list[tuple[float, Outlook]]:
+def follow(
+    estimator: ProgressEstimator, items: Iterator[Timed], every: float
+) -> list[tuple[float, Estimate]]:
     """What the course tells every so many seconds."""
-    told, due = list[tuple[float, Outlook]](), 0.0
+    told, due = list[tuple[float, Estimate]](), 0.0
     for now, item in items:
         while due < now:
-            told.append((due, course.outlook(due)))
+            told.append((due, estimator.estimate(due)))
             due += every
-        course.take(item, now)
-    return [*told, (now, course.outlook(now))]
+        estimator.take(item, now)
+    return [*told, (now, estimator.estimate(now))]
 
 
-def a_course(**known: Any) -> Course:
-    return Course(usual_of(*[figures()] * 5), is_loaded=True, is_measured=True, **known)
+def a_course(**known: Any) -> ProgressEstimator:
+    return ProgressEstimator(usual_of(*[figures()] * 5), is_loaded=True, is_measured=True, **known)
 
 
 def test_a_usual_critique_goes_as_foretold() -> None:
@@ -160,37 +162,37 @@ def test_a_usual_critique_goes_as_foretold() -> None:
         yield from prefill(10.0)
         yield from writing([100] * 9, 0.1, 10.0)
 
-    for now, outlook in follow(a_course(), items(), 1.0)[1:]:
-        assert outlook.eta_seconds == pytest.approx(100 - now, abs=2.0)
-        assert outlook.share == pytest.approx(now / 100, abs=0.03)
-        assert outlook.basis is Basis.MEASURED
+    for now, estimate in follow(a_course(), items(), 1.0)[1:]:
+        assert estimate.eta_seconds == pytest.approx(100 - now, abs=2.0)
+        assert estimate.share == pytest.approx(now / 100, abs=0.03)
+        assert estimate.basis is Basis.MEASURED
 
 
 def test_a_slow_prefill_and_a_fast_answer_are_noticed_at_once() -> None:
-    course = a_course()
-    told = dict(follow(course, prefill(40.0), 1.0))
+    estimator = a_course()
+    told = dict(follow(estimator, prefill(40.0), 1.0))
     assert told[1.0].eta_seconds == pytest.approx(99, abs=3)  # nothing is known yet
     assert told[20.0].eta_seconds == pytest.approx(20 + 90, abs=11)
     assert told[36.0].eta_seconds == pytest.approx(4 + 90, abs=3)
-    told = dict(follow(course, writing([100] * 9, 0.05, 40.0), 1.0))
+    told = dict(follow(estimator, writing([100] * 9, 0.05, 40.0), 1.0))
     assert told[50.0].eta_seconds == pytest.approx(35, abs=6)
     assert told[80.0].eta_seconds == pytest.approx(5, abs=1)
 
 
 def test_a_load_that_takes_longer_is_not_over_until_it_is() -> None:
-    course = Course(usual_of(*[figures(load_seconds=10.0, seconds=110.0)] * 3))
-    course.take(Progress(phase=Phase.LOADING), 0.0)
-    etas = [course.outlook(now).eta_seconds for now in (0.0, 5.0, 10.0, 60.0)]
+    estimator = ProgressEstimator(usual_of(*[figures(load_seconds=10.0, seconds=110.0)] * 3))
+    estimator.take(Progress(phase=Phase.LOADING), 0.0)
+    etas = [estimator.estimate(now).eta_seconds for now in (0.0, 5.0, 10.0, 60.0)]
     assert etas == pytest.approx([110, 105, 101, 106])
-    course.take(Progress(phase=Phase.LOADING, done=2, total=100), 60.0)
-    course.take(Progress(phase=Phase.LOADING, done=50, total=100), 108.0)
-    assert course.outlook(108.0).eta_seconds == pytest.approx(100 + 30, abs=2)
+    estimator.take(Progress(phase=Phase.LOADING, done=2, total=100), 60.0)
+    estimator.take(Progress(phase=Phase.LOADING, done=50, total=100), 108.0)
+    assert estimator.estimate(108.0).eta_seconds == pytest.approx(100 + 30, abs=2)
 
 
 def test_without_history_only_the_answer_tells() -> None:
-    course = Course(is_loaded=True, is_measured=True)
-    told = follow(course, prefill(10.0), 1.0)
-    told += follow(course, writing([100] * 9, 0.1, 10.0), 1.0)
+    estimator = ProgressEstimator(is_loaded=True, is_measured=True)
+    told = follow(estimator, prefill(10.0), 1.0)
+    told += follow(estimator, writing([100] * 9, 0.1, 10.0), 1.0)
     assert all(each.eta_seconds is None and each.basis is Basis.UNKNOWN for _, each in told[:30])
     late = {now: each for now, each in told if now >= 45}
     assert {each.basis for each in late.values()} == {Basis.ESTIMATED}
@@ -199,9 +201,9 @@ def test_without_history_only_the_answer_tells() -> None:
 
 
 def test_an_engine_that_says_nothing_more_is_waited_for() -> None:
-    course = a_course()
-    follow(course, writing([100] * 5 + [1] * 4, 0.1, 0.0), 10.0)
-    before, after = course.outlook(50.0), course.outlook(80.0)
+    estimator = a_course()
+    follow(estimator, writing([100] * 5 + [1] * 4, 0.1, 0.0), 10.0)
+    before, after = estimator.estimate(50.0), estimator.estimate(80.0)
     assert before.eta_seconds
     assert after.eta_seconds
     assert after.eta_seconds > before.eta_seconds
@@ -209,9 +211,9 @@ def test_an_engine_that_says_nothing_more_is_waited_for() -> None:
 
 
 def test_how_long_others_take_is_not_known() -> None:
-    course = a_course()
-    course.take(Progress(phase=Phase.WAITING), 0.0)
-    assert course.outlook(5.0) == Outlook(0.0, None, Basis.UNKNOWN)
+    estimator = a_course()
+    estimator.take(Progress(phase=Phase.WAITING), 0.0)
+    assert estimator.estimate(5.0) == Estimate(0.0, None, Basis.UNKNOWN)
 
 
 @pytest.mark.parametrize("has_history", [True, False])
@@ -221,11 +223,11 @@ def test_percent_never_goes_back_and_every_interval_moves_it(seed: int, has_hist
     rng = random.Random(seed)
     lengths = [max(2, round(100 * rng.choice([0.1, 0.5, 1, 1, 2, 4]))) for _ in range(9)]
     token_seconds = 0.1 * rng.choice([0.3, 1.0, 5.0])
-    course = a_course() if has_history else Course(is_loaded=True, is_measured=True)
+    estimator = a_course() if has_history else ProgressEstimator(is_loaded=True, is_measured=True)
     start = 10 * rng.choice([0.3, 1, 3])
-    told = follow(course, prefill(start), 5.0)
-    told += follow(course, writing(lengths, token_seconds, start), 5.0)
-    percents = [round(99 * outlook.share, 3) for _, outlook in told]
+    told = follow(estimator, prefill(start), 5.0)
+    told += follow(estimator, writing(lengths, token_seconds, start), 5.0)
+    percents = [round(99 * estimate.share, 3) for _, estimate in told]
     assert percents == sorted(percents)
     wrote = [round(99 * each.share, 3) for now, each in told if now > start]
     # two intervals at most: of any three in a row two differ
@@ -234,20 +236,20 @@ def test_percent_never_goes_back_and_every_interval_moves_it(seed: int, has_hist
 
 
 def test_an_engine_that_counts_no_tokens_moves_on_as_well() -> None:
-    course = a_course()
+    estimator = a_course()
     for now in range(200):
-        course.take(Token(text='"Lighting": ' if now == 50 else "word "), float(now))
-    assert course.marks == (51,)
-    assert course.outlook(200.0).share > 0.2
+        estimator.take(Token(text='"Lighting": ' if now == 50 else "word "), float(now))
+    assert estimator.marks == (51,)
+    assert estimator.estimate(200.0).share > 0.2
 
 
 @pytest.mark.parametrize("before", [0, 702])
 def test_a_second_answer_has_what_the_first_one_left(before: int) -> None:
     """Whether the engine's tokens are counted on or from the beginning."""
-    course = a_course()
-    first = follow(course, writing([100] * 7 + [0, 0], 0.1, 0.0), 5.0)[-1][1]
-    course.take(Progress(phase=Phase.REPAIRING), 70.0)
-    repairing = course.outlook(70.0)
+    estimator = a_course()
+    first = follow(estimator, writing([100] * 7 + [0, 0], 0.1, 0.0), 5.0)[-1][1]
+    estimator.take(Progress(phase=Phase.REPAIRING), 70.0)
+    repairing = estimator.estimate(70.0)
     assert repairing.share == first.share
     assert repairing.eta_seconds == pytest.approx(100, abs=3)
     items = [
@@ -255,16 +257,16 @@ def test_a_second_answer_has_what_the_first_one_left(before: int) -> None:
         for now, item in writing([100] * 9, 0.1, 70.0)
         if isinstance(item, Token)
     ]
-    told = dict(follow(course, iter(items), 5.0))
+    told = dict(follow(estimator, iter(items), 5.0))
     assert told[115.0].share == pytest.approx((first.share + 1) / 2, abs=0.05)
     assert told[115.0].eta_seconds == pytest.approx(45, abs=5)
 
 
 def test_an_engine_that_starts_over_does_not_go_back() -> None:
-    course = a_course()
-    before = follow(course, writing([100] * 9, 0.1, 0.0), 10.0)[-1][1]
-    again = follow(course, prefill(10.0, start=90.0), 10.0)[-1][1]
+    estimator = a_course()
+    before = follow(estimator, writing([100] * 9, 0.1, 0.0), 10.0)[-1][1]
+    again = follow(estimator, prefill(10.0, start=90.0), 10.0)[-1][1]
     assert again.share >= before.share
     assert again.eta_seconds == pytest.approx(90, abs=5)
-    follow(course, writing([10] * 9, 0.1, 100.0), 10.0)
-    assert course.marks == tuple(range(11, 90, 10))
+    follow(estimator, writing([10] * 9, 0.1, 100.0), 10.0)
+    assert estimator.marks == tuple(range(11, 90, 10))

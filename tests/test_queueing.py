@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from mondrian.critiques.history import Figures
+from mondrian.critiques.history import TimingRecord
 from mondrian.database.postgres import Pool
 from mondrian.engines.base import Basis
 from mondrian.jobs import queue as queue_module
@@ -128,7 +128,7 @@ def test_only_the_engine_at_work_tells_what_is_usual(store: Store) -> None:
     """After a change of engine, what the old one took says nothing."""
 
     def took(engine: str, advisor: str, seconds: float) -> None:
-        figures = Figures(
+        figures = TimingRecord(
             engine=engine, model="m", advisor=advisor, megapixels=1.0, generation_tokens=1,
             seconds=seconds,
         )  # fmt: skip
@@ -145,7 +145,7 @@ def test_only_the_engine_at_work_tells_what_is_usual(store: Store) -> None:
 def test_the_queue_is_read_from_the_database(store: Store) -> None:
     for advisor, seconds in (("ansel", 70.0), ("ansel", 9000.0), ("ansel", 70.0), ("gogh", 30.0)):
         store.record_history(
-            Figures(
+            TimingRecord(
                 engine="e", model="m", advisor=advisor, megapixels=1.0, generation_tokens=1,
                 load_seconds=10.0, seconds=seconds,
             )

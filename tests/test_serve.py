@@ -16,8 +16,8 @@ import httpx
 import pytest
 import typer
 
-from mondrian.cli.main import app
 from mondrian.cli.check import Cadence
+from mondrian.cli.main import app
 from mondrian.client import Client, StreamEvent
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore

@@ -12,7 +12,7 @@ import pytest
 from mondrian import Report, Text, Update, open_engine, read_photo
 from mondrian.advisors import load_advisors
 from mondrian.critiques import panel
-from mondrian.critiques.panel import Sitting
+from mondrian.critiques.panel import Panel
 from mondrian.engines import Phase
 from mondrian.engines.replay import record
 from mondrian.errors import EngineError
@@ -45,7 +45,7 @@ def sit(tmp_path: Path) -> Sit:
             "interval": 0.1,
             "stall": 300.0,
         }
-        return Sitting(**fields | changes).run()
+        return Panel(**fields | changes).run()
 
     return sit
 

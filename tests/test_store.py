@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from mondrian.critiques.history import NEWEST, Figures, find_usual
+from mondrian.critiques.history import NEWEST, TimingRecord, find_typical
 from mondrian.database.postgres import Listener, Pool
 from mondrian.engines.base import Basis
 from mondrian.errors import AttemptSuperseded, JobConflict, JobNotFound
@@ -252,7 +252,7 @@ def test_retry_keeps_the_worker_and_gives_up_in_the_end(store: Store) -> None:
 def test_hand_back_counts_no_failure_and_is_announced(store: Store) -> None:
     claim = claimed(store)
     for attempt in range(2, 2 + MAX_ATTEMPTS + 1):
-        store.hand_back(claim)
+        store.release(claim)
         assert log(store, claim.job.id)[-2][1]["attempt"] == attempt
         again = store.claim("other", LEASE)
         assert again is not None
@@ -338,7 +338,7 @@ def test_old_attempt_can_write_nothing(store: Store, pool: Pool) -> None:
         lambda: store.append(old, [token(old, "late")], status=Status.ANALYZING),
         lambda: store.finish(old),
         lambda: store.renew(old, LEASE),
-        lambda: store.hand_back(old),
+        lambda: store.release(old),
         lambda: store.retry(old, LEASE, "late", FAILED),
     ):
         with pytest.raises(AttemptSuperseded):
@@ -553,7 +553,7 @@ def test_pruned_log_keeps_its_end(store: Store) -> None:
 def test_history_is_kept_per_engine_and_model(store: Store) -> None:
     for tokens in (100, 200):
         store.record_history(
-            Figures(
+            TimingRecord(
                 engine="replay:x",
                 model="m",
                 advisor="ansel",
@@ -568,7 +568,7 @@ def test_history_is_kept_per_engine_and_model(store: Store) -> None:
 
 def test_a_kind_that_is_done_seldom_is_not_forgotten(store: Store) -> None:
     def took(advisor: str, megapixels: float, seconds: float) -> None:
-        figures = Figures(
+        figures = TimingRecord(
             engine="e", model="m", advisor=advisor, megapixels=megapixels, generation_tokens=100,
             load_seconds=0.0, seconds=seconds, measure_seconds=0.0,
         )  # fmt: skip
@@ -583,7 +583,7 @@ def test_a_kind_that_is_done_seldom_is_not_forgotten(store: Store) -> None:
     assert Counter((each.advisor, each.seconds) for each in found) == {
         ("ansel", 100.0): 5, ("ansel", 50.0): NEWEST, ("gogh", 10.0): NEWEST
     }  # fmt: skip
-    usual = find_usual(found, engine="e", advisor="ansel", megapixels=0.0)
+    usual = find_typical(found, engine="e", advisor="ansel", megapixels=0.0)
     assert usual
     assert (usual.basis, usual.seconds()) == (Basis.MEASURED, 100.0)
     assert store.usual_seconds() == {"ansel": 50.0, "gogh": 10.0, None: 50.0}

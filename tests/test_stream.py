@@ -29,8 +29,8 @@ from mondrian.jobs.store import Log, Store
 from mondrian.server.processes import Server
 from mondrian.server.protocol import BoundedProtocol
 from mondrian.stream import Streams, listen, topic
-from mondrian.stream.buffer import KEPT, Tail
-from mondrian.stream.reader import CHUNK, Source
+from mondrian.stream.buffer import KEPT, FrameBuffer
+from mondrian.stream.reader import CHUNK, LogReader
 from mondrian.stream.sse import encode
 from servers import running
 
@@ -67,7 +67,7 @@ def decode(block: bytes) -> Seen | None:
     return Seen(number, data["type"], data, time.monotonic())
 
 
-class House:
+class Services:
     """A running server with nothing in it but streams."""
 
     def __init__(self, streams: Streams, loop: asyncio.AbstractEventLoop, port: int) -> None:
@@ -129,7 +129,7 @@ def events(response: httpx.Response) -> Iterator[Seen]:
 @contextmanager
 def serving(
     database: str, store: Store, interval: float = 30.0, protocol: type = BoundedProtocol
-) -> Iterator[House]:
+) -> Iterator[Services]:
     streams = Streams(store, conninfo=database, interval_seconds=interval)
     loops: list[asyncio.AbstractEventLoop] = []
 
@@ -153,19 +153,19 @@ def serving(
     thread.start()
     try:
         until(lambda: server.started)
-        house = House(streams, loops[0], server.servers[0].sockets[0].getsockname()[1])
-        house.server_state = server.server_state
-        with house.client:
-            yield house
+        services = Services(streams, loops[0], server.servers[0].sockets[0].getsockname()[1])
+        services.server_state = server.server_state
+        with services.client:
+            yield services
     finally:
         server.should_exit = True
         thread.join(DEADLINE)
 
 
 @pytest.fixture
-def house(database: str, store: Store) -> Iterator[House]:
-    with serving(database, store) as house:
-        yield house
+def services(database: str, store: Store) -> Iterator[Services]:
+    with serving(database, store) as services:
+        yield services
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -231,10 +231,10 @@ def text_of(seen: Sequence[Seen]) -> str:
 
 
 def test_a_client_gets_the_present_then_what_follows_then_the_end(
-    house: House, store: Store
+    services: Services, store: Store
 ) -> None:
     job = store.add(new_job())
-    with house.get(job.id) as response:
+    with services.get(job.id) as response:
         assert response.headers["content-type"] == "text/event-stream"
         assert response.headers["cache-control"] == "no-cache, no-transform"
         assert response.headers["x-accel-buffering"] == "no"
@@ -249,17 +249,17 @@ def test_a_client_gets_the_present_then_what_follows_then_the_end(
 
 
 def test_a_stream_begins_with_the_time_to_wait_before_coming_back(
-    house: House, store: Store
+    services: Services, store: Store
 ) -> None:
-    with house.get(finished(store)) as response:
+    with services.get(finished(store)) as response:
         assert next(response.iter_raw()).startswith(b"retry: 2000\nevent: connected\n")
 
 
-def test_only_the_last_opening_event_has_a_number(house: House, store: Store) -> None:
+def test_only_the_last_opening_event_has_a_number(services: Services, store: Store) -> None:
     claim = claimed(store)
     store.append(claim, [token("one "), token("two ")])
     seq = store.append(claim, [token("three", "okeefe")])
-    with house.watch(claim.job.id, "include=tokens") as seen:
+    with services.watch(claim.job.id, "include=tokens") as seen:
         opening = [next(seen) for _ in range(4)]
         store.append(claim, [token("four", "okeefe")])
         following = next(seen)
@@ -272,7 +272,9 @@ def test_only_the_last_opening_event_has_a_number(house: House, store: Store) ->
     assert (following.id, following.data["text"]) == (str(seq + 1), "four")
 
 
-def test_the_status_that_opens_a_stream_is_that_of_its_number(house: House, store: Store) -> None:
+def test_the_status_that_opens_a_stream_is_that_of_its_number(
+    services: Services, store: Store
+) -> None:
     claim = claimed(store)
     job_id = claim.job.id
 
@@ -285,7 +287,7 @@ def test_the_status_that_opens_a_stream_is_that_of_its_number(house: House, stor
     writer.start()
     seen = list[Seen]()
     while writer.is_alive() or not seen:
-        with house.watch(job_id) as stream:
+        with services.watch(job_id) as stream:
             seen.append(next_of(stream, "status_update"))
     writer.join(DEADLINE)
     begun = store.events_after(job_id, 0)[1].seq  # it was claimed: tokens follow
@@ -295,19 +297,21 @@ def test_the_status_that_opens_a_stream_is_that_of_its_number(house: House, stor
             assert state["progress_percentage"] == number - begun
 
 
-def test_a_finished_job_is_told_up_to_its_end(house: House, store: Store) -> None:
+def test_a_finished_job_is_told_up_to_its_end(services: Services, store: Store) -> None:
     job_id = finished(store)
     last = store.read(job_id).last_seq
-    seen = house.all(job_id, "include=tokens")
+    seen = services.all(job_id, "include=tokens")
     assert names(seen) == ["connected", "status_update", "snapshot", "analysis_complete", "done"]
     assert [each.id for each in seen][2:] == [str(last - 2), str(last - 1), str(last)]
     assert text_of(seen) == "one two three"
 
 
 @pytest.mark.parametrize("is_ended", [True, False])
-def test_from_every_cursor_the_rest_arrives(house: House, store: Store, is_ended: bool) -> None:
+def test_from_every_cursor_the_rest_arrives(
+    services: Services, store: Store, is_ended: bool
+) -> None:
     claim = claimed(store)
-    with nullcontext() if is_ended else house.crowd(claim.job.id, 1):
+    with nullcontext() if is_ended else services.crowd(claim.job.id, 1):
         for text in ("one ", "two "):
             store.append(claim, [thinking("Generating"), token(text), PARTIAL])
         if is_ended:
@@ -317,7 +321,7 @@ def test_from_every_cursor_the_rest_arrives(house: House, store: Store, is_ended
             wanted = [event for event in log if is_wanted(event, query)]
             for cursor in range(len(log) - is_ended + 1):
                 rest = [wire(event) for event in wanted if event.seq > cursor]
-                with house.watch(claim.job.id, f"{query}&after={cursor}") as seen:
+                with services.watch(claim.job.id, f"{query}&after={cursor}") as seen:
                     assert next(seen).event == "connected"
                     assert [told(next(seen)) for _ in rest] == rest
                     assert not is_ended or next(seen, None) is None
@@ -328,62 +332,66 @@ def is_wanted(event: Event, query: str) -> bool:
     return words.get(event.type, "") in query
 
 
-def test_the_header_wins_over_the_address(house: House, store: Store) -> None:
+def test_the_header_wins_over_the_address(services: Services, store: Store) -> None:
     job_id = finished(store)
     last = store.read(job_id).last_seq
-    seen = house.all(job_id, "after=0", last_event_id=str(last - 1))
+    seen = services.all(job_id, "after=0", last_event_id=str(last - 1))
     assert names(seen) == ["connected", "done"]
 
 
-def test_at_the_end_of_a_finished_log_there_is_nothing(house: House, store: Store) -> None:
+def test_at_the_end_of_a_finished_log_there_is_nothing(services: Services, store: Store) -> None:
     job_id = finished(store)
-    with house.get(job_id, f"after={store.read(job_id).last_seq}") as response:
+    with services.get(job_id, f"after={store.read(job_id).last_seq}") as response:
         assert response.status_code == 204
         assert response.read() == b""
 
 
-def test_a_cursor_that_leads_nowhere_resets(house: House, store: Store) -> None:
+def test_a_cursor_that_leads_nowhere_resets(services: Services, store: Store) -> None:
     job_id = finished(store)
     for cursor in ("x", "-1", "1e3", "99", "9" * 40, "٣"):
         for seen in (
-            house.all(job_id, f"after={cursor}"),
-            house.all(job_id, "after=2", last_event_id=cursor.encode()),
+            services.all(job_id, f"after={cursor}"),
+            services.all(job_id, "after=2", last_event_id=cursor.encode()),
         ):
             kinds = ["connected", "reset", "status_update", "analysis_complete", "done"]
             assert names(seen) == kinds
 
 
-def test_a_cursor_whose_events_are_no_longer_kept_resets(house: House, store: Store) -> None:
+def test_a_cursor_whose_events_are_no_longer_kept_resets(services: Services, store: Store) -> None:
     job_id = finished(store)
     store.prune(0)
     kept = store.read(job_id).pruned_seq
-    assert names(house.all(job_id, "after=0"))[:3] == ["connected", "reset", "status_update"]
-    assert names(house.all(job_id, f"after={kept}")) == ["connected", "analysis_complete", "done"]
+    assert names(services.all(job_id, "after=0"))[:3] == ["connected", "reset", "status_update"]
+    assert names(services.all(job_id, f"after={kept}")) == [
+        "connected",
+        "analysis_complete",
+        "done",
+    ]
 
 
-def test_an_unknown_job_is_a_status_before_any_byte(house: House) -> None:
+def test_an_unknown_job_is_a_status_before_any_byte(services: Services) -> None:
     for job in (uuid4(), "nonsense", ""):
-        with house.get(job) as response:
+        with services.get(job) as response:
             assert response.status_code == 404
             assert json.loads(response.read())["code"] == "job_not_found"
 
 
-def test_a_stream_can_only_be_read(house: House) -> None:
+def test_a_stream_can_only_be_read(services: Services) -> None:
     for method in ("HEAD", "POST", "DELETE"):
-        response = house.request(method, uuid4())
+        response = services.request(method, uuid4())
         assert (response.status_code, response.headers["allow"]) == (405, "GET")
 
 
-def test_ids_of_the_old_form_are_understood(house: House, store: Store) -> None:
+def test_ids_of_the_old_form_are_understood(services: Services, store: Store) -> None:
     job_id = finished(store)
-    assert house.all(f"{job_id}%20(rag)")[0].data["job_id"] == str(job_id)
+    assert services.all(f"{job_id}%20(rag)")[0].data["job_id"] == str(job_id)
 
 
-def test_logs_of_two_jobs_never_mix(house: House, store: Store) -> None:
+def test_logs_of_two_jobs_never_mix(services: Services, store: Store) -> None:
     claims = [claimed(store), claimed(store)]
     with (
-        house.watch(claims[0].job.id, "include=tokens") as first,
-        house.watch(claims[1].job.id, "include=tokens") as second,
+        services.watch(claims[0].job.id, "include=tokens") as first,
+        services.watch(claims[1].job.id, "include=tokens") as second,
     ):
         next(first), next(second)
         for number in range(50):
@@ -412,9 +420,9 @@ def test_the_log_is_read_once_for_all_clients_or_not_at_all(
     store = CountingStore(pool)
     claim = claimed(store)
     with (
-        serving(database, store) as house,
-        house.crowd(claim.job.id, 40),
-        house.watch(claim.job.id) as seen,
+        serving(database, store) as services,
+        services.crowd(claim.job.id, 40),
+        services.watch(claim.job.id) as seen,
     ):
         next(seen), next(seen)
         store.reads = 0
@@ -464,7 +472,7 @@ def test_a_crowd_leaves_time_to_others_and_one_client_is_not_held_up(
     store = SlowStore(clock)
 
     async def come() -> None:
-        source = Source(store, None)  # type: ignore[arg-type]
+        source = LogReader(store, None)  # type: ignore[arg-type]
         jobs = [uuid4() for _ in range(5)]
         coming = [asyncio.create_task(source.find(job)) for job in jobs]
         await asyncio.sleep(0)
@@ -482,10 +490,10 @@ def test_a_crowd_leaves_time_to_others_and_one_client_is_not_held_up(
 
 
 def test_notices_that_lie_or_come_twice_are_read_past(
-    house: House, store: Store, pool: Pool
+    services: Services, store: Store, pool: Pool
 ) -> None:
     claim = claimed(store)
-    with house.watch(claim.job.id, EVERYTHING) as seen, pool.connection() as connection:
+    with services.watch(claim.job.id, EVERYTHING) as seen, pool.connection() as connection:
         opening = [next(seen), next(seen)]
         last = int(opening[-1].id or 0)
         for number, lines in ((last, "x {}"), (last + 9, "x {}"), (last + 2, "")):
@@ -502,7 +510,7 @@ def test_notices_that_lie_or_come_twice_are_read_past(
 
 
 def test_a_frame_is_joined_once_for_all_clients_at_one_place() -> None:
-    tail, types = Tail(4), frozenset(EventType)
+    tail, types = FrameBuffer(4), frozenset(EventType)
     tail.add([encode("token", "{}", 5), encode("thinking_update", "{}"), encode("token", "{}", 6)])
     assert tail.batch(0, 4, types) is tail.batch(0, 4, types)
     assert tail.batch(0, 4, types).wire.count(b"event:") == 3
@@ -523,14 +531,16 @@ def cut_off(response: httpx.Response, count: int) -> bytes:
     return received[:count]
 
 
-def drop_and_resume(house: House, job_id: UUID, chance: random.Random) -> tuple[list[Seen], int]:
+def drop_and_resume(
+    services: Services, job_id: UUID, chance: random.Random
+) -> tuple[list[Seen], int]:
     """All that a client has seen up to each cursor, which is cut off at random bytes until it has
     seen the end; and how often it was."""
     seen, cursor, drops = list[Seen](), "", 0
     while not seen or seen[-1].event != "done":
         query = EVERYTHING + chance.choice(("", f"&after={cursor}"))
         headers = {"Last-Event-ID": cursor} if cursor and "after" not in query else {}
-        with house.get(job_id, query, **headers) as response:
+        with services.get(job_id, query, **headers) as response:
             received = cut_off(response, chance.choice((200, 400, 2000)) + chance.randrange(800))
         whole = [each for block in received.split(b"\n\n")[:-1] if (each := decode(block))]
         kept = max((place for place, each in enumerate(whole, 1) if each.id), default=0)
@@ -540,7 +550,7 @@ def drop_and_resume(house: House, job_id: UUID, chance: random.Random) -> tuple[
     return seen, drops
 
 
-def test_drops_at_random_bytes_lose_and_double_nothing(house: House, store: Store) -> None:
+def test_drops_at_random_bytes_lose_and_double_nothing(services: Services, store: Store) -> None:
     seed = random.randrange(2**32)
     print("seed", seed)
     chance, drops = random.Random(seed), 0
@@ -550,7 +560,7 @@ def test_drops_at_random_bytes_lose_and_double_nothing(house: House, store: Stor
         pause = chance.random() * 0.003
         writer = Thread(target=write_slowly, args=(store, claim, texts, pause))
         writer.start()
-        seen, count = drop_and_resume(house, claim.job.id, chance)
+        seen, count = drop_and_resume(services, claim.job.id, chance)
         writer.join(DEADLINE)
         assert text_of(seen) == "".join(texts)
         numbers = [int(each.id) for each in seen if each.id]
@@ -585,16 +595,18 @@ def large(store: Store) -> UUID:
     return claim.job.id
 
 
-def test_a_client_that_falls_behind_the_tail_misses_nothing(house: House, store: Store) -> None:
+def test_a_client_that_falls_behind_the_tail_misses_nothing(
+    services: Services, store: Store
+) -> None:
     claim = claimed(store)
-    with house.crowd(claim.job.id, 1, EVERYTHING) as [client]:
-        tail = house.streams._topics[claim.job.id].tail
+    with services.crowd(claim.job.id, 1, EVERYTHING) as [client]:
+        tail = services.streams._topics[claim.job.id].tail
         while tail.seq < 40:  # one by one, until there is no room for the next
             store.append(claim, [token(BLOCK)])
             until(lambda: tail.seq == store.read(claim.job.id).last_seq)
         write_much(store, claim)
         until(lambda: tail.is_over)
-        assert house.streams.clients == 1
+        assert services.streams.clients == 1
         seen = list(events(client))
     numbers = [int(each.id) for each in seen if each.id]
     assert numbers == list(range(numbers[0], store.read(claim.job.id).last_seq + 1))
@@ -606,21 +618,21 @@ def test_one_in_ten_that_stops_reading_is_dropped_and_costs_little(
 ) -> None:
     claim = claimed(store)
 
-    def read(house: House) -> str:
-        with house.watch(claim.job.id, EVERYTHING) as seen:
+    def read(services: Services) -> str:
+        with services.watch(claim.job.id, EVERYTHING) as seen:
             return text_of(list(seen))
 
     with (
-        serving(database, store, protocol=ImpatientProtocol) as house,
-        house.crowd(claim.job.id, 1, EVERYTHING) as [frozen],
+        serving(database, store, protocol=ImpatientProtocol) as services,
+        services.crowd(claim.job.id, 1, EVERYTHING) as [frozen],
         ThreadPoolExecutor(10) as threads,
     ):
-        reading = [threads.submit(read, house) for _ in range(9)]
-        until(lambda: house.streams.clients == 10)
+        reading = [threads.submit(read, services) for _ in range(9)]
+        until(lambda: services.streams.clients == 10)
         writing, kept = threads.submit(write_much, store, claim), 0
-        while house.streams.clients:
+        while services.streams.clients:
             time.sleep(0.002)
-            kept = max(kept, *map(bytes_kept, list(house.server_state.connections)), 0)
+            kept = max(kept, *map(bytes_kept, list(services.server_state.connections)), 0)
         writing.result()
         assert {each.result() == LINE * 1200 for each in reading} == {True}
         with pytest.raises(httpx.TransportError):
@@ -658,7 +670,7 @@ def test_a_server_has_the_patience_that_is_documented() -> None:
 
 @pytest.mark.parametrize("query", ["", EVERYTHING + "&after=0", "after=300"])
 def test_a_frozen_reader_of_a_log_costs_at_most_256_kb(
-    house: House, store: Store, query: str
+    services: Services, store: Store, query: str
 ) -> None:
     job_id, count = large(store), 8
 
@@ -667,27 +679,29 @@ def test_a_frozen_reader_of_a_log_costs_at_most_256_kb(
         return bool(connection.flow._is_writable_event._waiters)
 
     def waiting() -> bool:
-        connections = list(house.server_state.connections)
+        connections = list(services.server_state.connections)
         return len(connections) == count and all(map(is_waiting, connections))
 
-    house.all(job_id)  # whatever is made once, is made
+    services.all(job_id)  # whatever is made once, is made
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
-    with house.crowd(job_id, count, query) as clients:
+    with services.crowd(job_id, count, query) as clients:
         until(waiting)
         gc.collect()
         now, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        kernel = max(map(bytes_in_kernel, house.server_state.connections))
+        kernel = max(map(bytes_in_kernel, services.server_state.connections))
         seen = [list(events(client)) for client in clients]
     assert (now - before) / count + kernel <= 256 * 1024
     assert {each[-1].event for each in seen} == {"done"}
     assert {len(each[-2].data["analysis_html"]) for each in seen} == {1_000_000}
 
 
-def test_long_events_are_sent_in_pieces_while_they_are_new(house: House, store: Store) -> None:
+def test_long_events_are_sent_in_pieces_while_they_are_new(
+    services: Services, store: Store
+) -> None:
     claim = claimed(store)
-    with house.watch(claim.job.id, EVERYTHING) as seen:
+    with services.watch(claim.job.id, EVERYTHING) as seen:
         next(seen), next(seen)
         texts = [f"{number}" * 100_000 for number in range(5)]
         for text in texts:
@@ -713,13 +727,13 @@ def test_events_that_go_during_a_replay_leave_no_silent_gap(database: str, pool:
     store = PruningStore(pool)
     job_id = large(store)
     last = store.read(job_id).last_seq
-    with serving(database, store) as house:
+    with serving(database, store) as services:
         store.remove = lambda _: store.prune(0)
-        first = house.all(job_id, EVERYTHING + "&after=0")
+        first = services.all(job_id, EVERYTHING + "&after=0")
         numbers = [int(each.id) for each in first if each.id]
         assert numbers == list(range(1, numbers[-1] + 1))
         assert numbers[-1] < last - 3
-        again = house.all(job_id, EVERYTHING + f"&after={numbers[-1]}")
+        again = services.all(job_id, EVERYTHING + f"&after={numbers[-1]}")
     assert names(again)[:3] == ["connected", "reset", "status_update"]
     assert names(again)[-2:] == ["analysis_complete", "done"]
 
@@ -731,10 +745,10 @@ def test_a_job_deleted_during_a_replay_ends_its_stream(
     store = PruningStore(pool)
     job_id = large(store)
     store.remove = store.delete
-    with serving(database, store) as house:
-        with house.get(job_id, EVERYTHING + f"&after={after}") as response:
+    with serving(database, store) as services:
+        with services.get(job_id, EVERYTHING + f"&after={after}") as response:
             whole = b"".join(response.iter_raw())
-        with house.get(job_id, f"after={after}") as response:
+        with services.get(job_id, f"after={after}") as response:
             assert response.status_code == 404
     *blocks, rest = whole.split(b"\n\n")
     assert "done" not in names([each for block in blocks if (each := decode(block))])
@@ -759,7 +773,7 @@ def test_wakeups_come_back_after_a_lost_connection(
 ) -> None:
     monkeypatch.setattr(listen, "RECONNECT_SECONDS", 1.0)
     claim = claimed(store)
-    with serving(database, store) as house, house.watch(claim.job.id) as seen:
+    with serving(database, store) as services, services.watch(claim.job.id) as seen:
         next(seen), next(seen)
         with psycopg.connect(database, autocommit=True) as connection:
             killed = connection.execute(
@@ -767,18 +781,18 @@ def test_wakeups_come_back_after_a_lost_connection(
                 "WHERE datname = current_database() AND query LIKE 'LISTEN%'"
             ).fetchall()
         assert killed == [(True,)]
-        until(lambda: not house.streams._wakeups.is_listening)
-        until(house.streams._topics[claim.job.id]._look.done)  # type: ignore[union-attr]
+        until(lambda: not services.streams._wakeups.is_listening)
+        until(services.streams._topics[claim.job.id]._look.done)  # type: ignore[union-attr]
         store.append(claim, [thinking("while nobody listened")])
         assert next(seen).thinking == "while nobody listened"
-        assert house.streams._wakeups.is_listening
+        assert services.streams._wakeups.is_listening
         store.append(claim, [thinking("afterwards")])
         assert next(seen).thinking == "afterwards"
 
 
-def test_one_wakeup_brings_all_that_was_written(house: House, store: Store) -> None:
+def test_one_wakeup_brings_all_that_was_written(services: Services, store: Store) -> None:
     claim = claimed(store)
-    with house.watch(claim.job.id, EVERYTHING) as seen:
+    with services.watch(claim.job.id, EVERYTHING) as seen:
         next(seen), next(seen)
         last = store.append(claim, [token("x")] * (2 * CHUNK + 1))
         numbers = [int(next(seen).id or 0) for _ in range(2 * CHUNK + 1)]
@@ -789,7 +803,7 @@ def test_the_clock_speaks_for_queued_jobs(database: str, store: Store) -> None:
     for _ in range(2):
         store.add(new_job())
     job = store.add(new_job())
-    with serving(database, store, interval=0.3) as house, house.watch(job.id) as seen:
+    with serving(database, store, interval=0.3) as services, services.watch(job.id) as seen:
         updates = [next_of(seen, "thinking_update") for _ in range(3)]
         claim = store.claim("worker", 60.0)
         later = next(each for each in seen if each.data.get("queue_position") == 2)
@@ -813,7 +827,7 @@ def test_the_clock_tells_how_long_a_job_will_wait(database: str, store: Store) -
     told = {"eta_seconds": 600.0, "elapsed_seconds": 9.0}
     store.append(claim, [Entry(EventType.THINKING_UPDATE, told)])
     job = store.add(new_job())
-    with serving(database, store, interval=0.3) as house, house.watch(job.id) as seen:
+    with serving(database, store, interval=0.3) as services, services.watch(job.id) as seen:
         update = next_of(seen, "thinking_update")
     assert update.thinking == "Waiting in queue (position 1), about 10 minutes"
     assert update.data["eta_seconds"] == pytest.approx(600, abs=30)
@@ -837,7 +851,7 @@ def ahead(database: str) -> Iterator[Store]:
 def test_the_clock_speaks_for_a_silent_worker_and_a_lost_one(database: str, ahead: Store) -> None:
     store = ahead
     claim = claimed(store, lease_seconds=1.5)
-    with serving(database, store, interval=0.3) as house, house.watch(claim.job.id) as seen:
+    with serving(database, store, interval=0.3) as services, services.watch(claim.job.id) as seen:
         first = next_of(seen, "thinking_update")
         lost = next(each for each in seen if "lost" in each.thinking)
         again = store.claim("another", 60.0)
@@ -868,7 +882,10 @@ def test_the_clock_does_not_call_a_job_queued_that_is_at_work(
     monkeypatch.setattr(topic, "AWAY_SECONDS", DEADLINE)
     store = StallingStore(pool)
     job = store.add(new_job())
-    with serving(database, store, interval=0.3) as house, house.watch(job.id, EVERYTHING) as seen:
+    with (
+        serving(database, store, interval=0.3) as services,
+        services.watch(job.id, EVERYTHING) as seen,
+    ):
         assert next_of(seen, "thinking_update").data["queue_position"] == 1
         claim = store.claim("worker", 60.0)
         assert claim
@@ -891,8 +908,8 @@ def test_a_lost_worker_is_told_whatever_the_interval(
     monkeypatch.setattr(topic, "LOOK_SECONDS", 0.2)
     claim = claimed(store, lease_seconds=1.0)
     with (
-        serving(database, store, interval=2 * DEADLINE) as house,
-        house.watch(claim.job.id, EVERYTHING) as seen,
+        serving(database, store, interval=2 * DEADLINE) as services,
+        services.watch(claim.job.id, EVERYTHING) as seen,
     ):
         next(seen), next(seen)
         store.append(claim, [token("the last word")])
@@ -903,15 +920,15 @@ def test_the_clock_speaks_to_whom_the_log_has_nothing_to_say(database: str, stor
     claim = claimed(store)
     store.append(claim, [token("unwanted")])
     with (
-        serving(database, store, interval=0.3) as house,
-        house.watch(claim.job.id, "after=1") as seen,
+        serving(database, store, interval=0.3) as services,
+        services.watch(claim.job.id, "after=1") as seen,
     ):
         assert [next_of(seen, "thinking_update").id for _ in range(2)] == [None, None]
 
 
 def test_the_clock_is_silent_while_the_worker_speaks(database: str, store: Store) -> None:
     claim = claimed(store)
-    with serving(database, store, interval=0.5) as house, house.watch(claim.job.id) as seen:
+    with serving(database, store, interval=0.5) as services, services.watch(claim.job.id) as seen:
         writer = Thread(target=write_every, args=(store, claim, 0.6, 5))  # it is a little late
         writer.start()
         said = [each.thinking for each in seen if each.event == "thinking_update"]
@@ -928,9 +945,9 @@ def write_every(store: Store, claim: Claim, seconds: float, times: int) -> None:
     store.finish(claim)
 
 
-def test_a_deleted_job_ends_its_stream(house: House, store: Store) -> None:
+def test_a_deleted_job_ends_its_stream(services: Services, store: Store) -> None:
     job = store.add(new_job())
-    with house.watch(job.id) as seen:
+    with services.watch(job.id) as seen:
         next(seen), next(seen)
         store.cancel(job.id)
         store.delete(job.id)
@@ -939,17 +956,17 @@ def test_a_deleted_job_ends_its_stream(house: House, store: Store) -> None:
 
 def test_a_job_that_vanishes_unseen_ends_its_stream(database: str, store: Store) -> None:
     job = store.add(new_job())
-    with serving(database, store, interval=0.2) as house, house.watch(job.id) as seen:
+    with serving(database, store, interval=0.2) as services, services.watch(job.id) as seen:
         next(seen), next(seen)
         store.delete(job.id)
         assert (last := list(seen)[-1]).event == "done"
         assert last.id is None
 
 
-def test_draining_tells_every_client_to_come_back(house: House, store: Store) -> None:
+def test_draining_tells_every_client_to_come_back(services: Services, store: Store) -> None:
     claim = claimed(store)
-    with house.crowd(claim.job.id, 20) as clients:
-        house.call(house.streams.drain(retry_base_ms=300))
+    with services.crowd(claim.job.id, 20) as clients:
+        services.call(services.streams.drain(retry_base_ms=300))
         told = [client.read().rsplit(b"retry: ", 1)[1] for client in clients]
     waits = {int(each) for each in told}
     assert min(waits) >= 300
@@ -957,8 +974,8 @@ def test_draining_tells_every_client_to_come_back(house: House, store: Store) ->
     assert len(waits) > 5
 
 
-def test_clients_who_leave_are_forgotten(house: House, store: Store) -> None:
+def test_clients_who_leave_are_forgotten(services: Services, store: Store) -> None:
     claim = claimed(store)
-    with house.crowd(claim.job.id, 5):
-        assert len(house.streams._topics) == 1
-    until(lambda: house.streams.clients == 0 and not house.streams._topics)
+    with services.crowd(claim.job.id, 5):
+        assert len(services.streams._topics) == 1
+    until(lambda: services.streams.clients == 0 and not services.streams._topics)

@@ -23,8 +23,8 @@ from PIL import Image
 
 from mondrian.advisors import load_advisors
 from mondrian.api import Limits
-from mondrian.api.uploads.intake import Intake, Sender
-from mondrian.api.uploads.options import MODES, read_mode, read_wishes
+from mondrian.api.uploads.intake import Intake, UploadClient
+from mondrian.api.uploads.options import MODES, parse_options, read_mode
 from mondrian.database.postgres import Pool, open_pool
 from mondrian.errors import DatabaseUnavailable, InvalidRequest
 from mondrian.jobs.job import Job, Status
@@ -390,9 +390,9 @@ def test_a_commit_that_was_hidden_is_found(desk: Desk) -> None:
 
     photos, home = PhotoStore.open(desk.photos.as_uri()), desk.photos.parent
     intake = Intake(Settings(home=home), Losing(desk.pool), photos)
-    wishes = read_wishes({}, load_advisors(), "ansel")
-    sender = Sender(owner="anna", base_url="", idempotency_key=None)
-    job = asyncio.run(intake.add(lambda: prepare_photo(jpeg()), wishes, sender))
+    options = parse_options({}, load_advisors(), "ansel")
+    sender = UploadClient(owner="anna", base_url="", idempotency_key=None)
+    job = asyncio.run(intake.add(lambda: prepare_photo(jpeg()), options, sender))
     assert [job] == desk.jobs()
     assert photos.get(job.photo_key)
 
@@ -409,10 +409,10 @@ def test_a_photo_whose_job_may_be_there_is_kept_for_it(desk: Desk, postgres: str
             raise DatabaseUnavailable
 
     def send(store: Store) -> Job:
-        wishes = read_wishes({}, load_advisors(), "ansel")
-        sender = Sender(owner="anna", base_url="", idempotency_key="once")
+        options = parse_options({}, load_advisors(), "ansel")
+        sender = UploadClient(owner="anna", base_url="", idempotency_key="once")
         intake = Intake(Settings(home=home), store, photos)
-        return asyncio.run(intake.add(lambda: prepare_photo(jpeg()), wishes, sender))
+        return asyncio.run(intake.add(lambda: prepare_photo(jpeg()), options, sender))
 
     with pytest.raises(DatabaseUnavailable):
         send(Losing(desk.pool))
@@ -430,10 +430,10 @@ def test_a_photo_that_never_got_a_job_goes_a_day_later(desk: Desk) -> None:
 
     photos, home = PhotoStore.open(desk.photos.as_uri()), desk.photos.parent
     intake = Intake(Settings(home=home), Dying(desk.pool), photos)
-    wishes = read_wishes({}, load_advisors(), "ansel")
-    sender = Sender(owner="anna", base_url="", idempotency_key=None)
+    options = parse_options({}, load_advisors(), "ansel")
+    sender = UploadClient(owner="anna", base_url="", idempotency_key=None)
     with pytest.raises(DatabaseUnavailable):
-        asyncio.run(intake.add(lambda: prepare_photo(jpeg()), wishes, sender))
+        asyncio.run(intake.add(lambda: prepare_photo(jpeg()), options, sender))
     prune(desk.store, photos, days=0)
     assert len([*desk.photos.iterdir()]) == 1
     with desk.pool.connection() as connection:

@@ -25,7 +25,7 @@ from mondrian.errors import DatabaseUnavailable, EngineStalled, MondrianError
 from mondrian.jobs.job import Claim, Entry, Job, Status
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
-from mondrian.worker import VERDICTS, attempt
+from mondrian.worker import RETRY_POLICIES, attempt
 from working import (
     Hire,
     add_job,
@@ -463,7 +463,7 @@ def test_several_threads_work_at_once(
 
 def test_every_error_has_a_verdict() -> None:
     known = [each for each in vars(errors).values() if isinstance(each, type)]
-    assert set(VERDICTS) == {each for each in known if issubclass(each, MondrianError)}
+    assert set(RETRY_POLICIES) == {each for each in known if issubclass(each, MondrianError)}
 
 
 # Modes

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Lifespan
 from mondrian import __version__
 from mondrian.advisors import Advisor, load_advisors
 from mondrian.api.auth import Access
-from mondrian.api.dependencies import House
+from mondrian.api.dependencies import Services
 from mondrian.api.errors import HANDLERS
 from mondrian.api.metrics import Metrics
 from mondrian.api.middleware import guarded
@@ -44,7 +44,7 @@ def create_app(
     ``advisors`` they are read from the settings' home, which may raise ``InvalidAdvisor``.
     """
     limits = limits or Limits()
-    house = House(
+    services = Services(
         settings=settings,
         store=store,
         photos=photos,
@@ -56,16 +56,16 @@ def create_app(
         limits=limits,
         metrics=Metrics(store, lambda: streams.clients, engine_status),
     )
-    app = Api(house, lifespan or _lifespan(streams))
+    app = Api(services, lifespan or _lifespan(streams))
     for router in ROUTERS:
         app.include_router(router)
     return app
 
 
 class Api(FastAPI):
-    """The app of one house."""
+    """Return the app on ``services``."""
 
-    def __init__(self, house: House, lifespan: Lifespan[FastAPI]) -> None:
+    def __init__(self, services: Services, lifespan: Lifespan[FastAPI]) -> None:
         super().__init__(
             title="Mondrian",
             version=__version__,
@@ -76,14 +76,14 @@ class Api(FastAPI):
             redirect_slashes=False,
             exception_handlers=HANDLERS,  # type: ignore[arg-type]
         )
-        self.state.house = house
+        self.state.services = services
         self.state.probe = Probe()
-        self._house = house
+        self._house = services
 
     def build_middleware_stack(self) -> ASGIApp:
         """The framework's own, and around all of it ours: its answers to failures pass too."""
-        house, inner = self._house, super().build_middleware_stack()
-        return guarded(inner, house.streams, house.access, house.settings)
+        services, inner = self._house, super().build_middleware_stack()
+        return guarded(inner, services.streams, services.access, services.settings)
 
     def openapi(self) -> dict[str, Any]:
         """What /openapi.json answers."""

@@ -24,7 +24,7 @@ from mondrian.stream import Streams
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class House:
+class Services:
     """The parts of a running server. ``advisors`` are those that can be asked, by id."""
 
     settings: Settings
@@ -51,9 +51,9 @@ class House:
 # These are coroutines, though they wait for nothing: FastAPI would run functions in a thread each.
 
 
-async def _house(request: Request) -> House:
-    house: House = request.app.state.house
-    return house
+async def _house(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
 
 
 async def _visitor(request: Request) -> Visitor:
@@ -62,11 +62,11 @@ async def _visitor(request: Request) -> Visitor:
 
 
 async def _links(request: Request) -> Links:
-    house: House = request.app.state.house
+    services: Services = request.app.state.services
     token = request.query_params.get("token", "")
     if request.state.visitor.has_key:
-        token, _ = house.access.make_token(request, READING, TOKEN_SECONDS)
-    return Links.of(request, house.settings, token)
+        token, _ = services.access.make_token(request, READING, TOKEN_SECONDS)
+    return Links.of(request, services.settings, token)
 
 
 async def _job_id(
@@ -78,9 +78,9 @@ async def _job_id(
     return parse_job_id(job)
 
 
-TheHouse = Annotated[House, Depends(_house)]
-TheVisitor = Annotated[Visitor, Depends(_visitor)]
-TheLinks = Annotated[Links, Depends(_links)]
+ServicesDep = Annotated[Services, Depends(_house)]
+VisitorDep = Annotated[Visitor, Depends(_visitor)]
+LinksDep = Annotated[Links, Depends(_links)]
 JobId = Annotated[UUID, Depends(_job_id)]
 IdempotencyKey = Annotated[
     str | None,

@@ -37,7 +37,7 @@ def guarded(app: ASGIApp, streams: ASGIApp, access: Access, settings: Settings) 
             allow_headers=("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"),
             expose_headers=("Retry-After",),
         )
-    return Border(guard, settings.base_url)
+    return Middleware(guard, settings.base_url)
 
 
 class Guard:
@@ -67,7 +67,7 @@ class Guard:
         await self._streams(scope, receive, send)
 
 
-class Border:
+class Middleware:
     """What every answer passes last. Here it gets the headers that tell browsers to be careful,
     where it does not say otherwise itself: our pages are words, tables and pictures, and nothing
     else may run or load in them. And here what nobody expected ends, in the log.

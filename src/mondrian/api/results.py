@@ -2,7 +2,7 @@
 
 from fastapi.responses import JSONResponse
 
-from mondrian.api.dependencies import House
+from mondrian.api.dependencies import Services
 from mondrian.api.links import Links
 from mondrian.api.schemas import JobState
 from mondrian.errors import JobConflict, JobNotFound
@@ -10,7 +10,7 @@ from mondrian.jobs.job import Job, Status
 from mondrian.reports import Report, analysis_document, analysis_fragment
 
 
-def read_reports(house: House, job: Job) -> list[Report]:
+def read_reports(services: Services, job: Job) -> list[Report]:
     """The reports of ``job``, its advisors' in their order; none while it is under way.
 
     Raises ``JobConflict`` if it ended without any, ``JobNotFound`` if it is gone by now.
@@ -20,7 +20,7 @@ def read_reports(house: House, job: Job) -> list[Report]:
     if job.status is not Status.DONE:
         why = str((job.error or {}).get("message", job.current_step)).rstrip(".")
         raise JobConflict(f"The job ended without a report ({job.status}): {why}.")
-    reports = [Report.model_validate(answer.report) for answer in house.store.reports(job.id)]
+    reports = [Report.model_validate(answer.report) for answer in services.store.reports(job.id)]
     if not reports:
         raise JobNotFound
     return reports
@@ -32,21 +32,21 @@ def under_way(job: Job, links: Links) -> JSONResponse:
     return JSONResponse(state, 202, {"Retry-After": "5"})
 
 
-def names(house: House) -> dict[str, str]:
+def names(services: Services) -> dict[str, str]:
     """The advisors' names, by id."""
-    return {advisor.id: advisor.name for advisor in house.advisors.values()}
+    return {advisor.id: advisor.name for advisor in services.advisors.values()}
 
 
-def fragments(house: House, reports: list[Report]) -> str:
+def fragments(services: Services, reports: list[Report]) -> str:
     """The reports as HTML to be put into a page."""
-    known = names(house)
+    known = names(services)
     return "\n".join(
         analysis_fragment(report, known.get(report.advisor, report.advisor)) for report in reports
     )
 
 
-def document(house: House, links: Links, job: Job, reports: list[Report]) -> str:
+def document(services: Services, links: Links, job: Job, reports: list[Report]) -> str:
     """The reports as a whole HTML document, with the photo."""
     return analysis_document(
-        reports, title=job.filename, photo_url=links.photo(job.id), names=names(house)
+        reports, title=job.filename, photo_url=links.photo(job.id), names=names(services)
     )

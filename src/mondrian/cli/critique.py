@@ -53,7 +53,7 @@ def critique(
     from functools import partial
 
     from mondrian.advisors import choose_advisors, load_advisors
-    from mondrian.critiques.panel import Sitting
+    from mondrian.critiques.panel import Panel
 
     if interval is None and not as_json and stderr().is_terminal:
         interval = LIVE_INTERVAL_SECONDS
@@ -63,7 +63,7 @@ def critique(
     chosen = choose_advisors(settings.advisor, load_advisors(settings.home))
     for file in (html, pdf):
         _check_writable(file)
-    sitting = Sitting(
+    panel = Panel(
         photo=photo,
         advisors=chosen,
         open=partial(_open, settings),
@@ -71,7 +71,7 @@ def critique(
         interval=settings.update_interval,
         stall=settings.stall,
     )
-    with closing(sitting.run()) as events:
+    with closing(panel.run()) as events:
         (_show_as_json if as_json else _show)(chosen, events)
     for file in filter(None, (html, pdf)):
         stderr().print(f"Written: {file.resolve().as_uri()}", soft_wrap=True, markup=False)

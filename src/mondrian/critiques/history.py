@@ -24,7 +24,7 @@ _SIMILAR = 1.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Figures:
+class TimingRecord:
     """One advisor's critique in figures, by the engine's own count; ``None`` where it gave none.
 
     ``seconds`` is from the request to the last token and holds loading (``load_seconds``, 0 for a
@@ -91,7 +91,7 @@ class Figures:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Usual:
+class TypicalTiming:
     """What a critique of a kind usually takes.
 
     ``load_seconds`` is of a model that is not loaded, ``reload_seconds`` of one that is (0, but
@@ -115,14 +115,14 @@ class Usual:
         return self.reload_seconds + self.encode_seconds + self.prefill_seconds + decoding
 
 
-def find_usual(
-    history: Sequence[Figures],
+def find_typical(
+    history: Sequence[TimingRecord],
     *,
     engine: str,
     advisor: str,
     megapixels: float,
     is_first: bool = True,
-) -> Usual | None:
+) -> TypicalTiming | None:
     """What a critique by ``advisor`` of a photo of that size usually takes on ``engine``.
     ``is_first`` tells whether it is its job's first.
 
@@ -130,13 +130,13 @@ def find_usual(
     were done; other sizes, then other advisors, then other engines of that model make it
     ``ESTIMATED``. ``None`` if there is none at all.
     """
-    kinds: tuple[Callable[[Figures], bool], ...] = (
+    kinds: tuple[Callable[[TimingRecord], bool], ...] = (
         lambda row: row.engine == engine and row.advisor == advisor and _is_like(row, megapixels),
         lambda row: row.engine == engine and row.advisor == advisor,
         lambda row: row.engine == engine,
         lambda row: True,
     )
-    rows: list[Figures] = []
+    rows: list[TimingRecord] = []
     for number, is_kind in enumerate(kinds):
         rows = [row for row in history if row.generation_tokens and is_kind(row)][:NEWEST]
         if len(rows) >= ENOUGH:
@@ -144,17 +144,17 @@ def find_usual(
     return _medians(rows, Basis.ESTIMATED, is_first) if rows else None
 
 
-def _is_like(row: Figures, megapixels: float) -> bool:
+def _is_like(row: TimingRecord, megapixels: float) -> bool:
     least, most = sorted((row.megapixels, megapixels))
     return most <= least * _SIMILAR
 
 
-def _medians(rows: Sequence[Figures], basis: Basis, is_first: bool) -> Usual:
+def _medians(rows: Sequence[TimingRecord], basis: Basis, is_first: bool) -> TypicalTiming:
     alike = [row for row in rows if row.is_first is is_first] or rows
     loads = [row.load_seconds or 0.0 for row in alike]
     measured = [row.measure_seconds for row in rows if row.measure_seconds is not None]
     prompts = [row.prompt_tokens for row in alike if row.prompt_tokens]
-    return Usual(
+    return TypicalTiming(
         measure_seconds=median(measured or [0.0]),
         load_seconds=median([load for load in loads if load] or [0.0]),
         reload_seconds=median(loads),
@@ -167,7 +167,7 @@ def _medians(rows: Sequence[Figures], basis: Basis, is_first: bool) -> Usual:
     )
 
 
-def _lengths(rows: Sequence[Figures]) -> tuple[float, ...]:
+def _lengths(rows: Sequence[TimingRecord]) -> tuple[float, ...]:
     """The median length of each part, of the answers that have the usual number of parts, scaled
     to the median length of all."""
     ((parts, _),) = Counter(len(row.marks) for row in rows).most_common(1)

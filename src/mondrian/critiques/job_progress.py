@@ -9,15 +9,15 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mondrian.critiques.history import Figures, Usual, find_usual
+from mondrian.critiques.history import TimingRecord, TypicalTiming, find_typical
 from mondrian.critiques.pacing import LAST_PERCENT, Update
-from mondrian.critiques.progress import Course
+from mondrian.critiques.progress import ProgressEstimator
 from mondrian.engines.base import Basis, Engine
 
 _PREPARING = 0.02  # of the job, while nothing is known
 
 
-class Agenda:
+class JobProgress:
     """The parts of a job on ``engine``, in places: 0 is the photo, which has so many
     ``megapixels``, from 1 on the ``advisors``, by their ids.
 
@@ -29,7 +29,7 @@ class Agenda:
         advisors: Sequence[str],
         megapixels: float,
         engine: Engine,
-        history: Sequence[Figures],
+        history: Sequence[TimingRecord],
     ) -> None:
         self._advisors = advisors
         self._megapixels = megapixels
@@ -37,17 +37,17 @@ class Agenda:
         self._is_loaded = engine.status == "ready"
         self._history = list(history)
         self._usual = self._find()
-        self._course = Course()
+        self._course = ProgressEstimator()
         self._shares = self._share_out()
 
-    def begin(self, place: int) -> Course:
-        """The course of the critique by the advisor in that place."""
+    def begin(self, place: int) -> ProgressEstimator:
+        """Return the estimator of the critique by the advisor in that place."""
         is_loaded = place > 1 or self._is_loaded
         usual = self._usual[place - 1]
-        self._course = Course(usual, is_loaded=is_loaded, is_measured=True)
+        self._course = ProgressEstimator(usual, is_loaded=is_loaded, is_measured=True)
         return self._course
 
-    def add(self, figures: Figures) -> None:
+    def add(self, figures: TimingRecord) -> None:
         """Take note of what a critique of this job took."""
         self._history.insert(0, figures)
         self._usual = self._find()
@@ -67,9 +67,9 @@ class Agenda:
             basis=basis,
         )
 
-    def _find(self) -> list[Usual | None]:
+    def _find(self) -> list[TypicalTiming | None]:
         return [
-            find_usual(
+            find_typical(
                 self._history,
                 engine=self._engine.url,
                 advisor=advisor,

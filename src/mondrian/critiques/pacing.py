@@ -6,8 +6,8 @@
 3. Text is passed on at most ten times a second, from a slow engine in portions of a few tokens
    (every event costs ten times the bytes of a token), but at least twice a second; and always
    before an update that counts it, an error, or the end.
-4. Figures are the engine's own. What remains is told by the ``Course``. Percent never goes back;
-   100 is for whoever has stored the result.
+4. Figures are the engine's own. The ``ProgressEstimator`` estimates what remains. Percent never
+   decreases; 100 is set by the code that has stored the result.
 """
 
 import threading
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
-from mondrian.critiques.progress import Course
+from mondrian.critiques.progress import ProgressEstimator
 from mondrian.engines.base import Basis, Phase, Progress, Token
 
 T = TypeVar("T")
@@ -83,13 +83,13 @@ class Pacer:
     """Decides what to say when: no thread, no clock of its own. Times are in seconds on any clock.
 
     ``sees`` tells whether the engine looks at the photo: only then do the updates say so.
-    ``course`` takes note of all that the pacer takes.
+    ``estimator`` takes note of all that the pacer takes.
     """
 
     interval_seconds: float
     started: float
     sees: bool
-    course: Course = field(default_factory=Course)
+    estimator: ProgressEstimator = field(default_factory=ProgressEstimator)
     _now: float = field(init=False)
     _progress: Progress | None = field(default=None, init=False)
     _token: Token | None = field(default=None, init=False)
@@ -105,7 +105,7 @@ class Pacer:
 
     def take(self, item: Progress | Token, now: float) -> None:
         """Take note of ``item``."""
-        self.course.take(item, now)
+        self.estimator.take(item, now)
         phase = Phase.GENERATING if isinstance(item, Token) else item.phase
         if self._progress is None or phase is not self._progress.phase:
             self._phase_since, self._is_change_due = now, True
@@ -149,7 +149,7 @@ class Pacer:
         return self._is_change_due and (has_speed or not is_generating)
 
     def _update(self, progress: Progress, now: float) -> Update:
-        token, outlook = self._token or _NO_TOKEN, self.course.outlook(now)
+        token, estimate = self._token or _NO_TOKEN, self.estimator.estimate(now)
         return Update(
             phase=progress.phase,
             thinking=self._thinking(progress, now),
@@ -161,9 +161,9 @@ class Pacer:
             peak_memory_gb=token.peak_memory_gb,
             finish_reason=token.finish_reason,
             elapsed_seconds=round(now - self.started, 3),
-            eta_seconds=outlook.eta_seconds,
-            percent=round(LAST_PERCENT * outlook.share, 3),
-            basis=outlook.basis,
+            eta_seconds=estimate.eta_seconds,
+            percent=round(LAST_PERCENT * estimate.share, 3),
+            basis=estimate.basis,
         )
 
     def _thinking(self, progress: Progress, now: float) -> str:
@@ -208,10 +208,10 @@ def pace(
     *,
     interval_seconds: float,
     sees: bool,
-    course: Course | None = None,
+    estimator: ProgressEstimator | None = None,
 ) -> Generator[Update | Text | T, None, None]:
     """Run ``work`` in a thread and yield its updates and text on time; anything else that it
-    yields is passed on as it is. ``course`` tells how far it is.
+    yields is passed on as it is. ``estimator`` tells how far it is.
 
     Closing the generator closes ``work`` and waits half a second for it; work that is stuck for
     longer ends by itself later. An error of ``work`` is raised here, after the text before it.
@@ -223,7 +223,7 @@ def pace(
         interval_seconds=interval_seconds,
         started=time.monotonic(),
         sees=sees,
-        course=course or Course(),
+        estimator=estimator or ProgressEstimator(),
     )
     pump.start()
     try:

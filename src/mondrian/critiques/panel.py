@@ -1,6 +1,6 @@
-"""A sitting: one photo before several advisors, here and now, without a server or a database.
+"""A panel: one photo before several advisors, without a server or a database.
 
-1. The photo is read and measured once. Percent and time are of the whole sitting.
+1. The photo is read and measured once. Percent and time are of the whole panel.
 2. Whatever takes time is done under a clock: reading the photo and writing files too.
 3. An engine that is stuck is ended when a worker would end it.
 """
@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from mondrian.advisors import Advisor
-from mondrian.critiques.history import Figures
-from mondrian.critiques.job_progress import Agenda
+from mondrian.critiques.history import TimingRecord
+from mondrian.critiques.job_progress import JobProgress
 from mondrian.critiques.pacing import Text, Update, pace
 from mondrian.critiques.single import critique
 from mondrian.engines.base import Engine, Phase, Progress
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sitting:
+class Panel:
     """``photo`` is where the photo lies; ``open`` opens the engine, once the photo has been read.
     ``write``, if there is something to write, is handed the photo and the reports at the end. Times
     are in seconds."""
@@ -86,26 +86,28 @@ class Sitting:
             engine = WatchedEngine(
                 opened, Meter(), lambda: None, stall_seconds=self.stall, mode="lora"
             )
-            agenda = Agenda([advisor.id for advisor in self.advisors], megapixels, engine, [])
+            job_progress = JobProgress(
+                [advisor.id for advisor in self.advisors], megapixels, engine, []
+            )
             for place, advisor in enumerate(self.advisors, start=1):
                 engine.spent.clear()
-                course = agenda.begin(place)
-                run = partial(critique, measurements=measurements, course=course)
+                estimator = job_progress.begin(place)
+                run = partial(critique, measurements=measurements, estimator=estimator)
                 with closing(run(photo, advisor, engine, interval_seconds=self.interval)) as events:
-                    reports.append((yield from _told(events, agenda, place)))
-                figures = Figures.of(
+                    reports.append((yield from _told(events, job_progress, place)))
+                figures = TimingRecord.of(
                     reports[-1],
                     engine.spent,
                     megapixels=megapixels,
-                    marks=course.marks,
+                    marks=estimator.marks,
                     measure_seconds=0.0 if place == 1 else None,
                 )
-                agenda.add(figures)
+                job_progress.add(figures)
         return reports
 
 
 def _told(
-    events: Iterable[Update | Text | Report], agenda: Agenda, place: int
+    events: Iterable[Update | Text | Report], job_progress: JobProgress, place: int
 ) -> Generator[Update | Text | Report, None, Report]:
     """``events`` of the advisor in that place, with percent and time of the whole. Returns the
     report, which is their last."""
@@ -113,6 +115,6 @@ def _told(
         if not isinstance(event, Update):
             yield event
         elif event.phase is not Phase.MEASURING or place == 1:  # else over at once: it is measured
-            yield agenda.whole(event, place)
+            yield job_progress.whole(event, place)
     assert isinstance(event, Report)
     return event

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from mondrian.answers import DIMENSIONS
 from mondrian.answers.outline import Outline
-from mondrian.critiques.history import Usual
+from mondrian.critiques.history import TypicalTiming
 from mondrian.engines.base import Basis, Phase, Progress, Token
 
 # Shares of the time while nothing is known about it. Generating takes most.
@@ -36,7 +36,7 @@ _FIRST_TOKENS = 20  # the speed of fewer says little
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class Estimate:
     """``share`` of the work is done, from 0 to 1, and ``eta_seconds`` of it remain."""
 
     share: float
@@ -44,16 +44,21 @@ class Outlook:
     basis: Basis
 
 
-class Course:
-    """The course of one critique, as far as it has been taken note of. Times are in seconds on any
-    clock.
+class ProgressEstimator:
+    """Estimates the progress of one critique from what has been recorded of it.
+
+    Times are in seconds on any clock.
 
     ``usual`` is what such a critique takes, if that is known. ``is_loaded`` tells that the model
     is, ``is_measured`` that the photo has been measured.
     """
 
     def __init__(
-        self, usual: Usual | None = None, *, is_loaded: bool = False, is_measured: bool = False
+        self,
+        usual: TypicalTiming | None = None,
+        *,
+        is_loaded: bool = False,
+        is_measured: bool = False,
     ) -> None:
         self._usual = usual
         self._plan = _plan(usual, is_loaded, is_measured)
@@ -88,20 +93,20 @@ class Course:
         part = tokens / (tokens + self._writing.expected)
         self._share += min(_SLOWEST, 1 - self._share) * part
 
-    def outlook(self, now: float) -> Outlook:
+    def estimate(self, now: float) -> Estimate:
         """How far it is at ``now``."""
         phase = self._phase or Phase.MEASURING
         if phase is Phase.FINALIZING:
             self._share = 1.0
-            return Outlook(1.0, 0.0, self._usual.basis if self._usual else Basis.ESTIMATED)
+            return Estimate(1.0, 0.0, self._usual.basis if self._usual else Basis.ESTIMATED)
         if phase is Phase.WAITING:  # for how long, only others know
-            return Outlook(self._share, None, Basis.UNKNOWN)
+            return Estimate(self._share, None, Basis.UNKNOWN)
         reached = self._floor + (1 - self._floor) * self._reached(phase, now)
         self._share = max(self._share, reached)
         eta = self._remaining(phase, now)
         if eta is None:
-            return Outlook(self._share, None, Basis.UNKNOWN)
-        return Outlook(self._share, eta, self._usual.basis if self._usual else Basis.ESTIMATED)
+            return Estimate(self._share, None, Basis.UNKNOWN)
+        return Estimate(self._share, eta, self._usual.basis if self._usual else Basis.ESTIMATED)
 
     def _reached(self, phase: Phase, now: float) -> float:
         if phase is Phase.REPAIRING:
@@ -124,7 +129,7 @@ class Course:
         later = sum(self._plan[each] for each in _ORDER[_ORDER.index(phase) + 1 :])
         return later + self._stage.remaining(self._expected(phase, self._usual), now)
 
-    def _expected(self, phase: Phase, usual: Usual) -> float:
+    def _expected(self, phase: Phase, usual: TypicalTiming) -> float:
         """What a phase takes that has begun."""
         if phase is Phase.LOADING:
             return usual.load_seconds
@@ -133,7 +138,7 @@ class Course:
         return self._plan[phase]
 
 
-def _plan(usual: Usual | None, is_loaded: bool, is_measured: bool) -> Mapping[Phase, float]:
+def _plan(usual: TypicalTiming | None, is_loaded: bool, is_measured: bool) -> Mapping[Phase, float]:
     if usual is None:
         return {}
     return {
@@ -185,7 +190,7 @@ class _Writing:
     """An answer that is being written since ``since``, in parts: what precedes its first dimension,
     and the dimensions. The engine had ``counted`` so many tokens before."""
 
-    def __init__(self, usual: Usual | None, since: float, counted: int) -> None:
+    def __init__(self, usual: TypicalTiming | None, since: float, counted: int) -> None:
         self.marks: list[int] = []
         self.last = since
         self.counted = counted

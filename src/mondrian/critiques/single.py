@@ -11,7 +11,7 @@ from dataclasses import asdict
 from mondrian.advisors import Advisor, find_advisor, load_advisors, sentences
 from mondrian.answers import Answer
 from mondrian.critiques.pacing import Text, Update, pace
-from mondrian.critiques.progress import Course
+from mondrian.critiques.progress import ProgressEstimator
 from mondrian.critiques.prompts import ask
 from mondrian.critiques.repair import Answering
 from mondrian.engines.base import Engine, Phase, Progress, Token
@@ -30,15 +30,15 @@ def critique(
     interval_seconds: float = 5.0,
     measurements: Measurements | None = None,
     seed: int | None = None,
-    course: Course | None = None,
+    estimator: ProgressEstimator | None = None,
 ) -> Generator[Update | Text | Report, None, None]:
     """Critique ``photo`` in the spirit of ``advisor`` (or the advisor of that id) on ``engine``.
 
     Yields an ``Update`` at each change of phase and every ``interval_seconds`` in every phase,
     ``Text`` as it is generated, and last the ``Report``. Closing the generator stops the work.
     ``measurements`` of the same photo save measuring it again; ``seed`` makes an engine repeat
-    itself as far as it can. ``course`` may know what such a critique usually takes, and takes note
-    of this one; without one the updates tell no time until part of the answer is there.
+    itself as far as it can. ``estimator`` may know how long such a critique usually takes, and
+    records this one; without one the updates give no time until part of the answer is there.
 
     Raises ``UnknownAdvisor``, ``EngineError``, or ``AnswerError`` for an answer that cannot be
     read, and neither can the second one that the engine is then asked for.
@@ -46,7 +46,7 @@ def critique(
     if isinstance(advisor, str):
         advisor = find_advisor(advisor, load_advisors())
     work = _work(photo, advisor, engine, measurements, seed)
-    return pace(work, interval_seconds=interval_seconds, sees=engine.sees, course=course)
+    return pace(work, interval_seconds=interval_seconds, sees=engine.sees, estimator=estimator)
 
 
 def _work(

@@ -9,7 +9,7 @@ the snapshot of the statement may be older.
 from collections.abc import Iterable
 from dataclasses import fields
 
-from mondrian.critiques.history import NEWEST, Figures
+from mondrian.critiques.history import NEWEST, TimingRecord
 from mondrian.jobs.job import CLOSING, ENDED, MAX_ATTEMPTS, RUNNING, Event, Job
 
 EVENTS_CHANNEL = "mondrian_events"
@@ -22,7 +22,7 @@ ADD_COLUMNS = (
     "advisors", "mode", "mode_used", "enable_rag", "base_url", "status", "step_phase",
     "current_step",
 )  # fmt: skip
-FIGURES = tuple(field.name for field in fields(Figures))
+FIGURES = tuple(field.name for field in fields(TimingRecord))
 
 
 def statement(text: str) -> bytes:

@@ -36,7 +36,7 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import tuple_row
 
-from mondrian.critiques.history import Figures
+from mondrian.critiques.history import TimingRecord
 from mondrian.database.postgres import Pool, translated
 from mondrian.errors import AttemptSuperseded, JobConflict, JobNotFound
 from mondrian.jobs import sql as statements
@@ -275,7 +275,7 @@ class Store:
         if not self._run(statements.RENEW, lease_seconds=lease_seconds, **_identity(claim)):
             raise AttemptSuperseded
 
-    def hand_back(self, claim: Claim) -> None:
+    def release(self, claim: Claim) -> None:
         """Queue the job again, in its old place, counting no failure; wake another worker.
 
         Its next attempt is announced at once (rule 4): the log never shows a way back to
@@ -447,18 +447,18 @@ class Store:
         found = {row["status"]: row["jobs"] for row in rows}
         return {status: found.get(status, 0) for status in statuses}
 
-    def record_history(self, figures: Figures) -> None:
+    def record_history(self, figures: TimingRecord) -> None:
         """Keep what one advisor's critique took."""
         self._run(statements.RECORD_HISTORY, **asdict(figures) | {"marks": list(figures.marks)})
 
-    def history(self, engine: str, model: str) -> list[Figures]:
+    def history(self, engine: str, model: str) -> list[TimingRecord]:
         """The newest figures of a model on an engine, of each kind (advisor and rough size of the
         photo), newest first; if there are none, those on other engines (two round trips)."""
         for of_others in (False, True):
             statement = statements.history(of_others=of_others)
             if rows := self._run(statement, engine=engine, model=model):
                 break
-        return [Figures(**row) for row in rows]
+        return [TimingRecord(**row) for row in rows]
 
     def _take(
         self,

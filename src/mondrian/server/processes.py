@@ -60,7 +60,7 @@ def run_server(
             streams=streams,
             engine_status=lambda: engine_status(settings, engine, worker),
         )
-        worker = rooms.worker(engine, app.state.house.advisors) if engine else None
+        worker = rooms.worker(engine, app.state.services.advisors) if engine else None
         if worker:
             stack.enter_context(_working(worker))
 
@@ -160,7 +160,7 @@ def engine_status(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Rooms:
+class Services:
     """What every process of the service opens."""
 
     settings: Settings
@@ -180,8 +180,8 @@ class Rooms:
         )
 
 
-def _enter(settings: Settings, database: Database) -> Rooms:
-    return Rooms(
+def _enter(settings: Settings, database: Database) -> Services:
+    return Services(
         settings=settings,
         database=database,
         store=Store(database.pool),
@@ -205,7 +205,7 @@ def _load(engine: Engine) -> None:
 
 
 @contextmanager
-def _pruning(rooms: Rooms) -> Iterator[None]:
+def _pruning(rooms: Services) -> Iterator[None]:
     """What need not be kept is removed once a day, in a thread."""
     left = threading.Event()
     given = (rooms.store, rooms.photos, rooms.settings, left)

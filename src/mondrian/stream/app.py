@@ -22,8 +22,8 @@ from mondrian.errors import JobNotFound, StorageError
 from mondrian.jobs.job import Job
 from mondrian.jobs.queue import Queue
 from mondrian.jobs.store import Store
-from mondrian.stream.listen import Wakeups
-from mondrian.stream.reader import Source
+from mondrian.stream.listen import Listen
+from mondrian.stream.reader import LogReader
 from mondrian.stream.request import Asked, answer_empty, read_request, refuse
 from mondrian.stream.sse import (
     RETRY_MS,
@@ -33,7 +33,7 @@ from mondrian.stream.sse import (
     encode_retry,
     encode_thinking,
 )
-from mondrian.stream.subscriber import Watcher, body, head
+from mondrian.stream.subscriber import Subscriber, body, head
 from mondrian.stream.topic import Topic
 
 OPENING_SECONDS = 20.0
@@ -62,9 +62,9 @@ class Streams:
     def __init__(self, store: Store, *, conninfo: str, interval_seconds: float) -> None:
         self.clients = 0
         self.queue = Queue(store)
-        self._source = Source(store, self.queue)
+        self._source = LogReader(store, self.queue)
         self._interval = interval_seconds
-        self._wakeups = Wakeups(conninfo, self._wake)
+        self._wakeups = Listen(conninfo, self._wake)
         self._topics: dict[UUID, Topic] = {}
         self._retry_ms = RETRY_MS
         self._is_draining = False
@@ -149,7 +149,7 @@ class Streams:
             writing.cancel()
 
     async def _write(self, asked: Asked, start: Start, send: Send) -> None:
-        watcher = Watcher(asked, start.seq, self._source, send, lambda: self._is_draining)
+        watcher = Subscriber(asked, start.seq, self._source, send, lambda: self._is_draining)
         with self._counted():
             await send(head())
             while start.opening:
@@ -159,7 +159,7 @@ class Streams:
             is_told = watcher.is_over or watcher.is_amid
             await send(body(b"" if is_told else self._goodbye(), is_last=True))
 
-    async def _follow(self, watcher: Watcher, job: Job) -> None:
+    async def _follow(self, watcher: Subscriber, job: Job) -> None:
         if job.is_ended:
             await watcher.replay(job.last_seq)
             return

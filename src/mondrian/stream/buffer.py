@@ -37,7 +37,7 @@ class Follower(Protocol):
         """Nothing was added, but look around."""
 
 
-class Tail:
+class FrameBuffer:
     """Frames after number ``floor`` up to number ``seq``, and between them some without a number.
 
     A client is at a *place*, which counts frames from ``start`` to ``end``, and has reached a

@@ -13,7 +13,7 @@ from mondrian.jobs.sql import EVENTS_CHANNEL
 RECONNECT_SECONDS = 0.5
 
 
-class Wakeups:
+class Listen:
     """Tells ``wake(job, seq, lines)`` that a job has events up to ``seq``, the last of which may be
     told in ``lines`` (``<type> <payload>``), and ``wake(None, 0, [])`` that any job may have some:
     after listening anew, and when the connection is lost, so that whoever depends on the database

@@ -52,7 +52,7 @@ class Opening:
         return self.full if EventType.TOKEN in types else self.plain
 
 
-class Source:
+class LogReader:
     """Reads of the store and the ``queue`` for one event loop. Errors are those of ``Store``."""
 
     def __init__(self, store: Store, queue: Queue) -> None:

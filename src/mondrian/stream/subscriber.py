@@ -15,8 +15,8 @@ from typing import Any
 
 from starlette.types import Message, Send
 
-from mondrian.stream.buffer import Tail
-from mondrian.stream.reader import Source
+from mondrian.stream.buffer import FrameBuffer
+from mondrian.stream.reader import LogReader
 from mondrian.stream.request import Asked
 from mondrian.stream.sse import MAX_SEND_BYTES, Piece
 
@@ -28,7 +28,7 @@ HEADERS = (
 )
 
 
-class Watcher:
+class Subscriber:
     """Sends the events that were ``asked`` for, each once, in order, from after number ``seq``.
 
     ``is_over`` tells that the end of the log was sent, ``is_amid`` that a part of an event was.
@@ -36,7 +36,7 @@ class Watcher:
     """
 
     def __init__(
-        self, asked: Asked, seq: int, source: Source, send: Send, is_leaving: Callable[[], bool]
+        self, asked: Asked, seq: int, source: LogReader, send: Send, is_leaving: Callable[[], bool]
     ) -> None:
         self.seq = seq
         self.is_over = False
@@ -45,11 +45,11 @@ class Watcher:
         self._source = source
         self._send = send
         self._is_leaving = is_leaving
-        self._tail: Tail
+        self._tail: FrameBuffer
         self._place = -1
         self._offset = 0  # so much was sent of the event after ``seq``
         self._is_cut_off = False
-        self._woken: asyncio.Future[Begun | None]
+        self._woken: asyncio.Future[StartedCoroutine | None]
 
     @property
     def is_amid(self) -> bool:
@@ -72,7 +72,7 @@ class Watcher:
             else:
                 self.seq = until  # what else there is, is of other types
 
-    async def follow(self, tail: Tail) -> None:
+    async def follow(self, tail: FrameBuffer) -> None:
         """Send the log as it grows. Raises ``StorageError`` if it must be read and cannot."""
         self._tail = tail
         while not self._should_end():
@@ -140,7 +140,7 @@ class Watcher:
         return batch.wire[start:end]
 
 
-class Begun:
+class StartedCoroutine:
     """A coroutine that has run up to its first wait. Awaiting this runs the rest."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, None], waiting_for: Any) -> None:
@@ -152,7 +152,7 @@ class Begun:
         yield from self._coroutine.__await__()
 
 
-def begin(coroutine: Coroutine[Any, Any, None]) -> Begun | None:
+def begin(coroutine: Coroutine[Any, Any, None]) -> StartedCoroutine | None:
     """Run ``coroutine`` up to its first wait; ``None`` if it ended without one.
 
     Python 3.12 has eager tasks for this.
@@ -161,7 +161,7 @@ def begin(coroutine: Coroutine[Any, Any, None]) -> Begun | None:
         waiting_for = coroutine.send(None)
     except StopIteration:
         return None
-    return Begun(coroutine, waiting_for)
+    return StartedCoroutine(coroutine, waiting_for)
 
 
 def head() -> Message:

@@ -22,8 +22,8 @@ from collections.abc import Sequence
 from mondrian.errors import JobNotFound, StorageError
 from mondrian.jobs.job import MAX_ATTEMPTS, EventType, Job, Status, encode_payload
 from mondrian.jobs.queue import Place
-from mondrian.stream.buffer import Tail
-from mondrian.stream.reader import CHUNK, Source
+from mondrian.stream.buffer import FrameBuffer
+from mondrian.stream.reader import CHUNK, LogReader
 from mondrian.stream.sse import PACED, Frame, encode, encode_thinking
 
 GRACE_SECONDS = 0.25
@@ -37,9 +37,9 @@ AWAY_SECONDS = 1.0
 class Topic:
     """One watched job, as of a ``job`` just read. ``clients`` counts who watches it."""
 
-    def __init__(self, source: Source, job: Job, interval_seconds: float) -> None:
+    def __init__(self, source: LogReader, job: Job, interval_seconds: float) -> None:
         self.job = job
-        self.tail = Tail(job.last_seq)
+        self.tail = FrameBuffer(job.last_seq)
         self.clients = 0
         self._source = source
         self._interval = interval_seconds

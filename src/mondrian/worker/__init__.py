@@ -1,5 +1,5 @@
 """Takes jobs from the queue and does them: claim, critique, append, end."""
 
-from mondrian.worker.worker import VERDICTS, Verdict, Worker
+from mondrian.worker.worker import RETRY_POLICIES, RetryPolicy, Worker
 
-__all__ = ["VERDICTS", "Verdict", "Worker"]
+__all__ = ["RETRY_POLICIES", "RetryPolicy", "Worker"]

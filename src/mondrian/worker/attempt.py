@@ -8,8 +8,8 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from mondrian.advisors import Advisor, find_advisor
-from mondrian.critiques.history import Figures
-from mondrian.critiques.job_progress import Agenda
+from mondrian.critiques.history import TimingRecord
+from mondrian.critiques.job_progress import JobProgress
 from mondrian.critiques.pacing import Text, Update, pace
 from mondrian.critiques.single import critique
 from mondrian.engines.base import Basis, Phase, Progress
@@ -21,7 +21,7 @@ from mondrian.jobs.store import Answer
 from mondrian.measurements import Measurements, measure
 from mondrian.photos import Photo, PhotoStore, read_photo
 from mondrian.reports import Report
-from mondrian.worker.job_log import Journal
+from mondrian.worker.job_log import JobLog
 
 log = logging.getLogger(__name__)
 
@@ -39,35 +39,35 @@ must not hold up the others for ever.)"""
 
 
 def work(
-    journal: Journal, photos: PhotoStore, engine: WatchedEngine, advisors: Mapping[str, Advisor]
+    job_log: JobLog, photos: PhotoStore, engine: WatchedEngine, advisors: Mapping[str, Advisor]
 ) -> None:
-    """Do the job that ``journal`` holds, to its end.
+    """Do the job that ``job_log`` holds, to its end.
 
     Raises ``AttemptSuperseded`` when the claim is lost or the worker stops, and whatever a critique
     raises.
     """
-    chosen = [find_advisor(name, advisors) for name in journal.job.advisors]
-    _explain(journal)
-    if engine.mode_used != journal.job.mode_used:
-        journal.append([], mode_used=engine.mode_used)
-    job = journal.job
+    chosen = [find_advisor(name, advisors) for name in job_log.job.advisors]
+    _explain(job_log)
+    if engine.mode_used != job_log.job.mode_used:
+        job_log.append([], mode_used=engine.mode_used)
+    job = job_log.job
     megapixels = job.width * job.height / 1e6
-    agenda = Agenda(job.advisors, megapixels, engine, _recall(journal, engine))
-    prepared = _prepare(journal, photos, engine, agenda)
+    job_progress = JobProgress(job.advisors, megapixels, engine, _recall(job_log, engine))
+    prepared = _prepare(job_log, photos, engine, job_progress)
     critiques = [
-        _critique(journal, prepared, engine, advisor, place, agenda)
+        _critique(job_log, prepared, engine, advisor, place, job_progress)
         for place, advisor in enumerate(chosen, start=1)
     ]
-    _finish(journal, chosen, critiques)
+    _finish(job_log, chosen, critiques)
 
 
-def _explain(journal: Journal) -> None:
+def _explain(job_log: JobLog) -> None:
     """Tell why there is another attempt, and leave the engine some time before it."""
-    job, store = journal.job, journal.store
+    job, store = job_log.job, job_log.store
     if job.attempt == 1:
         return
     types = [EventType.ATTEMPT]
-    *_, event = journal.hold.insist(lambda: store.events_after(job.id, 0, types=types))
+    *_, event = job_log.held.insist(lambda: store.events_after(job.id, 0, types=types))
     reason = json.loads(event.payload)["reason"]
     again = Update(
         phase=Phase.WAITING,
@@ -76,19 +76,19 @@ def _explain(journal: Journal) -> None:
         percent=0,
         basis=Basis.UNKNOWN,
     )
-    journal.tell(again, {})
+    job_log.tell(again, {})
     is_renewed = job.is_suspect or reason in _OTHER_WORKER
     pauses = RENEWED_PAUSES_SECONDS if is_renewed else PAUSES_SECONDS
     until = time.monotonic() + pauses[job.failures]
     while (left := until - time.monotonic()) > 0:
-        journal.hold.pause(min(left, journal.tick_seconds))
-        journal.update(again)
+        job_log.held.pause(min(left, job_log.tick_seconds))
+        job_log.update(again)
 
 
-def _recall(journal: Journal, engine: WatchedEngine) -> list[Figures]:
+def _recall(job_log: JobLog, engine: WatchedEngine) -> list[TimingRecord]:
     """What earlier critiques on this model took. Not to know it is no reason to fail."""
     with suppress(StorageError):
-        return journal.store.history(engine.url, engine.model)
+        return job_log.store.history(engine.url, engine.model)
     return []
 
 
@@ -102,88 +102,88 @@ class Prepared:
 
 
 def _prepare(
-    journal: Journal, photos: PhotoStore, engine: WatchedEngine, agenda: Agenda
+    job_log: JobLog, photos: PhotoStore, engine: WatchedEngine, job_progress: JobProgress
 ) -> Prepared:
     """Fetch, read and measure the photo, once for all advisors, with updates meanwhile."""
-    job = journal.job
+    job = job_log.job
 
     def steps() -> Generator[Progress | Prepared, None, None]:
         started = time.monotonic()
         yield Progress(phase=Phase.MEASURING)
-        photo = read_photo(_fetch(journal, photos), name=job.filename)
+        photo = read_photo(_fetch(job_log, photos), name=job.filename)
         measurements = measure(photo)
         seconds = time.monotonic() - started
         yield Prepared(photo=photo, measurements=measurements, seconds=seconds)
 
-    paced = pace(steps(), interval_seconds=journal.tick_seconds, sees=engine.sees)
+    paced = pace(steps(), interval_seconds=job_log.tick_seconds, sees=engine.sees)
     with closing(paced) as items:
         for item in items:
-            journal.hold.check()
+            job_log.held.check()
             if isinstance(item, Prepared):
                 return item
             if isinstance(item, Update):
-                journal.update(agenda.whole(item, 0))
+                job_log.update(job_progress.whole(item, 0))
     raise AssertionError("the photo was neither measured nor refused")
 
 
-def _fetch(journal: Journal, photos: PhotoStore) -> bytes:
+def _fetch(job_log: JobLog, photos: PhotoStore) -> bytes:
     """The photo, as soon as its store is there."""
     until = time.monotonic() + PHOTO_PATIENCE_SECONDS
     while True:
         try:
-            return photos.get(journal.job.photo_key)
+            return photos.get(job_log.job.photo_key)
         except PhotoStoreUnavailable as exc:
             if time.monotonic() > until:
                 raise
-            log.warning("job %s waits for its photo: %s", journal.job.id, exc)
-        journal.hold.pause(1.0)
+            log.warning("job %s waits for its photo: %s", job_log.job.id, exc)
+        job_log.held.pause(1.0)
 
 
 def _critique(
-    journal: Journal,
+    job_log: JobLog,
     prepared: Prepared,
     engine: WatchedEngine,
     advisor: Advisor,
     place: int,
-    agenda: Agenda,
+    job_progress: JobProgress,
 ) -> tuple[Report, str]:
     """The report of the advisor in that place (from 1), and the answer it was read from."""
-    words, course = Words(journal, advisor.id), agenda.begin(place)
+    words, estimator = Words(job_log, advisor.id), job_progress.begin(place)
     engine.spent.clear()
     running = critique(
         prepared.photo,
         advisor,
         engine,
-        interval_seconds=journal.tick_seconds,
+        interval_seconds=job_log.tick_seconds,
         measurements=prepared.measurements,
-        course=course,
+        estimator=estimator,
     )
     with closing(running) as items:
         for item in items:
-            journal.hold.check()
+            job_log.held.check()
             if isinstance(item, Update):
                 words.note(item)
-                _tell(journal, agenda.whole(item, place), advisor, place)
+                _tell(job_log, job_progress.whole(item, place), advisor, place)
             elif isinstance(item, Text):
                 words.take(item)
             else:
                 report = item
                 words.finish(report)
-    figures = Figures.of(
+    figures = TimingRecord.of(
         report,
         engine.spent,
         megapixels=prepared.photo.width * prepared.photo.height / 1e6,
-        marks=course.marks,
+        marks=estimator.marks,
         measure_seconds=prepared.seconds if place == 1 else None,
     )
-    agenda.add(figures)
+    job_progress.add(figures)
     with suppress(StorageError):  # that it cannot be kept is no reason to lose the critique
-        journal.store.record_history(figures)
+        job_log.store.record_history(figures)
     return report, words.text
 
 
-def _tell(journal: Journal, update: Update, advisor: Advisor, place: int) -> None:
-    total = journal.job.total_advisors
+def _tell(job_log: JobLog, update: Update, advisor: Advisor, place: int) -> None:
+    total = job_log.job.total_advisors
     is_last = place == total
     if update.phase is Phase.MEASURING or (update.phase is Phase.FINALIZING and not is_last):
         return  # over at once: the photo is measured, and the next advisor begins
@@ -195,7 +195,7 @@ def _tell(journal: Journal, update: Update, advisor: Advisor, place: int) -> Non
         current_step = "Writing the report"
     elif update.phase in (Phase.GENERATING, Phase.REPAIRING) or place > 1:
         step_phase, current_step = StepPhase.ADVISOR_ANALYSIS, f"{advisor.name} critiques{of}"
-    journal.update(
+    job_log.update(
         update,
         status=status,
         step_phase=step_phase,
@@ -207,10 +207,10 @@ def _tell(journal: Journal, update: Update, advisor: Advisor, place: int) -> Non
 class Words:
     """One advisor's words as they come, logged with what can be read of the report so far."""
 
-    def __init__(self, journal: Journal, advisor: str) -> None:
-        self._journal = journal
+    def __init__(self, job_log: JobLog, advisor: str) -> None:
+        self._journal = job_log
         self._advisor = advisor
-        self._parts = Parts(advisor, attempt=journal.attempt)
+        self._parts = Parts(advisor, attempt=job_log.attempt)
 
     @property
     def text(self) -> str:
@@ -236,7 +236,7 @@ class Words:
 
 
 def _finish(
-    journal: Journal, advisors: Sequence[Advisor], critiques: Sequence[tuple[Report, str]]
+    job_log: JobLog, advisors: Sequence[Advisor], critiques: Sequence[tuple[Report, str]]
 ) -> None:
     reports = [report for report, _ in critiques]
     names = [advisor.name for advisor in advisors]
@@ -245,5 +245,5 @@ def _finish(
         Answer(advisor=report.advisor, report=report.model_dump(mode="json"), text=text)
         for report, text in critiques
     ]
-    hold = journal.hold
-    hold.insist(lambda: journal.store.finish(hold.claim, [complete], reports=answers))
+    held = job_log.held
+    held.insist(lambda: job_log.store.finish(held.claim, [complete], reports=answers))

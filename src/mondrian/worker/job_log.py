@@ -1,7 +1,7 @@
 """What an attempt holds, and what it tells in the log of its job.
 
 1. A claim can be lost at any moment: by a cancel, a takeover, a hand-back. Whoever works asks its
-   ``Hold`` often whether to go on.
+   ``HeldClaim`` often whether to go on.
 2. A write that the database does not answer is made again until it does, while the critique goes
    on in its own thread. A lost connection may hide a commit, so the log is looked at first.
 3. The critique's clock ticks faster than the interval, and here it is decided what is told: a
@@ -44,7 +44,7 @@ _BACK_OFF_SECONDS = (0.1, 0.2, 0.5, 1.0)
 
 
 @dataclass(kw_only=True, eq=False)
-class Hold:
+class HeldClaim:
     """A claim in the hands of this process. ``is_lost`` is set when it is no longer, ``stopping``
     when the worker stops."""
 
@@ -80,18 +80,18 @@ class Hold:
             failures += 1
 
 
-class Journal:
+class JobLog:
     """What one attempt writes to its job's log. Not for several threads."""
 
-    def __init__(self, store: Store, hold: Hold, interval_seconds: float) -> None:
+    def __init__(self, store: Store, held: HeldClaim, interval_seconds: float) -> None:
         self.store = store
-        self.hold = hold
+        self.held = held
         self.interval_seconds = interval_seconds
         self.tick_seconds = min(0.25, max(0.05, interval_seconds / 20))
         self._started = self._told = time.monotonic()
-        age = (datetime.now(UTC) - hold.claim.job.created_at).total_seconds()
+        age = (datetime.now(UTC) - held.claim.job.created_at).total_seconds()
         self._born = self._started - max(0.0, age)
-        self._seq = hold.claim.job.last_seq
+        self._seq = held.claim.job.last_seq
         self._sent = 1 + self._count_sent()  # `connected` is one
         self._state: dict[str, Any] = {}
         self._phase: Phase | None = None
@@ -100,12 +100,12 @@ class Journal:
     @property
     def job(self) -> Job:
         """The job as it was claimed."""
-        return self.hold.claim.job
+        return self.held.claim.job
 
     @property
     def attempt(self) -> int:
         """The attempt that writes here."""
-        return self.hold.claim.attempt
+        return self.held.claim.attempt
 
     def update(self, update: Update, **state: Any) -> None:
         """Tell ``update``, and that the job is now in ``state`` (``status``, ``step_phase``,
@@ -143,9 +143,9 @@ class Journal:
         """Append to the log, and change the job, whatever the database does meanwhile."""
 
         def write() -> int:
-            return self.store.append(self.hold.claim, entries, **changes)
+            return self.store.append(self.held.claim, entries, **changes)
 
-        self._seq = self.hold.insist(write, lambda: self._find(entries))
+        self._seq = self.held.insist(write, lambda: self._find(entries))
 
     def _find(self, entries: Sequence[Entry]) -> int | None:
         """The number of the last of ``entries`` if they are in the log: all are, or none."""
@@ -160,7 +160,7 @@ class Journal:
         one when a worker was lost."""
         if self.attempt == 1:  # nothing but status updates so far
             return self.job.last_seq + int((self._started - self._born) / self.interval_seconds)
-        told = self.hold.insist(lambda: self.store.events_after(self.job.id, 0, types=COUNTED))
+        told = self.held.insist(lambda: self.store.events_after(self.job.id, 0, types=COUNTED))
         gaps = (after.created_at - before.created_at for before, after in pairwise(told))
         late = self.tick_seconds  # as updates are, and yet nobody else speaks
         silent = sum(int((gap.total_seconds() - late) / self.interval_seconds) for gap in gaps)

@@ -42,7 +42,7 @@ from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
 from mondrian.settings import Settings
 from mondrian.worker.attempt import work
-from mondrian.worker.job_log import Hold, Journal
+from mondrian.worker.job_log import HeldClaim, JobLog
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ _LEAVE_SECONDS = 3.0
 _UNFORESEEN_SECONDS = 1.0
 
 
-class Verdict(Enum):
+class RetryPolicy(Enum):
     """What becomes of a job whose attempt failed."""
 
     AGAIN = "another attempt, up to three"
@@ -62,44 +62,44 @@ class Verdict(Enum):
     FORGET = "somebody else has it, or will when the lease has run out"
 
 
-VERDICTS: dict[type[MondrianError], Verdict] = {
+RETRY_POLICIES: dict[type[MondrianError], RetryPolicy] = {
     # another attempt may go well
-    errors.EngineError: Verdict.AGAIN,
-    errors.EngineFailed: Verdict.AGAIN,
-    errors.EngineStalled: Verdict.AGAIN,
-    errors.EngineCrashed: Verdict.AGAIN,
-    errors.StorageError: Verdict.AGAIN,
-    errors.PhotoStoreUnavailable: Verdict.AGAIN,
+    errors.EngineError: RetryPolicy.AGAIN,
+    errors.EngineFailed: RetryPolicy.AGAIN,
+    errors.EngineStalled: RetryPolicy.AGAIN,
+    errors.EngineCrashed: RetryPolicy.AGAIN,
+    errors.StorageError: RetryPolicy.AGAIN,
+    errors.PhotoStoreUnavailable: RetryPolicy.AGAIN,
     # none can, or the engine has had its second chance
-    errors.AnswerError: Verdict.END,
-    errors.MondrianError: Verdict.END,
-    errors.SettingsError: Verdict.END,
-    errors.PhotoError: Verdict.END,
-    errors.EmptyPhoto: Verdict.END,
-    errors.UnsupportedPhoto: Verdict.END,
-    errors.DamagedPhoto: Verdict.END,
-    errors.PhotoTooLarge: Verdict.END,
-    errors.TooManyPixels: Verdict.END,
-    errors.AdvisorError: Verdict.END,
-    errors.UnknownAdvisor: Verdict.END,
-    errors.InvalidAdvisor: Verdict.END,
-    errors.UnknownEngine: Verdict.END,
-    errors.ModelNotFound: Verdict.END,
-    errors.JobError: Verdict.END,
-    errors.JobNotFound: Verdict.END,
-    errors.JobConflict: Verdict.END,
-    errors.RequestError: Verdict.END,
-    errors.InvalidRequest: Verdict.END,
-    errors.BodyTooLarge: Verdict.END,
-    errors.UploadTooSlow: Verdict.END,
-    errors.NotAllowed: Verdict.END,
-    errors.ForeignRequest: Verdict.END,
-    errors.ServerUnavailable: Verdict.END,
+    errors.AnswerError: RetryPolicy.END,
+    errors.MondrianError: RetryPolicy.END,
+    errors.SettingsError: RetryPolicy.END,
+    errors.PhotoError: RetryPolicy.END,
+    errors.EmptyPhoto: RetryPolicy.END,
+    errors.UnsupportedPhoto: RetryPolicy.END,
+    errors.DamagedPhoto: RetryPolicy.END,
+    errors.PhotoTooLarge: RetryPolicy.END,
+    errors.TooManyPixels: RetryPolicy.END,
+    errors.AdvisorError: RetryPolicy.END,
+    errors.UnknownAdvisor: RetryPolicy.END,
+    errors.InvalidAdvisor: RetryPolicy.END,
+    errors.UnknownEngine: RetryPolicy.END,
+    errors.ModelNotFound: RetryPolicy.END,
+    errors.JobError: RetryPolicy.END,
+    errors.JobNotFound: RetryPolicy.END,
+    errors.JobConflict: RetryPolicy.END,
+    errors.RequestError: RetryPolicy.END,
+    errors.InvalidRequest: RetryPolicy.END,
+    errors.BodyTooLarge: RetryPolicy.END,
+    errors.UploadTooSlow: RetryPolicy.END,
+    errors.NotAllowed: RetryPolicy.END,
+    errors.ForeignRequest: RetryPolicy.END,
+    errors.ServerUnavailable: RetryPolicy.END,
     # it is not for us to say
-    errors.AttemptSuperseded: Verdict.FORGET,
-    errors.EngineClosed: Verdict.FORGET,
-    errors.DatabaseUnavailable: Verdict.FORGET,
-    errors.StorageFull: Verdict.FORGET,
+    errors.AttemptSuperseded: RetryPolicy.FORGET,
+    errors.EngineClosed: RetryPolicy.FORGET,
+    errors.DatabaseUnavailable: RetryPolicy.FORGET,
+    errors.StorageFull: RetryPolicy.FORGET,
 }
 """What an attempt's failure costs. A test demands a row for each error."""
 
@@ -132,7 +132,7 @@ class Worker:
         self._stopping = threading.Event()
         self._changed = threading.Condition()
         self._arrivals = 0
-        self._holds: set[Hold] = set()
+        self._holds: set[HeldClaim] = set()
         self._renewed = self._awake_since = time.monotonic()
         self._kept = _now()
 
@@ -206,24 +206,24 @@ class Worker:
         if time.monotonic() - self._renewed < KEEP_SECONDS * 0.9:
             return True
         self._renewed = time.monotonic()
-        for hold in self._held():
+        for held in self._held():
             try:
-                self._store.renew(hold.claim, self._settings.lease)
+                self._store.renew(held.claim, self._settings.lease)
             except AttemptSuperseded:
-                hold.is_lost.set()
+                held.is_lost.set()
             except StorageError:
                 return False
         return True
 
     def _hand_all_back(self) -> None:
-        for hold in self._held():
-            self._hand_back(hold.claim)
+        for held in self._held():
+            self._hand_back(held.claim)
 
     def _hand_back(self, claim: Claim) -> None:
         with suppress(AttemptSuperseded, StorageError):
-            self._store.hand_back(claim)
+            self._store.release(claim)
 
-    def _held(self) -> list[Hold]:
+    def _held(self) -> list[HeldClaim]:
         with self._changed:
             return list(self._holds)
 
@@ -254,31 +254,31 @@ class Worker:
             )
 
     @contextmanager
-    def _holding(self, claim: Claim) -> Iterator[Hold]:
-        hold = Hold(claim=claim, stopping=self._stopping)
+    def _holding(self, claim: Claim) -> Iterator[HeldClaim]:
+        held = HeldClaim(claim=claim, stopping=self._stopping)
         with self._changed:
-            self._holds.add(hold)
+            self._holds.add(held)
         try:
-            yield hold
+            yield held
         finally:
             with self._changed:
-                self._holds.discard(hold)
+                self._holds.discard(held)
 
     def _attempt(self, claim: Claim) -> Claim | None:
         """Do the job, or fail at it. Returns the claim for another attempt, if there is one."""
         settings = self._settings
         try:
-            with self._holding(claim) as hold:
+            with self._holding(claim) as held:
                 engine = WatchedEngine(
                     self._engine,
                     self.meter,
-                    hold.check,
+                    held.check,
                     stall_seconds=settings.stall,
                     alone=claim.job.is_suspect,
                     mode=claim.job.mode,
                 )
-                journal = Journal(self._store, hold, settings.update_interval)
-                work(journal, self._photos, engine, self._advisors)
+                job_log = JobLog(self._store, held, settings.update_interval)
+                work(job_log, self._photos, engine, self._advisors)
             return None
         except MondrianError as exc:
             return self._judge(claim, exc)
@@ -287,14 +287,14 @@ class Worker:
             return self._judge(claim, MondrianError())
 
     def _judge(self, claim: Claim, error: MondrianError) -> Claim | None:
-        """Let the failure cost what ``VERDICTS`` says."""
-        verdict = VERDICTS[type(error)]
-        hold = Hold(claim=claim, stopping=self._stopping)
-        level = logging.DEBUG if verdict is Verdict.FORGET else logging.INFO
+        """Let the failure cost what ``RETRY_POLICIES`` says."""
+        verdict = RETRY_POLICIES[type(error)]
+        held = HeldClaim(claim=claim, stopping=self._stopping)
+        level = logging.DEBUG if verdict is RetryPolicy.FORGET else logging.INFO
         log.log(level, "job %s, attempt %d: %s", claim.job.id, claim.attempt, error)
         try:
-            if verdict is not Verdict.FORGET:
-                return hold.insist(
+            if verdict is not RetryPolicy.FORGET:
+                return held.insist(
                     lambda: self._end_or_retry(claim, error, verdict), lambda: self._next(claim)
                 )
         except (AttemptSuperseded, JobNotFound):
@@ -311,8 +311,10 @@ class Worker:
         is_ours = (job.attempt, job.claimed_by) == (claim.attempt + 1, claim.worker)
         return Claim(job=job, worker=claim.worker) if is_ours else None
 
-    def _end_or_retry(self, claim: Claim, error: MondrianError, verdict: Verdict) -> Claim | None:
-        is_retryable = verdict is Verdict.AGAIN
+    def _end_or_retry(
+        self, claim: Claim, error: MondrianError, verdict: RetryPolicy
+    ) -> Claim | None:
+        is_retryable = verdict is RetryPolicy.AGAIN
         known = {"code": error.code, "message": error.message, "retryable": is_retryable}
         if is_retryable:
             reason = error.message.partition(". ")[0].rstrip(".")

@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, Response
 from starlette.exceptions import HTTPException
 
 from mondrian.advisors import Advisor, Artwork
-from mondrian.api.dependencies import House, TheHouse, TheLinks
+from mondrian.api.dependencies import LinksDep, Services, ServicesDep
 from mondrian.api.drawings import FORMATS, card, portrait
 from mondrian.api.links import Links
 from mondrian.api.openapi import content, refusals
@@ -24,22 +24,22 @@ _A_DAY = {"Cache-Control": "private, max-age=86400"}
 
 
 @router.get("/advisors", summary="Who can critique")
-async def list_advisors(house: TheHouse, links: TheLinks) -> AdvisorList:
+async def list_advisors(services: ServicesDep, links: LinksDep) -> AdvisorList:
     """Everyone, with a portrait that we drew."""
-    entries = [_entry(advisor, links) for advisor in house.advisors.values()]
+    entries = [_entry(advisor, links) for advisor in services.advisors.values()]
     return AdvisorList(advisors=entries, count=len(entries), timestamp=time.time())
 
 
 @router.get("/advisors/{advisor}", summary="One advisor")
-async def read_advisor(advisor: Name, house: TheHouse, links: TheLinks) -> AdvisorEntry:
+async def read_advisor(advisor: Name, services: ServicesDep, links: LinksDep) -> AdvisorEntry:
     """One advisor."""
-    return _entry(_find(advisor, house), links)
+    return _entry(_find(advisor, services), links)
 
 
 @router.get("/advisor/{advisor}", response_class=HTMLResponse, summary="One advisor, as a page")
-async def show_advisor(advisor: Name, house: TheHouse, links: TheLinks) -> HTMLResponse:
+async def show_advisor(advisor: Name, services: ServicesDep, links: LinksDep) -> HTMLResponse:
     """One advisor, as a page."""
-    entry = _entry(_find(advisor, house), links)
+    entry = _entry(_find(advisor, services), links)
     return page("advisor", title=entry.name, advisor=entry)
 
 
@@ -51,11 +51,11 @@ async def show_advisor(advisor: Name, house: TheHouse, links: TheLinks) -> HTMLR
 )
 def show_portrait(
     file: Annotated[str, Path(description="`<id>`, `<id>.jpg` or `<id>.png`.", examples=["ansel"])],
-    house: TheHouse,
+    services: ServicesDep,
 ) -> Response:
     """A monogram, the same each time; JPEG unless the name says otherwise."""
     name, ending = _split(file)
-    return _picture(portrait(_find(name, house).name, ending), ending)
+    return _picture(portrait(_find(name, services).name, ending), ending)
 
 
 @router.get(
@@ -69,19 +69,19 @@ def show_artwork(
     file: Annotated[
         str, Path(description="The work's number, from 1, or its title.", examples=["1.jpg"])
     ],
-    house: TheHouse,
+    services: ServicesDep,
 ) -> Response:
     """A card that we drew: title and year, not the work."""
     name, ending = _split(file)
-    works = _find(advisor, house).artworks
+    works = _find(advisor, services).artworks
     known = {_plain(work.title): work for work in works}
     known |= {str(number): work for number, work in enumerate(works, start=1)}
     work: Artwork = known.get(_plain(name)) or _missing("There is no such work.")
     return _picture(card(work.title, work.year, ending), ending)
 
 
-def _find(name: str, house: House) -> Advisor:
-    return house.advisors.get(name) or _missing("There is no such advisor. See /advisors.")
+def _find(name: str, services: Services) -> Advisor:
+    return services.advisors.get(name) or _missing("There is no such advisor. See /advisors.")
 
 
 def _missing(words: str) -> NoReturn:

@@ -9,12 +9,12 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
-from mondrian.api.dependencies import House
+from mondrian.api.dependencies import Services
 from mondrian.api.errors import STATUS_CODES, problem
 from mondrian.api.openapi import content, form_body, refusals
 from mondrian.api.results import document, fragments, read_reports, under_way
 from mondrian.api.schemas import AnalysisAnswer, JobState
-from mondrian.api.uploads.receive import Arrival, TheArrival
+from mondrian.api.uploads.receive import Upload, UploadDep
 from mondrian.errors import EngineError, JobConflict
 from mondrian.jobs.job import Job, Status
 
@@ -32,14 +32,14 @@ _FORMAT = {"type": "string", "enum": ["json", "html", "sse"], "default": "json"}
     },
     openapi_extra=form_body(response_format=_FORMAT),
 )
-async def analyze(request: Request, arrival: TheArrival) -> Response:
+async def analyze(request: Request, arrival: UploadDep) -> Response:
     """As JSON, as a page, or as events. Leaving does not cancel the job."""
-    job, wishes = await arrival.receive(is_waited_for=True)
-    if wishes.response_format == "sse":
-        return _Handover(arrival.house, job)
+    job, options = await arrival.receive(is_waited_for=True)
+    if options.response_format == "sse":
+        return _Handover(arrival.services, job)
     client = _WaitingClient(request.receive)
-    await arrival.house.streams(_stream_scope(request.scope, job), client.receive, client.send)
-    return await to_thread.run_sync(_answer, arrival, job, wishes.response_format)
+    await arrival.services.streams(_stream_scope(request.scope, job), client.receive, client.send)
+    return await to_thread.run_sync(_answer, arrival, job, options.response_format)
 
 
 @router.post(
@@ -49,18 +49,18 @@ async def analyze(request: Request, arrival: TheArrival) -> Response:
     responses={200: content("text/event-stream")},
     openapi_extra=form_body(),
 )
-async def analyze_stream(arrival: TheArrival) -> Response:
+async def analyze_stream(arrival: UploadDep) -> Response:
     """At once what `/stream/{job}` answers."""
     job, _ = await arrival.receive(is_waited_for=True)
-    return _Handover(arrival.house, job)
+    return _Handover(arrival.services, job)
 
 
 class _Handover(Response):
     """Lets the streams answer."""
 
-    def __init__(self, house: House, job: Job) -> None:
+    def __init__(self, services: Services, job: Job) -> None:
         super().__init__()
-        self._house = house
+        self._house = services
         self._job = job
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,23 +103,23 @@ class _WaitingClient:
         return {"type": "http.disconnect"}
 
 
-def _answer(arrival: Arrival, job: Job, format_: str) -> Response:
-    house, links = arrival.house, arrival.links
-    job = house.store.read(job.id)
+def _answer(arrival: Upload, job: Job, format_: str) -> Response:
+    services, links = arrival.services, arrival.links
+    job = services.store.read(job.id)
     if job.status is Status.ERROR:
         return _failed(job.error or {})
     if job.status is Status.CANCELLED:
         raise JobConflict("The job was cancelled.")
-    reports = read_reports(house, job)
+    reports = read_reports(services, job)
     if not reports:  # the stream broke off: this server stops, or its database is away
         return under_way(job, links)
     if format_ == "html":
-        return HTMLResponse(document(house, links, job, reports))
+        return HTMLResponse(document(services, links, job, reports))
     answer = AnalysisAnswer(
         **dict(JobState.of(job, links)),
         report=reports[0],
         reports=reports,
-        analysis_html=fragments(house, reports),
+        analysis_html=fragments(services, reports),
     )
     return JSONResponse(answer.model_dump(mode="json"))
 

@@ -11,7 +11,7 @@ from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse, Response
 from starlette.requests import Request
 
-from mondrian.api.dependencies import House, JobId, TheHouse, TheLinks, TheVisitor
+from mondrian.api.dependencies import JobId, LinksDep, Services, ServicesDep, VisitorDep
 from mondrian.api.links import Links
 from mondrian.api.openapi import content, json_body, refusals
 from mondrian.api.pages import page
@@ -29,10 +29,10 @@ _log = logging.getLogger(__name__)
 
 @router.get("/status/{job}", summary="How far a job is", responses=refusals(404, 503))
 @router.get("/jobs/{job}", summary="How far a job is", responses=refusals(404, 503))
-def read_job(job_id: JobId, house: TheHouse, links: TheLinks) -> JobState:
+def read_job(job_id: JobId, services: ServicesDep, links: LinksDep) -> JobState:
     """Small: no prompt, no report."""
-    job = house.store.read(job_id)
-    return JobState.of(job, links, house.place(job))
+    job = services.store.read(job_id)
+    return JobState.of(job, links, services.place(job))
 
 
 @router.get(
@@ -41,8 +41,8 @@ def read_job(job_id: JobId, house: TheHouse, links: TheLinks) -> JobState:
     responses={200: content("text/html", model=JobList | list[JobState]), **refusals(503)},
 )
 def list_jobs(
-    house: TheHouse,
-    links: TheLinks,
+    services: ServicesDep,
+    links: LinksDep,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
     before: Annotated[datetime | None, Query(description="Only jobs created before.")] = None,
     status: Status | None = None,
@@ -52,8 +52,8 @@ def list_jobs(
     """As an object, as the array in it alone, or as a page."""
     if before and before.tzinfo is None:
         before = before.replace(tzinfo=UTC)
-    found = house.store.list_jobs(limit, before=before, status=status, advisor=advisor)
-    places = house.places(found)
+    found = services.store.list_jobs(limit, before=before, status=status, advisor=advisor)
+    places = services.places(found)
     jobs = [JobState.of(job, links, places.get(job.id)) for job in found]
     match format_:
         case "html":
@@ -65,35 +65,35 @@ def list_jobs(
 
 
 @router.post("/jobs/{job}/start", summary="Queue a pending job", responses=refusals(404, 409, 503))
-def start_job(job_id: JobId, house: TheHouse, links: TheLinks) -> JobState:
+def start_job(job_id: JobId, services: ServicesDep, links: LinksDep) -> JobState:
     """Queue a job that was uploaded with `auto_analyze=false`. One that is queued or runs stays as
     it is; for one that has ended it is too late (409)."""
-    return JobState.of(house.store.start(job_id), links)
+    return JobState.of(services.store.start(job_id), links)
 
 
 @router.post("/jobs/{job}/cancel", summary="Cancel a job", responses=refusals(404, 503))
-def cancel_job(job_id: JobId, house: TheHouse, links: TheLinks) -> JobState:
+def cancel_job(job_id: JobId, services: ServicesDep, links: LinksDep) -> JobState:
     """End a job, whoever works at it. One that has ended already stays as it is."""
-    return JobState.of(house.store.cancel(job_id), links)
+    return JobState.of(services.store.cancel(job_id), links)
 
 
 @router.delete("/jobs/{job}", status_code=204, summary="Delete a job", responses=refusals(404, 503))
-def delete_job(job_id: JobId, house: TheHouse) -> Response:
+def delete_job(job_id: JobId, services: ServicesDep) -> Response:
     """Cancel a job, then remove it with its events, its report and its photo."""
-    job = house.store.cancel(job_id)
+    job = services.store.cancel(job_id)
     # The photo first: while the row is there, whoever was disturbed can ask again.
-    house.photos.delete(job.photo_key)
-    house.store.delete(job_id)
+    services.photos.delete(job.photo_key)
+    services.store.delete(job_id)
     return Response(status_code=204)
 
 
 @router.delete("/jobs", summary="Delete all jobs that have ended", responses=refusals(503))
-def delete_ended_jobs(house: TheHouse, visitor: TheVisitor) -> Deleted:
+def delete_ended_jobs(services: ServicesDep, visitor: VisitorDep) -> Deleted:
     """With their photos. It takes a key, also on a server that has none."""
     _demand_key(visitor.has_key)
-    count = house.store.delete_finished()
+    count = services.store.delete_finished()
     try:
-        delete_discarded(house.store, house.photos)
+        delete_discarded(services.store, services.photos)
     except StorageError as exc:
         _log.warning("Photos of deleted jobs stay until the next prune: %s", exc.message)
     return Deleted(deleted=count)
@@ -105,26 +105,28 @@ def delete_ended_jobs(house: TheHouse, visitor: TheVisitor) -> Deleted:
     responses=refusals(404, 408, 409, 413, 503),
     openapi_extra=json_body(ThinkingBody),
 )
-async def think(job_id: JobId, request: Request, house: TheHouse, links: TheLinks) -> JobState:
+async def think(
+    job_id: JobId, request: Request, services: ServicesDep, links: LinksDep
+) -> JobState:
     """Kept, and sent to all who follow the job as a `thinking_update`."""
-    body = await read_json(request, ThinkingBody, house.limits)
-    job = await to_thread.run_sync(house.store.add_thinking, job_id, body.thinking)
+    body = await read_json(request, ThinkingBody, services.limits)
+    job = await to_thread.run_sync(services.store.add_thinking, job_id, body.thinking)
     return JobState.of(job, links)
 
 
 @router.get("/job/{job}/full-data", summary="Everything about a job", responses=refusals(404, 503))
 def read_everything(
-    job_id: JobId, house: TheHouse, links: TheLinks, visitor: TheVisitor
+    job_id: JobId, services: ServicesDep, links: LinksDep, visitor: VisitorDep
 ) -> FullJob:
     """With prompts and what the models answered; a reading token is not enough."""
-    if house.access.has_keys:
+    if services.access.has_keys:
         _demand_key(visitor.has_key)
-    job = house.store.read(job_id)
-    return _everything(job, house, links)
+    job = services.store.read(job_id)
+    return _everything(job, services, links)
 
 
-def _everything(job: Job, house: House, links: Links) -> FullJob:
-    known = house.advisors
+def _everything(job: Job, services: Services, links: Links) -> FullJob:
+    known = services.advisors
     prompts = {name: known[name].prompt for name in job.advisors if name in known}
     return FullJob(
         **dict(JobState.of(job, links)),
@@ -132,7 +134,7 @@ def _everything(job: Job, house: House, links: Links) -> FullJob:
         prompts=prompts,
         outputs=[
             Output(advisor=each.advisor, text=each.text, report=Report.model_validate(each.report))
-            for each in house.store.reports(job.id)
+            for each in services.store.reports(job.id)
         ],
         photo={
             "sha256": job.photo_sha256,

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from mondrian.api.dependencies import House, JobId, TheHouse, TheLinks
+from mondrian.api.dependencies import JobId, LinksDep, Services, ServicesDep
 from mondrian.api.openapi import content, refusals
 from mondrian.api.results import document, names, read_reports, under_way
 from mondrian.api.schemas import JobState, ReportAnswer, Summary
@@ -33,11 +33,11 @@ AdvisorName = Annotated[str | None, Query(description="Of several, this one's.")
     response_class=HTMLResponse,
     summary="The analysis, as a page",
 )
-def show_analysis(job_id: JobId, house: TheHouse, links: TheLinks) -> Response:
+def show_analysis(job_id: JobId, services: ServicesDep, links: LinksDep) -> Response:
     """For a WebView: dark, without JavaScript. 202 with the job's state while it is under way."""
-    job = house.store.read(job_id)
-    if reports := read_reports(house, job):
-        return HTMLResponse(document(house, links, job, reports))
+    job = services.store.read(job_id)
+    if reports := read_reports(services, job):
+        return HTMLResponse(document(services, links, job, reports))
     return under_way(job, links)
 
 
@@ -48,14 +48,14 @@ def show_analysis(job_id: JobId, house: TheHouse, links: TheLinks) -> Response:
 )
 def show_summary(
     job_id: JobId,
-    house: TheHouse,
-    links: TheLinks,
+    services: ServicesDep,
+    links: LinksDep,
     advisor: AdvisorName = None,
     format_: Annotated[Literal["html", "json"], Query(alias="format")] = "html",
 ) -> Response:
     """The three dimensions with the lowest scores."""
-    job = house.store.read(job_id)
-    reports = read_reports(house, job)
+    job = services.store.read(job_id)
+    reports = read_reports(services, job)
     if not reports:
         return under_way(job, links)
     report = _by(advisor, reports)
@@ -71,25 +71,25 @@ def show_summary(
 )
 def show_report(
     job_id: JobId,
-    house: TheHouse,
-    links: TheLinks,
+    services: ServicesDep,
+    links: LinksDep,
     advisor: AdvisorName = None,
     format_: Annotated[Literal["json", "md", "pdf", "html"], Query(alias="format")] = "json",
 ) -> Response:
     """As JSON, Markdown, PDF, or the page that `/analysis` shows."""
-    job = house.store.read(job_id)
-    reports = read_reports(house, job)
+    job = services.store.read(job_id)
+    reports = read_reports(services, job)
     if not reports:
         return under_way(job, links)
     if advisor is not None:
         reports = [_by(advisor, reports)]
     match format_:
         case "html":
-            return HTMLResponse(document(house, links, job, reports))
+            return HTMLResponse(document(services, links, job, reports))
         case "md":
-            return _markdown(house, job, reports)
+            return _markdown(services, job, reports)
         case "pdf":
-            return _pdf(house, job, reports)
+            return _pdf(services, job, reports)
     answer = ReportAnswer.of_reports(job.id, reports)
     return JSONResponse(answer.model_dump(mode="json"))
 
@@ -102,11 +102,11 @@ def show_report(
 )
 def show_photo(
     job_id: JobId,
-    house: TheHouse,
+    services: ServicesDep,
     width: Annotated[int, Query(ge=16, le=8192, description="At most so wide.")] = PHOTO_WIDTH,
 ) -> Response:
     """As it was looked at: upright, without EXIF."""
-    stored = house.photos.get(house.store.read(job_id).photo_key)
+    stored = services.photos.get(services.store.read(job_id).photo_key)
     headers = {"Cache-Control": "private, max-age=86400"}
     return Response(make_thumbnail(stored, width), media_type="image/jpeg", headers=headers)
 
@@ -119,18 +119,18 @@ def _by(advisor: str | None, reports: list[Report]) -> Report:
     raise HTTPException(404, "That advisor did not critique this photo.")
 
 
-def _markdown(house: House, job: Job, reports: list[Report]) -> Response:
-    known = names(house)
+def _markdown(services: Services, job: Job, reports: list[Report]) -> Response:
+    known = names(services)
     texts = [markdown(report, known.get(report.advisor)) for report in reports]
     return Response("\n".join(texts), media_type="text/markdown", headers=_named(job, "md"))
 
 
-def _pdf(house: House, job: Job, reports: list[Report]) -> Response:
+def _pdf(services: Services, job: Job, reports: list[Report]) -> Response:
     try:
-        photo = make_thumbnail(house.photos.get(job.photo_key), PHOTO_WIDTH)
+        photo = make_thumbnail(services.photos.get(job.photo_key), PHOTO_WIDTH)
     except JobNotFound:
         photo = None
-    printed = pdf(reports, photo, title=job.filename, names=names(house))
+    printed = pdf(reports, photo, title=job.filename, names=names(services))
     return Response(printed, media_type="application/pdf", headers=_named(job, "pdf"))
 
 

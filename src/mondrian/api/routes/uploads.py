@@ -8,13 +8,13 @@ from starlette.requests import Request
 from mondrian.api.openapi import form_body, json_body, refusals
 from mondrian.api.schemas import SubmitBody, UploadAnswer
 from mondrian.api.uploads.multipart import read_json
-from mondrian.api.uploads.receive import TheArrival
+from mondrian.api.uploads.receive import UploadDep
 
 router = APIRouter(tags=["photos"], responses=refusals(408, 409, 413, 415, 503, 507))
 
 
 @router.post("/upload", status_code=201, summary="Send a photo", openapi_extra=form_body())
-async def upload(arrival: TheArrival) -> UploadAnswer:
+async def upload(arrival: UploadDep) -> UploadAnswer:
     """Check a photo, keep it upright and without its place, and queue its critique."""
     job, _ = await arrival.receive()
     return UploadAnswer.of(job, arrival.links)
@@ -31,15 +31,15 @@ def _submit_body() -> dict[str, Any]:
     summary="Name a photo of the source folder, or send one",
     openapi_extra=_submit_body(),
 )
-async def submit(request: Request, arrival: TheArrival) -> UploadAnswer:
+async def submit(request: Request, arrival: UploadDep) -> UploadAnswer:
     """JSON names a file in the folder that `MONDRIAN_SOURCE` says; a form is an upload."""
     if request.headers.get("content-type", "").lower().startswith("multipart/"):
         return await upload(arrival)
-    intake = arrival.house.intake
+    intake = arrival.services.intake
     with arrival.counted():
-        body = await read_json(request, SubmitBody, arrival.house.limits)
-        wishes = arrival.read_wishes(_fields(body))
-        job = await arrival.add(lambda: intake.read_source(body.filename), wishes)
+        body = await read_json(request, SubmitBody, arrival.services.limits)
+        options = arrival.parse_options(_fields(body))
+        job = await arrival.add(lambda: intake.read_source(body.filename), options)
     return UploadAnswer.of(job, arrival.links)
 
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from anyio import CapacityLimiter, to_thread
 
-from mondrian.api.uploads.options import BASELINE, Wishes
+from mondrian.api.uploads.options import BASELINE, UploadOptions
 from mondrian.errors import DatabaseUnavailable, InvalidRequest, StorageError
 from mondrian.jobs.job import Job, Status
 from mondrian.jobs.store import Store
@@ -21,7 +21,7 @@ from mondrian.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sender:
+class UploadClient:
     """Who sends a photo, from where it reaches us, and the ``Idempotency-Key`` it came with."""
 
     owner: str
@@ -40,7 +40,9 @@ class Intake:
         self._photos = photos
         self._decoding = CapacityLimiter(decoders)
 
-    async def add(self, read: Callable[[], StoredPhoto], wishes: Wishes, sender: Sender) -> Job:
+    async def add(
+        self, read: Callable[[], StoredPhoto], options: UploadOptions, sender: UploadClient
+    ) -> Job:
         """Make a job of the photo that ``read`` reads, off the event loop.
 
         Returns the job of an earlier upload if it had the same ``Idempotency-Key``. Raises
@@ -48,7 +50,7 @@ class Intake:
         except that a lost database may hide that they are.
         """
         photo = await to_thread.run_sync(read, limiter=self._decoding)
-        return await to_thread.run_sync(self._keep, photo, wishes, sender)
+        return await to_thread.run_sync(self._keep, photo, options, sender)
 
     def read_source(self, filename: str) -> StoredPhoto:
         """The photo ``filename`` of the source folder. Raises ``InvalidRequest`` where there is no
@@ -68,9 +70,9 @@ class Intake:
             raise InvalidRequest("There is no such photo in the source folder.") from exc
         return prepare_photo(content, name=path.name)
 
-    def _keep(self, photo: StoredPhoto, wishes: Wishes, sender: Sender) -> Job:
-        job = _make_job(photo, wishes, sender)
-        fingerprint = wishes.fingerprint(photo.sha256)
+    def _keep(self, photo: StoredPhoto, options: UploadOptions, sender: UploadClient) -> Job:
+        job = _make_job(photo, options, sender)
+        fingerprint = options.fingerprint(photo.sha256)
         self._store.expect_photo(job.photo_key)
         try:
             self._photos.put(job.photo_key, photo.encoded)
@@ -100,7 +102,7 @@ class Intake:
             self._store.forget_discarded(key)
 
 
-def _make_job(photo: StoredPhoto, wishes: Wishes, sender: Sender) -> Job:
+def _make_job(photo: StoredPhoto, options: UploadOptions, sender: UploadClient) -> Job:
     job_id = uuid4()
     return Job(
         id=job_id,
@@ -111,10 +113,10 @@ def _make_job(photo: StoredPhoto, wishes: Wishes, sender: Sender) -> Job:
         photo_bytes=len(photo.encoded),
         width=photo.width,
         height=photo.height,
-        advisors=wishes.advisors,
-        mode=wishes.mode,
+        advisors=options.advisors,
+        mode=options.mode,
         mode_used=BASELINE,
-        enable_rag=wishes.enable_rag,
+        enable_rag=options.enable_rag,
         base_url=sender.base_url,
-        status=Status.QUEUED if wishes.auto_analyze else Status.PENDING,
+        status=Status.QUEUED if options.auto_analyze else Status.PENDING,
     )

@@ -30,7 +30,7 @@ _TRUTHS |= {"false": False, "0": False, "no": False, "off": False, "": False}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wishes:
+class UploadOptions:
     """What is asked of a photo. ``asked`` is the advisors as they were asked for: ``random`` is
     the same wish again, whoever it fell on."""
 
@@ -44,17 +44,20 @@ class Wishes:
     def fingerprint(self, photo_sha256: str) -> str:
         """What makes two uploads with one Idempotency-Key the same."""
         left_out = {"advisors", "response_format"}
-        wishes = {name: value for name, value in asdict(self).items() if name not in left_out}
-        return hashlib.sha256(json.dumps([photo_sha256, wishes]).encode()).hexdigest()
+        options = {name: value for name, value in asdict(self).items() if name not in left_out}
+        return hashlib.sha256(json.dumps([photo_sha256, options]).encode()).hexdigest()
 
 
-def read_wishes(
+def parse_options(
     fields: Mapping[str, str], advisors: Mapping[str, Advisor], default_advisor: str
-) -> Wishes:
-    """The fields of a form as wishes. Raises ``UnknownAdvisor`` and ``InvalidRequest``."""
+) -> UploadOptions:
+    """Return the options in the fields of a form.
+
+    Raises ``UnknownAdvisor`` and ``InvalidRequest``.
+    """
     asked = fields.get("advisor", "").strip() or default_advisor
     mode = read_mode(fields.get("mode", ""))
-    return Wishes(
+    return UploadOptions(
         asked=asked.casefold(),
         advisors=tuple(advisor.id for advisor in choose_advisors(asked, advisors)),
         mode=mode,

@@ -8,43 +8,43 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import Request
 
-from mondrian.api.dependencies import House, IdempotencyKey, TheHouse, TheLinks, TheVisitor
+from mondrian.api.dependencies import IdempotencyKey, LinksDep, Services, ServicesDep, VisitorDep
 from mondrian.api.links import Links
-from mondrian.api.uploads.intake import Sender
+from mondrian.api.uploads.intake import UploadClient
 from mondrian.api.uploads.multipart import receive_form
-from mondrian.api.uploads.options import Wishes, read_wishes
+from mondrian.api.uploads.options import UploadOptions, parse_options
 from mondrian.errors import MondrianError
 from mondrian.jobs.job import Job
 from mondrian.photos import StoredPhoto, prepare_photo
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Arrival:
-    """A request to a house, and who sends it. Whatever is raised here left nothing behind."""
+class Upload:
+    """An upload request and its client. Whatever is raised here left nothing behind."""
 
     request: Request
-    house: House
+    services: Services
     links: Links
-    sender: Sender
+    sender: UploadClient
 
-    async def receive(self, *, is_waited_for: bool = False) -> tuple[Job, Wishes]:
+    async def receive(self, *, is_waited_for: bool = False) -> tuple[Job, UploadOptions]:
         """Receive the form and make its job; one that ``is_waited_for`` begins at once."""
         with self.counted():
-            async with receive_form(self.request, self.house.limits) as form:
-                wishes = self.read_wishes(form.fields)
-                wishes = replace(wishes, auto_analyze=wishes.auto_analyze or is_waited_for)
+            async with receive_form(self.request, self.services.limits) as form:
+                options = self.parse_options(form.fields)
+                options = replace(options, auto_analyze=options.auto_analyze or is_waited_for)
                 job = await self.add(
-                    lambda: prepare_photo(form.read_photo_bytes(), name=form.photo_name), wishes
+                    lambda: prepare_photo(form.read_photo_bytes(), name=form.photo_name), options
                 )
-        return job, wishes
+        return job, options
 
-    async def add(self, read: Callable[[], StoredPhoto], wishes: Wishes) -> Job:
+    async def add(self, read: Callable[[], StoredPhoto], options: UploadOptions) -> Job:
         """Make a job of the photo that ``read`` reads."""
-        return await self.house.intake.add(read, wishes, self.sender)
+        return await self.services.intake.add(read, options, self.sender)
 
-    def read_wishes(self, fields: dict[str, str]) -> Wishes:
+    def parse_options(self, fields: dict[str, str]) -> UploadOptions:
         """What ``fields`` ask for."""
-        return read_wishes(fields, self.house.advisors, self.house.settings.advisor)
+        return parse_options(fields, self.services.advisors, self.services.settings.advisor)
 
     @contextmanager
     def counted(self) -> Iterator[None]:
@@ -57,18 +57,18 @@ class Arrival:
             outcome = exc.code
             raise
         finally:
-            self.house.metrics.count_upload(outcome)
+            self.services.metrics.count_upload(outcome)
 
 
 async def _arrival(
     request: Request,
-    house: TheHouse,
-    visitor: TheVisitor,
-    links: TheLinks,
+    services: ServicesDep,
+    visitor: VisitorDep,
+    links: LinksDep,
     idempotency_key: IdempotencyKey = None,
-) -> Arrival:
-    sender = Sender(owner=visitor.owner, base_url=links.base, idempotency_key=idempotency_key)
-    return Arrival(request=request, house=house, links=links, sender=sender)
+) -> Upload:
+    sender = UploadClient(owner=visitor.owner, base_url=links.base, idempotency_key=idempotency_key)
+    return Upload(request=request, services=services, links=links, sender=sender)
 
 
-TheArrival = Annotated[Arrival, Depends(_arrival)]
+UploadDep = Annotated[Upload, Depends(_arrival)]
