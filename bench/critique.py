@@ -5,21 +5,17 @@ been pulled (`mondrian pull smollm2-135m`).
 """
 
 import argparse
-import json
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from statistics import median
 
+from common import coffee, recording, time_call
 from mondrian.advisors import Advisor, load_advisors
-from mondrian.answers import DIMENSIONS
 from mondrian.critiques.prompts import ask
 from mondrian.critiques.single import critique
 from mondrian.engines import Engine, Request, Token, open_engine
-from mondrian.engines.replay import record
 from mondrian.findings import find
 from mondrian.measurements import Measurements, measure
 from mondrian.photos import Photo, read_photo
@@ -59,7 +55,7 @@ def compare(
             pass
 
     tokens = bare()
-    pairs = [(timed(bare), timed(whole)) for _ in range(runs)]
+    pairs = [(time_call(bare), time_call(whole)) for _ in range(runs)]
     alone, full = median(a for a, _ in pairs), median(w for _, w in pairs)
     ratio = full / alone
     verdict = "holds" if ratio <= LIMIT else "MISSED"
@@ -77,38 +73,6 @@ def run_bare(engine: Engine, request: Request) -> int:
         if isinstance(item, Token):
             tokens = item.generation_tokens
     return tokens
-
-
-def timed(function: Callable[[], object]) -> float:
-    """Seconds that ``function`` takes."""
-    started = time.perf_counter()
-    function()
-    return time.perf_counter() - started
-
-
-def recording(path: Path) -> Path:
-    """A recording of a whole answer at 1,000 tokens a second for two seconds."""
-    dimension = {"score": 6, "comment": "Well seen. " * 10, "recommendation": "Again. " * 10}
-    dimensions = [{"name": name, **dimension} for name in DIMENSIONS]
-    answer = json.dumps({"image_description": "A photo.", "dimensions": dimensions})
-    size = len(answer) / 2000
-    pieces = [answer[round(n * size) : round((n + 1) * size)] for n in range(2000)]
-    record(
-        path,
-        [
-            {"phase": "prefill"},
-            *({"after": 0.001, "text": piece, "tokens": 1} for piece in pieces),
-            {"finish": "stop"},
-        ],
-    )
-    return path
-
-
-def coffee() -> Path:
-    """A real photograph."""
-    import skimage
-
-    return Path(skimage.__file__).parent / "data" / "coffee.png"
 
 
 if __name__ == "__main__":

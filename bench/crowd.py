@@ -12,22 +12,20 @@ import math
 import multiprocessing
 import os
 import random
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
-from subprocess import PIPE, Popen
 from typing import TypeAlias
 
 import httpx
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from critique import coffee, recording
+from common import coffee, recording, run_server
 from mondrian.client import Client
 from mondrian.database.embedded import EmbeddedServer
 from mondrian.photos import read_photo
@@ -68,7 +66,7 @@ def main() -> None:
             with psycopg.connect(postgresql.url, autocommit=True) as connection:
                 connection.execute(f'CREATE DATABASE "{name}"'.encode())
             url = make_conninfo(postgresql.url, dbname=name)
-            servers[name] = (url, stack.enter_context(serving(url, Path(home))))
+            servers[name] = (url, stack.enter_context(run_recording(url, Path(home))))
         jobs = {name: finish_one(address) for name, (_, address) in servers.items()}
         fill(servers["few"][0], jobs["few"], FEW)
         crowd = fill(servers["many"][0], jobs["many"], JOBS)
@@ -76,19 +74,10 @@ def main() -> None:
         compare(addresses, jobs, crowd)
 
 
-@contextmanager
-def serving(database: str, home: Path) -> Iterator[str]:
-    """A real ``mondrian serve`` on ``database``, at the address that it prints."""
+def run_recording(database: str, home: Path) -> AbstractContextManager[str]:
+    """Run a server on ``database`` whose engine plays a recording."""
     engine = f"replay:{recording(home / 'r.jsonl')}?speed=10&sees=true"
-    command = [str(Path(sys.executable).parent / "mondrian"), "serve", "--port", "0"]
-    command += ["--engine", engine, "--database", database]
-    environment = {**os.environ, "MONDRIAN_HOME": str(home)}
-    with Popen(command, env=environment, stdout=PIPE, text=True) as process:
-        assert process.stdout
-        try:
-            yield process.stdout.readline().split()[-1]
-        finally:
-            process.terminate()
+    return run_server(home, "--engine", engine, "--database", database)
 
 
 def fill(database: str, job: str, count: int) -> list[str]:

@@ -17,7 +17,6 @@ SmolLM2 must have been pulled (`mondrian pull smollm2-135m`).
 
 import argparse
 import io
-import sys
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
@@ -28,6 +27,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from common import judge
 from mondrian.advisors import load_advisors
 from mondrian.critiques.prompts import ask
 from mondrian.engines import Engine, Request, Token, open_engine
@@ -69,7 +69,7 @@ def compare_slots(runs: int, tokens: int) -> None:
             row, together = rounds[-1]
             print(
                 f"four requests {name:14}: {row.whole:.1f} tokens/s in a row, {together.whole:.1f} "
-                f"at once, ratio {gain:.2f} ({verdict(gain >= SPEED_AIM, SPEED_AIM)}); 128 tokens "
+                f"at once, ratio {gain:.2f} ({judge(gain >= SPEED_AIM, SPEED_AIM)}); 128 tokens "
                 f"in a pass come {faster:.1f} times as fast as one"
             )
 
@@ -99,7 +99,7 @@ def compare_prompts() -> None:
             known = [each.cached_tokens or 0 for each in lasts]
             read = [size - cached for size, cached in zip(whole, known, strict=True)]
             ratio = sum(read) / read[0]
-            reached = f" ({verdict(ratio <= PROMPT_AIM, PROMPT_AIM)})" if sees else ""
+            reached = f" ({judge(ratio <= PROMPT_AIM, PROMPT_AIM)})" if sees else ""
             print(
                 f"three advisors, a model that {name:12}: prompts of {whole}, read {read} tokens, "
                 f"ratio {ratio:.2f}{reached}; "
@@ -109,8 +109,7 @@ def compare_prompts() -> None:
 
 def seeing(folder: Path) -> str:
     """The URL of a tiny model that sees, with SmolLM2's vocabulary."""
-    sys.path.append(str(Path(__file__).parents[1] / "tests"))
-    from tiny_gguf import build, read_vocabulary
+    from support.tiny_gguf import build, read_vocabulary
 
     model, _ = find_gguf("smollm2-135m", Settings.read().home)
     built, projector = build(folder, read_vocabulary(model))
@@ -161,11 +160,6 @@ def last(engine: Engine, request: Request) -> Token:
     """The last token of the answer, which has its figures."""
     *_, token = (item for item in engine.stream(request) if isinstance(item, Token))
     return token
-
-
-def verdict(holds: bool, aim: float) -> str:
-    """Whether the aim is reached."""
-    return f"aim {aim}: {'holds' if holds else 'MISSED'}"
 
 
 if __name__ == "__main__":

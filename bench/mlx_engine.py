@@ -31,7 +31,7 @@ from typing import Any
 
 import httpx
 
-from critique import coffee
+from common import coffee, judge, run_server
 from mondrian.advisors import load_advisors
 from mondrian.client import Client
 from mondrian.critiques.prompts import ask
@@ -39,7 +39,6 @@ from mondrian.engines import Phase, Progress, Request, Token, open_engine
 from mondrian.findings import find
 from mondrian.measurements import measure
 from mondrian.photos import read_photo
-from service import serving
 
 TOKENS, RUNS, FIRSTS, FEW_LAYERS = 400, 5, 20, 4
 SOME_TOKENS = 30  # within which there is text: mlx-vlm holds it back until a word ends
@@ -71,8 +70,7 @@ while True:
 def main() -> None:
     """Print the ratios and what they are made of; exit 1 if an aim is missed."""
     os.environ["MONDRIAN_UPDATE_INTERVAL"] = "0.25"  # tokens are counted in updates
-    sys.path.append(str(Path(__file__).parents[1] / "tests"))
-    import tiny_mlx
+    from support import tiny_mlx
 
     with tempfile.TemporaryDirectory() as folder:
         quick, checkpoint = Path(folder) / "quick", Path(folder) / "model"
@@ -107,7 +105,7 @@ def bare_loop(checkpoint: Path) -> Iterator["subprocess.Popen[bytes]"]:
 def both(checkpoint: Path, home: Path) -> Iterator[tuple[Client, "subprocess.Popen[bytes]"]]:
     """A client of the service, and the bare loop, on the same checkpoint."""
     with (
-        serving(f"mlx:{checkpoint}?max_tokens={TOKENS}", home) as address,
+        run_server(home, "--engine", f"mlx:{checkpoint}?max_tokens={TOKENS}") as address,
         Client(address) as client,
         bare_loop(checkpoint) as bare,
     ):
@@ -136,7 +134,7 @@ def compare_servers(checkpoint: Path, folder: Path) -> bool:
             photo = photograph(number)
             request = in_words(question(photo))
             _, alone = run_bare(bare, request)
-            theirs = run_server(server, str(checkpoint), request)
+            theirs = measure_server(server, str(checkpoint), request)
             rows.append((alone, run_job(client, photo), theirs))
     return tell("not guided", rows[1:])
 
@@ -148,10 +146,10 @@ def tell(name: str, rows: Sequence[Sequence[float]]) -> bool:
     alone, *speeds = map(max, zip(*rows, strict=True))
     ratio, *others = (speed / alone for speed in speeds)
     line = f"tokens/s, {name}: bare loop {alone:.1f}, a job's client {speeds[0]:.1f}, ratio "
-    line += f"{ratio:.3f} ({verdict(ratio >= SPEED_AIM, SPEED_AIM)})"
+    line += f"{ratio:.3f} ({judge(ratio >= SPEED_AIM, SPEED_AIM)})"
     for other in others:
         line += f"; mlx_vlm.server {speeds[1]:.1f}, ratio {other:.3f} "
-        line += f"({verdict(ratio > other, 'less')})"
+        line += f"({judge(ratio > other, 'less')})"
     print(line, flush=True)
     return ratio >= SPEED_AIM and all(ratio > other for other in others)
 
@@ -188,7 +186,7 @@ def compare_firsts(checkpoint: Path, home: Path) -> bool:
     before, measured, after = (min(times) * 1000 for times in (befores, measuring, afters))
     print(
         f"first text, at best: bare loop {min(firsts) * 1000:.0f} ms, a job's client "
-        f"{more * 1000:+.0f} ms ({verdict(more <= FIRST_AIM_SECONDS, FIRST_AIM_SECONDS)}): "
+        f"{more * 1000:+.0f} ms ({judge(more <= FIRST_AIM_SECONDS, FIRST_AIM_SECONDS)}): "
         f"{before:.0f} ms until the worker has the photo, then (not counted) {measured:.0f} ms to "
         f"measure it, and {after:.0f} ms until text is there"
     )
@@ -239,7 +237,7 @@ def first_text(client: Client, photo: bytes) -> tuple[float, float, float]:
     return phases["measuring"] - began, measured - phases["measuring"], now - measured
 
 
-def run_server(address: str, model: str, request: Request) -> float:
+def measure_server(address: str, model: str, request: Request) -> float:
     """Tokens per second that a client of ``mlx_vlm.server`` sees."""
     assert request.photo is not None
     url = f"data:image/jpeg;base64,{b64encode(request.photo).decode()}"
@@ -346,11 +344,6 @@ def is_up(address: str) -> bool:
         return httpx.get(f"{address}/health").is_success
     except httpx.TransportError:
         return False
-
-
-def verdict(holds: bool, aim: object) -> str:
-    """Whether the aim is reached."""
-    return f"aim {aim}: {'holds' if holds else 'MISSED'}"
 
 
 if __name__ == "__main__":

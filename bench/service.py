@@ -11,20 +11,16 @@ been pulled (`mondrian pull smollm2-135m`).
 
 import io
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from statistics import median
 
 import httpx
 from PIL import Image
 
-from critique import coffee, recording
+from common import coffee, recording, run_server
 from mondrian.advisors import load_advisors
 from mondrian.client import Client
 from mondrian.critiques.prompts import ask
@@ -47,31 +43,13 @@ def main() -> None:
         replay = f"replay:{recording(Path(folder) / 'r.jsonl')}?speed=0.2&sees=true"
         slow = Path(folder) / "loading.jsonl"
         slow.write_text('{"phase":"loading"}\n{"after":600,"finish":"stop"}\n')
-        with serving(f"replay:{slow}", Path(folder) / "home 1") as address:
+        with run_server(Path(folder) / "home 1", "--engine", f"replay:{slow}") as address:
             measure_uploads(address, "loading")
-        with serving(replay, Path(folder) / "home 2") as address:
+        with run_server(Path(folder) / "home 2", "--engine", replay) as address:
             measure_uploads(address, "warm")
             measure_speed(address, replay, "replay at 200 tokens/s")
-        with serving(f"llamacpp:{model}", Path(folder) / "home 3") as address:
+        with run_server(Path(folder) / "home 3", "--engine", f"llamacpp:{model}") as address:
             measure_speed(address, f"llamacpp:{model}", "SmolLM2")
-
-
-@contextmanager
-def serving(engine: str, home: Path) -> Iterator[str]:
-    """A real ``mondrian serve`` in a process of its own, at the address that it prints."""
-    mondrian = str(Path(sys.executable).parent / "mondrian")
-    command = [mondrian, "serve", "--port", "0", "--engine", engine]
-    environment = {**os.environ, "MONDRIAN_HOME": str(home)}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True) as process:  # fmt: skip
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        while "http://" not in line:
-            line = process.stdout.readline()
-        try:
-            yield line.split()[-1]
-        finally:
-            process.terminate()
 
 
 def measure_uploads(address: str, when: str) -> None:

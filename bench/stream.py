@@ -27,6 +27,7 @@ import httpx
 import psutil
 import psycopg
 
+from common import judge
 from mondrian.critiques.pacing import (
     FLUSH_SECONDS,
     PATIENCE_SECONDS,
@@ -78,9 +79,9 @@ def main() -> None:
             database.close()
 
 
-def verdict(figure: float, limit: float) -> str:
-    """Whether a limit holds."""
-    return f"limit {limit:g}: {'holds' if figure <= limit else 'MISSED'}"
+def judge_most(figure: float, limit: float) -> str:
+    """Return whether ``figure`` is at most ``limit``, in words."""
+    return judge(figure <= limit, f"{limit:g}")
 
 
 class Process:
@@ -218,8 +219,8 @@ def fan_out(database: Database, clients: int, rate: float) -> None:
             f" {crowd.busy_seconds / max(arrived, 1) * 1e6:12.1f} {crowd.kilobytes:12.1f}"
         )
         if crowd.kind == "ours":
-            print(f"  p99 against bare ASGI: {verdict(p99 / bare, P99_LIMIT)}", end="; ")
-            print(f"KB a client: {verdict(crowd.kilobytes, KILOBYTES_LIMIT)}", end="; ")
+            print(f"  p99 against bare ASGI: {judge_most(p99 / bare, P99_LIMIT)}", end="; ")
+            print(f"KB a client: {judge_most(crowd.kilobytes, KILOBYTES_LIMIT)}", end="; ")
             print(f"all arrived: {'holds' if arrived == sent else 'MISSED'}")
 
 
@@ -243,7 +244,7 @@ def freeze(database: Database, clients: int, rate: float) -> None:
         late.append(p99)
     ratio = late[1] / late[0]
     print(f"p99 of the others: {ratio:.2f} times that of none frozen", end=" ")
-    print(f"({verdict(ratio, FROZEN_LIMIT)}); still frozen at the end of each round: {stuck}")
+    print(f"({judge_most(ratio, FROZEN_LIMIT)}); still frozen at the end of each round: {stuck}")
 
 
 def claimed(store: Store) -> Claim:
@@ -266,8 +267,8 @@ def measure_bytes(store: Store, port: int) -> None:
             print(f"{tokens:6} {speed:7.0f} {size:6.1f}")
         ratio = sizes[2000, speed] / sizes[1000, speed]
         print(f"twice the tokens are {ratio:.2f} times the bytes", end=" ")
-        print(f"({verdict(ratio, GROWTH_LIMIT)})", end="; KB of 2,000: ")
-        print(verdict(sizes[2000, speed], TEXT_KILOBYTES_LIMIT))
+        print(f"({judge_most(ratio, GROWTH_LIMIT)})", end="; KB of 2,000: ")
+        print(judge_most(sizes[2000, speed], TEXT_KILOBYTES_LIMIT))
 
 
 def critiqued(store: Store, tokens: int, speed: float) -> UUID:
@@ -330,8 +331,8 @@ def measure_replay(store: Store, port: int, database: Database) -> None:
     first, whole = median(firsts) * 1000, median(wholes) * 1000
     ratio = median(a / b for a, b in zip(wholes, selects, strict=True))
     print(f"\nreplay of 2,000 events: first event after {first:.1f} ms", end=" ")
-    print(f"({verdict(first, FIRST_EVENT_LIMIT_MS)}), all after {whole:.1f} ms,", end=" ")
-    print(f"{ratio:.1f} times the bare SELECT ({verdict(ratio, SELECT_LIMIT)})")
+    print(f"({judge_most(first, FIRST_EVENT_LIMIT_MS)}), all after {whole:.1f} ms,", end=" ")
+    print(f"{ratio:.1f} times the bare SELECT ({judge_most(ratio, SELECT_LIMIT)})")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from mondrian.engines.native.engine import HostedEngine
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
 from mondrian.worker import Worker
-from working import Hire, make_worker
+from support.working import Hire, make_worker
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def home(request: pytest.FixtureRequest) -> Path:
 @pytest.fixture(scope="session")
 def tiny_vlm(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The URL of a vision-language model of a few thousand random weights."""
-    from tiny_gguf import build
+    from support.tiny_gguf import build
 
     model, projector = build(tmp_path_factory.mktemp("tiny"))
     return f"llamacpp:{model}?mmproj={projector}"
@@ -133,6 +133,6 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if find_spec("mlx_vlm") is None:
         pytest.skip("there is no MLX for this machine")
     folder = tmp_path_factory.mktemp("checkpoints")
-    script = Path(__file__).parent / "tiny_mlx.py"
+    script = Path(__file__).parent / "support" / "tiny_mlx.py"
     subprocess.run([sys.executable, str(script), str(folder)], check=True)
     return folder

@@ -17,7 +17,7 @@ from mondrian.engines import Phase, Progress, Token, open_engine
 from mondrian.engines.base import Basis
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
-from working import add_job, at_work, ended, log_of, make_worker, recording
+from support.working import add_job, at_work, ended, log_of, make_worker, recording
 
 ADVISORS = ("ansel", "okeefe", "gogh")
 

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from demo_reports import DEMO
 from mondrian.answers import (
     DIMENSIONS,
     Answer,
@@ -19,6 +18,7 @@ from mondrian.answers import (
     read_partial,
 )
 from mondrian.errors import AnswerError
+from support.demo_reports import DEMO
 
 
 def plain(dimensions: Sequence[Dimension] = DEMO, **more: Any) -> dict[str, Any]:

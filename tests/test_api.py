@@ -21,7 +21,6 @@ import pytest
 from fastapi import FastAPI
 from PIL import Image
 
-from demo_reports import demo_report
 from mondrian.api import STATUS_CODES
 from mondrian.api.auth import COOKIE, Access
 from mondrian.api.drawings import initials
@@ -31,9 +30,10 @@ from mondrian.errors import AttemptSuperseded, EngineCrashed
 from mondrian.jobs.job import Claim, Entry, EventType
 from mondrian.jobs.store import Answer, Store
 from mondrian.settings import Settings
-from servers import fresh_database, make_app, running, without_database
-from test_errors import tree
-from test_uploads import assert_problem, jpeg
+from support.demo_reports import demo_report
+from support.error_tree import tree
+from support.servers import fresh_database, make_app, running, without_database
+from support.uploads import assert_problem, jpeg
 
 NOBODY = UUID(int=1)
 KEY = "a long secret"

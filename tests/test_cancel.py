@@ -17,8 +17,8 @@ from mondrian.jobs.job import EventType, Status
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
 from mondrian.worker import Worker
-from servers import make_app, running
-from working import Hire, at_work, jpeg, make_worker, recording, wait_for
+from support.servers import make_app, running
+from support.working import Hire, at_work, jpeg, make_worker, recording, wait_for
 
 ACKNOWLEDGED_SECONDS = 0.2
 IDLE_SECONDS = 3.0  # one, half a second to see it, and a noisy machine

@@ -24,8 +24,8 @@ from mondrian.engines import open_engine
 from mondrian.errors import DamagedPhoto, JobNotFound, NotAllowed, PhotoError, ServerUnavailable
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
-from servers import make_app, running
-from working import answer, at_work, jpeg, make_worker, recording
+from support.servers import make_app, running
+from support.working import answer, at_work, jpeg, make_worker, recording
 
 # bytes to events
 

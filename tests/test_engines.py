@@ -34,7 +34,7 @@ from mondrian.errors import (
     ModelNotFound,
     UnknownEngine,
 )
-from working import wait_for
+from support.working import wait_for
 
 LOADING = [{"phase": "loading", "done": 0, "total": 4}, {"phase": "loading", "done": 4, "total": 4}]
 PREFILL = [{"after": 0.02, "phase": "prefill", "done": n, "total": 256} for n in (0, 128, 256)]

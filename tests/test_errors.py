@@ -1,18 +1,12 @@
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pytest
 
 from mondrian import errors
 from mondrian.cli.app import EXIT_CODES
 from mondrian.errors import MondrianError
-
-
-def tree(root: type[MondrianError] = MondrianError) -> Iterator[type[MondrianError]]:
-    yield root
-    for child in root.__subclasses__():
-        if child.__module__ == errors.__name__:
-            yield from tree(child)
+from support.error_tree import tree
 
 
 @pytest.mark.parametrize("table", [EXIT_CODES], ids=["exit codes"])

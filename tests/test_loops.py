@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from demo_reports import DEMO
 from mondrian.answers import DIMENSIONS
 from mondrian.answers.loops import LEAST, LEAST_BLANK, LoopWatch
+from support.demo_reports import DEMO
 
 ANSWER = json.dumps({"dimensions": [d.model_dump(exclude={"evidence"}) for d in DEMO]})
 TERSE = [

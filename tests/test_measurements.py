@@ -15,7 +15,7 @@ from PIL import Image
 
 from mondrian.measurements import Measurements, measure
 from mondrian.photos import Exif, Photo
-from scenes import (
+from support.scenes import (
     blurred,
     bytes8,
     cloud,

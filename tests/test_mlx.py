@@ -22,8 +22,8 @@ from mondrian.engines.mlx.grammar import guide_for
 from mondrian.engines.native.child import Port
 from mondrian.engines.native.engine import HostedEngine
 from mondrian.errors import EngineFailed, ModelNotFound, UnknownEngine
-from tiny_mlx import GLM_PHOTO, QWEN_PHOTO, SMOL_PHOTO
-from working import jpeg
+from support.tiny_mlx import GLM_PHOTO, QWEN_PHOTO, SMOL_PHOTO
+from support.working import jpeg
 
 PHOTO, OTHER = jpeg(), jpeg(seed=2)
 COMMON = "What is there? " * 9

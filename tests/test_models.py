@@ -11,7 +11,6 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from hub_server import Hub, running
 from mondrian.engines import open_engine
 from mondrian.errors import ModelNotFound
 from mondrian.models import (
@@ -28,6 +27,7 @@ from mondrian.models import (
 )
 from mondrian.models.known import Hub as HubSource
 from mondrian.models.known import to_pull
+from support.hub_server import Hub, running
 
 SMOLLM2 = next(model for model in CATALOGUE if model.name == "smollm2-135m")
 SMOLVLM = next(model for model in CATALOGUE if model.name == "smolvlm-500m")

@@ -27,8 +27,8 @@ from mondrian.errors import EngineClosed, EngineFailed, SettingsError, UnknownEn
 from mondrian.models import find_model
 from mondrian.server.processes import engine_status
 from mondrian.settings import Settings
-from recorded_streams import OLLAMA, VLLM, chunk, wire
-from working import jpeg, wait_for
+from support.recorded_streams import OLLAMA, VLLM, chunk, wire
+from support.working import jpeg, wait_for
 
 KEY = "a secret of the test"
 # a model that may end its answer ends it early by chance
@@ -39,7 +39,7 @@ LONG = Request(system="", prompt="What is there?", schema=ENDLESS, max_tokens=90
 
 @pytest.fixture(scope="module")
 def address(home: Path) -> Iterator[str]:
-    script = Path(__file__).parent / "llama_server.py"
+    script = Path(__file__).parent / "support" / "llama_server.py"
     command = [sys.executable, str(script), str(find_model("smollm2-135m", home)), KEY]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -736,7 +736,7 @@ def test_who_acknowledges_nothing_is_gone() -> None:
     alone = ["unshare", "-rn"]
     if not shutil.which("unshare") or subprocess.run([*alone, "true"], check=False).returncode:
         pytest.skip("no network of its own can be made here")
-    script = Path(__file__).parent / "unheard.py"
+    script = Path(__file__).parent / "support" / "unheard.py"
     said = subprocess.run(
         [*alone, sys.executable, script], capture_output=True, text=True, check=True, timeout=60
     )

@@ -7,7 +7,7 @@ import pytest
 
 from mondrian.engines.openai.chunks import DONE, ServerAnswer, Thoughts, decode_events
 from mondrian.errors import EngineFailed
-from recorded_streams import OLLAMA, VLLM, chunk, wire
+from support.recorded_streams import OLLAMA, VLLM, chunk, wire
 
 WORDS = chunk("Grüße,\u2028光!\x85")
 SPREAD = json.dumps(WORDS, indent=1, ensure_ascii=False).replace("\n", "\ndata: ")

@@ -18,7 +18,7 @@ from mondrian.jobs.job import Claim, Entry, EventType, Job, Status
 from mondrian.jobs.queue import Place, Queue, line_up
 from mondrian.jobs.store import Running, Store, Waiting
 from mondrian.photos import PhotoStore
-from working import Hire, add_job, at_work, ended, recording, wait_for
+from support.working import Hire, add_job, at_work, ended, recording, wait_for
 
 USUAL: dict[str | None, float] = {"ansel": 60.0, "okeefe": 20.0, None: 40.0}
 

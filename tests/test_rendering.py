@@ -10,7 +10,6 @@ from markdown_it import MarkdownIt
 from PIL import Image
 
 import mondrian.reports
-from demo_reports import DEMO, demo_report
 from mondrian.reports import (
     Report,
     analysis_document,
@@ -22,6 +21,7 @@ from mondrian.reports import (
     summary_document,
     summary_json,
 )
+from support.demo_reports import DEMO, demo_report
 
 HOSTILE = (
     "<script>alert(1)</script>",

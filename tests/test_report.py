@@ -3,9 +3,9 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from demo_reports import DEMO, FIGURES, demo_report
 from mondrian.answers import Answer, Dimension
 from mondrian.reports import Report, build_report, grade, overall_score
+from support.demo_reports import DEMO, FIGURES, demo_report
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,9 @@ from mondrian.jobs.retention import LOCK, foresee, prune, prune_daily
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
 from mondrian.settings import Settings
-from processes import LEAVE_SECONDS, run
-from servers import without_database
-from working import add_job, recording, wait_for
+from support.processes import LEAVE_SECONDS, run
+from support.servers import without_database
+from support.working import add_job, recording, wait_for
 
 BYTES = 100
 

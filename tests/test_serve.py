@@ -21,9 +21,9 @@ from mondrian.cli.main import app
 from mondrian.client import Client, StreamEvent
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
-from processes import LEAVE_SECONDS, MONDRIAN, processes_of, run, started
-from servers import make_app, running
-from working import add_job, jpeg, recording, wait_for
+from support.processes import LEAVE_SECONDS, MONDRIAN, processes_of, run, started
+from support.servers import make_app, running
+from support.working import add_job, jpeg, recording, wait_for
 
 SLOW = {"after": 60, "phase": "prefill"}
 

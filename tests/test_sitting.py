@@ -18,7 +18,7 @@ from mondrian.engines.replay import record
 from mondrian.errors import EngineError
 from mondrian.measurements import measure
 from mondrian.photos import Photo
-from working import answer, jpeg
+from support.working import answer, jpeg
 
 Sit = Callable[..., Iterator[Update | Text | Report]]
 

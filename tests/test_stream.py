@@ -32,7 +32,7 @@ from mondrian.stream import Streams, listen, topic
 from mondrian.stream.buffer import KEPT, FrameBuffer
 from mondrian.stream.reader import CHUNK, LogReader
 from mondrian.stream.sse import encode
-from servers import running
+from support.servers import running
 
 DEADLINE = 20.0
 DROPS = int(os.environ.get("MONDRIAN_TEST_DROPS", "300"))

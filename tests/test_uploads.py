@@ -32,16 +32,11 @@ from mondrian.jobs.retention import prune
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore, prepare_photo, read_photo
 from mondrian.settings import Settings
-from servers import fresh_database, make_app, running, without_database
-from working import wait_for
+from support.servers import fresh_database, make_app, running, without_database
+from support.uploads import assert_problem, jpeg
+from support.working import wait_for
 
 SHORT = Limits(idle_seconds=0.3)
-
-
-def jpeg(width: int = 64, height: int = 48, colour: str = "#1d4fa3", **saved: Any) -> bytes:
-    encoded = io.BytesIO()
-    Image.new("RGB", (width, height), colour).save(encoded, "JPEG", **saved)
-    return encoded.getvalue()
 
 
 def huge_png() -> bytes:
@@ -105,12 +100,6 @@ def desk(one_desk: Desk) -> Desk:
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir()
     return one_desk
-
-
-def assert_problem(answer: httpx.Response, status: int, code: str) -> None:
-    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
-    assert set(answer.json()) == {"error", "code"}
-    assert answer.json()["error"].endswith(".")
 
 
 def head(desk: Desk, length: str, boundary: str = "edge") -> bytes:

@@ -26,7 +26,7 @@ from mondrian.jobs.job import Claim, Entry, Job, Status
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
 from mondrian.worker import RETRY_POLICIES, attempt
-from working import (
+from support.working import (
     Hire,
     add_job,
     answer,

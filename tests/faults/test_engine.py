@@ -17,8 +17,8 @@ from mondrian.engines.native.engine import HostedEngine
 from mondrian.jobs.job import Job, Status
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
-from processes import engine_in, started
-from working import (
+from support.processes import engine_in, started
+from support.working import (
     Hire,
     add_job,
     answer,
@@ -178,7 +178,7 @@ def test_a_photo_that_hangs_the_engine_does_not_fail_its_neighbours(
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=os.pathsep)
     hang = {"after": 0.6, "hang": True, "when": "Vincent"}
     url = recording(tmp_path, after=(hang, {"after": 0.6, "phase": "generating"}))
-    native, options = "faults.seizing:Seizing", {"path": Path(url.removeprefix("replay:"))}
+    native, options = "support.seizing:Seizing", {"path": Path(url.removeprefix("replay:"))}
     engine = HostedEngine(
         url=url, model="x", sees=True, native=native, options=options, slots=4, stop_seconds=0.3
     )

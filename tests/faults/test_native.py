@@ -19,8 +19,8 @@ from mondrian.jobs.job import Event, Job, Status
 from mondrian.jobs.store import Store
 from mondrian.models import find_model
 from mondrian.photos import PhotoStore
-from processes import LEAVE_SECONDS, is_gone, started
-from working import (
+from support.processes import LEAVE_SECONDS, is_gone, started
+from support.working import (
     Hire,
     add_job,
     at_work,
@@ -144,7 +144,7 @@ def test_an_abort_of_llamacpp_itself_is_told(
     hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path, fault: Fault
 ) -> None:
     """A model that it does not check, and whose first computation it gives up on."""
-    from tiny_gguf import build
+    from support.tiny_gguf import build
 
     row = fault("llamacpp for real, abort by an assertion of its own, three times")
     model, _ = build(tmp_path)

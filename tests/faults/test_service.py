@@ -19,8 +19,8 @@ from faults.conftest import Fault, gaps
 from mondrian.client import Client, StreamEvent
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
-from processes import engine_in, is_gone, processes_of, started, started_at_once
-from working import add_job, answer, jpeg, recording, text_of, wait_for
+from support.processes import engine_in, is_gone, processes_of, started, started_at_once
+from support.working import add_job, answer, jpeg, recording, text_of, wait_for
 
 GONE_SECONDS = 2.0
 JOBS = 50

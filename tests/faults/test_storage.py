@@ -21,9 +21,9 @@ from mondrian.database.embedded import EmbeddedServer
 from mondrian.database.postgres import open_pool
 from mondrian.jobs.job import Status
 from mondrian.jobs.store import Store
-from processes import started
-from servers import make_app, running
-from working import Hire, answer, at_work, ended, jpeg, log_of, recording, text_of, wait_for
+from support.processes import started
+from support.servers import make_app, running
+from support.working import Hire, answer, at_work, ended, jpeg, log_of, recording, text_of, wait_for
 
 AWAY_SECONDS = 10.0
 

@@ -17,9 +17,9 @@ from mondrian.database.postgres import open_pool
 from mondrian.jobs.job import Job, Status
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
-from processes import LEAVE_SECONDS, started, started_at_once
-from servers import make_app, running
-from working import add_job, answer, ended, log_of, recording, text_of, wait_for
+from support.processes import LEAVE_SECONDS, started, started_at_once
+from support.servers import make_app, running
+from support.working import add_job, answer, ended, log_of, recording, text_of, wait_for
 
 Process = subprocess.Popen[str]
 Pair = Callable[..., AbstractContextManager[tuple[Process, Process]]]
