@@ -101,8 +101,8 @@ _AFTER_SCAN = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 
 def printable(text: str, limit: int) -> str:
     """Make one line without control characters of ``text``, at most ``limit`` characters long."""
-    line = " ".join(text.split())
-    return "".join(letter for letter in line if letter.isprintable())[:limit].strip()
+    letters = (letter for letter in text if letter.isprintable() or letter.isspace())
+    return " ".join("".join(letters).split())[:limit].strip()
 
 
 def _text(value: Any) -> str | None:
