@@ -21,9 +21,7 @@ import pytest
 from PIL import Image
 
 from mondrian.engines import Basis, Engine, Output, Phase, Progress, Request, Token, open_engine
-from mondrian.engines.native.child import Port
 from mondrian.engines.native.engine import HostedEngine
-from mondrian.engines.native.parent import Child
 from mondrian.engines.replay import record
 from mondrian.engines.watched import Meter, WatchedEngine
 from mondrian.errors import (
@@ -34,6 +32,8 @@ from mondrian.errors import (
     ModelNotFound,
     UnknownEngine,
 )
+from mondrian.process.child import Port
+from mondrian.process.parent import Child
 from support.working import wait_for
 
 LOADING = [{"phase": "loading", "done": 0, "total": 4}, {"phase": "loading", "done": 4, "total": 4}]
@@ -619,7 +619,7 @@ class Steady:
 ORPHAN = """
 import sys, time
 from mondrian.engines import Request
-from mondrian.engines.host import HostedEngine
+from mondrian.engines.native.engine import HostedEngine
 engine = HostedEngine(url="x:", model="x", sees=False, native="test_engines:Stubborn",
                       options={"seconds": int(sys.argv[1])})
 if sys.argv[1] == "0":
@@ -696,7 +696,7 @@ def test_a_child_that_reads_no_more_silences_nobody(play: Play) -> None:
 
 
 def test_closing_a_child_twice_is_harmless() -> None:
-    child = Child("x:", "no_such:Thing", {}, 1)
+    child = Child("mondrian.engines", "x:", handler="no_such:Thing", options={})
     child.close()
     child.close()
     assert child.ask(ASK) is None

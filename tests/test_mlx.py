@@ -19,9 +19,9 @@ from mondrian import Report, Update, critique, read_photo
 from mondrian.engines import Basis, Phase, Progress, Request, Token, open_engine
 from mondrian.engines.mlx.engine import Mlx, _token
 from mondrian.engines.mlx.grammar import guide_for
-from mondrian.engines.native.child import Port
 from mondrian.engines.native.engine import HostedEngine
 from mondrian.errors import EngineFailed, ModelNotFound, UnknownEngine
+from mondrian.process.child import Port
 from support.tiny_mlx import GLM_PHOTO, QWEN_PHOTO, SMOL_PHOTO
 from support.working import jpeg
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from mondrian.engines.native.child import child_main
+from mondrian.process.child import child_main
 
 if __name__ == "__main__":
     child_main(sys.argv[1:])

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from mondrian.engines.base import Basis, Phase, Progress, Request, Token
-from mondrian.engines.native.child import Port
 from mondrian.errors import EngineFailed, ModelNotFound
+from mondrian.process.child import Port
 
 # one prefill chunk: small enough that progress and a stop come soon on a CPU
 BATCH_TOKENS = 128

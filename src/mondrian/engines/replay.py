@@ -15,8 +15,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mondrian.engines.base import Basis, Phase, Progress, Request, Token
-from mondrian.engines.native.child import Port
 from mondrian.errors import EngineFailed
+from mondrian.process.child import Port
 
 _CATCH_UP_SECONDS = 0.5
 """So late may a line be and the next ones still come sooner for it. Who was stopped for longer goes

@@ -10,8 +10,8 @@ from typing import Any
 from mondrian.engines.base import Basis, Phase, Progress, Request, Token
 from mondrian.engines.mlx.grammar import guide_for
 from mondrian.engines.mlx.hooks import StoppedError, Watch
-from mondrian.engines.native.child import Port
 from mondrian.errors import EngineFailed
+from mondrian.process.child import Port
 
 # one prefill chunk: a stop comes within one, and a shorter one would cost speed
 PREFILL_TOKENS = 512

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mondrian.engines.base import Basis, Phase, Progress
-from mondrian.engines.native.child import Port
+from mondrian.process.child import Port
 
 TOWERS = ("vision_tower", "vision_model", "vision_encoder", "visual")
 # mlx-vlm's model types whose positions are right behind a cache or a chunk, and whose photo is

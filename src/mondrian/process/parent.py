@@ -1,4 +1,4 @@
-"""The parent's side of the pipe: an engine's process, and the requests that are in it.
+"""The parent's side of the pipe: a child process, and the requests that are in it.
 
 1. A thread reads the pipe and hands each message to the request that it belongs to. The end of the
    pipe is the end of the process: all requests in it learn of it within milliseconds.
@@ -6,8 +6,8 @@
 3. A request that does not stop is abandoned. The process is killed when nothing but abandoned
    requests is left in it: at once for a request that was alone, otherwise after its neighbours,
    which did nothing wrong. One that ends late after all saves it.
-4. To load the model is a request too, but nobody watches it. A request that comes meanwhile waits
-   for the same load, hears how far it is, and makes it abandoned if it stalls.
+4. To load is a request too, but nobody watches it. A request that comes meanwhile waits for the
+   same load, hears what it emits, and makes it abandoned if it stalls.
 5. Whether the process still takes requests is decided under the lock that also decides its end. A
    request is never given to a process that is about to be killed.
 """
@@ -28,40 +28,55 @@ from multiprocessing.connection import Connection
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from mondrian.engines.base import Output, Phase, Progress, Request, Token
-from mondrian.engines.native.child import Ended, Loaded, Stop
-from mondrian.errors import EngineCrashed, EngineFailed, MondrianError
+from mondrian.process.child import Ended, Loaded, Stop
 
 log = logging.getLogger(__name__)
 
 
-class Child:
-    """One engine process. ``is_gone`` tells that it takes no more requests, ``is_loaded`` that its
-    model is loaded."""
+class ChildEnded(Exception):
+    """The child has ended, however that came. ``how`` is the end of a sentence, such as ``was ended
+    by SIGKILL``; ``last_words`` is what it last printed."""
 
-    def __init__(self, label: str, native: str, options: Mapping[str, Any], slots: int) -> None:
-        try:
-            pipe = self._start(label)
-        except OSError as exc:
-            raise EngineFailed(
-                f"The engine's process cannot be started ({exc.strerror or exc}). "
-                "Free some memory, or close other programs, and try again."
-            ) from exc
+    def __init__(self, how: str, last_words: str) -> None:
+        super().__init__(f"The process {how}.")
+        self.how = how
+        self.last_words = last_words
+
+
+class Child:
+    """A process that runs the ``Handler`` named ``handler``, as ``module:Class``.
+
+    ``options`` are the handler's keyword arguments; it is given ``slots`` requests at once. The
+    command line says ``python -m module label``, and the main program of ``module`` calls
+    ``child_main``. ``is_gone`` tells that it takes no more requests, ``is_loaded`` that its handler
+    is loaded. Raises ``OSError`` where no process can be started.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        label: str,
+        *,
+        handler: str,
+        options: Mapping[str, Any],
+        slots: int = 1,
+    ) -> None:
+        pipe = self._start(module, label)
         self._connection: Connection[Any, Any] = Connection(pipe.detach())
         self.is_loaded = self.is_gone = False
         self.last_words = ""
         self._numbers = count()
-        self._running: dict[int, Exchange] = {}
+        self._running: dict[int, ChildRequest] = {}
         self._deciding = threading.Lock()
         self._outbox: SimpleQueue[object] = SimpleQueue()
-        self._send((native, dict(options), slots))
-        self._sender = threading.Thread(target=self._write, name="to engine", daemon=True)
+        self._send((handler, dict(options), slots))
+        self._sender = threading.Thread(target=self._write, name="to child", daemon=True)
         self._sender.start()
-        self._listener = threading.Thread(target=self._listen, name="engine", daemon=True)
+        self._listener = threading.Thread(target=self._listen, name="from child", daemon=True)
         self._listener.start()
 
-    def _start(self, label: str) -> socket.socket:
-        """Start the process, or leave nothing behind. Returns our end of the pipe."""
+    def _start(self, module: str, label: str) -> socket.socket:
+        """Start the process, or leave nothing behind. Return our end of the pipe."""
         with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
             here, there = socket.socketpair()
             ours.callback(here.close)
@@ -72,7 +87,7 @@ class Child:
             self._words = ours.enter_context(tempfile.TemporaryFile("ab+"))
             fds = (there.fileno(), lifeline)
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "mondrian.engines", label, *map(str, fds)],
+                [sys.executable, "-m", module, label, *map(str, fds)],
                 pass_fds=fds,
                 stdin=subprocess.DEVNULL,
                 stdout=self._words,
@@ -93,30 +108,31 @@ class Child:
 
     @property
     def is_shareable(self) -> bool:
-        """Whether a request may be put beside others: not while the model loads, which holds
+        """Whether a request may be put beside others: not while the handler loads, which may hold
         Python's lock there, and not beside one that does not stop."""
         with self._deciding:
             is_clean = not any(each.is_abandoned for each in self._running.values())
         return self.is_loaded and is_clean and not self.is_gone
 
-    def ask(self, request: Request | None) -> "Exchange | None":
-        """Begin ``request`` (``None``: to load the model). ``None`` if the process is gone."""
-        exchange = Exchange(self, next(self._numbers), is_load=request is None)
+    def ask(self, question: object | None) -> "ChildRequest | None":
+        """Send ``question``, which the handler is to answer, or ``None``: it is to load. Return
+        ``None`` if the process is gone."""
+        request = ChildRequest(self, next(self._numbers), is_load=question is None)
         with self._deciding:
             if self.is_gone:
                 return None
-            self._running[exchange.number] = exchange
-        self._send((exchange.number, request))
-        return exchange
+            self._running[request.number] = request
+        self._send((request.number, question))
+        return request
 
-    def stop(self, exchange: "Exchange") -> None:
+    def stop(self, request: "ChildRequest") -> None:
         """Ask the process to stop working on a request."""
-        self._send((exchange.number, Stop()))
+        self._send((request.number, Stop()))
 
-    def abandon(self, exchange: "Exchange", *, has_stalled: bool) -> None:
+    def abandon(self, request: "ChildRequest", *, has_stalled: bool) -> None:
         """Note that a request does not stop; and neither does a load, if it has stalled."""
         with self._deciding:
-            exchange.is_abandoned = True
+            request.is_abandoned = True
             for each in self._running.values():
                 each.is_abandoned |= each.is_load and has_stalled
         self._kill_if_abandoned()
@@ -152,21 +168,21 @@ class Child:
         finally:
             self._bury()
 
-    def _deliver(self, number: int, item: "Output | Ended | Loaded | MondrianError") -> None:
+    def _deliver(self, number: int, item: object) -> None:
         if isinstance(item, Loaded):
             self.is_loaded = True
             return
-        is_loading = isinstance(item, Progress) and item.phase is Phase.LOADING
+        is_end = isinstance(item, Ended)
         with self._deciding:
             hearers = [self._running[number]]
-            if is_loading and not self.is_loaded:
+            if not self.is_loaded and not is_end:
                 hearers = list(self._running.values())
-            if isinstance(item, Ended | MondrianError):
+            if is_end:
                 del self._running[number]
-        if isinstance(item, Ended | MondrianError):
+        if is_end:
             self._kill_if_abandoned()  # before the end is told, which lets the next request in
-        for exchange in hearers:
-            exchange.inbox.put(item)
+        for request in hearers:
+            request.inbox.put(item)
 
     def _kill_if_abandoned(self) -> None:
         with self._deciding:
@@ -174,7 +190,7 @@ class Child:
             if self.is_gone or not left or not all(each.is_abandoned for each in left):
                 return
             self.is_gone = True
-        log.warning("the engine did not stop when it was asked to: killed")
+        log.warning("child %d did not stop when it was asked to: killed", self.pid)
         self._kill()
 
     def _kill(self) -> None:
@@ -195,59 +211,41 @@ class Child:
         with self._words as words:
             words.seek(max(0, words.seek(0, os.SEEK_END) - 2000))
             self.last_words = words.read().decode(errors="replace").strip()
-        for exchange in self._running.values():
-            exchange.inbox.put(None)
+        for request in self._running.values():
+            request.inbox.put(None)
 
 
-class Exchange:
-    """One request in a child: what the child says of it. For one thread at a time."""
+class ChildRequest:
+    """One request in a child, and what the child says of it. For one thread at a time."""
 
     def __init__(self, child: Child, number: int, *, is_load: bool) -> None:
         self.number = number
         self.is_load = is_load
-        self.inbox: SimpleQueue[Output | Ended | MondrianError | None] = SimpleQueue()
+        self.inbox: SimpleQueue[Any] = SimpleQueue()
         self.is_abandoned = False
         self._child = child
-        self._phase: Phase | None = None
-        self._tokens = 0
         self._is_over = False
 
-    def receive(self, timeout_seconds: float) -> "Output | Ended | MondrianError | None":
-        """What comes next, or ``None`` in time. Raises ``EngineCrashed`` at the child's end."""
+    def receive(self, timeout_seconds: float) -> Any:
+        """Return what comes next, at last ``Ended``, or ``None`` if nothing came in time. Raise
+        ``ChildEnded`` at the child's end."""
         try:
             item = self.inbox.get(timeout=timeout_seconds)
         except Empty:
             return None
-        self._is_over = item is None or isinstance(item, Ended | MondrianError)
+        self._is_over = item is None or isinstance(item, Ended)
         if item is None:
-            raise self._crash()
-        if isinstance(item, Progress):
-            self._phase = item.phase
-        elif isinstance(item, Token):
-            self._phase, self._tokens = Phase.GENERATING, item.generation_tokens
+            raise ChildEnded(self._child.how_it_ended(), self._child.last_words)
         return item
 
-    def close(self, timeout_seconds: float, *, has_stalled: bool) -> None:
+    def close(self, timeout_seconds: float, *, has_stalled: bool = False) -> None:
         """Make the child stop, unless the request is over; abandon it when that takes longer."""
         if self._is_over:
             return
         self._child.stop(self)
         deadline = time.monotonic() + timeout_seconds
-        with contextlib.suppress(EngineCrashed):
+        with contextlib.suppress(ChildEnded):
             while not self._is_over and (left := deadline - time.monotonic()) > 0:
                 self.receive(left)
         if not self._is_over:
             self._child.abandon(self, has_stalled=has_stalled)
-
-    def _crash(self) -> EngineCrashed:
-        """The error that says how the process ended; what it last printed is a note on it."""
-        phase = self._phase or (None if self._child.is_loaded else Phase.LOADING)
-        doing = f" while {phase.doing}" if phase else ""
-        after = f" (after {self._tokens} tokens)" if self._tokens else ""
-        error = EngineCrashed(
-            f"The engine's process {self._child.how_it_ended()}{doing}{after}. "
-            "It starts anew with the next photo."
-        )
-        if self._child.last_words:
-            error.add_note(f"The engine's last words:\n{self._child.last_words}")
-        return error
