@@ -15,7 +15,7 @@ from mondrian.photos import (
     Photo,
     read_photo,
 )
-from mondrian.photos.exif import printable, replace_exif, write_exif
+from mondrian.photos.exif import printable, write_exif
 from support.pictures import CAT, PHONE, PHONE_EXIF, distance, saved, with_exif
 
 
@@ -47,12 +47,7 @@ def test_an_upright_srgb_jpeg_is_stored_bit_by_bit_without_secrets(progressive: 
     again = read_photo(encoded)
     assert np.array_equal(again.pixels, photo.pixels)
     assert again.exif == photo.exif == Exif(camera="Maker")
-    assert replace_exif(encoded, photo.exif) == encoded
-
-
-@pytest.mark.parametrize("cut", [0, 1, 2, 3, 30, 700, -1, -2])
-def test_a_jpeg_that_cannot_be_followed_is_not_rewritten(cut: int) -> None:
-    assert replace_exif(saved(CAT, "JPEG")[:cut], Exif()) is None
+    assert again.encode() == encoded
 
 
 @pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "HEIF", "TIFF"])

@@ -113,14 +113,6 @@ def test_too_many_bytes_are_refused(tmp_path: Path) -> None:
         read_photo(b"\xff\xd8\xff" + bytes(50_000_000))
 
 
-def test_a_jpeg_of_endless_scans_is_refused() -> None:
-    whole = saved(CAT, "JPEG", progressive=True)
-    last = whole.rindex(b"\xff\xda")
-    scans = whole[:last] + whole[last:-2] * 100 + whole[-2:]
-    with pytest.raises(UnsupportedPhoto, match="over 100 passes"):
-        read_photo(scans)
-
-
 @pytest.mark.parametrize(
     ("path", "sentence"),
     [("none.jpg", "There is no photo at"), (".", "is a folder"), ("x" * 300, "cannot be read")],

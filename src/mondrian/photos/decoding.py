@@ -1,7 +1,7 @@
 """Bytes become an open image that is safe to decode, and its pixels upright and in sRGB."""
 
+import hashlib
 import io
-import re
 import struct
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,15 +20,14 @@ from PIL import (
 )
 from PIL.ExifTags import Base
 
-from mondrian.errors import TooManyPixels, UnsupportedPhoto
+from mondrian.errors import DamagedPhoto, TooManyPixels, UnsupportedPhoto
+from mondrian.photos.jpeg import Jpeg
 
 # Cameras of 100 megapixels give up to 11648×8736 pixels, 101.8 million.
 MAX_PIXELS = 102_000_000
 # The longest side that libjpeg writes: a photo is stored as JPEG.
 MAX_SIDE = 65_500
 
-# Ten are usual. Each costs a pass over all pixels, so that a small file could take hours.
-_MAX_SCANS = 100
 _STRIP_PIXELS = 2**21
 
 # EXIF orientation: are width and height exchanged, then the steps along rows and columns.
@@ -47,26 +46,52 @@ Converter: TypeAlias = Callable[[Image.Image], Image.Image]
 
 
 def open_image(content: bytes, format_: str) -> Image.Image:
-    """The image of ``content``, in a format that ``identify`` named, with its header read.
+    """Return the image of ``content``, in a format that ``identify`` named and that is no JPEG,
+    with its header read.
 
     ``Image.open`` would warn of 100 megapixels, and only for the whole process can it be told
     not to; and it would ask every plugin there is. Naming the plugin does neither.
     """
     source = io.BytesIO(content)
     match format_:
-        case "JPEG":
-            _check_scans(content)
-            return _at_once(JpegImagePlugin.JpegImageFile(source), len(content))
         case "PNG":
-            return _at_once(_WholePng(source), len(content))
+            image = _at_once(_WholePng(source), len(content))
         case "WEBP":
-            return _StillWebP(source)
+            image = _StillWebP(source)
         case "TIFF":
-            return TiffImagePlugin.TiffImageFile(source)
+            image = TiffImagePlugin.TiffImageFile(source)
         case _:
             from pillow_heif import HeifImageFile
 
-            return HeifImageFile(source)  # type: ignore[no-untyped-call]
+            image = HeifImageFile(source)  # type: ignore[no-untyped-call]
+    check_size(*image.size)
+    return image
+
+
+def open_jpeg(jpeg: Jpeg) -> Image.Image:
+    """Return the image of a JPEG, with its header read.
+
+    Raises ``DamagedPhoto`` if the end is missing, and with it a part of the picture.
+    """
+    check_size(*jpeg.size)
+    if not jpeg.is_ended:
+        _check_end(jpeg)
+    return _open_jpeg(jpeg.encode_with_words())
+
+
+def _open_jpeg(content: bytes) -> Image.Image:
+    return _at_once(JpegImagePlugin.JpegImageFile(io.BytesIO(content)), len(content))
+
+
+def _check_end(jpeg: Jpeg) -> None:
+    """Refuse a JPEG whose last pixels depend on what comes after its last scan: libjpeg makes up
+    what is missing. Where only the end's mark is missing, nothing depends on it."""
+    looks = set[bytes]()
+    for end in (b"", b"\x55" * 64):
+        with _open_jpeg(jpeg.encode_with_words(end)) as image:
+            looks.add(hashlib.sha256(image.tobytes()).digest())
+    if len(looks) > 1:
+        raise DamagedPhoto
 
 
 def _at_once(image: ImageFile.ImageFile, size: int) -> Image.Image:
@@ -112,22 +137,6 @@ def check_size(width: int, height: int) -> None:
         raise TooManyPixels(
             f"The photo has {width}×{height} pixels, and {MAX_SIDE} is the longest side there may "
             "be. Scale it down or crop it and try again."
-        )
-
-
-def _check_scans(content: bytes) -> None:
-    """Refuse a JPEG whose first picture has more scans than any camera or program writes."""
-    marker = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")  # those with a length, and the end
-    scans, at = 0, 2
-    while scans <= _MAX_SCANS and (found := marker.search(content, at)):
-        end = found.end()
-        if content[end - 1] == 0xD9:
-            return
-        scans += content[end - 1] == 0xDA
-        at = end + int.from_bytes(content[end : end + 2])
-    if scans > _MAX_SCANS:
-        raise UnsupportedPhoto(
-            f"The JPEG is stored in over {_MAX_SCANS} passes. Export it again and try again."
         )
 
 

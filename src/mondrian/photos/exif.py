@@ -69,36 +69,6 @@ def write_exif(exif: Exif) -> bytes:
     return directory.tobytes() if len(directory) else b""
 
 
-def replace_exif(jpeg: bytes, exif: Exif) -> bytes | None:
-    """The same picture, bit by bit, with ``exif`` and no other words: every segment that a camera
-    or a program may write to, and whatever comes after the picture, is left out.
-
-    ``None`` for a JPEG whose segments cannot be followed. Layout: ITU-T T.81, annex B.
-    """
-    kept, at = [b"\xff\xd8"], 2
-    if segment := write_exif(exif):
-        kept.append(b"\xff\xe1" + (len(segment) + 2).to_bytes(2) + segment)
-    while at + 1 < len(jpeg) and jpeg[at] == 0xFF and (marker := jpeg[at + 1]) in _SEGMENTS:
-        end = at + 2 + int.from_bytes(jpeg[at + 2 : at + 4])
-        if marker not in _WORDS:
-            kept.append(jpeg[at:end])
-        at = end
-        if marker == _START_OF_SCAN:
-            # in the scan FF is followed by 00 or a restart marker; the first other one ends it
-            next_marker = _AFTER_SCAN.search(jpeg, at)
-            if next_marker is None:
-                return None
-            kept.append(jpeg[at : next_marker.start()])
-            at = next_marker.start()
-    return b"".join(kept) + b"\xff\xd9" if jpeg[at : at + 2] == b"\xff\xd9" else None
-
-
-_START_OF_SCAN = 0xDA
-_SEGMENTS = frozenset(range(0xC0, 0xFF)) - frozenset(range(0xD0, 0xDA))  # those with a length
-_WORDS = frozenset(range(0xE0, 0xF0)) - {0xEE} | {0xFE}  # Adobe's tells how colours are coded
-_AFTER_SCAN = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
-
-
 def printable(text: str, limit: int) -> str:
     """Make one line without control characters of ``text``, at most ``limit`` characters long."""
     letters = (letter for letter in text if letter.isprintable() or letter.isspace())

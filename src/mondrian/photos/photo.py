@@ -14,14 +14,15 @@ from PIL import Image
 
 from mondrian.errors import DamagedPhoto, EmptyPhoto, PhotoError, PhotoTooLarge, TooManyPixels
 from mondrian.photos.decoding import (
-    check_size,
     is_plain,
     open_image,
+    open_jpeg,
     srgb_converter,
     upright_srgb,
 )
-from mondrian.photos.exif import Exif, printable, read_exif, replace_exif, write_exif
+from mondrian.photos.exif import Exif, printable, read_exif, write_exif
 from mondrian.photos.formats import identify
+from mondrian.photos.jpeg import parse_jpeg
 
 MAX_BYTES = 50_000_000
 MAX_NAME = 120
@@ -69,15 +70,15 @@ class Photo:
     def encode(self) -> bytes:
         """Return the JPEG that is stored: full size, sRGB, with ``exif`` and nothing else.
 
-        It holds the ``original`` picture where there is one. Else its quality is 95, or less where
-        the file would be over ``MAX_BYTES``: ``read_photo`` reads it back, with the same size and
-        ``exif``.
+        It holds the ``original`` picture where there is one. Else its quality is 95, with full
+        colour, or less where the file would be over ``MAX_BYTES``: ``read_photo`` reads it back,
+        with the same size and ``exif``.
         """
-        if self.original and (stripped := replace_exif(self.original, self.exif)):
-            return stripped
+        if self.original:
+            return parse_jpeg(self.original).encode(write_exif(self.exif))
         image, exif = Image.fromarray(self.pixels), write_exif(self.exif)
         for quality in _STORED_QUALITIES:
-            encoded = _jpeg(image, quality, exif)
+            encoded = _jpeg(image, quality, exif, subsampling=0)
             if len(encoded) <= MAX_BYTES:
                 break
         return encoded
@@ -106,8 +107,7 @@ def read_photo(source: bytes | Path | str, *, name: str | None = None) -> Photo:
     """
     content, name = _read(source, name)
     format_ = identify(content, name or "The file")
-    with _decoding(), open_image(content, format_) as image:
-        check_size(*image.size)
+    with _decoding(), _open(content, format_) as image:
         image.load()
         to_srgb = srgb_converter(image)
         return Photo(
@@ -128,15 +128,16 @@ def prepare_photo(source: bytes | Path | str, *, name: str | None = None) -> Sto
     """
     content, name = _read(source, name)
     if identify(content, name or "The file") == "JPEG":
-        with _decoding(), open_image(content, "JPEG") as image:
-            check_size(*image.size)
-            is_kept = is_plain(image, srgb_converter(image))
-            if is_kept and (stripped := replace_exif(content, read_exif(image))):
+        with _decoding():
+            jpeg = parse_jpeg(content)
+            image = open_jpeg(jpeg)
+            if is_plain(image, srgb_converter(image)):
                 width, height = image.size
+                exif = write_exif(read_exif(image))
                 image.draft("RGB", (max(1, width // 8), max(1, height // 8)))
                 image.load()
                 return StoredPhoto(
-                    encoded=stripped,
+                    encoded=jpeg.encode(exif),
                     sha256=hashlib.sha256(content).hexdigest(),
                     name=name or "photo",
                     width=width,
@@ -150,6 +151,10 @@ def prepare_photo(source: bytes | Path | str, *, name: str | None = None) -> Sto
         width=photo.width,
         height=photo.height,
     )
+
+
+def _open(content: bytes, format_: str) -> Image.Image:
+    return open_jpeg(parse_jpeg(content)) if format_ == "JPEG" else open_image(content, format_)
 
 
 @contextmanager
@@ -210,7 +215,7 @@ def _base_name(name: str) -> str:
     return printable(re.split(r"[/\\]", name)[-1], MAX_NAME).strip(" .") or "photo"
 
 
-def _jpeg(image: Image.Image, quality: int, exif: bytes = b"") -> bytes:
+def _jpeg(image: Image.Image, quality: int, exif: bytes = b"", subsampling: int = 2) -> bytes:
     encoded = io.BytesIO()
-    image.save(encoded, "JPEG", quality=quality, exif=exif)
+    image.save(encoded, "JPEG", quality=quality, exif=exif, subsampling=subsampling)
     return encoded.getvalue()
