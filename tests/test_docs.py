@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import typer
 
-from mondrian.cli.app import EXIT_CODES
 from mondrian.cli.main import app
+from mondrian.cli.reference import TABLES, fill
 from mondrian.engines.base import Phase
 from mondrian.engines.open import _OPENERS
+from mondrian.errors import MondrianError, list_errors
 from mondrian.findings import KINDS
 from mondrian.settings import Settings
 
@@ -21,15 +22,23 @@ def page(name: str) -> str:
     return (DOCS / f"{name}.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("error", EXIT_CODES)
-def test_every_error_is_documented(error: type) -> None:
-    row = f"| `{error().code}` | {EXIT_CODES[error]} | {error().message} |"
-    assert row in page("errors")
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_made_from_the_code_are_up_to_date(name: str) -> None:
+    """If not: `mondrian reference docs`."""
+    text = page(name)
+    assert TABLES[name]() in text
+    assert fill(name, text) == text
 
 
 @pytest.mark.parametrize("field", Settings.model_fields)
-def test_every_setting_is_documented(field: str) -> None:
+def test_every_setting_is_described(field: str) -> None:
+    assert Settings.model_fields[field].description
     assert f"| `MONDRIAN_{field.upper()}` |" in page("settings")
+
+
+@pytest.mark.parametrize("error", list_errors())
+def test_every_error_is_documented(error: type[MondrianError]) -> None:
+    assert f"| `{error().code}` | {error.http_status} | {error.exit_code} |" in page("errors")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -47,8 +56,10 @@ def test_every_command_and_option_is_documented() -> None:
     everything = "".join(path.read_text(encoding="utf-8") for path in PAGES)
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     for name, command in commands.items():
+        if command.hidden:
+            continue
         assert f"mondrian {name}" in everything, name
-        for option in command.params:
+        for option in command.get_params(typer.Context(command)):
             for spelling in option.opts:
                 assert not spelling.startswith("--") or spelling in everything, spelling
 

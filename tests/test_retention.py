@@ -156,7 +156,8 @@ def test_servers_and_workers_prune_daily(
 ) -> None:
     options = ("--home", tmp_path, "--database", database, "--retention", 0)
     engine = () if "serve" in command else ("--engine", recording(tmp_path))
-    script = "from mondrian import cli, retention; retention.FIRST_SECONDS = 0.01; cli.main()"
+    script = "from mondrian.cli.main import main; from mondrian.jobs import retention; "
+    script += "retention.FIRST_SECONDS = 0.01; main()"
     arguments = [sys.executable, "-c", script, *map(str, (*command, *options, *engine))]
     with subprocess.Popen(arguments, stdout=subprocess.DEVNULL) as process:
         wait_for(lambda: all(store.read(job.id).pruned_seq for job in ended))

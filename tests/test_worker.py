@@ -14,18 +14,17 @@ from urllib.parse import urlencode
 
 import pytest
 
-from mondrian import errors
 from mondrian.advisors import load_advisors
 from mondrian.answers import DIMENSIONS
 from mondrian.database.postgres import Pool
 from mondrian.engines import Request, open_engine
 from mondrian.engines.replay import record
 from mondrian.engines.watched import Meter, WatchedEngine
-from mondrian.errors import DatabaseUnavailable, EngineStalled, MondrianError
+from mondrian.errors import DatabaseUnavailable, EngineStalled
 from mondrian.jobs.job import Claim, Entry, Job, Status
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
-from mondrian.worker import RETRY_POLICIES, attempt
+from mondrian.worker import attempt
 from support.working import (
     Hire,
     add_job,
@@ -459,11 +458,6 @@ def test_several_threads_work_at_once(
     with at_work(hire(recording(tmp_path, pause=0.001), concurrency=3)):
         assert {ended(store, job).status for job in jobs} == {Status.DONE}
     assert all(text_of(log_of(store, job), 1) == answer() for job in jobs)
-
-
-def test_every_error_has_a_verdict() -> None:
-    known = [each for each in vars(errors).values() if isinstance(each, type)]
-    assert set(RETRY_POLICIES) == {each for each in known if issubclass(each, MondrianError)}
 
 
 # Modes

@@ -38,18 +38,31 @@
         └── StorageFull
 
 The docstring of a class is its default message, written for the person who reads it: what
-happened, and what to do next. ``code`` is the word that clients see.
-
-What an error costs is decided in three tables elsewhere: the HTTP status (``api.py``), whether a
-job is tried again (``worker.py``) and the exit code (``cli.py``). A test demands a row for each.
+happened, and what to do next. ``code`` is the word that clients see. ``http_status``, ``exit_code``
+(of BSD's sysexits) and ``retry_policy`` are what the error costs; a class has those of its base
+unless it says otherwise. docs/errors.md is the table of them.
 """
 
 import inspect
 import re
+from enum import Enum
+from typing import ClassVar
+
+
+class RetryPolicy(Enum):
+    """What becomes of a job whose attempt failed with an error."""
+
+    AGAIN = "another attempt, up to three"
+    END = "the job ends with the error"
+    FORGET = "another worker has the job, or will when the lease has expired"
 
 
 class MondrianError(Exception):
     """Something went wrong in Mondrian."""
+
+    http_status: ClassVar[int] = 500
+    exit_code: ClassVar[int] = 70
+    retry_policy: ClassVar[RetryPolicy] = RetryPolicy.END
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or inspect.cleandoc(type(self).__doc__ or "").replace("\n", " "))
@@ -68,9 +81,14 @@ class MondrianError(Exception):
 class SettingsError(MondrianError):
     """A setting has a value that cannot be used. See docs/settings.md for what it may be."""
 
+    exit_code = 78
+
 
 class PhotoError(MondrianError):
     """The photo cannot be used. Try another one, as JPEG, HEIC, PNG, WebP or TIFF."""
+
+    http_status = 400
+    exit_code = 65
 
 
 class EmptyPhoto(PhotoError):
@@ -80,6 +98,8 @@ class EmptyPhoto(PhotoError):
 class UnsupportedPhoto(PhotoError):
     """The file is not a photo that Mondrian reads. Export it as JPEG or HEIC and try again."""
 
+    http_status = 415
+
 
 class DamagedPhoto(PhotoError):
     """The photo is damaged or cut off. Copy or export it again from its source."""
@@ -88,13 +108,20 @@ class DamagedPhoto(PhotoError):
 class PhotoTooLarge(PhotoError):
     """The file is over 50 MB. Export it as JPEG or HEIC at a lower quality and try again."""
 
+    http_status = 413
+
 
 class TooManyPixels(PhotoError):
     """The photo has more than 100 megapixels. Scale it down and try again."""
 
+    http_status = 413
+
 
 class AdvisorError(MondrianError):
     """The advisor cannot be used. `mondrian advisors` lists those that can."""
+
+    http_status = 400
+    exit_code = 64
 
 
 class UnknownAdvisor(AdvisorError):
@@ -102,23 +129,39 @@ class UnknownAdvisor(AdvisorError):
 
 
 class InvalidAdvisor(AdvisorError):
-    """An advisor's file cannot be read. CONTRIBUTING.md shows what one looks like."""
+    """An advisor's file cannot be read. docs/advisors.md shows what one looks like."""
+
+    http_status = 500
+    exit_code = 65
 
 
 class EngineError(MondrianError):
     """The engine could not do its work."""
 
+    http_status = 502
+    exit_code = 69
+    retry_policy = RetryPolicy.AGAIN
+
 
 class UnknownEngine(EngineError):
     """The engine's URL is not understood. docs/engines.md shows the forms there are."""
+
+    http_status = 500
+    exit_code = 64
+    retry_policy = RetryPolicy.END
 
 
 class ModelNotFound(EngineError):
     """The model is not on this machine. `mondrian pull smollm2-135m` fetches the embedded one."""
 
+    http_status = 503
+    retry_policy = RetryPolicy.END
+
 
 class EngineFailed(EngineError):
     """The engine reported an error. Try again; if it stays, try another model."""
+
+    exit_code = 70
 
 
 class EngineStalled(EngineFailed):
@@ -128,21 +171,33 @@ class EngineStalled(EngineFailed):
 class EngineCrashed(EngineError):
     """The engine's process ended unexpectedly. It starts anew with the next photo."""
 
+    exit_code = 70
+
 
 class EngineClosed(EngineError):
     """The engine has been closed. Open another one with open_engine()."""
+
+    http_status = 503
+    retry_policy = RetryPolicy.FORGET
 
 
 class AnswerError(MondrianError):
     """The model's answer cannot be read as a critique. Try again, or try another model."""
 
+    http_status = 502
+
 
 class JobError(MondrianError):
     """The job cannot do that."""
 
+    http_status = 409
+    exit_code = 69
+
 
 class JobNotFound(JobError):
     """There is no such job. It may have been deleted, or its time may have run out."""
+
+    http_status = 404
 
 
 class JobConflict(JobError):
@@ -152,41 +207,69 @@ class JobConflict(JobError):
 class AttemptSuperseded(JobError):
     """Another attempt at this job has begun, or the job has ended: this one may write no more."""
 
+    exit_code = 70
+    retry_policy = RetryPolicy.FORGET
+
 
 class RequestError(MondrianError):
     """The request cannot be answered."""
 
+    http_status = 400
+    exit_code = 64
+
 
 class InvalidRequest(RequestError):
-    """The request is not understood. /openapi.json shows what it may hold."""
+    """The request is not understood. docs/http.md shows what it may hold."""
 
 
 class BodyTooLarge(RequestError):
     """The request is over its limit of bytes. Export the photo smaller and try again."""
 
+    http_status = 413
+    exit_code = 65
+
 
 class UploadTooSlow(RequestError):
     """No byte of the upload came for 30 seconds. Check the connection and send the photo again."""
+
+    http_status = 408
+    exit_code = 75
 
 
 class NotAllowed(RequestError):
     """This needs the server's key. Send it as `Authorization: Bearer KEY`."""
 
+    http_status = 401
+    exit_code = 77
+
 
 class ForeignRequest(RequestError):
     """The server answers only to its own machine. Start it with a key to open it to others."""
+
+    http_status = 403
+    exit_code = 77
 
 
 class ServerUnavailable(RequestError):
     """No server answers. Start one with `mondrian serve`, or check its address."""
 
+    http_status = 503
+    exit_code = 69
+
 
 class StorageError(MondrianError):
     """The job could not be stored. Try again in a moment."""
 
+    http_status = 503
+    exit_code = 74
+    retry_policy = RetryPolicy.AGAIN
+
 
 class DatabaseUnavailable(StorageError):
     """The database does not answer at the moment. Nothing is lost; try again in a moment."""
+
+    exit_code = 69
+    retry_policy = RetryPolicy.FORGET
 
 
 class PhotoStoreUnavailable(StorageError):
@@ -195,3 +278,20 @@ class PhotoStoreUnavailable(StorageError):
 
 class StorageFull(StorageError):
     """There is no room left to store the photo. Free some space and try again."""
+
+    http_status = 507
+    retry_policy = RetryPolicy.FORGET
+
+
+def list_errors(root: type[MondrianError] = MondrianError) -> list[type[MondrianError]]:
+    """Return ``root`` and every error below it, in the order of the tree."""
+    found = [root]
+    for error in root.__subclasses__():
+        if error.__module__ == __name__:
+            found += list_errors(error)
+    return found
+
+
+def find_error(code: str) -> type[MondrianError] | None:
+    """Return the error that clients see as ``code``, if there is one."""
+    return next((error for error in list_errors() if error().code == code), None)

@@ -5,7 +5,6 @@ of ``routes/``; a photo arrives by ``forms.py`` and becomes a job in ``intake.py
 """
 
 from mondrian.api.app import create_app
-from mondrian.api.errors import STATUS_CODES
 from mondrian.api.uploads.multipart import Limits
 
-__all__ = ["STATUS_CODES", "Limits", "create_app"]
+__all__ = ["Limits", "create_app"]

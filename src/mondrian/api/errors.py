@@ -1,4 +1,4 @@
-"""What an error costs over HTTP: one table of statuses, and one shape of answer."""
+"""What an error is over HTTP: the status of its class, and one shape of answer."""
 
 import logging
 from collections.abc import Mapping
@@ -13,49 +13,6 @@ from mondrian import errors
 from mondrian.errors import InvalidRequest, MondrianError
 
 RETRY_AFTER_SECONDS = 5
-
-STATUS_CODES: dict[type[MondrianError], int] = {
-    errors.MondrianError: 500,
-    errors.SettingsError: 500,
-    # what was sent cannot be used
-    errors.RequestError: 400,
-    errors.InvalidRequest: 400,
-    errors.NotAllowed: 401,
-    errors.ForeignRequest: 403,
-    errors.ServerUnavailable: 502,
-    errors.UploadTooSlow: 408,
-    errors.BodyTooLarge: 413,
-    errors.PhotoError: 400,
-    errors.EmptyPhoto: 400,
-    errors.DamagedPhoto: 400,
-    errors.PhotoTooLarge: 413,
-    errors.TooManyPixels: 413,
-    errors.UnsupportedPhoto: 415,
-    errors.AdvisorError: 400,
-    errors.UnknownAdvisor: 400,
-    errors.InvalidAdvisor: 500,
-    # the job's state does not allow it
-    errors.JobError: 409,
-    errors.JobNotFound: 404,
-    errors.JobConflict: 409,
-    errors.AttemptSuperseded: 409,
-    # an engine failed behind us
-    errors.EngineError: 502,
-    errors.EngineFailed: 502,
-    errors.EngineStalled: 502,
-    errors.EngineCrashed: 502,
-    errors.AnswerError: 502,
-    errors.UnknownEngine: 500,
-    errors.ModelNotFound: 503,
-    errors.ServerUnavailable: 503,
-    errors.EngineClosed: 503,
-    # nothing can be stored
-    errors.StorageError: 503,
-    errors.DatabaseUnavailable: 503,
-    errors.PhotoStoreUnavailable: 503,
-    errors.StorageFull: 507,
-}
-"""What each error costs. A test demands a row for every class."""
 
 UNEXPECTED = "Something went wrong in Mondrian. Its log says what; try again in a moment."
 
@@ -74,7 +31,7 @@ def problem(
 
 def problem_of(error: MondrianError) -> JSONResponse:
     """The answer that ``error`` makes. What is no fault of the client's is logged."""
-    status = STATUS_CODES[type(error)]
+    status = error.http_status
     if status >= 500:
         _log.warning("%s: %s", error.code, error.message)
     is_ours = type(error) in _WORDS_FOR_US
@@ -109,7 +66,7 @@ async def answer_invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     where = " ".join(str(part) for part in first["loc"])
-    message = f"{where}: {first['msg']}. /openapi.json shows what it may be."
+    message = f"{where}: {first['msg']}."
     return problem_of(InvalidRequest(message))
 
 

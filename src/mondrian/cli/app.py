@@ -1,9 +1,8 @@
 """The command line: arguments in, events out. The report goes to stdout, progress to stderr."""
 
 import sys
-from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -12,11 +11,6 @@ from mondrian import errors
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mondrian.critiques.pacing import Text, Update
-    from mondrian.reports import Report
-    from mondrian.settings import Settings
-
-    Events: TypeAlias = Generator[Update | Text | Report, None, None]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,61 +19,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-EXIT_CODES: dict[type[errors.MondrianError], int] = {
-    errors.MondrianError: 70,
-    # what was given cannot be used
-    errors.SettingsError: 78,
-    errors.RequestError: 64,
-    errors.InvalidRequest: 64,
-    errors.AdvisorError: 64,
-    errors.UnknownAdvisor: 64,
-    errors.InvalidAdvisor: 65,
-    errors.UnknownEngine: 64,
-    errors.PhotoError: 65,
-    errors.EmptyPhoto: 65,
-    errors.UnsupportedPhoto: 65,
-    errors.DamagedPhoto: 65,
-    errors.PhotoTooLarge: 65,
-    errors.TooManyPixels: 65,
-    errors.BodyTooLarge: 65,
-    # what is needed is not there
-    errors.ModelNotFound: 69,
-    errors.EngineError: 69,
-    errors.EngineClosed: 69,
-    errors.ServerUnavailable: 69,
-    errors.JobError: 69,
-    errors.JobNotFound: 69,
-    errors.JobConflict: 69,
-    errors.DatabaseUnavailable: 69,
-    # the work went wrong
-    errors.EngineFailed: 70,
-    errors.EngineStalled: 70,
-    errors.EngineCrashed: 70,
-    errors.AnswerError: 70,
-    errors.AttemptSuperseded: 70,
-    errors.StorageError: 74,
-    errors.PhotoStoreUnavailable: 74,
-    errors.StorageFull: 74,
-    errors.UploadTooSlow: 75,
-    errors.NotAllowed: 77,
-    errors.ForeignRequest: 77,
-}
-"""What an error costs on the command line, by the codes of BSD's sysexits."""
-
 INTERRUPTED = 130
 
 
 def fail(error: errors.MondrianError) -> NoReturn:
-    """Say what went wrong and leave with the exit code that it costs."""
+    """Say what went wrong and exit with the code of its class."""
     print(f"mondrian: {error.message}", file=sys.stderr)
-    sys.exit(EXIT_CODES[type(error)])
-
-
-def read_settings(**given: Any) -> "Settings":
-    """The settings from the environment, with the options ``given`` above it."""
-    from mondrian.settings import Settings
-
-    return Settings.read(**given)
+    sys.exit(error.exit_code)
 
 
 def _show_version(is_wanted: bool) -> None:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mondrian.cli.app import INTERRUPTED, app
-from mondrian.cli.jobs import KeyOption, ServerOption, connect, line
-from mondrian.cli.options import AdvisorOption
+from mondrian.cli.app import INTERRUPTED
+from mondrian.cli.jobs import connect, given_advisor, line
+from mondrian.cli.options import command
 
 if TYPE_CHECKING:
     from mondrian.client import StreamEvent
+    from mondrian.settings import Settings
 
 SLACK_SECONDS = 0.5
 COUNTED = frozenset(
@@ -82,20 +83,18 @@ class Cadence:
         return found
 
 
-@app.command()
+@command("advisor", "server", "key")
 def check(
+    settings: "Settings",
     photo: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The photo; a cup of coffee by default.")
     ] = None,
-    advisor: AdvisorOption = None,
-    server: ServerOption = None,
-    key: KeyOption = None,
 ) -> None:
     """Submit a photo and measure: exit 0 if updates came on time and the job is done."""
     cadence = Cadence()
-    with connect(server, key) as client:
+    with connect(settings) as client:
         interval = client.update_interval()
-        job = client.submit(photo or sample(), advisor=advisor)["job_id"]
+        job = client.submit(photo or sample(), advisor=given_advisor(settings))["job_id"]
         try:
             for event in client.watch(job):
                 cadence.take(event)

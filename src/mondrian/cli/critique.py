@@ -10,15 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from mondrian import errors
-from mondrian.cli.app import INTERRUPTED, app, read_settings, stderr, stdout, tell_choice
-from mondrian.cli.options import (
-    AdapterOption,
-    AdvisorOption,
-    EngineOption,
-    HomeOption,
-    IntervalOption,
-    PhotoArgument,
-)
+from mondrian.cli.app import INTERRUPTED, stderr, stdout, tell_choice
+from mondrian.cli.options import JsonOption, PhotoArgument, command
 
 if TYPE_CHECKING:
     from mondrian.advisors import Advisor
@@ -35,19 +28,15 @@ LIVE_INTERVAL_SECONDS = 0.5
 """How often a terminal's live line is redrawn, unless an interval is given."""
 
 
-@app.command()
+@command("advisor", "engine", "adapter", "update_interval", "stall", "home")
 def critique(
     photo: PhotoArgument,
-    advisor: AdvisorOption = None,
-    engine: EngineOption = None,
-    adapter: AdapterOption = None,
-    interval: IntervalOption = None,
+    settings: "Settings",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print events as JSON, one a line, to stdout.")
     ] = False,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it as HTML.")] = None,
     pdf: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it as PDF.")] = None,
-    home: HomeOption = None,
 ) -> None:
     """Critique PHOTO here and now: no server, no database."""
     from functools import partial
@@ -55,11 +44,9 @@ def critique(
     from mondrian.advisors import choose_advisors, load_advisors
     from mondrian.critiques.panel import Panel
 
-    if interval is None and not as_json and stderr().is_terminal:
+    interval = settings.update_interval
+    if "update_interval" not in settings.model_fields_set and not as_json and stderr().is_terminal:
         interval = LIVE_INTERVAL_SECONDS
-    settings = read_settings(
-        advisor=advisor, engine=engine, adapter=adapter, update_interval=interval, home=home
-    )
     chosen = choose_advisors(settings.advisor, load_advisors(settings.home))
     for file in (html, pdf):
         _check_writable(file)
@@ -68,7 +55,7 @@ def critique(
         advisors=chosen,
         open=partial(_open, settings),
         write=partial(_write_files, chosen, html, pdf) if html or pdf else None,
-        interval=settings.update_interval,
+        interval=interval,
         stall=settings.stall,
     )
     with closing(panel.run()) as events:
@@ -189,11 +176,8 @@ def _write(file: Path, content: bytes) -> None:
         ) from exc
 
 
-@app.command()
-def advisors(
-    home: HomeOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
-) -> None:
+@command("home")
+def advisors(settings: "Settings", as_json: JsonOption = False) -> None:
     """List those who can critique: the built-in ones and yours."""
     from dataclasses import asdict
 
@@ -202,7 +186,7 @@ def advisors(
 
     from mondrian.advisors import load_advisors
 
-    known = load_advisors(read_settings(home=home).home).values()
+    known = load_advisors(settings.home).values()
     if as_json:
         print(json.dumps([{"id": a.id, "name": a.name, "years": a.years} for a in known]))
         return

@@ -10,53 +10,44 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mondrian import errors
-from mondrian.cli.app import INTERRUPTED, app, fail, read_settings
-from mondrian.cli.options import AdvisorOption
+from mondrian.cli.app import INTERRUPTED, fail
+from mondrian.cli.options import JsonOption, command
 from mondrian.jobs.job import Status, parse_job_id
 
 if TYPE_CHECKING:
     from mondrian.client import Client, StreamEvent
+    from mondrian.settings import Settings
 
-ServerOption = Annotated[
-    str | None,
-    typer.Option(envvar="MONDRIAN_SERVER", metavar="URL", help="http://127.0.0.1:5005 by default."),
-]
-KeyOption = Annotated[
-    str | None, typer.Option(envvar="MONDRIAN_KEY", help="The server's key, if it has one.")
-]
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 
 
-def connect(server: str | None, key: str | None) -> "Client":
-    """A client of the server that the options name."""
-    from mondrian.client import DEFAULT_SERVER, Client
+def connect(settings: "Settings") -> "Client":
+    """Return a client of the server that the settings name."""
+    from mondrian.client import Client
 
-    return Client(server or DEFAULT_SERVER, (key or "").partition(",")[0] or None)
+    return Client(settings.server, (settings.key or "").partition(",")[0] or None)
 
 
-@app.command()
+def given_advisor(settings: "Settings") -> str | None:
+    """Return the advisor that the person named; ``None`` leaves it to the server."""
+    return settings.advisor if "advisor" in settings.model_fields_set else None
+
+
+@command("advisor", "server", "key")
 def submit(
     photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="One photo or more.")],
-    advisor: AdvisorOption = None,
-    server: ServerOption = None,
-    key: KeyOption = None,
+    settings: "Settings",
 ) -> None:
     """Hand photos to a server; prints the id of each one's job."""
-    with connect(server, key) as client:
+    with connect(settings) as client:
         for photo in photos:
-            print(client.submit(photo, advisor=advisor)["job_id"], flush=True)
+            print(client.submit(photo, advisor=given_advisor(settings))["job_id"], flush=True)
 
 
-@app.command()
-def watch(
-    job: JobArgument,
-    server: ServerOption = None,
-    key: KeyOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@command("server", "key")
+def watch(job: JobArgument, settings: "Settings", as_json: JsonOption = False) -> None:
     """Follow a job live until it ends, then print its report. Ctrl-C asks whether to cancel it."""
-    with connect(server, key) as client:
+    with connect(settings) as client:
         try:
             failure = _follow(client, job, as_json=as_json)
         except KeyboardInterrupt:
@@ -66,34 +57,22 @@ def watch(
         fail(failure)
 
 
-@app.command()
-def cancel(
-    job: JobArgument,
-    server: ServerOption = None,
-    key: KeyOption = None,
-    database: Annotated[
-        str | None,
-        typer.Option(
-            envvar="MONDRIAN_DATABASE",
-            metavar="URL",
-            help="Write the end there, without a server, unless --server is given.",
-        ),
-    ] = None,
-) -> None:
-    """Cancel a job, whether it waits or runs, and whoever works at it is there or not."""
-    if database and not server:
-        status = _cancel_in(database, job)
+@command("server", "key", "database")
+def cancel(job: JobArgument, settings: "Settings") -> None:
+    """Cancel a job, whether it waits or runs, and whoever works at it is there or not. With
+    --database and no --server its end is written into the database, without a server."""
+    if settings.database and "server" not in settings.model_fields_set:
+        status = _cancel_in(settings, job)
     else:
-        with connect(server, key) as client:
+        with connect(settings) as client:
             status = client.cancel(job)["status"]
     print(_told_cancelled(status))
 
 
-@app.command()
+@command("server", "key")
 def jobs(
-    limit: Annotated[int, typer.Option(help="How many at most.")] = 20,
-    server: ServerOption = None,
-    key: KeyOption = None,
+    settings: "Settings",
+    limit: Annotated[int, typer.Option(help="How many at most.", min=1, max=1000)] = 20,
     as_json: JsonOption = False,
 ) -> None:
     """List a server's jobs, newest first."""
@@ -101,7 +80,7 @@ def jobs(
     from rich.markup import escape
     from rich.table import Table
 
-    with connect(server, key) as client:
+    with connect(settings) as client:
         found = client.jobs(limit)
     if as_json:
         print(json.dumps(found))
@@ -135,11 +114,10 @@ def _read_failure(event: "StreamEvent") -> errors.MondrianError | None:
     return None
 
 
-def _cancel_in(database: str, job: str) -> str:
+def _cancel_in(settings: "Settings", job: str) -> str:
     from mondrian.database.postgres import open_database
     from mondrian.jobs.store import Store
 
-    settings = read_settings(database=database)
     with closing(open_database(settings.database, settings.home)) as opened:
         return Store(opened.pool).cancel(parse_job_id(job)).status
 

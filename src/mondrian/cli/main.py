@@ -3,10 +3,10 @@
 import sys
 
 from mondrian import errors
-from mondrian.cli import check, critique, jobs, models, prune, serve
+from mondrian.cli import check, critique, jobs, models, prune, reference, serve
 from mondrian.cli.app import app, fail
 
-__all__ = ["app", "check", "critique", "jobs", "main", "models", "prune", "serve"]
+__all__ = ["app", "check", "critique", "jobs", "main", "models", "prune", "reference", "serve"]
 
 
 def main() -> None:

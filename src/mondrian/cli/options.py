@@ -1,43 +1,127 @@
-"""Options that several commands have."""
+"""Commands, and the options that they make of ``Settings``."""
 
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar, get_args
 
 import typer
+from typer.core import TyperCommand
+
+from mondrian.cli.app import app
+
+F = TypeVar("F", bound=Callable[..., None])
 
 PhotoArgument = Annotated[
     Path, typer.Argument(metavar="PHOTO", help="A photo: JPEG, HEIC, PNG, WebP or TIFF.")
 ]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 
-AdvisorOption = Annotated[
-    str | None,
-    typer.Option(envvar="MONDRIAN_ADVISOR", help="Who critiques: see `mondrian advisors`."),
-]
 
-EngineOption = Annotated[
-    str | None,
-    typer.Option(envvar="MONDRIAN_ENGINE", metavar="URL", help="The engine; `auto` by default."),
-]
+class SettingsCommand(TyperCommand):
+    """A command with an option for each of ``settings``: the parameter's name and the setting's.
 
-AdapterOption = Annotated[
-    Path | None,
-    typer.Option(
-        envvar="MONDRIAN_ADAPTER", metavar="PATH", help="A LoRA adapter for an `mlx:` engine."
-    ),
-]
+    They are made when they are first needed, since reading ``Settings`` takes longer than all else
+    that `mondrian --help` does.
+    """
 
-IntervalOption = Annotated[
-    float | None,
-    typer.Option(
-        envvar="MONDRIAN_UPDATE_INTERVAL",
-        metavar="SECONDS",
-        help="Time between two thinking updates, 0.1 to 60; 5 by default.",
-    ),
-]
+    settings: Mapping[str, str] = {}
 
-HomeOption = Annotated[
-    Path | None,
-    typer.Option(
-        envvar="MONDRIAN_HOME", metavar="FOLDER", help="Where data lives; ~/.mondrian by default."
-    ),
-]
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the command's own parameters, then those of the settings."""
+        *own, help_ = super().get_params(ctx)
+        return [*own, *self._options, help_]
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, with the settings as its context's object."""
+        from mondrian.settings import Settings
+
+        given = {field: ctx.params.pop(name) for name, field in self.settings.items()}
+        ctx.obj = Settings.read(**given)
+        return super().invoke(ctx)
+
+    @cached_property
+    def _options(self) -> list[Any]:
+        def take(**_: Any) -> None: ...
+
+        made = [_make_option(name, field) for name, field in self.settings.items()]
+        _set_signature(take, Signature(made))
+        holder = typer.Typer(add_completion=False)
+        holder.command()(take)
+        return typer.main.get_command(holder).params
+
+
+def command(*names: str, **renamed: str) -> Callable[[F], F]:
+    """Return a decorator that makes a function a command with an option for each setting of
+    ``names``. They come as one object, its parameter ``settings``. ``renamed`` are settings whose
+    option is called otherwise here (``older_than="retention"``)."""
+    fields = {name: name for name in names} | renamed
+
+    def decorate(function: F) -> F:
+        def run(ctx: typer.Context, **given: Any) -> None:
+            function(settings=ctx.obj, **given)
+
+        run.__doc__, run.__name__ = function.__doc__, function.__name__
+        shape = signature(function)
+        own = [each for each in shape.parameters.values() if each.name != "settings"]
+        context = Parameter("ctx", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+        _set_signature(run, shape.replace(parameters=[context, *own]))
+        app.command(cls=type("Command", (SettingsCommand,), {"settings": fields}))(run)
+        return function
+
+    return decorate
+
+
+def describe(field: str) -> str:
+    """Return what a setting means and may be, as a sentence."""
+    from mondrian import settings
+
+    text = settings.Settings.model_fields[field].description or ""
+    return f"{text[0].upper()}{text[1:]}{describe_range(field)}."
+
+
+def describe_range(field: str) -> str:
+    """Return the range of a setting in brackets, empty if it has none."""
+    from mondrian.settings import bounds
+
+    return f" ({found})" if (found := bounds(field)) else ""
+
+
+def _make_option(name: str, field: str) -> Parameter:
+    from mondrian import settings
+
+    option, kind = settings.find_option(field), _find_kind(field)
+    spelled = settings.spelling(field) if name == field else f"--{name.replace('_', '-')}"
+    if settings.Settings.model_fields[field].default is True:
+        spelled = f"{spelled}/--no-{spelled.removeprefix('--')}"
+    made = typer.Option(
+        spelled,
+        *filter(None, [option.short]),
+        envvar=None if kind == list[str] else settings.variable(field),
+        metavar=option.metavar,
+        help=describe(field),
+        show_default=settings.default(field),
+        rich_help_panel=option.group,
+    )
+    optional: Any = kind | None
+    annotation = Annotated[optional, made]
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _find_kind(field: str) -> Any:
+    """Return the type that the command line reads. Numbers are left to ``Settings``, which knows
+    their bounds."""
+    from mondrian.settings import Settings
+
+    setting = Settings.model_fields[field]
+    if isinstance(setting.default, tuple):
+        return list[str]
+    kinds = get_args(setting.annotation) or (setting.annotation,)
+    return next((kind for kind in (bool, Path) if kind in kinds), str)
+
+
+def _set_signature(function: Callable[..., Any], shape: Signature) -> None:
+    """Let ``function`` look to Typer as if it had that signature."""
+    function.__signature__ = shape  # type: ignore[attr-defined]
+    function.__annotations__ = {name: each.annotation for name, each in shape.parameters.items()}

@@ -4,38 +4,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mondrian.cli.app import app, read_settings
-from mondrian.cli.options import HomeOption
-from mondrian.cli.serve import DatabaseOption, PhotosOption
+from mondrian.cli.options import command
 
 if TYPE_CHECKING:
     from mondrian.jobs.retention import Pruned
+    from mondrian.settings import Settings
 
 
-@app.command()
+@command("database", "photos", "home", older_than="retention", max_bytes="quota")
 def prune(
-    older_than: Annotated[
-        float | None,
-        typer.Option(
-            envvar="MONDRIAN_RETENTION",
-            metavar="DAYS",
-            help="Remove the events of jobs that ended so long ago; 30 days by default.",
-        ),
-    ] = None,
-    max_bytes: Annotated[
-        str | None,
-        typer.Option(
-            envvar="MONDRIAN_QUOTA",
-            metavar="BYTES",
-            help="Remove the oldest ended jobs until all photos fit, as 10GB. By default none.",
-        ),
-    ] = None,
+    settings: "Settings",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be removed.")
     ] = False,
-    database: DatabaseOption = None,
-    photos: PhotosOption = None,
-    home: HomeOption = None,
 ) -> None:
     """Remove what need not be kept, as servers and workers do once a day: the events of jobs that
     ended long ago (their reports stay) and, over a quota, the oldest jobs with their photos."""
@@ -46,9 +27,6 @@ def prune(
     from mondrian.jobs.store import Store
     from mondrian.photos import PhotoStore
 
-    settings = read_settings(
-        retention=older_than, quota=max_bytes, database=database, photos=photos, home=home
-    )
     with closing(open_database(settings.database, settings.home)) as opened:
         store, days, quota = Store(opened.pool), settings.retention, settings.quota
         if dry_run:

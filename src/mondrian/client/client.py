@@ -15,16 +15,15 @@ import httpx
 
 from mondrian.client.decoder import SseDecoder, StreamEvent
 from mondrian.errors import (
-    MondrianError,
     PhotoError,
     RequestError,
     ServerUnavailable,
     SettingsError,
     StorageError,
+    find_error,
 )
 from mondrian.jobs.job import ENDED, Status
-
-DEFAULT_SERVER = "http://127.0.0.1:5005"
+from mondrian.settings import DEFAULT_SERVER
 
 _SILENT_INTERVALS = 3
 _TRIAL_INTERVALS = 1.5
@@ -315,15 +314,5 @@ def _checked(response: httpx.Response) -> httpx.Response:
         code, message = str(told["code"]), str(told["error"])
     except (ValueError, KeyError, TypeError):
         code, message = "", f"The server answered {response.status_code}. Try again in a moment."
-    kind = _kinds().get(code, ServerUnavailable if response.is_server_error else RequestError)
-    raise kind(message)
-
-
-def _kinds() -> dict[str, type[MondrianError]]:
-    """Every error by its code."""
-    kinds, found = [MondrianError], dict[str, type[MondrianError]]()
-    while kinds:
-        kind = kinds.pop()
-        found[kind().code] = kind
-        kinds += kind.__subclasses__()
-    return found
+    unnamed = ServerUnavailable if response.is_server_error else RequestError
+    raise (find_error(code) or unnamed)(message)

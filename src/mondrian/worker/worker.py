@@ -22,9 +22,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from enum import Enum
 
-from mondrian import errors
 from mondrian.advisors import Advisor
 from mondrian.database.postgres import Listener
 from mondrian.engines.base import Engine
@@ -35,6 +33,7 @@ from mondrian.errors import (
     EngineStalled,
     JobNotFound,
     MondrianError,
+    RetryPolicy,
     StorageError,
 )
 from mondrian.jobs.job import Claim
@@ -52,56 +51,6 @@ POLL_SECONDS = 5.0
 
 _LEAVE_SECONDS = 3.0
 _UNFORESEEN_SECONDS = 1.0
-
-
-class RetryPolicy(Enum):
-    """What becomes of a job whose attempt failed."""
-
-    AGAIN = "another attempt, up to three"
-    END = "the job ends with the error"
-    FORGET = "somebody else has it, or will when the lease has run out"
-
-
-RETRY_POLICIES: dict[type[MondrianError], RetryPolicy] = {
-    # another attempt may go well
-    errors.EngineError: RetryPolicy.AGAIN,
-    errors.EngineFailed: RetryPolicy.AGAIN,
-    errors.EngineStalled: RetryPolicy.AGAIN,
-    errors.EngineCrashed: RetryPolicy.AGAIN,
-    errors.StorageError: RetryPolicy.AGAIN,
-    errors.PhotoStoreUnavailable: RetryPolicy.AGAIN,
-    # none can, or the engine has had its second chance
-    errors.AnswerError: RetryPolicy.END,
-    errors.MondrianError: RetryPolicy.END,
-    errors.SettingsError: RetryPolicy.END,
-    errors.PhotoError: RetryPolicy.END,
-    errors.EmptyPhoto: RetryPolicy.END,
-    errors.UnsupportedPhoto: RetryPolicy.END,
-    errors.DamagedPhoto: RetryPolicy.END,
-    errors.PhotoTooLarge: RetryPolicy.END,
-    errors.TooManyPixels: RetryPolicy.END,
-    errors.AdvisorError: RetryPolicy.END,
-    errors.UnknownAdvisor: RetryPolicy.END,
-    errors.InvalidAdvisor: RetryPolicy.END,
-    errors.UnknownEngine: RetryPolicy.END,
-    errors.ModelNotFound: RetryPolicy.END,
-    errors.JobError: RetryPolicy.END,
-    errors.JobNotFound: RetryPolicy.END,
-    errors.JobConflict: RetryPolicy.END,
-    errors.RequestError: RetryPolicy.END,
-    errors.InvalidRequest: RetryPolicy.END,
-    errors.BodyTooLarge: RetryPolicy.END,
-    errors.UploadTooSlow: RetryPolicy.END,
-    errors.NotAllowed: RetryPolicy.END,
-    errors.ForeignRequest: RetryPolicy.END,
-    errors.ServerUnavailable: RetryPolicy.END,
-    # it is not for us to say
-    errors.AttemptSuperseded: RetryPolicy.FORGET,
-    errors.EngineClosed: RetryPolicy.FORGET,
-    errors.DatabaseUnavailable: RetryPolicy.FORGET,
-    errors.StorageFull: RetryPolicy.FORGET,
-}
-"""What an attempt's failure costs. A test demands a row for each error."""
 
 
 class Worker:
@@ -287,8 +236,8 @@ class Worker:
             return self._judge(claim, MondrianError())
 
     def _judge(self, claim: Claim, error: MondrianError) -> Claim | None:
-        """Let the failure cost what ``RETRY_POLICIES`` says."""
-        verdict = RETRY_POLICIES[type(error)]
+        """Let the failure cost what its class says."""
+        verdict = error.retry_policy
         held = HeldClaim(claim=claim, stopping=self._stopping)
         level = logging.DEBUG if verdict is RetryPolicy.FORGET else logging.INFO
         log.log(level, "job %s, attempt %d: %s", claim.job.id, claim.attempt, error)

@@ -10,12 +10,12 @@ from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
 from mondrian.api.dependencies import Services
-from mondrian.api.errors import STATUS_CODES, problem
+from mondrian.api.errors import problem
 from mondrian.api.openapi import content, form_body, refusals
 from mondrian.api.results import document, fragments, read_reports, under_way
 from mondrian.api.schemas import AnalysisAnswer, JobState
 from mondrian.api.uploads.receive import Upload, UploadDep
-from mondrian.errors import EngineError, JobConflict
+from mondrian.errors import EngineError, JobConflict, find_error
 from mondrian.jobs.job import Job, Status
 
 router = APIRouter(tags=["photos"], responses=refusals(404, 408, 409, 413, 415, 502, 503, 507))
@@ -127,5 +127,4 @@ def _answer(arrival: Upload, job: Job, format_: str) -> Response:
 def _failed(error: dict[str, Any]) -> JSONResponse:
     """The answer about a job that failed: what the error costs by itself, else 502."""
     code, message = str(error.get("code")), str(error.get("message"))
-    statuses = {kind().code: status for kind, status in STATUS_CODES.items()}
-    return problem(statuses.get(code, STATUS_CODES[EngineError]), code, message)
+    return problem((find_error(code) or EngineError).http_status, code, message)
