@@ -6,7 +6,6 @@ import pytest
 from mondrian.errors import JobNotFound
 from mondrian.jobs.job import (
     ENDED,
-    MOVES,
     RUNNING,
     Entry,
     EventType,
@@ -14,6 +13,7 @@ from mondrian.jobs.job import (
     Status,
     parse_job_id,
 )
+from support.store import MOVES
 
 
 def test_every_status_has_its_moves() -> None:

@@ -70,19 +70,6 @@ ENDED = frozenset({Status.DONE, Status.ERROR, Status.CANCELLED})
 CLOSING = (EventType.ANALYSIS_COMPLETE, EventType.ERROR, EventType.DONE)
 """The events that end a log; the first of them begins its end."""
 
-MOVES: Mapping[Status, frozenset[Status]] = {
-    Status.PENDING: frozenset({Status.QUEUED, Status.CANCELLED}),
-    Status.QUEUED: frozenset({Status.PROCESSING, Status.CANCELLED}),
-    Status.PROCESSING: frozenset({Status.ANALYZING, Status.FINALIZING, Status.QUEUED}) | ENDED,
-    Status.ANALYZING: frozenset({Status.FINALIZING, Status.QUEUED}) | ENDED,
-    Status.FINALIZING: frozenset({Status.QUEUED}) | ENDED,
-    Status.DONE: frozenset(),
-    Status.ERROR: frozenset(),
-    Status.CANCELLED: frozenset(),
-}
-"""From each status, those that may follow. A move from a running one to ``queued`` happens only
-together with an ``attempt`` event, which says that older text is void."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:

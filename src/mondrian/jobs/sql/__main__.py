@@ -1,0 +1,72 @@
+"""``python -m mondrian.jobs.sql [NAME]`` prints each statement, or one, for psql.
+
+What a statement is given stands before it as ``\\set``, with an example of each value.
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+from uuid import UUID
+
+from mondrian.jobs.sql import claims, history, jobs, log, retention
+
+_EXAMPLES: dict[str, object] = {
+    "id": UUID(int=1),
+    "status": "processing",
+    "step_phase": "advisor_analysis",
+    "before": "2026-01-01 00:00:00+00",
+    "created_at": "2026-01-01 00:00:00+00",
+    "error": '{"code": "engine_failed", "message": "The engine failed.", "retryable": true}',
+    "types": "{token}",
+    "payloads": '{"{}"}',
+    "statuses": "{queued}",
+    "advisors": "{ansel}",
+    "reports": '{"{}"}',
+    "texts": '{""}',
+    "marks": "{}",
+}
+"""Examples of what is neither a number nor a word; numbers and flags are 1, words are ``x``."""
+
+_WORDS = {
+    "owner", "filename", "photo_key", "photo_sha256", "mode", "mode_used", "base_url",
+    "current_step", "idempotency_key", "fingerprint", "worker", "reason", "llm_thinking",
+    "thinking", "told", "advisor", "engine", "model",
+}  # fmt: skip
+_QUOTED = re.compile(r"('[^']*')")
+_CLAUSES = re.compile(r" (?=(?:FROM|WHERE|SET|VALUES|RETURNING|ORDER BY|UNION ALL|LEFT JOIN)\b)")
+
+
+def list_statements() -> Iterator[tuple[str, bytes]]:
+    """Yield the name of each statement, and the statement as it is sent, with placeholders."""
+    for module in (jobs, claims, log, retention, history):
+        role = module.__name__.rpartition(".")[2]
+        for name, value in vars(module).items():
+            if isinstance(value, bytes):
+                yield f"{role}.{name}", value
+    yield "jobs.list_jobs", jobs.list_jobs(("before", "status", "advisor"))
+    yield "log.events_after", log.events_after(of_types=True)
+    yield "history.history", history.history(of_others=False)
+
+
+def format_for_psql(statement: bytes) -> str:
+    """Return the statement with psql's variables, set before it, a clause a line."""
+    text = statement.decode()
+    names = dict.fromkeys(re.findall(r"%\((\w+)\)s", text))
+    values = {name: _EXAMPLES.get(name, "x" if name in _WORDS else 1) for name in names}
+    settings = [f"\\set {name} '{value}'" for name, value in values.items()]
+    text = re.sub(r"%\((\w+)\)s", r":'\1'", text).replace("%%", "%")
+    parts = _QUOTED.split(text)  # a line break inside of quotes would change what is written
+    parts[::2] = [_CLAUSES.sub("\n", part) for part in parts[::2]]
+    return "\n".join([*settings, "".join(parts) + ";"])
+
+
+def main() -> None:
+    """Print the statement named, or all."""
+    wanted = sys.argv[1:]
+    for name, statement in list_statements():
+        if not wanted or name in wanted or name.partition(".")[2] in wanted:
+            print(f"-- {name}\n{format_for_psql(statement)}\n")
+
+
+if __name__ == "__main__":
+    main()

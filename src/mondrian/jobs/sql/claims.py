@@ -1,0 +1,144 @@
+"""The queue: claim, renew, retry, release, and who waits and runs."""
+
+from mondrian.jobs.job import MAX_ATTEMPTS
+from mondrian.jobs.sql.shared import (
+    DONE_PAYLOAD,
+    ERROR_PAYLOAD,
+    HELD,
+    RUNNING_WORDS,
+    attempt_payload,
+    job_columns,
+    logged,
+    notified,
+    statement,
+    status_update,
+)
+
+# Owners with queued jobs, by one index probe each; how many jobs of each run, and when it was
+# served last: the price does not grow with the queue. (Materialized, else it is worked out anew for
+# each job.)
+_TURNS = f"""
+    WITH RECURSIVE owners AS (
+        (SELECT owner FROM jobs WHERE status = 'queued' ORDER BY owner LIMIT 1)
+        UNION ALL
+        SELECT (SELECT jobs.owner FROM jobs WHERE status = 'queued' AND jobs.owner > owners.owner
+                ORDER BY jobs.owner LIMIT 1)
+        FROM owners WHERE owners.owner IS NOT NULL
+    ), turns AS MATERIALIZED (
+        SELECT owners.owner,
+            (SELECT count(*) FROM jobs WHERE jobs.owner = owners.owner
+                AND status IN {RUNNING_WORDS})
+                AS running,
+            (SELECT max(started_at) FROM jobs WHERE jobs.owner = owners.owner
+                AND started_at IS NOT NULL) AS served,
+            (SELECT min(created_at) FROM jobs WHERE jobs.owner = owners.owner
+                AND status = 'queued') AS head
+        FROM owners WHERE owners.owner IS NOT NULL
+    )"""
+
+# Of the owners whose turn it is, the heads of their queues: more than one of each, since other
+# workers may be claiming the first ones in this moment.
+_NEXT = f"""{_TURNS}, candidates AS (
+        SELECT * FROM (
+            SELECT queued.id, running, served, created_at
+            FROM (SELECT * FROM turns ORDER BY running, served NULLS FIRST, head LIMIT 4) turns
+            CROSS JOIN LATERAL (
+                SELECT id, created_at FROM jobs WHERE status = 'queued' AND owner = turns.owner
+                ORDER BY created_at, id LIMIT 16
+            ) queued
+            UNION ALL
+            SELECT id, -1, null, created_at FROM jobs
+            WHERE %(take_over)s AND status IN {RUNNING_WORDS} AND lease_until < now()
+        ) all_of_them
+        ORDER BY running, served NULLS FIRST, created_at, id LIMIT 16
+    ), next AS (
+        SELECT jobs.id, status <> 'queued' AS is_lost,
+            status <> 'queued' AND failures + 1 >= {MAX_ATTEMPTS} AS is_over,
+            false AS makes_suspect
+        FROM candidates JOIN jobs ON jobs.id = candidates.id
+        WHERE status = 'queued' OR (status IN {RUNNING_WORDS} AND lease_until < now())
+        ORDER BY running, served NULLS FIRST, jobs.created_at, jobs.id
+        LIMIT 1 FOR UPDATE OF jobs SKIP LOCKED
+    )"""
+
+# What a claim, a takeover and a retry do with the job in ``next``: three events for a lost one
+# (attempt, queued, processing; or error status, error, done when it is over), one for a queued one.
+_TAKEN = f""", moved AS (
+        UPDATE jobs SET
+            status = CASE WHEN is_over THEN 'error' ELSE 'processing' END,
+            step_phase = CASE WHEN is_over THEN step_phase ELSE 'image_processing' END,
+            current_step = CASE WHEN is_over THEN %(error)s::json ->> 'message'
+                ELSE 'Preparing the photo' END,
+            error = CASE WHEN is_over THEN %(error)s::json END,
+            attempt = attempt + (is_lost AND NOT is_over)::int,
+            failures = failures + is_lost::int,
+            is_suspect = is_suspect OR makes_suspect,
+            current_advisor = CASE WHEN is_over THEN current_advisor ELSE 0 END,
+            progress = CASE WHEN is_over THEN progress ELSE 0 END,
+            llm_thinking = CASE WHEN is_over THEN llm_thinking ELSE '' END,
+            last_seq = last_seq + CASE WHEN is_lost THEN 3 ELSE 1 END,
+            claimed_by = CASE WHEN NOT is_over THEN %(worker)s END,
+            lease_until = CASE WHEN NOT is_over
+                THEN clock_timestamp() + make_interval(secs => %(lease_seconds)s) END,
+            started_at = coalesce(started_at, clock_timestamp()),
+            completed_at = CASE WHEN is_over THEN clock_timestamp() END
+        FROM next WHERE jobs.id = next.id
+        RETURNING jobs.*, next.is_lost AND NOT next.is_over AS is_again, next.is_over
+    ), {
+    logged(
+        ("attempt", attempt_payload("%(reason)s::text"), "moved.is_again"),
+        ("status_update", status_update("moved", as_queued=True), "moved.is_again"),
+        ("status_update", status_update("moved"), "true"),
+        ("error", ERROR_PAYLOAD, "moved.is_over"),
+        ("done", DONE_PAYLOAD, "moved.is_over"),
+    )
+}
+    SELECT {job_columns("moved")}, {notified()} FROM moved"""
+
+CLAIM = statement(_NEXT + _TAKEN)
+
+RETRY = statement(f"""
+    WITH next AS (
+        SELECT id, true AS is_lost, failures + 1 >= {MAX_ATTEMPTS} AS is_over,
+            %(is_suspect)s::boolean AS makes_suspect
+        FROM jobs WHERE {HELD} FOR UPDATE
+    ){_TAKEN}""")
+
+RENEW = statement(f"""
+    UPDATE jobs SET lease_until = clock_timestamp() + make_interval(secs => %(lease_seconds)s)
+    WHERE {HELD} RETURNING id""")
+
+HAND_BACK = statement(f"""
+    WITH moved AS (
+        UPDATE jobs SET status = 'queued', step_phase = 'queued', current_step = 'Waiting in queue',
+            llm_thinking = '', current_advisor = 0, progress = 0, attempt = attempt + 1,
+            claimed_by = null, lease_until = null, last_seq = last_seq + 2
+        WHERE {HELD} RETURNING *
+    ), {
+    logged(
+        ("attempt", attempt_payload("'handed back'"), "true"),
+        ("status_update", status_update("moved"), "true"),
+    )
+}
+    SELECT moved.id, {notified(is_claimable="true")} FROM moved""")
+
+# The queued jobs, with the turn of their owner among those who have as many running jobs.
+WAITING = statement(f"""{_TURNS}
+    SELECT id, owner, array_to_string(advisors, ',') AS advisors, turn
+    FROM jobs JOIN (
+        SELECT owner, row_number() OVER (ORDER BY served NULLS FIRST, head) AS turn FROM turns
+    ) turns USING (owner)
+    WHERE status = 'queued' ORDER BY created_at, id""")
+
+# An update without a time is what an outside advisor is thinking, not the worker.
+RUNNING_JOBS = statement(f"""
+    SELECT id, owner, advisors, lease_until < clock_timestamp() AS is_lost, told.payload AS told,
+        extract(epoch FROM clock_timestamp() - coalesce(told.created_at, started_at))::float8
+            AS told_seconds_ago
+    FROM jobs LEFT JOIN LATERAL (
+        SELECT payload, created_at FROM events
+        WHERE job_id = jobs.id AND type = 'thinking_update' AND attempt = jobs.attempt
+            AND payload::json ->> 'elapsed_seconds' IS NOT NULL
+        ORDER BY seq DESC LIMIT 1
+    ) told ON true
+    WHERE status IN {RUNNING_WORDS} ORDER BY started_at""")

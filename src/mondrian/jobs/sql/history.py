@@ -1,0 +1,40 @@
+"""Record what critiques took, and read it."""
+
+from dataclasses import fields
+
+from mondrian.critiques.history import NEWEST, TimingRecord
+from mondrian.jobs.sql.shared import statement
+
+FIGURES = tuple(field.name for field in fields(TimingRecord))
+
+
+def _newest_figures(condition: str) -> str:
+    """Of the newest 5,000 figures that meet ``condition``, the newest of each kind (advisor and
+    rough size of photo): one that is done seldom is not forgotten for others."""
+    return f"""(
+        SELECT *, row_number() OVER (
+            PARTITION BY advisor, round(ln(greatest(megapixels, 0.001))) ORDER BY id DESC) AS nth
+        FROM (SELECT * FROM history WHERE {condition} ORDER BY id DESC LIMIT 5000) newest
+    ) kinds WHERE nth <= {NEWEST}"""
+
+
+_LATEST = "(engine, model) = (SELECT engine, model FROM history ORDER BY id DESC LIMIT 1)"
+
+USUAL_SECONDS = statement(f"""
+    SELECT advisor, percentile_cont(0.5) WITHIN GROUP (ORDER BY
+        seconds - coalesce(load_seconds, 0) + coalesce(measure_seconds, 0)) AS seconds
+    FROM {_newest_figures(_LATEST)}
+    GROUP BY ROLLUP (advisor)""")
+
+RECORD_HISTORY = statement(
+    f"INSERT INTO history ({', '.join(FIGURES)}) "
+    f"VALUES ({', '.join(f'%({name})s' for name in FIGURES)})"
+)
+
+
+def history(*, of_others: bool) -> bytes:
+    """The newest figures of a model on an engine, or on all others, of each kind."""
+    is_of = "<>" if of_others else "="
+    condition = f"engine {is_of} %(engine)s AND model = %(model)s"
+    return statement(f"""
+        SELECT {", ".join(FIGURES)} FROM {_newest_figures(condition)} ORDER BY id DESC""")

@@ -1,0 +1,111 @@
+"""Add a job, read it, list jobs, cancel and delete."""
+
+from collections.abc import Iterable
+
+from mondrian.jobs.sql.shared import (
+    DONE_PAYLOAD,
+    ENDED_WORDS,
+    job_columns,
+    logged,
+    notified,
+    payload,
+    statement,
+    status_update,
+)
+
+ADD_COLUMNS = (
+    "id", "owner", "filename", "photo_key", "photo_sha256", "photo_bytes", "width", "height",
+    "advisors", "mode", "mode_used", "enable_rag", "base_url", "status", "step_phase",
+    "current_step",
+)  # fmt: skip
+
+_FRESH = "i.created_at > now() - interval '24 hours'"
+
+ADD = statement(f"""
+    WITH kept AS (
+        INSERT INTO idempotency AS i (owner, key, fingerprint, job_id)
+        SELECT %(owner)s, %(idempotency_key)s, %(fingerprint)s, %(id)s
+        WHERE %(idempotency_key)s::text IS NOT NULL
+        ON CONFLICT (owner, key) DO UPDATE SET
+            fingerprint = CASE WHEN {_FRESH} THEN i.fingerprint ELSE excluded.fingerprint END,
+            job_id = CASE WHEN {_FRESH} THEN i.job_id ELSE excluded.job_id END,
+            created_at = CASE WHEN {_FRESH} THEN i.created_at ELSE excluded.created_at END
+        RETURNING i.job_id, i.fingerprint
+    ), moved AS (
+        INSERT INTO jobs ({", ".join(ADD_COLUMNS)}, last_seq)
+        SELECT {", ".join(f"%({name})s" for name in ADD_COLUMNS)}, 1
+        WHERE NOT EXISTS (SELECT FROM kept WHERE kept.job_id <> %(id)s)
+        RETURNING *
+    ), claimed AS (
+        DELETE FROM discarded USING moved WHERE discarded.photo_key = moved.photo_key
+    ), {logged(("status_update", status_update("moved"), "true"))}
+    SELECT kept.job_id AS kept_job_id, kept.fingerprint, {job_columns("moved")},
+        {notified(is_claimable="moved.status = 'queued'")}
+    FROM (SELECT) one LEFT JOIN kept ON true LEFT JOIN moved ON true""")
+
+START = statement(f"""
+    WITH moved AS (
+        UPDATE jobs SET status = 'queued', last_seq = last_seq + 1
+        WHERE id = %(id)s AND status = 'pending' RETURNING *
+    ), {logged(("status_update", status_update("moved"), "true"))}
+    SELECT {job_columns("moved")}, {notified(is_claimable="true")} FROM moved""")
+
+_THINKING = payload(
+    """'thinking_update' AS type, moved.id AS job_id, moved.llm_thinking AS thinking,
+    null AS phase, null AS tokens, null AS tokens_per_second, null AS prompt_tokens,
+    null AS prompt_tokens_per_second, null AS cached_tokens, null AS peak_memory_gb,
+    null AS finish_reason, null AS elapsed_seconds, null AS eta_seconds, null AS percent,
+    'unknown' AS basis, null AS queue_position, moved.attempt"""
+)
+
+CANCEL = statement(f"""
+    WITH found AS (
+        SELECT * FROM jobs WHERE id = %(id)s FOR UPDATE
+    ), moved AS (
+        UPDATE jobs SET status = 'cancelled', current_step = 'Cancelled',
+            attempt = found.attempt + 1, claimed_by = null, lease_until = null,
+            completed_at = clock_timestamp(), last_seq = found.last_seq + 2
+        FROM found WHERE jobs.id = found.id AND found.status NOT IN {ENDED_WORDS}
+        RETURNING jobs.*
+    ), {
+    logged(
+        ("status_update", status_update("moved"), "true"),
+        ("done", DONE_PAYLOAD, "true"),
+    )
+}
+    SELECT {job_columns("moved")}, {notified()} FROM moved
+    UNION ALL SELECT {job_columns("found")}, null, null FROM found WHERE status IN {ENDED_WORDS}""")
+
+ADD_THINKING = statement(f"""
+    WITH moved AS (
+        UPDATE jobs SET llm_thinking = %(thinking)s, last_seq = last_seq + 1
+        WHERE id = %(id)s AND status NOT IN {ENDED_WORDS} RETURNING *
+    ), {logged(("thinking_update", _THINKING, "true"))}
+    SELECT {job_columns("moved")}, {notified()} FROM moved""")
+
+
+READ = statement(f"SELECT {job_columns('jobs')} FROM jobs WHERE id = %(id)s")
+
+_FILTERS = {
+    "before": "created_at < %(before)s",
+    "status": "status = %(status)s",
+    "advisor": "%(advisor)s = ANY (advisors)",
+}
+
+
+def list_jobs(filters: Iterable[str]) -> bytes:
+    """The newest jobs first, with the conditions named: ``before``, ``status``, ``advisor``."""
+    where = " AND ".join(_FILTERS[name] for name in filters) or "true"
+    return statement(f"""
+        SELECT {job_columns("jobs")} FROM jobs WHERE {where}
+        ORDER BY created_at DESC, id DESC LIMIT %(limit)s""")
+
+
+COUNTS = statement("""
+    SELECT status, count(*) AS jobs FROM jobs WHERE status = ANY(%(statuses)s) GROUP BY status""")
+
+REPORTS = statement(
+    "SELECT advisor, report, text FROM reports WHERE job_id = %(id)s ORDER BY place"
+)
+
+DELETE = statement("DELETE FROM jobs WHERE id = %(id)s RETURNING photo_key")

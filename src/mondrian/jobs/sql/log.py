@@ -1,0 +1,98 @@
+"""Append to a job's log, and read it."""
+
+from mondrian.jobs.job import Event
+from mondrian.jobs.sql.shared import (
+    CLOSING_WORDS,
+    ENDED_WORDS,
+    HELD,
+    job_columns,
+    logged,
+    notified,
+    statement,
+    status_update,
+)
+
+# Appends, and ends: both write what they are given, and the end has reports and an ended status.
+WRITE = statement(f"""
+    WITH held AS (
+        SELECT *, (status, step_phase, current_advisor) IS DISTINCT FROM (
+            coalesce(%(status)s, status), coalesce(%(step_phase)s, step_phase),
+            coalesce(%(current_advisor)s, current_advisor)) AS is_changed
+        FROM jobs WHERE {HELD} FOR UPDATE
+    ), moved AS (
+        UPDATE jobs SET
+            status = coalesce(%(status)s, held.status),
+            step_phase = coalesce(%(step_phase)s, held.step_phase),
+            current_step = coalesce(%(current_step)s, held.current_step),
+            llm_thinking = coalesce(%(llm_thinking)s, held.llm_thinking),
+            current_advisor = coalesce(%(current_advisor)s, held.current_advisor),
+            mode_used = coalesce(%(mode_used)s, held.mode_used),
+            progress = greatest(held.progress, %(progress)s),
+            error = %(error)s::json,
+            last_seq = held.last_seq + held.is_changed::int + cardinality(%(types)s::text[]),
+            claimed_by = CASE WHEN NOT %(is_end)s THEN held.claimed_by END,
+            lease_until = CASE WHEN NOT %(is_end)s THEN held.lease_until END,
+            completed_at = CASE WHEN %(is_end)s THEN clock_timestamp() END
+        FROM held WHERE jobs.id = held.id
+        RETURNING jobs.*, held.is_changed
+    ), {
+    logged(
+        ("status_update", status_update("moved"), "moved.is_changed"),
+        more='''UNION ALL SELECT g.place, g.type, g.payload
+            FROM unnest(%(types)s::text[], %(payloads)s::text[])
+            WITH ORDINALITY g (type, payload, place)''',
+    )
+}, reported AS (
+        INSERT INTO reports (job_id, advisor, place, report, text)
+        SELECT moved.id, r.advisor, r.place, r.report, r.text
+        FROM moved, unnest(%(advisors)s::text[], %(reports)s::json[], %(texts)s::text[])
+            WITH ORDINALITY r (advisor, report, text, place)
+    )
+    SELECT moved.last_seq, {notified(told="%(told)s::text")} FROM moved""")
+
+# The same for an append that changes no status: most of them, and for half the price.
+APPEND = statement(f"""
+    WITH moved AS (
+        UPDATE jobs SET
+            llm_thinking = coalesce(%(llm_thinking)s, llm_thinking),
+            progress = greatest(progress, %(progress)s),
+            last_seq = last_seq + cardinality(%(types)s::text[])
+        WHERE {HELD} RETURNING id, attempt, last_seq
+    ), logged AS (
+        INSERT INTO events (job_id, seq, type, attempt, payload)
+        SELECT moved.id, moved.last_seq - cardinality(%(types)s::text[]) + g.place, g.type,
+            moved.attempt, g.payload
+        FROM moved, unnest(%(types)s::text[], %(payloads)s::text[])
+            WITH ORDINALITY g (type, payload, place)
+    )
+    SELECT moved.last_seq, {notified(told="%(told)s::text")} FROM moved""")
+
+
+def events_after(*, of_types: bool) -> bytes:
+    """A job's events from a number on, all or those of some types."""
+    filtered = "AND type = ANY (%(types)s)" if of_types else ""
+    return statement(f"""
+        SELECT {", ".join(Event._fields)} FROM events
+        WHERE job_id = %(id)s AND seq > %(seq)s {filtered} ORDER BY seq LIMIT %(limit)s""")
+
+
+LOG_AFTER = statement("""
+    SELECT seq, type, payload, (SELECT pruned_seq FROM jobs WHERE id = %(id)s)
+    FROM (
+        SELECT *, sum(octet_length(payload)) OVER (ORDER BY seq) AS bytes FROM events
+        WHERE job_id = %(id)s AND seq > %(seq)s AND type = ANY (%(types)s)
+        ORDER BY seq LIMIT %(limit)s
+    ) next
+    WHERE bytes <= %(max_bytes)s OR bytes = octet_length(payload) ORDER BY seq""")
+
+# The text of a cancelled job is that of the attempt before the one that the cancel raised.
+SNAPSHOT = statement(f"""
+    SELECT {job_columns("jobs")}, {status_update("jobs")} AS status_update,
+        CASE WHEN status NOT IN {ENDED_WORDS} THEN last_seq ELSE (
+            SELECT min(seq) - 1 FROM events WHERE job_id = jobs.id AND type IN {CLOSING_WORDS}
+        ) END AS covered,
+        ARRAY(
+            SELECT payload FROM events WHERE job_id = jobs.id AND type = 'token'
+            AND events.attempt = jobs.attempt - (status = 'cancelled')::int ORDER BY seq
+        ) AS tokens
+    FROM jobs WHERE id = %(id)s""")

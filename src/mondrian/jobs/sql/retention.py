@@ -1,0 +1,70 @@
+"""Remove what need not be kept: logs, jobs, photos, idempotency keys."""
+
+from mondrian.jobs.sql.shared import CLOSING_WORDS, ENDED_WORDS, statement
+
+# Whoever removes jobs notes their photos in the same statement: they lie elsewhere, and a process
+# may die before it has deleted them.
+_DISCARDED = """discarding AS (
+        INSERT INTO discarded (photo_key) SELECT photo_key FROM gone ON CONFLICT DO NOTHING
+    )"""
+
+DELETE_FINISHED = statement(f"""
+    WITH gone AS (DELETE FROM jobs WHERE status IN {ENDED_WORDS} RETURNING photo_key), {_DISCARDED}
+    SELECT count(*) AS jobs FROM gone""")
+
+# The ended jobs, oldest first, that have to go until the photos of all jobs fit in so many bytes.
+_OVERFLOW = f"""overflow AS (
+        SELECT id, photo_bytes FROM (
+            SELECT id, created_at, photo_bytes,
+                sum(photo_bytes) OVER (ORDER BY created_at, id) - photo_bytes AS older
+            FROM jobs WHERE status IN {ENDED_WORDS}
+        ) ended
+        WHERE (SELECT sum(photo_bytes) FROM jobs) - older > %(max_bytes)s
+        ORDER BY created_at, id LIMIT %(limit)s
+    )"""
+
+COUNT_OVERFLOW = statement(f"""
+    WITH {_OVERFLOW}
+    SELECT count(*) AS jobs, coalesce(sum(photo_bytes), 0)::bigint AS bytes FROM overflow""")
+
+DELETE_OVERFLOW = statement(f"""
+    WITH {_OVERFLOW}, gone AS (
+        DELETE FROM jobs USING overflow WHERE jobs.id = overflow.id
+        RETURNING jobs.photo_key, jobs.photo_bytes
+    ), {_DISCARDED}
+    SELECT count(*) AS jobs, coalesce(sum(photo_bytes), 0)::bigint AS bytes FROM gone""")
+
+EXPECT_PHOTO = statement("""
+    INSERT INTO discarded (photo_key, due) VALUES (%(photo_key)s, now() + interval '24 hours')""")
+
+DISCARDED = statement("SELECT photo_key FROM discarded WHERE due <= now() ORDER BY photo_key")
+
+FORGET_DISCARDED = statement("DELETE FROM discarded WHERE photo_key = %(photo_key)s")
+
+# Jobs that ended so long ago, the first of them, with the last event before their closing ones.
+_OLD = f"""old AS (
+        SELECT id, (
+            SELECT min(seq) - 1 FROM events WHERE job_id = jobs.id AND type IN {CLOSING_WORDS}
+        ) AS last FROM jobs
+        WHERE pruned_seq = 0 AND completed_at < now() - make_interval(secs => %(seconds)s)
+        ORDER BY completed_at LIMIT %(limit)s
+    )"""
+
+COUNT_OLD = statement(f"""
+    WITH {_OLD}
+    SELECT count(DISTINCT id) AS jobs, count(seq) AS events
+    FROM old LEFT JOIN events ON job_id = id AND seq <= last""")
+
+PRUNE = statement(f"""
+    WITH {_OLD}, pruned AS (
+        UPDATE jobs SET pruned_seq = old.last FROM old
+        WHERE jobs.id = old.id AND jobs.pruned_seq = 0 RETURNING jobs.id, old.last
+    ), gone AS (
+        DELETE FROM events USING pruned WHERE job_id = pruned.id AND seq <= pruned.last
+        RETURNING seq
+    )
+    SELECT (SELECT count(*) FROM pruned) AS jobs, (SELECT count(*) FROM gone) AS events""")
+
+FORGET_KEYS = statement("DELETE FROM idempotency WHERE created_at < now() - interval '24 hours'")
+
+TRY_LOCK = statement("SELECT pg_try_advisory_xact_lock(%(lock)s) AS is_ours")

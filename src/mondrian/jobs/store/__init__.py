@@ -1,0 +1,43 @@
+"""Every statement on jobs, their log and their reports. Do not "simplify" what is numbered here.
+
+1. The job row is the queue and the lock of its job. An event gets its number from ``last_seq``
+   while the row is locked, so numbers of a job have no gaps and are committed in their order: a
+   reader that asks for "after n" misses nothing. (With a serial column two writers commit out of
+   order, and readers miss events.)
+2. One operation is one statement in autocommit mode: it happens whole or not at all, and no lock
+   outlives a round trip.
+3. An attempt has one holder. Whatever takes a claim away (takeover, retry, hand-back, cancel)
+   raises ``attempt``; every write of a worker names its attempt and is refused if the row has
+   another, or has ended. The claim itself need not raise it: nobody has held the attempt of a
+   queued job.
+4. A raised attempt and the ``attempt`` event that voids older text are one statement. A hand-back
+   and a takeover write it before the ``status_update`` that says ``queued``, so no client sees a
+   job go back without it. ``failures`` counts crashes only, and decides when to give up.
+5. The end (``done`` event, status, reports) is one statement on a row that has not ended. So
+   there is one ``done`` event, and a cancelled job stays cancelled.
+6. ``status_update`` events are written by these statements from the row, when status, step or
+   advisor changed. Nobody else writes them.
+7. NOTIFY is a wake-up, sent with the commit: ``mondrian_events`` with ``<job> <last seq>``,
+   ``mondrian_jobs`` with ``<job>`` when one can be claimed. Readers also look by themselves. Small
+   events that end with that number are told in it, a line each (``<type> <payload>``), as they
+   were committed: who knows all before them need not read them.
+8. Payloads are stored as the text that is sent. PostgreSQL never parses them: a JSON column would
+   refuse what a model may write (``\\u0000``).
+"""
+
+from mondrian.jobs.store.claims import LOST, Claims, Running, Waiting
+from mondrian.jobs.store.history import TimingHistory
+from mondrian.jobs.store.jobs import Jobs
+from mondrian.jobs.store.log import MAX_TOLD, Answer, Log, Logs, Snapshot
+from mondrian.jobs.store.retention import Retention
+
+__all__ = ["LOST", "MAX_TOLD", "Answer", "Log", "Running", "Snapshot", "Store", "Waiting"]
+
+
+class Store(Jobs, Claims, Logs, Retention, TimingHistory):
+    """All that is kept of jobs. One ``Store`` is for all threads of a process.
+
+    Every method is one round trip unless it says otherwise, and raises ``DatabaseUnavailable``
+    where the server does not answer: then nothing is known to have happened, except that a lost
+    connection may hide a commit.
+    """

@@ -1,0 +1,60 @@
+"""What the roles of the store share: running a statement, and reading a job from a row."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mondrian.database.postgres import Pool, translated
+from mondrian.errors import JobConflict, JobNotFound
+from mondrian.jobs.job import Claim, Job, Status, StepPhase
+from mondrian.jobs.sql.shared import COLUMNS
+
+
+class Connected:
+    """One role of the store, over a pool of connections. For any number of threads."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def _one(self, statement: bytes, **parameters: Any) -> dict[str, Any]:
+        rows = self._run(statement, **parameters)
+        if not rows:
+            raise JobNotFound
+        return rows[0]
+
+    def _run(self, statement: bytes, **parameters: Any) -> list[dict[str, Any]]:
+        with translated(), self._pool.connection() as connection:
+            cursor = connection.execute(statement, parameters)
+            return cursor.fetchall() if cursor.description else []
+
+
+def identify(claim: Claim) -> dict[str, Any]:
+    """Return the parameters of a statement that fences a write by its attempt (rule 3)."""
+    return {"id": claim.job.id, "attempt": claim.attempt}
+
+
+def refuse_if_ended(job: Job) -> Job:
+    """Return ``job``. Raise ``JobConflict`` if it has ended."""
+    if job.is_ended:
+        raise JobConflict(f"The job has ended ({job.status}). Upload the photo again.")
+    return job
+
+
+def read_job(row: Mapping[str, Any]) -> Job:
+    """Return the job of a row with the columns ``COLUMNS``."""
+    values = {name: row[name] for name in COLUMNS}
+    values["advisors"] = tuple(values["advisors"])
+    values["status"] = Status(values["status"])
+    values["step_phase"] = StepPhase(values["step_phase"])
+    return Job(**values)
+
+
+def clean(text: str | None) -> str | None:
+    """Return text that PostgreSQL can store: no NUL, no half of a surrogate pair."""
+    if text is None:
+        return None
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def clean_error(error: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``error`` with a message that PostgreSQL can store."""
+    return {**error, "message": clean(error["message"])}

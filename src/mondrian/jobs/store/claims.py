@@ -1,0 +1,133 @@
+"""The queue: who may claim a job, holds it, waits and runs."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from mondrian.errors import AttemptSuperseded
+from mondrian.jobs.job import Claim
+from mondrian.jobs.sql import claims as sql
+from mondrian.jobs.store.base import Connected, clean, clean_error, identify, read_job
+
+LOST = "The worker was lost while it worked at this photo, three times. Upload the photo again."
+
+
+class Waiting(NamedTuple):
+    """A job in the queue. ``turn`` is its owner's: of two with as many running jobs, the lower one
+    is served first. (A tuple, since thousands are made at once.)"""
+
+    id: UUID
+    owner: str
+    advisors: tuple[str, ...]
+    turn: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Running:
+    """A job under way. ``told`` is the payload of this attempt's newest update, if there is one,
+    and ``told_seconds_ago`` its age, or else the time since the job was first claimed."""
+
+    id: UUID
+    owner: str
+    advisors: tuple[str, ...]
+    is_lost: bool
+    told: str | None
+    told_seconds_ago: float
+
+
+class Claims(Connected):
+    """The claims on queued jobs."""
+
+    def claim(self, worker: str, lease_seconds: float, *, take_over: bool = True) -> Claim | None:
+        """Take the job whose turn it is, or ``None``. No two claims get one attempt of a job.
+
+        First come jobs whose lease ran out (unless ``take_over`` is false: for a machine that
+        slept, whose other workers have had no chance to renew); then the owner with the fewest
+        running jobs, of these the one served least recently, of its jobs the oldest. A lost job
+        gets a new attempt, with the events that say so; at its third failure it ends as an error
+        (one more round trip each).
+        """
+        while True:
+            error = {"code": "worker_lost", "message": LOST, "retryable": True}
+            claim = self._take(
+                sql.CLAIM, worker, lease_seconds, "worker lost", error, take_over=take_over
+            )
+            if claim is None or not claim.job.is_ended:
+                return claim
+
+    def retry(
+        self,
+        claim: Claim,
+        lease_seconds: float,
+        reason: str,
+        error: Mapping[str, Any],
+        *,
+        is_suspect: bool = False,
+    ) -> Claim | None:
+        """Begin the next attempt of a job whose engine failed, in the hands of the same worker.
+
+        With ``is_suspect`` the job is one from now on, in whatever hands it comes.
+        At the third failure the job ends with ``error`` (code, message, retryable) instead, its
+        text so far kept, and there is no claim. Raises ``AttemptSuperseded``.
+        """
+        next_claim = self._take(
+            sql.RETRY,
+            claim.worker,
+            lease_seconds,
+            reason,
+            error,
+            is_suspect=is_suspect,
+            **identify(claim),
+        )
+        if next_claim is None:
+            raise AttemptSuperseded
+        return None if next_claim.job.is_ended else next_claim
+
+    def renew(self, claim: Claim, lease_seconds: float) -> None:
+        """Hold the claim for so long from now. Raises ``AttemptSuperseded`` if it is lost."""
+        if not self._run(sql.RENEW, lease_seconds=lease_seconds, **identify(claim)):
+            raise AttemptSuperseded
+
+    def release(self, claim: Claim) -> None:
+        """Queue the job again, in its old place, counting no failure; wake another worker.
+
+        Its next attempt is announced at once (rule 4): the log never shows a way back to
+        ``queued`` alone. Raises ``AttemptSuperseded``.
+        """
+        if not self._run(sql.HAND_BACK, **identify(claim)):
+            raise AttemptSuperseded
+
+    def waiting(self) -> list[Waiting]:
+        """The queued jobs, oldest first."""
+        return [
+            Waiting(row["id"], row["owner"], tuple(row["advisors"].split(",")), row["turn"])
+            for row in self._run(sql.WAITING)
+        ]
+
+    def running(self) -> list[Running]:
+        """The jobs that a worker holds or has lost, in the order in which they began."""
+        return [
+            Running(**row | {"advisors": tuple(row["advisors"])})
+            for row in self._run(sql.RUNNING_JOBS)
+        ]
+
+    def _take(
+        self,
+        statement: bytes,
+        worker: str,
+        lease_seconds: float,
+        reason: str,
+        error: Mapping[str, Any],
+        **more: Any,
+    ) -> Claim | None:
+        rows = self._run(
+            statement,
+            worker=worker,
+            lease_seconds=lease_seconds,
+            reason=clean(reason),
+            error=json.dumps(clean_error(error)),
+            **more,
+        )
+        return Claim(job=read_job(rows[0]), worker=worker) if rows else None

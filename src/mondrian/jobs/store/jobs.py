@@ -1,0 +1,92 @@
+"""The jobs themselves: add one, read it, list them, cancel and delete."""
+
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+from mondrian.errors import JobConflict
+from mondrian.jobs.job import Job, Status
+from mondrian.jobs.sql import jobs as sql
+from mondrian.jobs.store.base import Connected, clean, read_job, refuse_if_ended
+from mondrian.jobs.store.log import Answer
+
+
+class Jobs(Connected):
+    """All jobs."""
+
+    def add(
+        self, job: Job, *, idempotency_key: str | None = None, fingerprint: str | None = None
+    ) -> Job:
+        """Store a new job, ``queued`` or ``pending``, with its first event, and wake a worker.
+
+        With a key, all calls of one owner within 24 hours that have it make one job, and all
+        return that one, however many run at once: its ``id`` tells whether it is the job given. (A
+        call that finds one made is two round trips.) The same key with another ``fingerprint``
+        raises ``JobConflict``.
+        """
+        values = {name: getattr(job, name) for name in sql.ADD_COLUMNS}
+        values |= {"advisors": list(job.advisors), "filename": clean(job.filename)}
+        [row] = self._run(
+            sql.ADD, idempotency_key=idempotency_key, fingerprint=fingerprint or "", **values
+        )
+        if row["kept_job_id"] in (None, job.id):
+            return read_job(row)
+        if row["fingerprint"] != (fingerprint or ""):
+            raise JobConflict("This Idempotency-Key was used for another upload. Choose a new one.")
+        return self.read(row["kept_job_id"])
+
+    def start(self, job_id: UUID) -> Job:
+        """Queue a pending job. One that is queued or running already is returned as it is (two
+        round trips); an ended one raises ``JobConflict``."""
+        if rows := self._run(sql.START, id=job_id):
+            return read_job(rows[0])
+        return refuse_if_ended(self.read(job_id))
+
+    def cancel(self, job_id: UUID) -> Job:
+        """End the job as cancelled, whoever works at it or died while doing so.
+
+        After it no other end can come. A job that has ended already is returned as it is. Raises
+        ``JobNotFound``.
+        """
+        return read_job(self._one(sql.CANCEL, id=job_id))
+
+    def add_thinking(self, job_id: UUID, text: str) -> Job:
+        """Log what an outside advisor is thinking. Raises ``JobNotFound``, and ``JobConflict``
+        if the job has ended."""
+        if rows := self._run(sql.ADD_THINKING, id=job_id, thinking=clean(text)):
+            return read_job(rows[0])
+        return refuse_if_ended(self.read(job_id))
+
+    def delete(self, job_id: UUID) -> str:
+        """Remove the job with its events, reports and keys, whatever its status; its worker finds
+        its attempt superseded. Returns the photo's key. Raises ``JobNotFound``."""
+        row = self._one(sql.DELETE, id=job_id)
+        return str(row["photo_key"])
+
+    def read(self, job_id: UUID) -> Job:
+        """The job as it is. Raises ``JobNotFound``."""
+        return read_job(self._one(sql.READ, id=job_id))
+
+    def list_jobs(
+        self,
+        limit: int = 50,
+        *,
+        before: datetime | None = None,
+        status: Status | None = None,
+        advisor: str | None = None,
+    ) -> list[Job]:
+        """The newest jobs first: those made before ``before``, in ``status``, with ``advisor``."""
+        filters = {"before": before, "status": status, "advisor": advisor}
+        wanted = {name: value for name, value in filters.items() if value is not None}
+        rows = self._run(sql.list_jobs(wanted), limit=limit, **wanted)
+        return [read_job(row) for row in rows]
+
+    def reports(self, job_id: UUID) -> list[Answer]:
+        """The reports of a job, in its advisors' order; none before it is done."""
+        return [Answer(**row) for row in self._run(sql.REPORTS, id=job_id)]
+
+    def counts(self, statuses: Collection[Status] = tuple(Status)) -> dict[Status, int]:
+        """How many jobs there are in each of ``statuses``."""
+        rows = self._run(sql.COUNTS, statuses=list(statuses))
+        found = {row["status"]: row["jobs"] for row in rows}
+        return {status: found.get(status, 0) for status in statuses}
