@@ -15,9 +15,9 @@ from support.pictures import (
     display_p3,
     distance,
     linear,
-    png,
     saved,
 )
+from support.pngs import png
 
 RAMP = np.linspace(0, 65535, 64).round().astype(np.uint16)
 EIGHT_BITS = np.round(RAMP / 257).astype(np.uint8)

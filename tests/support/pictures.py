@@ -2,7 +2,6 @@
 
 import io
 import struct
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +29,6 @@ def saved(image: Image.Image, format_: str, **options: Any) -> bytes:
     else:
         image.save(file, format_, **options)
     return file.getvalue()
-
-
-def png(width: int, height: int, depth: int, colour: int, *rows: bytes) -> bytes:
-    """A PNG by hand: only its header if there are no rows."""
-
-    def chunk(name: bytes, body: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-        )
-
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
-    body = chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows)))
-    return b"\x89PNG\r\n\x1a\n" + header + body + chunk(b"IEND", b"")
 
 
 def distance(photo: Photo, image: Image.Image) -> float:

@@ -2,16 +2,11 @@
 
 import hashlib
 import io
-import struct
-from collections.abc import Callable
-from contextlib import suppress
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import (
     Image,
-    ImageCms,
     ImageFile,
     JpegImagePlugin,
     PngImagePlugin,
@@ -21,7 +16,9 @@ from PIL import (
 from PIL.ExifTags import Base
 
 from mondrian.errors import DamagedPhoto, TooManyPixels, UnsupportedPhoto
+from mondrian.photos.colour import Converter, as_rgb
 from mondrian.photos.jpeg import Jpeg
+from mondrian.photos.png import clean_png, read_cicp
 
 # Cameras of 100 megapixels give up to 11648×8736 pixels, 101.8 million.
 MAX_PIXELS = 102_000_000
@@ -42,8 +39,6 @@ _TURNS = {
     8: (True, 1, -1),
 }
 
-Converter: TypeAlias = Callable[[Image.Image], Image.Image]
-
 
 def open_image(content: bytes, format_: str) -> Image.Image:
     """Return the image of ``content``, in a format that ``identify`` named and that is no JPEG,
@@ -55,15 +50,13 @@ def open_image(content: bytes, format_: str) -> Image.Image:
     source = io.BytesIO(content)
     match format_:
         case "PNG":
-            image = _at_once(_WholePng(source), len(content))
+            image = _open_png(clean_png(content))
         case "WEBP":
             image = _StillWebP(source)
         case "TIFF":
             image = TiffImagePlugin.TiffImageFile(source)
         case _:
-            from pillow_heif import HeifImageFile
-
-            image = HeifImageFile(source)  # type: ignore[no-untyped-call]
+            image = _open_heif(source)
     check_size(*image.size)
     return image
 
@@ -105,16 +98,21 @@ def _at_once(image: ImageFile.ImageFile, size: int) -> Image.Image:
     return image
 
 
-class _WholePng(PngImagePlugin.PngImageFile):
-    """Reads all its chunks at once: they have 8 KB each, or what the writer liked."""
+def _open_png(content: bytes) -> Image.Image:
+    image = _at_once(PngImagePlugin.PngImageFile(io.BytesIO(content)), len(content))
+    if cicp := read_cicp(content):
+        image.info["cicp"] = cicp
+        image.info.pop("icc_profile", None)  # in PNG the numbers come first
+    return image
 
-    def load_read(self, read_bytes: int) -> bytes:
-        read, parts = super().load_read, list[bytes]()
-        # Damage below the picture is none of it. Damage in it is met again by the next read.
-        with suppress(IndexError, SyntaxError, struct.error):
-            for part in iter(lambda: read(read_bytes), b""):
-                parts.append(part)
-        return b"".join(parts)
+
+def _open_heif(source: io.BytesIO) -> Image.Image:
+    from pillow_heif import HeifImageFile
+
+    image = HeifImageFile(source)  # type: ignore[no-untyped-call]
+    if said := image.info.get("nclx_profile"):
+        image.info["cicp"] = (said["color_primaries"], said["transfer_characteristics"])
+    return image
 
 
 class _StillWebP(WebPImagePlugin.WebPImageFile):
@@ -181,36 +179,6 @@ def _flat(strip: Image.Image) -> Image.Image:
     return strip if strip.mode in ("L", "RGB", "CMYK") else strip.convert("RGB")
 
 
-def srgb_converter(image: Image.Image) -> Converter:
-    """Return what takes a flat strip of ``image`` to sRGB, by its ICC profile if that can be."""
-    mode = "CMYK" if image.mode == "CMYK" else Image.getmodebase(image.mode)
-    try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
-        space = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}[profile.profile.xcolor_space]
-        if space != mode and (space != "RGB" or mode == "CMYK"):
-            raise ValueError(f"a profile of {space} in a photo of {mode}")
-        srgb = ImageCms.createProfile("sRGB")
-        transform = ImageCms.buildTransform(profile, srgb, space, "RGB")
-        if space == "RGB" and _is_identity(transform):
-            return as_rgb
-    except Exception:  # none, or a broken one, which is as good as none
-        return as_rgb
-    return lambda strip: transform.apply(strip if strip.mode == space else strip.convert(space))
-
-
 def is_plain(image: Image.Image, to_srgb: Converter) -> bool:
     """Whether the picture, which ``to_srgb`` takes to sRGB, is upright RGB in sRGB as it is."""
     return image.mode == "RGB" and to_srgb is as_rgb and orientation(image) == 1
-
-
-def as_rgb(strip: Image.Image) -> Image.Image:
-    """The strip in RGB: all that a picture in sRGB needs."""
-    return strip if strip.mode == "RGB" else strip.convert("RGB")
-
-
-def _is_identity(transform: ImageCms.ImageCmsTransform) -> bool:
-    """Most profiles are some sRGB. A look at 5,832 colours saves the work on all the others."""
-    levels = np.arange(0, 256, 15).astype(np.uint8)
-    colours = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(levels.size, -1, 3)
-    converted = np.asarray(transform.apply(Image.fromarray(colours)))
-    return int(np.abs(converted.astype(int) - colours).max()) <= 1

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mondrian.errors import DamagedPhoto, EmptyPhoto, PhotoError, PhotoTooLarge, TooManyPixels
+from mondrian.photos.colour import srgb_converter
 from mondrian.photos.decoding import (
     is_plain,
     open_image,
     open_jpeg,
-    srgb_converter,
     upright_srgb,
 )
 from mondrian.photos.exif import Exif, printable, read_exif, write_exif
