@@ -381,7 +381,7 @@ def test_a_commit_that_was_hidden_is_found(desk: Desk) -> None:
     intake = Intake(Settings(home=home), Losing(desk.pool), photos)
     options = parse_options({}, load_advisors(), "ansel")
     sender = UploadClient(owner="anna", base_url="", idempotency_key=None)
-    job = asyncio.run(intake.add(lambda: prepare_photo(jpeg()), options, sender))
+    job = asyncio.run(intake.add(prepare_photo(jpeg()), options, sender))
     assert [job] == desk.jobs()
     assert photos.get(job.photo_key)
 
@@ -401,7 +401,7 @@ def test_a_photo_whose_job_may_be_there_is_kept_for_it(desk: Desk, postgres: str
         options = parse_options({}, load_advisors(), "ansel")
         sender = UploadClient(owner="anna", base_url="", idempotency_key="once")
         intake = Intake(Settings(home=home), store, photos)
-        return asyncio.run(intake.add(lambda: prepare_photo(jpeg()), options, sender))
+        return asyncio.run(intake.add(prepare_photo(jpeg()), options, sender))
 
     with pytest.raises(DatabaseUnavailable):
         send(Losing(desk.pool))
@@ -422,7 +422,7 @@ def test_a_photo_that_never_got_a_job_goes_a_day_later(desk: Desk) -> None:
     options = parse_options({}, load_advisors(), "ansel")
     sender = UploadClient(owner="anna", base_url="", idempotency_key=None)
     with pytest.raises(DatabaseUnavailable):
-        asyncio.run(intake.add(lambda: prepare_photo(jpeg()), options, sender))
+        asyncio.run(intake.add(prepare_photo(jpeg()), options, sender))
     prune(desk.store, photos, days=0)
     assert len([*desk.photos.iterdir()]) == 1
     with desk.pool.connection() as connection:

@@ -9,7 +9,9 @@
     │   ├── UnsupportedPhoto
     │   ├── DamagedPhoto
     │   ├── PhotoTooLarge
-    │   └── TooManyPixels
+    │   ├── TooManyPixels
+    │   └── PhotoTooComplex
+    ├── PhotoReaderUnavailable
     ├── AdvisorError
     │   ├── UnknownAdvisor
     │   └── InvalidAdvisor
@@ -115,6 +117,18 @@ class TooManyPixels(PhotoError):
     """The photo has more than 100 megapixels. Scale it down and try again."""
 
     http_status = 413
+
+
+class PhotoTooComplex(PhotoError):
+    """To read the photo takes too much time or memory. Export it again as JPEG and try again."""
+
+
+class PhotoReaderUnavailable(MondrianError):
+    """Photos cannot be read at the moment: no process can be started. Free memory and try again."""
+
+    http_status = 503
+    exit_code = 69
+    retry_policy = RetryPolicy.AGAIN
 
 
 class AdvisorError(MondrianError):

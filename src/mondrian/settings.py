@@ -101,6 +101,12 @@ class Settings(BaseSettings):
     concurrency: Annotated[
         int | None, Option(group=_WORK, metavar="N", unset="as many as the engine has slots")
     ] = Field(default=None, ge=1, le=256, description="how many jobs a worker has under way")
+    readers: Annotated[int, Option(group=_WORK, metavar="N")] = Field(
+        default=2,
+        ge=1,
+        le=64,
+        description="how many photos are read at once, each in a process of up to 2 GB",
+    )
     lease: Annotated[float, Option(group=_WORK, metavar="SECONDS")] = Field(
         default=10.0,
         ge=1.0,

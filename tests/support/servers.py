@@ -19,9 +19,11 @@ from mondrian.advisors import Advisor, load_advisors
 from mondrian.api import Limits, create_app
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
+from mondrian.photos.readers import PhotoReaders
 from mondrian.server.protocol import BoundedProtocol
 from mondrian.settings import Settings
 from mondrian.stream import Streams
+from support.readers import photo_readers
 
 START_SECONDS = 20.0
 STOP_SECONDS = 10.0
@@ -73,6 +75,7 @@ def make_app(
     *,
     engine_status: Callable[[], dict[str, Any]] = lambda: {"status": "ready"},
     limits: Limits | None = None,
+    readers: PhotoReaders | None = None,
     **settings: Any,
 ) -> FastAPI:
     """The API on ``store``, which is at ``database``, with photos in ``home/photos``."""
@@ -81,6 +84,7 @@ def make_app(
         settings=read,
         store=store,
         photos=PhotoStore.open((home / "photos").as_uri()),
+        readers=readers or photo_readers(),
         streams=Streams(store, conninfo=database, interval_seconds=read.update_interval),
         engine_status=engine_status,
         advisors=_advisors(),

@@ -15,12 +15,14 @@ from mondrian.api.errors import HANDLERS
 from mondrian.api.metrics import Metrics
 from mondrian.api.middleware import guarded
 from mondrian.api.openapi import DESCRIPTION, complete
+from mondrian.api.readers import RequestReaders
 from mondrian.api.routes import ROUTERS
 from mondrian.api.routes.service import Probe
 from mondrian.api.uploads.intake import Intake
 from mondrian.api.uploads.multipart import Limits
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
+from mondrian.photos.readers import PhotoReaders
 from mondrian.settings import Settings
 from mondrian.stream import Streams
 
@@ -30,13 +32,14 @@ def create_app(
     settings: Settings,
     store: Store,
     photos: PhotoStore,
+    readers: PhotoReaders,
     streams: Streams,
     engine_status: Callable[[], dict[str, Any]],
     lifespan: Lifespan[FastAPI] | None = None,
     advisors: Mapping[str, Advisor] | None = None,
     limits: Limits | None = None,
 ) -> FastAPI:
-    """The app that serves all of docs/http.md.
+    """The app that serves all of docs/http.md. Photos are read by ``readers``.
 
     ``engine_status`` tells what ``/model-status`` answers: ``status`` (loading, ready, error,
     unloaded, remote), ``engine``, ``model``, and figures. It may be called from any thread. Without
@@ -52,8 +55,9 @@ def create_app(
         engine_status=engine_status,
         advisors=load_advisors(settings.home) if advisors is None else advisors,
         access=Access(settings),
-        intake=Intake(settings, store, photos, limits.decoders),
+        intake=Intake(settings, store, photos),
         limits=limits,
+        readers=RequestReaders(readers),
         metrics=Metrics(store, lambda: streams.clients, engine_status),
     )
     app = Api(services, lifespan or _lifespan(streams))

@@ -12,6 +12,7 @@ from mondrian.advisors import Advisor
 from mondrian.api.auth import READING, TOKEN_SECONDS, Access, Visitor
 from mondrian.api.links import Links
 from mondrian.api.metrics import Metrics
+from mondrian.api.readers import RequestReaders
 from mondrian.api.schemas import JOB_ID
 from mondrian.api.uploads.intake import Intake
 from mondrian.api.uploads.multipart import Limits
@@ -36,6 +37,7 @@ class Services:
     access: Access
     intake: Intake
     limits: Limits
+    readers: RequestReaders
     metrics: Metrics
 
     def place(self, job: Job) -> Place | None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mondrian.settings import Settings
 
 _WORK = (
-    *("engine", "adapter", "database", "photos", "concurrency", "update_interval"),
+    *("engine", "adapter", "database", "photos", "concurrency", "readers", "update_interval"),
     *("lease", "stall", "retention", "quota", "home"),
 )
 _SERVE = ("host", "port", "worker", "key", "open", "base_url", "cors_origins", "source", "advisor")

@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ from mondrian.jobs.sql import JOBS_CHANNEL
 from mondrian.jobs.store import Store
 from mondrian.measurements import prepare
 from mondrian.photos import PhotoStore
+from mondrian.photos.readers import PhotoReaders
 from mondrian.server.protocol import BoundedProtocol
 from mondrian.server.signals import Leaving
 from mondrian.server.socket import BACKLOG, address
@@ -49,7 +50,7 @@ def run_server(
 ) -> None:
     """Serve at ``door``, and work on ``engine`` if there is one, until asked to leave."""
     with ExitStack() as stack:
-        rooms = _enter(settings, opening.result())
+        rooms = stack.enter_context(_opened(settings, opening))
         streams = Streams(
             rooms.store, conninfo=rooms.database.url, interval_seconds=settings.update_interval
         )
@@ -57,6 +58,7 @@ def run_server(
             settings=settings,
             store=rooms.store,
             photos=rooms.photos,
+            readers=rooms.readers,
             streams=streams,
             engine_status=lambda: engine_status(settings, engine, worker),
         )
@@ -104,9 +106,8 @@ def run_worker(
 ) -> None:
     """Work on ``engine`` until asked to leave."""
     advisors = load_advisors(settings.home)
-    rooms = _enter(settings, opening.result())
-    worker = rooms.worker(engine, advisors)
-    with _pruning(rooms):
+    with _opened(settings, opening) as rooms, _pruning(rooms):
+        worker = rooms.worker(engine, advisors)
         leaving.begin = worker.stop
         announce(worker.name)
         _load(engine)
@@ -167,6 +168,7 @@ class Services:
     database: Database
     store: Store
     photos: PhotoStore
+    readers: PhotoReaders
 
     def worker(self, engine: Engine, advisors: Mapping[str, Advisor]) -> Worker:
         """A worker on ``engine`` for ``advisors``."""
@@ -180,17 +182,23 @@ class Services:
         )
 
 
-def _enter(settings: Settings, database: Database) -> Services:
-    return Services(
-        settings=settings,
-        database=database,
-        store=Store(database.pool),
-        photos=PhotoStore.open(settings.photos_url),
-    )
+@contextmanager
+def _opened(settings: Settings, opening: "Future[Database]") -> Iterator[Services]:
+    """The parts, with the processes that read photos, which load beside all else."""
+    with closing(PhotoReaders(settings.readers, prepare=prepare)) as readers:
+        readers.warm()
+        database = opening.result()
+        yield Services(
+            settings=settings,
+            database=database,
+            store=Store(database.pool),
+            photos=PhotoStore.open(settings.photos_url),
+            readers=readers,
+        )
 
 
 def _load(engine: Engine) -> None:
-    """Load the model, and what measuring needs, in threads."""
+    """Load the model, in a thread."""
 
     def load() -> None:
         try:
@@ -200,7 +208,6 @@ def _load(engine: Engine) -> None:
         except MondrianError as exc:  # /model-status tells it, and so does each job
             log.error("the model cannot be loaded: %s", exc)
 
-    threading.Thread(target=prepare, name="prepare", daemon=True).start()
     threading.Thread(target=load, name="load", daemon=True).start()
 
 

@@ -1,10 +1,14 @@
 """What came out: the analysis, its summary, the report in all its forms, and the photo."""
 
+from contextlib import suppress
 from typing import Annotated, Literal
+from uuid import UUID
 
+from anyio import to_thread
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
 from mondrian.api.dependencies import JobId, LinksDep, Services, ServicesDep
 from mondrian.api.openapi import content, refusals
@@ -69,7 +73,8 @@ def show_summary(
     summary="The report",
     responses={200: content("text/markdown", "application/pdf", "text/html", model=ReportAnswer)},
 )
-def show_report(
+async def show_report(
+    request: Request,
     job_id: JobId,
     services: ServicesDep,
     links: LinksDep,
@@ -77,21 +82,28 @@ def show_report(
     format_: Annotated[Literal["json", "md", "pdf", "html"], Query(alias="format")] = "json",
 ) -> Response:
     """As JSON, Markdown, PDF, or the page that `/analysis` shows."""
-    job = services.store.read(job_id)
-    reports = read_reports(services, job)
-    if not reports:
-        return under_way(job, links)
-    if advisor is not None:
-        reports = [_by(advisor, reports)]
-    match format_:
-        case "html":
-            return HTMLResponse(document(services, links, job, reports))
-        case "md":
-            return _markdown(services, job, reports)
-        case "pdf":
-            return _pdf(services, job, reports)
-    answer = ReportAnswer.of_reports(job.id, reports)
-    return JSONResponse(answer.model_dump(mode="json"))
+
+    def answer(photo: bytes | None) -> Response:
+        job = services.store.read(job_id)
+        reports = read_reports(services, job)
+        if not reports:
+            return under_way(job, links)
+        if advisor is not None:
+            reports = [_by(advisor, reports)]
+        match format_:
+            case "html":
+                return HTMLResponse(document(services, links, job, reports))
+            case "md":
+                return _markdown(services, job, reports)
+            case "pdf":
+                return _pdf(services, job, reports, photo)
+        return JSONResponse(ReportAnswer.of_reports(job.id, reports).model_dump(mode="json"))
+
+    photo = None
+    if format_ == "pdf":
+        with suppress(JobNotFound):
+            photo = await _thumbnail(request, services, job_id, PHOTO_WIDTH)
+    return await to_thread.run_sync(answer, photo)
 
 
 @router.get(
@@ -100,15 +112,23 @@ def show_report(
     summary="The photo",
     responses={200: content("image/jpeg")},
 )
-def show_photo(
+async def show_photo(
+    request: Request,
     job_id: JobId,
     services: ServicesDep,
     width: Annotated[int, Query(ge=16, le=8192, description="At most so wide.")] = PHOTO_WIDTH,
 ) -> Response:
     """As it was looked at: upright, without EXIF."""
-    stored = services.photos.get(services.store.read(job_id).photo_key)
+    photo = await _thumbnail(request, services, job_id, width)
     headers = {"Cache-Control": "private, max-age=86400"}
-    return Response(make_thumbnail(stored, width), media_type="image/jpeg", headers=headers)
+    return Response(photo, media_type="image/jpeg", headers=headers)
+
+
+async def _thumbnail(request: Request, services: Services, job_id: UUID, max_width: int) -> bytes:
+    def load() -> bytes:
+        return services.photos.get(services.store.read(job_id).photo_key)
+
+    return await services.readers.run(request, make_thumbnail, load, max_width=max_width)
 
 
 def _by(advisor: str | None, reports: list[Report]) -> Report:
@@ -125,11 +145,7 @@ def _markdown(services: Services, job: Job, reports: list[Report]) -> Response:
     return Response("\n".join(texts), media_type="text/markdown", headers=_named(job, "md"))
 
 
-def _pdf(services: Services, job: Job, reports: list[Report]) -> Response:
-    try:
-        photo = make_thumbnail(services.photos.get(job.photo_key), PHOTO_WIDTH)
-    except JobNotFound:
-        photo = None
+def _pdf(services: Services, job: Job, reports: list[Report], photo: bytes | None) -> Response:
     printed = pdf(reports, photo, title=job.filename, names=names(services))
     return Response(printed, media_type="application/pdf", headers=_named(job, "pdf"))
 

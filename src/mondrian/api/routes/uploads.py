@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from anyio import to_thread
 from fastapi import APIRouter
 from starlette.requests import Request
 
@@ -39,7 +40,8 @@ async def submit(request: Request, arrival: UploadDep) -> UploadAnswer:
     with arrival.counted():
         body = await read_json(request, SubmitBody, arrival.services.limits)
         options = arrival.parse_options(_fields(body))
-        job = await arrival.add(lambda: intake.read_source(body.filename), options)
+        content, name = await to_thread.run_sync(intake.read_source, body.filename)
+        job = await arrival.add(lambda: content, name, options)
     return UploadAnswer.of(job, arrival.links)
 
 

@@ -1,22 +1,21 @@
-"""From a photo that has arrived to a job in the queue: decode, store the photo, then the job.
+"""From a photo that was read to a job in the queue: store the photo, then the job.
 
 The photo is stored before the job, since a worker may claim the job in the same moment. That it
 will be is noted first, so whatever goes wrong on the way, the photo goes again: at once where it is
 known that it has no job, and otherwise with a daily prune that finds it still without one.
 """
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from uuid import uuid4
 
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 
 from mondrian.api.uploads.options import BASELINE, UploadOptions
 from mondrian.errors import DatabaseUnavailable, InvalidRequest, StorageError
 from mondrian.jobs.job import Job, Status
 from mondrian.jobs.store import Store
-from mondrian.photos import MAX_BYTES, PhotoStore, StoredPhoto, prepare_photo
+from mondrian.photos import MAX_BYTES, PhotoStore, StoredPhoto
 from mondrian.settings import Settings
 
 
@@ -30,31 +29,25 @@ class UploadClient:
 
 
 class Intake:
-    """Makes jobs of photos. ``decoders`` photos are decoded at once, the others wait."""
+    """Makes jobs of photos."""
 
-    def __init__(
-        self, settings: Settings, store: Store, photos: PhotoStore, decoders: int = 2
-    ) -> None:
+    def __init__(self, settings: Settings, store: Store, photos: PhotoStore) -> None:
         self._source = settings.source
         self._store = store
         self._photos = photos
-        self._decoding = CapacityLimiter(decoders)
 
-    async def add(
-        self, read: Callable[[], StoredPhoto], options: UploadOptions, sender: UploadClient
-    ) -> Job:
-        """Make a job of the photo that ``read`` reads, off the event loop.
+    async def add(self, photo: StoredPhoto, options: UploadOptions, sender: UploadClient) -> Job:
+        """Make a job of ``photo``, off the event loop.
 
         Returns the job of an earlier upload if it had the same ``Idempotency-Key``. Raises
-        ``PhotoError``, ``JobConflict`` and ``StorageError``; then neither photo nor job is there,
-        except that a lost database may hide that they are.
+        ``JobConflict`` and ``StorageError``; then neither photo nor job is there, except that a
+        lost database may hide that they are.
         """
-        photo = await to_thread.run_sync(read, limiter=self._decoding)
         return await to_thread.run_sync(self._keep, photo, options, sender)
 
-    def read_source(self, filename: str) -> StoredPhoto:
-        """The photo ``filename`` of the source folder. Raises ``InvalidRequest`` where there is no
-        such folder or no such file in it, and ``PhotoError``."""
+    def read_source(self, filename: str) -> tuple[bytes, str]:
+        """Return the bytes of the photo ``filename`` in the source folder, and its name without
+        folders. Raise ``InvalidRequest`` where there is no such folder or no such file in it."""
         if self._source is None:
             raise InvalidRequest(
                 "This server has no folder of photos. Set MONDRIAN_SOURCE, or send the photo."
@@ -65,10 +58,9 @@ class Intake:
             if not path.is_relative_to(folder) or not path.is_file():
                 raise FileNotFoundError
             with path.open("rb") as file:
-                content = file.read(MAX_BYTES + 1)
+                return file.read(MAX_BYTES + 1), path.name
         except (OSError, ValueError, RuntimeError) as exc:
             raise InvalidRequest("There is no such photo in the source folder.") from exc
-        return prepare_photo(content, name=path.name)
 
     def _keep(self, photo: StoredPhoto, options: UploadOptions, sender: UploadClient) -> Job:
         job = _make_job(photo, options, sender)

@@ -47,12 +47,10 @@ Body = TypeVar("Body", bound=BaseModel)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """What an upload may take. ``decoders`` photos are decoded at once, in threads: one of 100
-    megapixels takes gigabytes for a moment."""
+    """What an upload may take."""
 
     max_photo_bytes: int = MAX_BYTES
     idle_seconds: float = 30.0
-    decoders: int = 2
 
     @property
     def max_body_bytes(self) -> int:

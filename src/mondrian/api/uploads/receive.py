@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends
@@ -15,7 +16,7 @@ from mondrian.api.uploads.multipart import receive_form
 from mondrian.api.uploads.options import UploadOptions, parse_options
 from mondrian.errors import MondrianError
 from mondrian.jobs.job import Job
-from mondrian.photos import StoredPhoto, prepare_photo
+from mondrian.photos import prepare_photo
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,14 +34,13 @@ class Upload:
             async with receive_form(self.request, self.services.limits) as form:
                 options = self.parse_options(form.fields)
                 options = replace(options, auto_analyze=options.auto_analyze or is_waited_for)
-                job = await self.add(
-                    lambda: prepare_photo(form.read_photo_bytes(), name=form.photo_name), options
-                )
+                job = await self.add(form.read_photo_bytes, form.photo_name, options)
         return job, options
 
-    async def add(self, read: Callable[[], StoredPhoto], options: UploadOptions) -> Job:
-        """Make a job of the photo that ``read`` reads."""
-        return await self.services.intake.add(read, options, self.sender)
+    async def add(self, load: Callable[[], bytes], name: str, options: UploadOptions) -> Job:
+        """Make a job of the photo, called ``name``, whose bytes ``load`` returns."""
+        read = partial(self.services.readers.run, self.request, prepare_photo)
+        return await self.services.intake.add(await read(load, name=name), options, self.sender)
 
     def parse_options(self, fields: dict[str, str]) -> UploadOptions:
         """What ``fields`` ask for."""

@@ -1,0 +1,63 @@
+"""What hostile bytes make of a decoder: functions that a photo's process is asked to run."""
+
+import os
+import threading
+from pathlib import Path
+
+from mondrian.photos import prepare_photo
+from mondrian.photos.photo import StoredPhoto
+
+
+def prepare_nothing() -> None:
+    """Start at once."""
+
+
+def begin(photo: bytes, marker: Path, **_: object) -> None:
+    """Note in ``marker`` which process it is, and stay."""
+    marker.with_suffix(".new").write_text(str(os.getpid()))
+    marker.with_suffix(".new").rename(marker)
+    threading.Event().wait()
+
+
+def burn(photo: bytes) -> int:
+    """Keep the processor, and Python's lock."""
+    return sum(range(10**13))
+
+
+def eat(photo: bytes, part_bytes: int = 50_000_000) -> None:
+    """Take more and more memory."""
+    kept = []
+    while True:
+        kept.append(b"x" * part_bytes)
+
+
+def swallow(photo: bytes, taken_bytes: int) -> int:
+    """Take memory, and keep it after the answer."""
+    _KEPT.append(b"x" * taken_bytes)
+    return os.getpid()
+
+
+def abort(photo: bytes) -> None:
+    """End as a C library does that found its memory broken."""
+    os.abort()
+
+
+def abort_once(photo: bytes, marker: Path) -> StoredPhoto:
+    """End the first process, and read the photo in the second."""
+    if not marker.exists():
+        marker.touch()
+        os.abort()
+    return prepare_photo(photo)
+
+
+def fail(photo: bytes) -> None:
+    """Fail in a way that nobody thought of."""
+    raise ZeroDivisionError("by zero")
+
+
+def environment(photo: bytes) -> dict[str, str]:
+    """Return what the process was told."""
+    return dict(os.environ)
+
+
+_KEPT: list[bytes] = []
