@@ -37,7 +37,7 @@ from mondrian.critiques.pacing import (
 )
 from mondrian.database.postgres import Database, open_database
 from mondrian.engines.base import Basis, Phase
-from mondrian.jobs.events import text_fields, update_fields
+from mondrian.jobs.events import update_fields
 from mondrian.jobs.job import Claim, Entry, EventType, Job
 from mondrian.jobs.store import Store
 from stream_servers import fields
@@ -280,7 +280,8 @@ def critiqued(store: Store, tokens: int, speed: float) -> UUID:
         clock += max(FLUSH_SECONDS, 1 / speed, min(PORTION_TOKENS / speed, PATIENCE_SECONDS))
         said = min(tokens, int(clock * speed))
         part = Text(text=text[flushed * 4 : said * 4], offset=flushed * 4)
-        entries.append(Entry(EventType.TOKEN, text_fields(part, advisor="ansel")))
+        fields = {"advisor": "ansel", "text": part.text, "offset": part.offset, "attempt": 1}
+        entries.append(Entry(EventType.TOKEN, fields))
         flushed = said
         if clock - spoken >= 5.0 or not spoken:
             entries.append(Entry(EventType.THINKING_UPDATE, update_fields(update(said, clock))))

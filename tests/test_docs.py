@@ -12,6 +12,7 @@ from mondrian.engines.base import Phase
 from mondrian.engines.open import _OPENERS
 from mondrian.errors import MondrianError, list_errors
 from mondrian.findings import KINDS
+from mondrian.jobs.events import UPDATE_FIELDS
 from mondrian.settings import Settings
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -76,3 +77,8 @@ def test_every_room_is_on_the_map() -> None:
     for path in rooms.iterdir():
         if not path.name.startswith("_"):
             assert f"{path.name}" in map_, path.name
+
+
+def test_the_fields_of_an_update_are_described_as_declared() -> None:
+    rows = [f"| `{name}` | {words} |" for name, words in UPDATE_FIELDS.items()]
+    assert "\n".join(rows) in page("events")

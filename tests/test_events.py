@@ -13,7 +13,7 @@ from mondrian.answers import DIMENSIONS, read_answer
 from mondrian.critiques.pacing import Pacer, Text, Update
 from mondrian.engines import Phase, Token
 from mondrian.engines.base import Basis
-from mondrian.jobs.events import Parts, update_fields
+from mondrian.jobs.events import AdvisorEvents, update_fields
 from mondrian.jobs.job import EventType, Job
 from mondrian.jobs.store import Store
 from mondrian.reports import EngineFigures, Report, build_report
@@ -86,20 +86,23 @@ class Growing:
     def __init__(self) -> None:
         self.now = 100.0
         self.told: list[tuple[float, dict[str, Any]]] = []
-        self.parts = Parts("ansel", clock=lambda: self.now)
+        self.events = AdvisorEvents("ansel", clock=lambda: self.now)
 
     def write(self, text: str, seconds: float) -> None:
         pieces = [text[start : start + 3] for start in range(0, len(text), 3)]
         for piece in pieces:
             self.now += seconds / len(pieces)
-            if part := self.parts.take(Text(text=piece, offset=0)):
-                self.told.append((self.now, part))
+            self._keep(Text(text=piece, offset=0))
 
     def finish(self, text: str) -> int:
         """How many parts were left."""
-        left = self.parts.finish(report_of(text))
-        self.told += [(self.now, part) for part in left]
-        return len(left)
+        before = len(self.told)
+        self._keep(report_of(text))
+        return len(self.told) - before
+
+    def _keep(self, item: Text | Report) -> None:
+        parts = [e for e in self.events.encode(item) if e.type is EventType.REPORT_PARTIAL]
+        self.told += [(self.now, dict(part.fields)) for part in parts]
 
     def scores(self) -> list[float]:
         """Of each dimension the score that was told last."""
@@ -142,7 +145,7 @@ def test_after_a_repair_all_is_told_anew() -> None:
     repairing = Update(
         phase=Phase.REPAIRING, thinking="", elapsed_seconds=0, percent=0, basis=Basis.UNKNOWN
     )
-    growing.parts.note(repairing)
+    assert [each.type for each in growing.events.encode(repairing)] == ["thinking_update"]
     growing.told.clear()
     growing.write(as_json(6), 1.0)
     growing.finish(as_json(6))
@@ -153,4 +156,4 @@ def test_a_part_that_stands_is_not_told_twice() -> None:
     growing = Growing()
     growing.write(as_json(), 60.0)
     growing.finish(as_json())
-    assert growing.parts.finish(report_of(as_json())) == []
+    assert growing.finish(as_json()) == 0

@@ -1,5 +1,7 @@
 """Answers and reports to test with."""
 
+from dataclasses import replace
+
 from mondrian.answers import DIMENSIONS, Answer, Dimension
 from mondrian.reports import EngineFigures, Report, build_report
 
@@ -75,11 +77,12 @@ def demo_report(*said: str, sees: bool = False, advisor: str = "ansel") -> Repor
     return build_report(
         Answer(image_description=description, dimensions=dimensions),
         advisor=advisor,
+        advisor_name="Ansel Adams" if advisor == "ansel" else "",
         evidence={
             "Lighting": (words[:2] if words else ("10.4 % of the frame is pure white",)),
             "Composition": ("horizon 0.4° off level", "subject near the lower left third"),
         },
         measurements={"width": 4032, "height": 3024, "exposure": {"mean": 0.61}},
-        engine=FIGURES.model_copy(update={"sees": sees}),
+        engine=replace(FIGURES, sees=sees),
         technical_notes=("1/250 s at f/5.6, ISO 100, 35 mm",),
     )

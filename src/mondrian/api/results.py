@@ -32,21 +32,11 @@ def under_way(job: Job, links: Links) -> JSONResponse:
     return JSONResponse(state, 202, {"Retry-After": "5"})
 
 
-def names(services: Services) -> dict[str, str]:
-    """The advisors' names, by id."""
-    return {advisor.id: advisor.name for advisor in services.advisors.values()}
+def fragments(reports: list[Report]) -> str:
+    """Return the reports as HTML to be put into a page."""
+    return "\n".join(map(analysis_fragment, reports))
 
 
-def fragments(services: Services, reports: list[Report]) -> str:
-    """The reports as HTML to be put into a page."""
-    known = names(services)
-    return "\n".join(
-        analysis_fragment(report, known.get(report.advisor, report.advisor)) for report in reports
-    )
-
-
-def document(services: Services, links: Links, job: Job, reports: list[Report]) -> str:
-    """The reports as a whole HTML document, with the photo."""
-    return analysis_document(
-        reports, title=job.filename, photo_url=links.photo(job.id), names=names(services)
-    )
+def document(links: Links, job: Job, reports: list[Report]) -> str:
+    """Return the reports as a whole HTML document, with the photo."""
+    return analysis_document(reports, title=job.filename, photo_url=links.photo(job.id))

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from mondrian.advisors import Advisor
     from mondrian.critiques.pacing import Text, Update
     from mondrian.engines import Engine
-    from mondrian.jobs.events import Parts
     from mondrian.photos import Photo
     from mondrian.reports import Report
     from mondrian.settings import Settings
@@ -54,7 +53,7 @@ def critique(
         photo=photo,
         advisors=chosen,
         open=partial(_open, settings),
-        write=partial(_write_files, chosen, html, pdf) if html or pdf else None,
+        write=partial(_write_files, html, pdf) if html or pdf else None,
         interval=interval,
         stall=settings.stall,
     )
@@ -85,59 +84,40 @@ def _show(advisors: "list[Advisor]", events: "Events") -> None:
                 console.print(stopped(face))
                 sys.exit(INTERRUPTED)
         if report and advisor:
-            print_report(stdout(), report, advisor.name)
+            print_report(stdout(), report)
 
 
-def _show_as_json(advisors: "list[Advisor]", events: "Events") -> None:
+def _show_as_json(advisors: "list[Advisor]", items: "Events") -> None:
     from uuid import uuid4
 
-    from mondrian.jobs.events import Parts, complete_fields
+    from mondrian.jobs.events import AdvisorEvents, complete_fields
     from mondrian.jobs.job import encode_payload
     from mondrian.reports import Report
 
     job_id, status, reports = uuid4(), "error", list[Report]()
-    parts = [Parts(advisor.id) for advisor in advisors]
+    events = [AdvisorEvents(advisor.id) for advisor in advisors]
 
-    def say(type_: str, fields: dict[str, Any]) -> None:
+    def write(type_: str, fields: Mapping[str, Any]) -> None:
         print(encode_payload(type_, job_id, fields), flush=True)
 
     try:
-        for event in events:
-            for type_, fields in _event_fields(event, parts[min(len(reports), len(parts) - 1)]):
-                say(type_, fields)
-            if isinstance(event, Report):
-                reports.append(event)
+        for item in items:
+            for entry in events[min(len(reports), len(events) - 1)].encode(item):
+                write(entry.type, entry.fields)
+            if isinstance(item, Report):
+                reports.append(item)
                 if len(reports) == len(advisors):
-                    names = [advisor.name for advisor in advisors]
-                    say("analysis_complete", complete_fields(reports, names))
+                    write("analysis_complete", complete_fields(reports))
         status = "done"
     except errors.MondrianError as exc:
-        say("error", {"error": {"code": exc.code, "message": exc.message, "retryable": False}})
+        write("error", {"error": {"code": exc.code, "message": exc.message, "retryable": False}})
         raise
     except KeyboardInterrupt:
         status = "cancelled"
-        events.close()
+        items.close()
         sys.exit(INTERRUPTED)
     finally:
-        say("done", {"status": status})
-
-
-def _event_fields(
-    event: "Update | Text | Report", parts: "Parts"
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    from mondrian.critiques.pacing import Text, Update
-    from mondrian.jobs.events import text_fields, update_fields
-
-    if isinstance(event, Update):
-        parts.note(event)
-        yield "thinking_update", update_fields(event)
-    elif isinstance(event, Text):
-        yield "token", text_fields(event, advisor=parts.advisor)
-        if part := parts.take(event):
-            yield "report_partial", part
-    else:
-        for part in parts.finish(event):
-            yield "report_partial", part
+        write("done", {"status": status})
 
 
 def _check_writable(file: Path | None) -> None:
@@ -147,7 +127,6 @@ def _check_writable(file: Path | None) -> None:
 
 
 def _write_files(
-    advisors: "list[Advisor]",
     html: Path | None,
     pdf: Path | None,
     photo: "Photo",
@@ -156,15 +135,12 @@ def _write_files(
     from mondrian.reports.html import analysis_document, data_url
     from mondrian.reports.pdf import pdf as render_pdf
 
-    names = {advisor.id: advisor.name for advisor in advisors}
     picture = photo.jpeg(max_width=1320)
     if html:
-        document = analysis_document(
-            reports, title=photo.name, photo_url=data_url(picture), names=names
-        )
+        document = analysis_document(reports, title=photo.name, photo_url=data_url(picture))
         _write(html, document.encode())
     if pdf:
-        _write(pdf, render_pdf(reports, picture, title=photo.name, names=names))
+        _write(pdf, render_pdf(reports, picture, title=photo.name))
 
 
 def _write(file: Path, content: bytes) -> None:

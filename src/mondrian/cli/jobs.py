@@ -150,15 +150,11 @@ def _plain(text: str) -> str:
 def _print_reports(fields: Mapping[str, Any]) -> None:
     from rich.console import Console
 
-    from mondrian.advisors import load_advisors
     from mondrian.cli.terminal import print_report
     from mondrian.reports import Report
 
-    known = load_advisors()
     for encoded in fields.get("reports") or [fields["report"]]:
-        report = Report.model_validate(encoded)
-        name = known[report.advisor].name if report.advisor in known else report.advisor
-        print_report(Console(), report, name)
+        print_report(Console(), Report.model_validate(encoded))
 
 
 def _offer_to_cancel(client: "Client", job: str) -> None:

@@ -115,9 +115,9 @@ def plain(text: str) -> str:
     return _HOSTILE.sub("", text)
 
 
-def print_report(console: Console, report: Report, advisor_name: str) -> None:
+def print_report(console: Console, report: Report) -> None:
     """Print ``report`` as a readable table: scores as bars, evidence, the top three."""
-    console.print(Panel(_heading(report, advisor_name), border_style="blue"))
+    console.print(Panel(_heading(report), border_style="blue"))
     for dimension in report.dimensions:
         console.print(_dimension(dimension, cells=20 if console.width >= _WIDE else 10))
     console.print(Line("\nTop three recommendations", style="bold"))
@@ -126,10 +126,12 @@ def print_report(console: Console, report: Report, advisor_name: str) -> None:
     console.print(Padding(Line(plain(" ".join(provenance(report))), style="dim"), (1, 0, 0, 0)))
 
 
-def _heading(report: Report, advisor_name: str) -> RenderableType:
+def _heading(report: Report) -> RenderableType:
     score = f"{report.overall_score:g}/10, grade {report.grade}"
     return Group(
-        Line.assemble((plain(advisor_name), "bold"), "   ", bar(report.overall_score), "  ", score),
+        Line.assemble(
+            (plain(report.shown_name), "bold"), "   ", bar(report.overall_score), "  ", score
+        ),
         Line(plain(report.image_description), style="italic"),
     )
 

@@ -32,7 +32,7 @@ class JobProgress:
         history: Sequence[TimingRecord],
     ) -> None:
         self._advisors = advisors
-        self._megapixels = megapixels
+        self.megapixels = megapixels
         self._engine = engine
         self._is_loaded = engine.status == "ready"
         self._history = list(history)
@@ -73,7 +73,7 @@ class JobProgress:
                 self._history,
                 engine=self._engine.url,
                 advisor=advisor,
-                megapixels=self._megapixels,
+                megapixels=self.megapixels,
                 is_first=place == 0,
             )
             for place, advisor in enumerate(self._advisors)

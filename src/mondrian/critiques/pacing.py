@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from mondrian.critiques.progress import ProgressEstimator
-from mondrian.engines.base import Basis, Phase, Progress, Token
+from mondrian.engines.base import Basis, Figures, Phase, Progress, Token, describe
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ _CLOSE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Update:
+class Update(Figures):
     """A thinking update: what is happening right now. Figures are ``None`` where unknown.
 
     ``percent`` is from 0 to 99, to three decimals, and ``eta_seconds`` is the time to the end; both
@@ -44,19 +44,30 @@ class Update:
     last.
     """
 
-    phase: Phase
-    thinking: str
-    tokens: int | None = None
-    tokens_per_second: float | None = None
-    prompt_tokens: int | None = None
-    prompt_tokens_per_second: float | None = None
-    cached_tokens: int | None = None
-    peak_memory_gb: float | None = None
-    finish_reason: str | None = None
-    elapsed_seconds: float
-    eta_seconds: float | None = None
-    percent: float
-    basis: Basis
+    thinking: str = field(metadata=describe("a sentence for people"))
+    phase: Phase = field(
+        metadata=describe(
+            "`queued`, then `measuring`, `waiting` (for the engine), `loading`, `encoding` (the "
+            "photo), `prefill`, `generating`, `finalizing`; after `repairing`, an engine's phases "
+            "once more"
+        )
+    )
+    elapsed_seconds: float = field(metadata=describe("seconds since this attempt began"))
+    eta_seconds: float | None = field(
+        default=None,
+        metadata=describe("seconds until the end of the job (while `queued`: until its turn)"),
+    )
+    percent: float = field(
+        metadata=describe(
+            "how far the job is, from 0 to 99, to three decimals, so that nine advisors on a slow "
+            "engine move it too; it does not go back within an attempt"
+        )
+    )
+    basis: Basis = field(
+        metadata=describe(
+            "what `eta_seconds` and `percent` rest on: `measured`, `estimated` or `unknown`"
+        )
+    )
 
     def __str__(self) -> str:
         return self.thinking
@@ -73,7 +84,6 @@ class Text:
         return self.text
 
 
-_NO_TOKEN = Token(text="")
 LAST_PERCENT = 99.0
 """So far is a critique that is only to be stored."""
 
@@ -149,17 +159,11 @@ class Pacer:
         return self._is_change_due and (has_speed or not is_generating)
 
     def _update(self, progress: Progress, now: float) -> Update:
-        token, estimate = self._token or _NO_TOKEN, self.estimator.estimate(now)
+        estimate = self.estimator.estimate(now)
         return Update(
             phase=progress.phase,
             thinking=self._thinking(progress, now),
-            tokens=token.generation_tokens if self._token else None,
-            tokens_per_second=token.generation_tps,
-            prompt_tokens=token.prompt_tokens,
-            prompt_tokens_per_second=token.prompt_tps,
-            cached_tokens=token.cached_tokens,
-            peak_memory_gb=token.peak_memory_gb,
-            finish_reason=token.finish_reason,
+            **(self._token.figures() if self._token else {}),
             elapsed_seconds=round(now - self.started, 3),
             eta_seconds=estimate.eta_seconds,
             percent=round(LAST_PERCENT * estimate.share, 3),

@@ -1,17 +1,17 @@
-"""A panel: one photo before several advisors, without a server or a database.
+"""One photo before several advisors: read and measured once, then critiqued by each in turn.
 
-1. The photo is read and measured once. Percent and time are of the whole panel.
-2. Whatever takes time is done under a clock: reading the photo and writing files too.
-3. An engine that is stuck is ended when a worker would end it.
+1. Percent and time are of the whole panel, not of the step that runs.
+2. Whatever takes time runs under a clock: reading the photo and writing files too.
+3. ``run_panel`` is what a worker runs for a job. ``Panel`` runs it without a server or a database.
 """
 
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from mondrian.advisors import Advisor
 from mondrian.critiques.history import TimingRecord
@@ -26,12 +26,97 @@ from mondrian.reports import Report
 
 T = TypeVar("T")
 
+Look: TypeAlias = Callable[[], tuple[Photo, Measurements]]
+"""Reads and measures a photo."""
+
+PanelItem: TypeAlias = tuple[int, Update | Text | Report | TimingRecord]
+"""What a panel yields, with its place: 0 is the photo, from 1 on the advisors."""
+
+
+def run_panel(
+    look: Look,
+    advisors: Sequence[Advisor],
+    engine: WatchedEngine,
+    *,
+    interval_seconds: float,
+    megapixels: float = 0.0,
+    history: Sequence[TimingRecord] = (),
+) -> Generator[PanelItem, None, None]:
+    """Critique one photo by each of ``advisors`` in turn.
+
+    Yields updates in every phase, and for each advisor text, the report and its timing. Closing the
+    generator stops the work. ``megapixels`` is the size of the photo if it is known before ``look``
+    returns; ``history`` holds timings of earlier critiques on the engine's model, newest first.
+    Raises what ``look`` and ``critique`` raise.
+    """
+    started = time.monotonic()
+    progress = JobProgress([advisor.id for advisor in advisors], megapixels, engine, history)
+    with closing(_run_steps(look, advisors, engine, progress, interval_seconds)) as items:
+        for place, item in items:
+            if isinstance(item, Update):
+                elapsed = round(time.monotonic() - started, 3)
+                item = replace(progress.whole(item, place), elapsed_seconds=elapsed)
+            yield place, item
+
+
+def _run_steps(
+    look: Look,
+    advisors: Sequence[Advisor],
+    engine: WatchedEngine,
+    progress: JobProgress,
+    interval_seconds: float,
+) -> Generator[PanelItem, None, None]:
+    started = time.monotonic()
+    photo, measurements = yield from _run_step(0, Phase.MEASURING, look, interval_seconds)
+    measure_seconds = time.monotonic() - started
+    progress.megapixels = photo.width * photo.height / 1e6
+    for place, advisor in enumerate(advisors, start=1):
+        engine.spent.clear()
+        estimator = progress.begin(place)
+        run = partial(critique, interval_seconds=interval_seconds, measurements=measurements)
+        with closing(run(photo, advisor, engine, estimator=estimator)) as items:
+            for item in items:
+                # the photo is measured: that phase is over at once
+                if not isinstance(item, Update) or item.phase is not Phase.MEASURING:
+                    yield place, item
+        assert isinstance(item, Report)
+        timing = TimingRecord.of(
+            item,
+            engine.spent,
+            megapixels=progress.megapixels,
+            marks=estimator.marks,
+            measure_seconds=measure_seconds if place == 1 else None,
+        )
+        progress.add(timing)
+        yield place, timing
+
+
+def _run_step(
+    place: int, phase: Phase, step: Callable[[], T], interval_seconds: float
+) -> Generator[PanelItem, None, T]:
+    """Return what ``step`` returns; yield updates until it does."""
+
+    def work() -> Generator[Progress | list[T], None, None]:
+        yield Progress(phase=phase)
+        yield [step()]
+
+    results = list[T]()
+    with closing(pace(work(), interval_seconds=interval_seconds, sees=False)) as items:
+        for item in items:
+            if isinstance(item, Update):
+                yield place, item
+            elif isinstance(item, list):
+                results = item
+    return results[0]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Panel:
-    """``photo`` is where the photo lies; ``open`` opens the engine, once the photo has been read.
-    ``write``, if there is something to write, is handed the photo and the reports at the end. Times
-    are in seconds."""
+    """A panel without a server or a database.
+
+    ``photo`` is the path of the photo; ``open`` opens the engine. ``write``, if there is something
+    to write, is called with the photo and the reports at the end. Times are in seconds.
+    """
 
     photo: Path
     advisors: Sequence[Advisor]
@@ -41,80 +126,37 @@ class Panel:
     stall: float
 
     def run(self) -> Generator[Update | Text | Report, None, None]:
-        """Updates and text as ``critique`` yields them, and each advisor's report in turn. Closing
-        the generator stops the work and closes the engine. Raises what each step raises."""
+        """Yield updates and text as ``critique`` does, and each advisor's report in turn.
+
+        Closing the generator stops the work and closes the engine. Raises what each step raises.
+        """
         started = time.monotonic()
-        with closing(self._steps()) as events:
-            for event in events:
-                if isinstance(event, Update):
-                    elapsed = round(time.monotonic() - started, 3)
-                    event = replace(event, elapsed_seconds=elapsed)
-                yield event
-
-    def _steps(self) -> Generator[Update | Text | Report, None, None]:
-        photo, measurements = yield from self._do(Phase.MEASURING, self._look)
-        reports = yield from self._critique(photo, measurements)
-        if self.write:
-            yield from self._do(Phase.FINALIZING, partial(self.write, photo, reports))
-
-    def _do(self, phase: Phase, step: Callable[[], T]) -> Generator[Update, None, T]:
-        """What ``step`` returns, with updates until it does."""
-
-        def work() -> Generator[Progress | list[T], None, None]:
-            yield Progress(phase=phase)
-            yield [step()]
-
-        results = list[T]()
-        with closing(pace(work(), interval_seconds=self.interval, sees=False)) as items:
-            for item in items:
+        with closing(self._run()) as items:
+            for _, item in items:
                 if isinstance(item, Update):
+                    elapsed = round(time.monotonic() - started, 3)
+                    yield replace(item, elapsed_seconds=elapsed)
+                elif not isinstance(item, TimingRecord):
                     yield item
-                elif isinstance(item, list):
-                    results = item
-        return results[0]
 
-    def _look(self) -> tuple[Photo, Measurements]:
-        photo = read_photo(self.photo)
-        return photo, measure(photo)
-
-    def _critique(
-        self, photo: Photo, measurements: Measurements
-    ) -> Generator[Update | Text | Report, None, list[Report]]:
-        """Each advisor's critique, on the engine that is opened for them."""
-        reports, megapixels = list[Report](), photo.width * photo.height / 1e6
+    def _run(self) -> Generator[PanelItem, None, None]:
+        looked = yield from _run_step(0, Phase.MEASURING, self._look, self.interval)
+        reports = list[Report]()
         with closing(self.open()) as opened:
             engine = WatchedEngine(
                 opened, Meter(), lambda: None, stall_seconds=self.stall, mode="lora"
             )
-            job_progress = JobProgress(
-                [advisor.id for advisor in self.advisors], megapixels, engine, []
-            )
-            for place, advisor in enumerate(self.advisors, start=1):
-                engine.spent.clear()
-                estimator = job_progress.begin(place)
-                run = partial(critique, measurements=measurements, estimator=estimator)
-                with closing(run(photo, advisor, engine, interval_seconds=self.interval)) as events:
-                    reports.append((yield from _told(events, job_progress, place)))
-                figures = TimingRecord.of(
-                    reports[-1],
-                    engine.spent,
-                    megapixels=megapixels,
-                    marks=estimator.marks,
-                    measure_seconds=0.0 if place == 1 else None,
-                )
-                job_progress.add(figures)
-        return reports
+            panel = run_panel(lambda: looked, self.advisors, engine, interval_seconds=self.interval)
+            with closing(panel) as items:
+                for place, item in items:
+                    if isinstance(item, Report):
+                        reports.append(item)
+                    if place:
+                        yield place, item
+        if self.write:
+            write = partial(self.write, looked[0], reports)
+            yield from _run_step(len(reports), Phase.FINALIZING, write, self.interval)
 
-
-def _told(
-    events: Iterable[Update | Text | Report], job_progress: JobProgress, place: int
-) -> Generator[Update | Text | Report, None, Report]:
-    """``events`` of the advisor in that place, with percent and time of the whole. Returns the
-    report, which is their last."""
-    for event in events:
-        if not isinstance(event, Update):
-            yield event
-        elif event.phase is not Phase.MEASURING or place == 1:  # else over at once: it is measured
-            yield job_progress.whole(event, place)
-    assert isinstance(event, Report)
-    return event
+    def _look(self) -> tuple[Photo, Measurements]:
+        photo = read_photo(self.photo)
+        return photo, measure(photo)

@@ -68,6 +68,7 @@ def _work(
     yield build_report(
         answer,
         advisor=advisor.id,
+        advisor_name=advisor.name,
         evidence={finding.dimension: finding.evidence for finding in findings},
         measurements=asdict(measurements),
         engine=_figures(engine, answering.last, time.monotonic() - started),
@@ -95,12 +96,6 @@ def _figures(engine: Engine, last: Token, seconds: float) -> EngineFigures:
         url=engine.url,
         model=engine.model,
         sees=engine.sees,
-        tokens=last.generation_tokens,
-        prompt_tokens=last.prompt_tokens,
-        prompt_tokens_per_second=last.prompt_tps,
-        cached_tokens=last.cached_tokens,
-        tokens_per_second=last.generation_tps,
         seconds=round(seconds, 3),
-        peak_memory_gb=last.peak_memory_gb,
-        finish_reason=last.finish_reason,
+        **last.figures(),
     )

@@ -1,7 +1,7 @@
 """The ``Engine`` protocol: what every engine takes, yields and promises."""
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -83,6 +83,39 @@ class Progress:
     basis: Basis = Basis.UNKNOWN
 
 
+def describe(text: str) -> dict[str, str]:
+    """Return the metadata of a field that docs/events.md describes by ``text``."""
+    return {"doc": text}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Figures:
+    """An engine's own figures of an answer, by the names that clients read. ``None``: unknown.
+
+    Updates, reports, frames, SQL and docs/events.md take their figures from these fields.
+    """
+
+    tokens: int | None = field(default=None, metadata=describe("tokens written so far"))
+    tokens_per_second: float | None = field(
+        default=None, metadata=describe("how fast the engine writes")
+    )
+    prompt_tokens: int | None = field(default=None, metadata=describe("tokens of the whole prompt"))
+    prompt_tokens_per_second: float | None = field(
+        default=None, metadata=describe("how fast the engine read the prompt")
+    )
+    cached_tokens: int | None = field(
+        default=None,
+        metadata=describe("tokens of the prompt that the engine kept from an earlier request"),
+    )
+    peak_memory_gb: float | None = field(
+        default=None, metadata=describe("the most memory that the engine has used, in 10^9 bytes")
+    )
+    finish_reason: str | None = field(
+        default=None,
+        metadata=describe("`stop`, `length`, or the engine's own word, once the answer is written"),
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Token:
     """A piece of the answer, with the engine's own figures so far (``None`` where it has none).
@@ -101,6 +134,18 @@ class Token:
     cached_tokens: int | None = None
     peak_memory_gb: float | None = None
     finish_reason: str | None = None
+
+    def figures(self) -> dict[str, Any]:
+        """Return the figures as the fields of ``Figures``."""
+        return {
+            "tokens": self.generation_tokens,
+            "tokens_per_second": self.generation_tps,
+            "prompt_tokens": self.prompt_tokens,
+            "prompt_tokens_per_second": self.prompt_tps,
+            "cached_tokens": self.cached_tokens,
+            "peak_memory_gb": self.peak_memory_gb,
+            "finish_reason": self.finish_reason,
+        }
 
 
 Output: TypeAlias = Progress | Token

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
 from typing import Any
 
 from mondrian.answers import (
@@ -14,96 +15,104 @@ from mondrian.answers import (
 )
 from mondrian.critiques.pacing import Text, Update
 from mondrian.engines.base import Phase
+from mondrian.jobs.job import Entry, EventType
 from mondrian.reports import Report, analysis_fragment
 
 _PARTIAL_SECONDS = 0.5
 
 
+QUEUE_FIELDS = {
+    "queue_position": "place in the queue, from 1, while queued",
+    "attempt": "which attempt it is about",
+}
+"""What a ``thinking_update`` has beside the fields of ``Update``."""
+
+UPDATE_FIELDS = {
+    **{each.name: str(each.metadata["doc"]) for each in fields(Update)},
+    **QUEUE_FIELDS,
+}
+"""All fields of a ``thinking_update``, described. Each is always there, ``null`` where unknown."""
+
+_DECIMALS = {"elapsed_seconds": 1, "percent": 3}
+
+
 def update_fields(update: Update, *, attempt: int = 1) -> dict[str, Any]:
-    """The fields of a ``thinking_update``; ``None`` where a figure is unknown."""
-    return {
-        "thinking": update.thinking,
-        "phase": str(update.phase),
-        "tokens": update.tokens,
-        "tokens_per_second": _rounded(update.tokens_per_second),
-        "prompt_tokens": update.prompt_tokens,
-        "prompt_tokens_per_second": _rounded(update.prompt_tokens_per_second),
-        "cached_tokens": update.cached_tokens,
-        "peak_memory_gb": _rounded(update.peak_memory_gb),
-        "finish_reason": update.finish_reason,
-        "elapsed_seconds": round(update.elapsed_seconds, 1),
-        "eta_seconds": _rounded(update.eta_seconds),
-        "percent": update.percent,
-        "basis": str(update.basis),
-        "queue_position": None,
-        "attempt": attempt,
+    """Return the fields of a ``thinking_update``."""
+    known = {name: getattr(update, name, None) for name in UPDATE_FIELDS}
+    rounded = {
+        name: round(figure, _DECIMALS.get(name, 2)) if isinstance(figure, float) else figure
+        for name, figure in known.items()
     }
+    return {**rounded, "attempt": attempt}
 
 
-def text_fields(text: Text, *, advisor: str, attempt: int = 1) -> dict[str, Any]:
-    """The fields of a ``token``; ``offset`` counts characters (Unicode code points)."""
-    return {"advisor": advisor, "text": text.text, "offset": text.offset, "attempt": attempt}
-
-
-def complete_fields(reports: Sequence[Report], names: Sequence[str]) -> dict[str, Any]:
-    """The fields of an ``analysis_complete`` for the advisors of these ``names``: ``report`` is the
-    first one's, ``reports`` has everyone's."""
-    fragments = map(analysis_fragment, reports, names)
+def complete_fields(reports: Sequence[Report]) -> dict[str, Any]:
+    """Return the fields of an ``analysis_complete``: ``report`` is the first advisor's, ``reports``
+    has all of them."""
+    fragments = map(analysis_fragment, reports)
     encoded = [report.model_dump(mode="json") for report in reports]
     return {"analysis_html": "\n".join(fragments), "report": encoded[0], "reports": encoded}
 
 
-class Parts:
-    """The fields of ``report_partial`` events, each of one part of a growing answer.
+class AdvisorEvents:
+    """Encodes one advisor's critique as the events that clients get, in order.
 
-    While the answer is written there is one twice a second at most: parts that are complete in
-    their order, each once, or again if it changed; what grows when none of them waits. ``finish``
-    gives all that is left, so that in the end each part was told as it stands in the report.
+    Texts become ``token`` events, and what can be read of the report so far ``report_partial``
+    events. While the answer is written there are at most two of these a second: dimensions that are
+    complete, each once, or again if it changed, and the growing one when none of them waits. The
+    report yields all that is left, so that in the end each part was sent as it stands in it.
     """
 
     def __init__(
         self, advisor: str, *, attempt: int = 1, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.text = ""
-        self.advisor = advisor
+        self._attempt = attempt
         self._head = {"advisor": advisor, "attempt": attempt}
         self._clock = clock
         self._read = clock()
-        self._told: dict[str, dict[str, Any]] = {}
+        self._sent: dict[str, dict[str, Any]] = {}
         self._begin = 0
 
-    def note(self, update: Update) -> None:
-        """Read only what comes from here on if ``update`` says that the rest cannot be read."""
-        if update.phase is Phase.REPAIRING:
-            self._begin = len(self.text)
-            self._told.clear()
+    def encode(self, item: Update | Text | Report) -> Iterator[Entry]:
+        """Yield the events of ``item``."""
+        if isinstance(item, Update):
+            if item.phase is Phase.REPAIRING:  # what came before it cannot be read
+                self._begin = len(self.text)
+                self._sent.clear()
+            yield Entry(EventType.THINKING_UPDATE, update_fields(item, attempt=self._attempt))
+        elif isinstance(item, Text):
+            self.text += item.text
+            yield Entry(EventType.TOKEN, {**self._head, "text": item.text, "offset": item.offset})
+            yield from map(self._encode_part, self._read_news())
+        else:
+            yield from map(self._encode_part, self._list_news(item.image_description, item))
 
-    def take(self, text: Text) -> dict[str, Any] | None:
-        """Add the next portion of the answer. Returns what is new in it, if it is time to tell."""
-        self.text += text.text
+    def _encode_part(self, part: dict[str, Any]) -> Entry:
+        return Entry(EventType.REPORT_PARTIAL, self._head | part)
+
+    def _read_news(self) -> Iterator[dict[str, Any]]:
+        """Yield one new part of the answer, if the last one is long enough ago."""
         now = self._clock()
         if now - self._read < _PARTIAL_SECONDS:
-            return None
+            return
         self._read = now
         answer = read_partial(self.text[self._begin :])
         description = answer.image_description if answer.dimensions else ""  # it may still grow
-        part = next(self._untold(description, answer), None)
-        if part is None and isinstance(answer, PartialAnswer) and answer.growing:
-            part = _part(len(answer.dimensions) + 1, answer.growing)
-        return part and self._head | part
+        part = next(self._list_news(description, answer), None)
+        if part:
+            yield part
+        elif isinstance(answer, PartialAnswer) and answer.growing:
+            yield _part(len(answer.dimensions) + 1, answer.growing)
 
-    def finish(self, report: Report) -> list[dict[str, Any]]:
-        """What has not been told yet of ``report``, which was made of the answer."""
-        return [self._head | part for part in self._untold(report.image_description, report)]
-
-    def _untold(
+    def _list_news(
         self, description: str, judged: Answer | PartialAnswer | Report
     ) -> Iterator[dict[str, Any]]:
         parts = {"": {"image_description": description}} if description else {}
         parts |= {d.name: _part(n, d) for n, d in enumerate(judged.dimensions, start=1)}
         for name, part in parts.items():
-            if self._told.get(name) != part:
-                self._told[name] = part
+            if self._sent.get(name) != part:
+                self._sent[name] = part
                 yield part
 
 
@@ -112,7 +121,3 @@ def _part(n: int, dimension: Dimension | GrowingDimension) -> dict[str, Any]:
     if "evidence" in fields:  # it is the report's: the model does not give it
         fields["evidence"] = []
     return {"n": n, "m": len(DIMENSIONS), "dimension": fields}
-
-
-def _rounded(figure: float | None) -> float | None:
-    return None if figure is None else round(figure, 2)

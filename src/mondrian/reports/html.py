@@ -1,7 +1,7 @@
 """A report as HTML. Jinja2 escapes every word of the model by itself."""
 
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
-def analysis_fragment(report: Report, advisor_name: str) -> str:
+def analysis_fragment(report: Report) -> str:
     """The critique as one ``<div class="advisor-section">``, without any style of its own."""
-    return _html().get_template("fragment.html").render(**make_context(report, advisor_name))
+    return _html().get_template("fragment.html").render(**make_context(report))
 
 
 def analysis_document(
@@ -22,28 +22,24 @@ def analysis_document(
     *,
     title: str,
     photo_url: str | None = None,
-    names: Mapping[str, str] | None = None,
 ) -> str:
     """A whole HTML page: dark, without JavaScript, with no outside resource but the photo.
 
-    ``photo_url`` is absolute (http, https) or a ``data:image/`` URL; ``names`` maps an advisor's id
-    to the name to show. Raises ``ValueError`` for any other URL.
+    ``photo_url`` is absolute (http, https) or a ``data:image/`` URL. Raises ``ValueError`` for any
+    other URL.
     """
     from markupsafe import Markup
 
     if photo_url and not photo_url.startswith(("https://", "http://", "data:image/")):
         raise ValueError("photo_url must be absolute, or a data: URL of an image")
-    fragments = [
-        Markup(analysis_fragment(report, (names or {}).get(report.advisor, report.advisor)))
-        for report in reports
-    ]
+    fragments = [Markup(analysis_fragment(report)) for report in reports]
     template = _html().get_template("document.html")
     return template.render(title=title, photo_url=photo_url, fragments=fragments)
 
 
 def summary_document(report: Report) -> str:
     """An HTML page with the "Top 3 Recommendations": the three lowest-scored dimensions."""
-    context = make_context(report, report.advisor)
+    context = make_context(report)
     return _html().get_template("summary.html").render(title=_SUMMARY_TITLE, **context)
 
 

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
-def markdown(report: Report, advisor_name: str | None = None) -> str:
+def markdown(report: Report) -> str:
     """The critique as Markdown (CommonMark with a table)."""
-    context = make_context(report, advisor_name or report.advisor)
+    context = make_context(report)
     return _markdown().get_template("report.md").render(**context).strip() + "\n"
 
 

@@ -1,7 +1,7 @@
 """A report as PDF, set by typst. The words go to it as JSON, never as markup."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,7 +21,6 @@ def pdf(
     photo_jpeg: bytes | None = None,
     *,
     title: str = "Critique",
-    names: Mapping[str, str] | None = None,
 ) -> bytes:
     """The critiques as a PDF on A4, with ``photo_jpeg`` at its head. The same in, the same out.
 
@@ -32,7 +31,7 @@ def pdf(
     given = {
         "title": title,
         "has_photo": photo_jpeg is not None,
-        "reports": [_printed(r, (names or {}).get(r.advisor, r.advisor)) for r in reports],
+        "reports": [_printed(report) for report in reports],
     }
     with TemporaryDirectory() as folder:
         main = Path(folder) / "report.typ"
@@ -43,10 +42,10 @@ def pdf(
         return typst.compile(main, root=main.parent, format="pdf", sys_inputs=inputs)
 
 
-def _printed(report: Report, name: str) -> dict[str, Any]:
+def _printed(report: Report) -> dict[str, Any]:
     """What the PDF shows of ``report``: words and figures as text, but for the bars."""
     return {
-        "name": name,
+        "name": report.shown_name,
         "overall_score": format_score(report.overall_score),
         "grade": report.grade,
         "image_description": report.image_description,

@@ -1,10 +1,12 @@
 """The values of a critique: what a model answered, and the report made of it."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
-from typing import Any, Self
+from typing import Any
 
 from mondrian.answers.answer import DIMENSIONS, Answer, Dimension, Value
+from mondrian.engines.base import Figures
 
 _GRADES = (
     (9.5, "A+"),
@@ -22,29 +24,24 @@ _GRADES = (
 _STRENGTH_FROM = 7.0
 
 
-class EngineFigures(Value):
-    """Who answered and what it took, by the engine's own count; ``None`` where it gave none.
-
-    ``finish_reason`` is ``None`` for an answer that we ended.
-    """
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineFigures(Figures):
+    """Who answered and what it took, by the engine's own count. ``seconds`` is from the request to
+    the last token; ``finish_reason`` is ``None`` for an answer that we ended."""
 
     url: str
     model: str
     sees: bool
     tokens: int
-    prompt_tokens: int | None = None
-    prompt_tokens_per_second: float | None = None
-    cached_tokens: int | None = None
-    tokens_per_second: float | None = None
     seconds: float
-    peak_memory_gb: float | None = None
-    finish_reason: str | None = None
 
 
 class Report(Value):
-    """One advisor's critique of one photo."""
+    """One advisor's critique of one photo. ``advisor`` is the advisor's id, ``advisor_name`` the
+    name to show, empty in reports of old jobs."""
 
     advisor: str
+    advisor_name: str = ""
     image_description: str
     dimensions: tuple[Dimension, ...]
     overall_score: float
@@ -55,6 +52,11 @@ class Report(Value):
     measurements: dict[str, Any]
     engine: EngineFigures
     salvaged: bool = False
+
+    @property
+    def shown_name(self) -> str:
+        """The advisor's name to show."""
+        return self.advisor_name or self.advisor
 
     @property
     def top_three(self) -> tuple[Dimension, ...]:
@@ -68,18 +70,12 @@ class Report(Value):
         return tuple(name for name in DIMENSIONS if name not in judged)
 
     def __str__(self) -> str:
-        lines = [f"{self.advisor}: {self.overall_score:.1f} ({self.grade})", self.image_description]
+        lines = [
+            f"{self.shown_name}: {self.overall_score:.1f} ({self.grade})",
+            self.image_description,
+        ]
         lines += [f"{d.name} {d.score:.1f}: {d.comment}" for d in self.dimensions]
         return "\n".join(line for line in lines if line)
-
-    def to_json(self) -> str:
-        """The report as JSON on one line."""
-        return self.model_dump_json()
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Self:
-        """The report that ``to_json`` wrote. Raises pydantic's ``ValidationError``."""
-        return cls.model_validate_json(text)
 
 
 def grade(score: float) -> str:
@@ -97,12 +93,13 @@ def build_report(
     answer: Answer,
     *,
     advisor: str,
+    advisor_name: str = "",
     evidence: Mapping[str, Sequence[str]],
     measurements: Mapping[str, Any],
     engine: EngineFigures,
     technical_notes: Sequence[str] = (),
 ) -> Report:
-    """The report of ``answer`` by the advisor of that id.
+    """Return the report of ``answer`` by the advisor of that id and name.
 
     ``evidence`` maps a dimension's name to what was measured about it; a model's own claims of
     evidence never get there. ``technical_notes`` come before the model's. Strengths and
@@ -119,6 +116,7 @@ def build_report(
     score = overall_score(dimensions)
     return Report(
         advisor=advisor,
+        advisor_name=advisor_name,
         image_description=answer.image_description,
         dimensions=dimensions,
         overall_score=score,

@@ -35,11 +35,11 @@ def provenance(report: Report) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def make_context(report: Report, name: str) -> dict[str, Any]:
+def make_context(report: Report) -> dict[str, Any]:
     """Return what the templates of a report read."""
     return {
         "report": report,
-        "name": name,
+        "name": report.shown_name,
         "provenance": provenance(report),
         "improvements": list_own_improvements(report),
     }

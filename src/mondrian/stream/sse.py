@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from uuid import UUID
 
+from mondrian.jobs.events import UPDATE_FIELDS
 from mondrian.jobs.job import Event, EventType, encode_payload
 
 MAX_SEND_BYTES = 16_384
@@ -22,23 +23,6 @@ PACED = frozenset(
     }
 )
 """The events between which no more than the update interval may pass."""
-
-_FIGURES = (
-    "phase",
-    "tokens",
-    "tokens_per_second",
-    "prompt_tokens",
-    "prompt_tokens_per_second",
-    "cached_tokens",
-    "peak_memory_gb",
-    "finish_reason",
-    "elapsed_seconds",
-    "eta_seconds",
-    "percent",
-    "basis",
-    "queue_position",
-    "attempt",
-)
 
 
 class Frame(NamedTuple):
@@ -65,7 +49,7 @@ def encode_event(event: Event) -> Frame:
 
 def encode_thinking(job_id: UUID, thinking: str, **known: float | str | None) -> Frame:
     """An update that the API's clock gives: it has no number, and ``null`` for what is unknown."""
-    fields = {"thinking": thinking, **dict.fromkeys(_FIGURES), "basis": "unknown", **known}
+    fields = {**dict.fromkeys(UPDATE_FIELDS), "thinking": thinking, "basis": "unknown", **known}
     name = EventType.THINKING_UPDATE
     return encode(name, encode_payload(name, job_id, fields))
 

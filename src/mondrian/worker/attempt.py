@@ -3,19 +3,18 @@
 import json
 import logging
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from functools import partial
 
 from mondrian.advisors import Advisor, find_advisor
 from mondrian.critiques.history import TimingRecord
-from mondrian.critiques.job_progress import JobProgress
-from mondrian.critiques.pacing import Text, Update, pace
-from mondrian.critiques.single import critique
-from mondrian.engines.base import Basis, Phase, Progress
+from mondrian.critiques.pacing import Update
+from mondrian.critiques.panel import run_panel
+from mondrian.engines.base import Basis, Phase
 from mondrian.engines.watched import WatchedEngine
 from mondrian.errors import PhotoStoreUnavailable, StorageError
-from mondrian.jobs.events import Parts, complete_fields, text_fields
+from mondrian.jobs.events import AdvisorEvents, complete_fields
 from mondrian.jobs.job import Entry, EventType, Status, StepPhase
 from mondrian.jobs.store import Answer
 from mondrian.measurements import Measurements, measure
@@ -51,14 +50,31 @@ def work(
     if engine.mode_used != job_log.job.mode_used:
         job_log.append([], mode_used=engine.mode_used)
     job = job_log.job
-    megapixels = job.width * job.height / 1e6
-    job_progress = JobProgress(job.advisors, megapixels, engine, _recall(job_log, engine))
-    prepared = _prepare(job_log, photos, engine, job_progress)
-    critiques = [
-        _critique(job_log, prepared, engine, advisor, place, job_progress)
-        for place, advisor in enumerate(chosen, start=1)
-    ]
-    _finish(job_log, chosen, critiques)
+    events = [AdvisorEvents(name, attempt=job_log.attempt) for name in job.advisors]
+    panel = run_panel(
+        partial(_look, job_log, photos),
+        chosen,
+        engine,
+        interval_seconds=job_log.tick_seconds,
+        megapixels=job.width * job.height / 1e6,
+        history=_recall(job_log, engine),
+    )
+    reports = list[Report]()
+    with closing(panel) as items:
+        for place, item in items:
+            job_log.held.check()
+            if isinstance(item, TimingRecord):
+                with suppress(StorageError):  # a critique is worth more than its timing
+                    job_log.store.record_history(item)
+                continue
+            entries = list(events[place - 1].encode(item)) if place else []
+            if isinstance(item, Update):
+                _report_update(job_log, item, chosen, place)
+            else:
+                job_log.append(entries)
+            if isinstance(item, Report):
+                reports.append(item)
+    _finish(job_log, reports, [each.text for each in events])
 
 
 def _explain(job_log: JobLog) -> None:
@@ -92,38 +108,10 @@ def _recall(job_log: JobLog, engine: WatchedEngine) -> list[TimingRecord]:
     return []
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Prepared:
-    """The photo of a job and what was measured in it, which took so many ``seconds``."""
-
-    photo: Photo
-    measurements: Measurements
-    seconds: float
-
-
-def _prepare(
-    job_log: JobLog, photos: PhotoStore, engine: WatchedEngine, job_progress: JobProgress
-) -> Prepared:
-    """Fetch, read and measure the photo, once for all advisors, with updates meanwhile."""
-    job = job_log.job
-
-    def steps() -> Generator[Progress | Prepared, None, None]:
-        started = time.monotonic()
-        yield Progress(phase=Phase.MEASURING)
-        photo = read_photo(_fetch(job_log, photos), name=job.filename)
-        measurements = measure(photo)
-        seconds = time.monotonic() - started
-        yield Prepared(photo=photo, measurements=measurements, seconds=seconds)
-
-    paced = pace(steps(), interval_seconds=job_log.tick_seconds, sees=engine.sees)
-    with closing(paced) as items:
-        for item in items:
-            job_log.held.check()
-            if isinstance(item, Prepared):
-                return item
-            if isinstance(item, Update):
-                job_log.update(job_progress.whole(item, 0))
-    raise AssertionError("the photo was neither measured nor refused")
+def _look(job_log: JobLog, photos: PhotoStore) -> tuple[Photo, Measurements]:
+    """Fetch, read and measure the photo."""
+    photo = read_photo(_fetch(job_log, photos), name=job_log.job.filename)
+    return photo, measure(photo)
 
 
 def _fetch(job_log: JobLog, photos: PhotoStore) -> bytes:
@@ -139,54 +127,17 @@ def _fetch(job_log: JobLog, photos: PhotoStore) -> bytes:
         job_log.held.pause(1.0)
 
 
-def _critique(
-    job_log: JobLog,
-    prepared: Prepared,
-    engine: WatchedEngine,
-    advisor: Advisor,
-    place: int,
-    job_progress: JobProgress,
-) -> tuple[Report, str]:
-    """The report of the advisor in that place (from 1), and the answer it was read from."""
-    words, estimator = Words(job_log, advisor.id), job_progress.begin(place)
-    engine.spent.clear()
-    running = critique(
-        prepared.photo,
-        advisor,
-        engine,
-        interval_seconds=job_log.tick_seconds,
-        measurements=prepared.measurements,
-        estimator=estimator,
-    )
-    with closing(running) as items:
-        for item in items:
-            job_log.held.check()
-            if isinstance(item, Update):
-                words.note(item)
-                _tell(job_log, job_progress.whole(item, place), advisor, place)
-            elif isinstance(item, Text):
-                words.take(item)
-            else:
-                report = item
-                words.finish(report)
-    figures = TimingRecord.of(
-        report,
-        engine.spent,
-        megapixels=prepared.photo.width * prepared.photo.height / 1e6,
-        marks=estimator.marks,
-        measure_seconds=prepared.seconds if place == 1 else None,
-    )
-    job_progress.add(figures)
-    with suppress(StorageError):  # that it cannot be kept is no reason to lose the critique
-        job_log.store.record_history(figures)
-    return report, words.text
-
-
-def _tell(job_log: JobLog, update: Update, advisor: Advisor, place: int) -> None:
-    total = job_log.job.total_advisors
-    is_last = place == total
-    if update.phase is Phase.MEASURING or (update.phase is Phase.FINALIZING and not is_last):
-        return  # over at once: the photo is measured, and the next advisor begins
+def _report_update(
+    job_log: JobLog, update: Update, advisors: Sequence[Advisor], place: int
+) -> None:
+    """Log ``update`` of the step in that place, with the state of the job that goes with it."""
+    if place == 0:
+        job_log.update(update)
+        return
+    total = len(advisors)
+    if update.phase is Phase.FINALIZING and place < total:
+        return  # over at once: the next advisor begins
+    advisor = advisors[place - 1]
     of = f" ({place} of {total})" if total > 1 else ""
     status, step_phase = Status.ANALYZING, StepPhase.ADVISOR_PREPARATION
     current_step = f"{advisor.name} prepares{of}"
@@ -204,46 +155,11 @@ def _tell(job_log: JobLog, update: Update, advisor: Advisor, place: int) -> None
     )
 
 
-class Words:
-    """One advisor's words as they come, logged with what can be read of the report so far."""
-
-    def __init__(self, job_log: JobLog, advisor: str) -> None:
-        self._journal = job_log
-        self._advisor = advisor
-        self._parts = Parts(advisor, attempt=job_log.attempt)
-
-    @property
-    def text(self) -> str:
-        """All of them so far."""
-        return self._parts.text
-
-    def note(self, update: Update) -> None:
-        """Take note of an update."""
-        self._parts.note(update)
-
-    def take(self, text: Text) -> None:
-        """Log the next portion."""
-        fields = text_fields(text, advisor=self._advisor, attempt=self._journal.attempt)
-        entries = [Entry(EventType.TOKEN, fields)]
-        if part := self._parts.take(text):
-            entries.append(Entry(EventType.REPORT_PARTIAL, part))
-        self._journal.append(entries)
-
-    def finish(self, report: Report) -> None:
-        """Log what of ``report`` has not been told yet."""
-        parts = self._parts.finish(report)
-        self._journal.append([Entry(EventType.REPORT_PARTIAL, part) for part in parts])
-
-
-def _finish(
-    job_log: JobLog, advisors: Sequence[Advisor], critiques: Sequence[tuple[Report, str]]
-) -> None:
-    reports = [report for report, _ in critiques]
-    names = [advisor.name for advisor in advisors]
-    complete = Entry(EventType.ANALYSIS_COMPLETE, complete_fields(reports, names))
+def _finish(job_log: JobLog, reports: Sequence[Report], texts: Sequence[str]) -> None:
+    complete = Entry(EventType.ANALYSIS_COMPLETE, complete_fields(reports))
     answers = [
         Answer(advisor=report.advisor, report=report.model_dump(mode="json"), text=text)
-        for report, text in critiques
+        for report, text in zip(reports, texts, strict=True)
     ]
     held = job_log.held
     held.insist(lambda: job_log.store.finish(held.claim, [complete], reports=answers))

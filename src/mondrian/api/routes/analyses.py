@@ -114,12 +114,12 @@ def _answer(arrival: Upload, job: Job, format_: str) -> Response:
     if not reports:  # the stream broke off: this server stops, or its database is away
         return under_way(job, links)
     if format_ == "html":
-        return HTMLResponse(document(services, links, job, reports))
+        return HTMLResponse(document(links, job, reports))
     answer = AnalysisAnswer(
         **dict(JobState.of(job, links)),
         report=reports[0],
         reports=reports,
-        analysis_html=fragments(services, reports),
+        analysis_html=fragments(reports),
     )
     return JSONResponse(answer.model_dump(mode="json"))
 

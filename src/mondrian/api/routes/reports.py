@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from mondrian.api.dependencies import JobId, LinksDep, Services, ServicesDep
 from mondrian.api.openapi import content, refusals
-from mondrian.api.results import document, names, read_reports, under_way
+from mondrian.api.results import document, read_reports, under_way
 from mondrian.api.schemas import JobState, ReportAnswer, Summary
 from mondrian.errors import JobNotFound
 from mondrian.jobs.job import Job
@@ -41,7 +41,7 @@ def show_analysis(job_id: JobId, services: ServicesDep, links: LinksDep) -> Resp
     """For a WebView: dark, without JavaScript. 202 with the job's state while it is under way."""
     job = services.store.read(job_id)
     if reports := read_reports(services, job):
-        return HTMLResponse(document(services, links, job, reports))
+        return HTMLResponse(document(links, job, reports))
     return under_way(job, links)
 
 
@@ -92,11 +92,11 @@ async def show_report(
             reports = [_by(advisor, reports)]
         match format_:
             case "html":
-                return HTMLResponse(document(services, links, job, reports))
+                return HTMLResponse(document(links, job, reports))
             case "md":
-                return _markdown(services, job, reports)
+                return _markdown(job, reports)
             case "pdf":
-                return _pdf(services, job, reports, photo)
+                return _pdf(job, reports, photo)
         return JSONResponse(ReportAnswer.of_reports(job.id, reports).model_dump(mode="json"))
 
     photo = None
@@ -139,14 +139,13 @@ def _by(advisor: str | None, reports: list[Report]) -> Report:
     raise HTTPException(404, "That advisor did not critique this photo.")
 
 
-def _markdown(services: Services, job: Job, reports: list[Report]) -> Response:
-    known = names(services)
-    texts = [markdown(report, known.get(report.advisor)) for report in reports]
-    return Response("\n".join(texts), media_type="text/markdown", headers=_named(job, "md"))
+def _markdown(job: Job, reports: list[Report]) -> Response:
+    texts = "\n".join(map(markdown, reports))
+    return Response(texts, media_type="text/markdown", headers=_named(job, "md"))
 
 
-def _pdf(services: Services, job: Job, reports: list[Report], photo: bytes | None) -> Response:
-    printed = pdf(reports, photo, title=job.filename, names=names(services))
+def _pdf(job: Job, reports: list[Report], photo: bytes | None) -> Response:
+    printed = pdf(reports, photo, title=job.filename)
     return Response(printed, media_type="application/pdf", headers=_named(job, "pdf"))
 
 

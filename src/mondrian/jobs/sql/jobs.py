@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from mondrian.jobs.events import UPDATE_FIELDS
 from mondrian.jobs.sql.shared import (
     DONE_PAYLOAD,
     ENDED_WORDS,
@@ -50,12 +51,10 @@ START = statement(f"""
     ), {logged(("status_update", status_update("moved"), "true"))}
     SELECT {job_columns("moved")}, {notified(is_claimable="true")} FROM moved""")
 
+_KNOWN = {"thinking": "moved.llm_thinking", "basis": "'unknown'", "attempt": "moved.attempt"}
 _THINKING = payload(
-    """'thinking_update' AS type, moved.id AS job_id, moved.llm_thinking AS thinking,
-    null AS phase, null AS tokens, null AS tokens_per_second, null AS prompt_tokens,
-    null AS prompt_tokens_per_second, null AS cached_tokens, null AS peak_memory_gb,
-    null AS finish_reason, null AS elapsed_seconds, null AS eta_seconds, null AS percent,
-    'unknown' AS basis, null AS queue_position, moved.attempt"""
+    "'thinking_update' AS type, moved.id AS job_id, "
+    + ", ".join(f"{_KNOWN.get(name, 'null')} AS {name}" for name in UPDATE_FIELDS)
 )
 
 CANCEL = statement(f"""
