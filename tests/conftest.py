@@ -23,7 +23,10 @@ from mondrian.engines.native.engine import HostedEngine
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
 from mondrian.worker import Worker
+from support.service import locked, one_locked, one_service, service
 from support.working import Hire, make_worker
+
+__all__ = ["locked", "one_locked", "one_service", "service"]
 
 
 @pytest.fixture

@@ -428,9 +428,9 @@ def test_refusals_are_the_errors_of_the_tree(server: str, tmp_path: Path) -> Non
 
 def test_a_key_is_shown(store: Store, database: str, tmp_path: Path) -> None:
     with (
-        running(make_app(store, database, tmp_path, key="secret")) as url,
+        running(make_app(store, database, tmp_path, key="the-secret-of-a-test")) as url,
         Client(url) as stranger,
-        Client(url, "secret") as friend,
+        Client(url, "the-secret-of-a-test") as friend,
     ):
         with pytest.raises(NotAllowed):
             stranger.jobs()

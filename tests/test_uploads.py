@@ -380,7 +380,7 @@ def test_a_commit_that_was_hidden_is_found(desk: Desk) -> None:
     photos, home = PhotoStore.open(desk.photos.as_uri()), desk.photos.parent
     intake = Intake(Settings(home=home), Losing(desk.pool), photos)
     options = parse_options({}, load_advisors(), "ansel")
-    sender = UploadClient(owner="anna", base_url="", idempotency_key=None)
+    sender = UploadClient(owner="anna", idempotency_key=None)
     job = asyncio.run(intake.add(prepare_photo(jpeg()), options, sender))
     assert [job] == desk.jobs()
     assert photos.get(job.photo_key)
@@ -399,7 +399,7 @@ def test_a_photo_whose_job_may_be_there_is_kept_for_it(desk: Desk, postgres: str
 
     def send(store: Store) -> Job:
         options = parse_options({}, load_advisors(), "ansel")
-        sender = UploadClient(owner="anna", base_url="", idempotency_key="once")
+        sender = UploadClient(owner="anna", idempotency_key="once")
         intake = Intake(Settings(home=home), store, photos)
         return asyncio.run(intake.add(prepare_photo(jpeg()), options, sender))
 
@@ -420,7 +420,7 @@ def test_a_photo_that_never_got_a_job_goes_a_day_later(desk: Desk) -> None:
     photos, home = PhotoStore.open(desk.photos.as_uri()), desk.photos.parent
     intake = Intake(Settings(home=home), Dying(desk.pool), photos)
     options = parse_options({}, load_advisors(), "ansel")
-    sender = UploadClient(owner="anna", base_url="", idempotency_key=None)
+    sender = UploadClient(owner="anna", idempotency_key=None)
     with pytest.raises(DatabaseUnavailable):
         asyncio.run(intake.add(prepare_photo(jpeg()), options, sender))
     prune(desk.store, photos, days=0)

@@ -4,17 +4,23 @@ A field is declared once, here: its name, bounds, default and description are al
 command line's option (``cli/options.py``) and of the table in docs/settings.md.
 """
 
+import json
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, ByteSize, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
-from pydantic_settings import SettingsError as UnreadableVariable
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mondrian.errors import SettingsError
 
 DEFAULT_SERVER = "http://127.0.0.1:5005"
+
+MIN_KEY_LENGTH = 16
+
+_SECRETS = frozenset({"key", "admin_key", "database"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +43,19 @@ def _expand(path: Path) -> Path:
         return path.expanduser()
     except RuntimeError as exc:
         raise ValueError(str(exc)) from exc
+
+
+def _split(given: Any) -> Any:
+    """The words of a list: of a variable in JSON or with commas, or of an option given often."""
+    if isinstance(given, str) and given.lstrip().startswith("["):
+        given = json.loads(given)
+    texts = [given] if isinstance(given, str) else given
+    if not isinstance(texts, Iterable) or not all(isinstance(each, str) for each in texts):
+        return given
+    return tuple(word.strip() for each in texts for word in each.split(",") if word.strip())
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 class Settings(BaseSettings):
@@ -76,20 +95,35 @@ class Settings(BaseSettings):
         default=5005, ge=0, le=65535, description="the port to listen on; 0 takes a free one"
     )
     key: Annotated[str | None, Option(group=_SERVER, metavar="KEY", unset="loopback only")] = Field(
-        default=None, description="the key that clients send; for `serve` a comma list of several"
+        default=None,
+        description="the key that clients send, of 16 characters at least; for `serve` a comma "
+        "list of several. On the command line all users of the machine see it: prefer the variable",
+    )
+    key_file: Annotated[Path | None, Option(group=_SERVER, metavar="FILE")] = Field(
+        default=None, description="a file with the keys of `serve`, one a line"
+    )
+    admin_key: Annotated[str | None, Option(group=_SERVER, metavar="KEY")] = Field(
+        default=None, description="a key that sees, and may do, everything with everybody's jobs"
     )
     open: Annotated[bool, Option(group=_SERVER)] = Field(
         default=False, description="answer anyone who reaches the server, without a key"
     )
+    hosts: Annotated[
+        Words, Option(group=_SERVER, metavar="NAME", unset="any, with a key or `--open`")
+    ] = Field(
+        default=(),
+        description="names (of the `Host` header) that the server answers to, besides this "
+        "machine's own and that of the base URL: with any set, a request for another is refused",
+    )
     base_url: Annotated[
         str | None, Option(group=_SERVER, metavar="URL", unset="the request's own host")
     ] = Field(default=None, description="what URLs in answers begin with, behind a proxy")
-    cors_origins: Annotated[
-        tuple[str, ...], Option(group=_SERVER, metavar="URL", name="--cors-origin")
-    ] = Field(
-        default=(),
-        description="origins that may call the API from a browser; the option once for each, the "
-        "variable as a JSON list",
+    cors_origins: Annotated[Words, Option(group=_SERVER, metavar="URL", name="--cors-origin")] = (
+        Field(
+            default=(),
+            description="origins that may call the API from a browser; the option once for each, "
+            "the variable as a list with commas or in JSON",
+        )
     )
     source: Annotated[Path | None, Option(group=_SERVER, metavar="FOLDER")] = Field(
         default=None, description="a folder whose files `POST /submit` may name"
@@ -148,6 +182,23 @@ class Settings(BaseSettings):
         """Where the photos are."""
         return self.photos or (self.home.absolute() / "photos").as_uri()
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of ``key``, separated by commas, and of ``key_file``, one a line.
+
+        Raise ``SettingsError`` for one that is easily guessed or cannot be sent, or a file that
+        cannot be read.
+        """
+        given = [] if self.key is None else self.key.split(",")
+        if self.key_file is not None:
+            given += _read_lines(self.key_file)
+        return tuple(_check_key(key) for key in given)
+
+    @property
+    def admin_keys(self) -> tuple[str, ...]:
+        """The admin's key, or none. Raise ``SettingsError`` as ``keys`` does."""
+        return () if self.admin_key is None else (_check_key(self.admin_key),)
+
     @classmethod
     def read(cls, **given: Any) -> Self:
         """Return the settings from the environment, with those ``given`` that are not ``None``
@@ -160,15 +211,30 @@ class Settings(BaseSettings):
         except ValidationError as exc:
             problem = exc.errors()[0]
             name = str(problem["loc"][0])
+            value = "what it is" if name in _SECRETS else repr(problem["input"])
             raise SettingsError(
-                f"{spelling(name)} ({variable(name)}) cannot be {problem['input']!r}: "
+                f"{spelling(name)} ({variable(name)}) cannot be {value}: "
                 f"{problem['msg'].replace('Input should', 'it should')}."
             ) from exc
-        except UnreadableVariable as exc:
-            raise SettingsError(
-                "A variable that holds a list is not JSON: MONDRIAN_CORS_ORIGINS is written as "
-                '["https://one.example", "https://two.example"].'
-            ) from exc
+
+
+def _read_lines(path: Path) -> list[str]:
+    try:
+        lines = path.expanduser().read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as exc:
+        raise SettingsError(f"The file of keys {path} cannot be read. Check --key-file.") from exc
+    return [line for line in lines if line.strip()] or [""]
+
+
+def _check_key(key: str) -> str:
+    """Return ``key`` without blanks around it. Raise ``SettingsError`` if it is no good."""
+    key = key.strip()
+    if len(key) < MIN_KEY_LENGTH or not re.fullmatch(r"[!-+\--~]+", key):
+        raise SettingsError(
+            f"A key has {MIN_KEY_LENGTH} characters at least, all of them ASCII, none a blank or a "
+            "comma, so that nobody guesses it. `openssl rand -hex 16` makes one."
+        )
+    return key
 
 
 def find_option(name: str) -> Option:

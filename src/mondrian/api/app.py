@@ -44,9 +44,11 @@ def create_app(
     ``engine_status`` tells what ``/model-status`` answers: ``status`` (loading, ready, error,
     unloaded, remote), ``engine``, ``model``, and figures. It may be called from any thread. Without
     a ``lifespan`` the app opens and closes ``streams``; one that is given does so itself. Without
-    ``advisors`` they are read from the settings' home, which may raise ``InvalidAdvisor``.
+    ``advisors`` they are read from the settings' home, which may raise ``InvalidAdvisor``. Raise
+    ``SettingsError`` for a key that is no good, and ``StorageError`` without the database.
     """
     limits = limits or Limits()
+    access = Access(settings, store)
     services = Services(
         settings=settings,
         store=store,
@@ -54,11 +56,11 @@ def create_app(
         streams=streams,
         engine_status=engine_status,
         advisors=load_advisors(settings.home) if advisors is None else advisors,
-        access=Access(settings),
+        access=access,
         intake=Intake(settings, store, photos),
         limits=limits,
         readers=RequestReaders(readers),
-        metrics=Metrics(store, lambda: streams.clients, engine_status),
+        metrics=Metrics(store, lambda: streams.clients, engine_status, access.guesses),
     )
     app = Api(services, lifespan or _lifespan(streams))
     for router in ROUTERS:

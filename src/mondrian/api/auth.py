@@ -1,162 +1,341 @@
-"""Who may ask what: keys, short-lived tokens, and this machine alone where there is no key.
+"""Who may ask what: keys, sessions, short-lived tokens, and this machine alone without a key.
 
 1. Without a key the server answers to loopback only, by the peer's address *and* by the ``Host``
-   header: a foreign page may have its own name resolve to 127.0.0.1 (DNS rebinding).
+   header: a foreign page may have its own name resolve to 127.0.0.1 (DNS rebinding). Where
+   ``hosts`` are set, other names are refused with keys and with ``open`` too.
 2. A page that is not ours may send a form to us without asking. So a request that changes
    something is refused if its ``Origin`` is neither this server's nor one that was allowed.
-3. A key goes into a header or a cookie, never into an address: addresses end up in logs. A token
-   may stand there, for reading and for an hour.
-4. Keys and tokens are compared in constant time.
+3. A job is its owner's: a key's, or a browser's session's. To all others it is not there. Without
+   keys, loopback sees everything, and an ``open`` server lets do with a job who knows its id, but
+   lists only a browser's own.
+4. A key goes into a header, a form or a cookie, never into an address: addresses end up in logs. A
+   token may stand there, for reading one job, for an hour. It is not made of the key.
+5. Keys are compared in constant time, and whoever shows wrong ones is slowed (``guesses.py``).
 """
 
+import asyncio
 import hashlib
 import hmac
 import re
 import time
-from collections.abc import Callable
+from collections import OrderedDict
 from dataclasses import dataclass
+from enum import StrEnum
 from ipaddress import ip_address
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from starlette.requests import Request
+from starlette.responses import Response
 
-from mondrian.errors import ForeignRequest, InvalidRequest, NotAllowed
+from mondrian.api.guesses import Guesses, Tally
+from mondrian.api.signing import SESSION_SECONDS, Session, Signer
+from mondrian.errors import ForeignRequest, InvalidRequest, NotAllowed, StorageError
+from mondrian.jobs.job import Job
+from mondrian.jobs.store import Store
 from mondrian.settings import Settings
 
 COOKIE = "mondrian_key"
-TOKEN_SECONDS = 3600
-SESSION_SECONDS = 30 * 24 * 3600
-
-READING, SESSION = "read", "session"
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:\d{1,5})?", re.ASCII)
-_PUBLIC = frozenset({"/", "/health", "/openapi.json"})
-_WITH_TOKEN = re.compile(
-    r"/(stream|photo|analysis|summary|report|advisor|advisor_image|advisor_artwork)/.+"
-)
+_PUBLIC = frozenset({"/", "/health", "/openapi.json", "/session"})
+_WITH_TOKEN = re.compile(r"/(stream|photo|analysis|summary|report)/.+")
+_WITH_ANY_TOKEN = re.compile(r"/(advisor|advisor_image|advisor_artwork)/.+")
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
+_KNOWN_SECONDS = 5.0
+"""So long it may take until a session that was ended at another server is over here too."""
+_MAX_KNOWN = 4096
+_MAX_SESSIONS = 100
+"""So many sessions without a key are made for one address until it has been quiet for a while."""
+
+
+class Right(StrEnum):
+    """Which jobs a visitor may see, change and delete."""
+
+    ALL = "all"
+    """Everybody's."""
+
+    OWN = "own"
+    """Those of the same owner."""
+
+    KNOWN = "known"
+    """Those whose id the visitor knows."""
+
+    ONE = "one"
+    """The one that a token names, and that only to read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Visitor:
-    """Who asks: ``owner`` is the client for the queue and for idempotency keys, by its key or else
-    its address. ``has_key`` is false where no key was needed, or a reading token sufficed."""
+    """Who asks. ``owner`` is the client for the queue, for idempotency keys and as the owner of
+    jobs: its key, its session, or else its address. ``has_key`` is false where no key was needed,
+    or a token sufficed. ``job_id`` and ``token_ends`` are those of the token, if one was shown."""
 
     owner: str
-    has_key: bool
+    right: Right
+    has_key: bool = False
+    is_admin: bool = False
+    session: Session | None = None
+    job_id: UUID | None = None
+    token_ends: int | None = None
+
+    def may_access(self, job: Job) -> bool:
+        """Return whether ``job`` is there for this visitor."""
+        match self.right:
+            case Right.OWN:
+                return job.owner == self.owner
+            case Right.ONE:
+                return job.id == self.job_id
+        return True
+
+    @property
+    def listed_owner(self) -> str | None:
+        """Whose jobs are listed for this visitor; ``None`` for everybody's."""
+        if self.right is Right.ALL:
+            return None
+        is_known = self.session is not None or self.right is Right.OWN
+        return self.owner if is_known else ""  # an address may be many people's
 
 
 class Access:
-    """Decides who may ask what. ``settings.key`` is one key or several, after commas; ``now`` is
-    the clock of tokens, in seconds since 1970."""
+    """Decides who may ask what.
 
-    def __init__(self, settings: Settings, now: Callable[[], float] = time.time) -> None:
-        named_keys = (settings.key or "").split(",")
-        self._keys = [key.strip() for key in named_keys if key.strip()]
+    ``store`` has the secret that signs tokens and sessions, and knows which sessions were ended.
+    Raise ``SettingsError`` for keys that are no good, and ``StorageError``.
+    """
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self.guesses = Guesses()
+        self.signer = Signer(store.signing_secret())
+        self._keys = settings.keys
+        self._admin_keys = settings.admin_keys
+        self._owners = {owner_of(key): key in self._admin_keys for key in self._all_keys}
         self._is_open = settings.open
-        self._origins = {*settings.cors_origins, _origin(settings.base_url or "")}
-        named = (settings.host, urlsplit(settings.base_url or "").hostname)
-        self._hosts = {name for name in named if name} | {"localhost"}
-        self._now = now
+        base = urlsplit(settings.base_url or "")
+        self._origins = {*settings.cors_origins, f"{base.scheme}://{base.netloc}"}
+        named = (*settings.hosts, settings.host, base.hostname or "")
+        self._hosts = {name.lower() for name in named if name} | {"localhost"}
+        self._has_hosts = bool(settings.hosts)
+        self._cookie_path = base.path.rstrip("/") or "/"
+        self._is_https = base.scheme == "https"
+        self._store = store
+        self._known: OrderedDict[str, tuple[bool, float]] = OrderedDict()
+        self._new_sessions = Tally()
 
     @property
     def has_keys(self) -> bool:
         """Whether a key is needed at all."""
         return bool(self._keys)
 
-    def admit(self, request: Request) -> Visitor:
-        """Return who asks. Raises ``NotAllowed`` without the key that it takes,
-        ``ForeignRequest`` from where the server does not answer, ``InvalidRequest`` without a
-        proper ``Host``."""
-        host = request.headers.get("host", "")
-        if not _HOST.fullmatch(host):
-            raise InvalidRequest("The request needs a Host header with a name or an address.")
+    @property
+    def gives_sessions(self) -> bool:
+        """Whether a browser without a key gets a session, so that its jobs can be listed."""
+        return self._is_open and not self._keys
+
+    async def admit(self, request: Request) -> Visitor:
+        """Return who asks.
+
+        Raise ``NotAllowed`` without the key that it takes, late if a wrong one was shown;
+        ``ForeignRequest`` from where the server does not answer; ``InvalidRequest`` without a
+        proper ``Host``.
+        """
+        self._check_host(request)
         if request.method not in _READS:
-            self._refuse_foreign_origin(request, host)
-        address = request.client.host if request.client else ""
-        if not self._keys:
-            self._refuse_strangers(address, host)
-            return Visitor(owner=f"address:{address}", has_key=False)
-        if visitor := self._by_key(request):
+            self._refuse_foreign_origin(request)
+        if key := self._shown_key(request):
+            return self._owned(owner_of(key), has_key=True)
+        if session := await self._session(request):
+            return self._owned(session.owner, session, has_key=session.owner in self._owners)
+        if self._keys and (visitor := self._by_token(request)):
             return visitor
-        if request.scope["path"] in _PUBLIC or self._has_token(request):
-            return Visitor(owner=f"address:{address}", has_key=False)
+        if self._all_keys and self._is_guess(request):
+            await self.guesses.slow(_address(request))
+        if not self._keys:
+            return self._without_key(request)
+        if request.scope["path"] in _PUBLIC:
+            return Visitor(owner=f"address:{_address(request)}", right=Right.OWN)
         raise NotAllowed
 
-    def make_token(self, request: Request, scope: str, seconds: int) -> tuple[str, int]:
-        """A token for whoever showed a key, and when it ends, in seconds since 1970.
+    async def log_in(self, request: Request, key: str) -> Visitor:
+        """Return who has ``key``, as it came in a form. Raise ``NotAllowed``, late, for a wrong
+        one."""
+        if found := self._find_key(key.strip()):
+            return self._owned(owner_of(found), has_key=True)
+        await self.guesses.slow(_address(request))
+        raise NotAllowed
 
-        Raises ``InvalidRequest`` on a server without a key.
+    def token_for(self, visitor: Visitor, job_id: UUID | None) -> tuple[str, int]:
+        """Return a token for reading a job, or the advisors' pictures, and when it ends.
+
+        Raise ``InvalidRequest`` on a server without a key.
         """
         if not self._keys:
             raise InvalidRequest("This server has no key, so nobody needs a token.")
-        key, ends = self._key(request) or self._keys[0], int(self._now()) + seconds
-        return f"{scope}.{ends}.{_signature(key, scope, ends)}", ends
+        if not visitor.has_key:
+            raise NotAllowed
+        return self.signer.make_token(job_id)
 
-    def _refuse_foreign_origin(self, request: Request, host: str) -> None:
+    def new_session(self, request: Request, visitor: Visitor) -> tuple[str, Session]:
+        """Return a new session, as a cookie's value too: of the key that was shown, or on an open
+        server a browser's own.
+
+        Raise ``InvalidRequest`` where nobody needs one, ``NotAllowed`` without a key.
+        """
+        if visitor.has_key:
+            return self.signer.make_session(visitor.owner)
+        if self._keys:
+            raise NotAllowed
+        if not self.gives_sessions:
+            raise InvalidRequest("This server has no key, so nobody needs a session.")
+        if self._new_sessions.add(_address(request)) > _MAX_SESSIONS:
+            raise NotAllowed("Too many sessions were asked for from here. Try again later.")
+        return self.signer.make_session("")
+
+    def end_session(self, session: Session) -> None:
+        """End ``session`` at all servers of this database. Raise ``StorageError``."""
+        self._store.end_session(session.id, session.ends)
+        self._remember(session.id, is_ended=True)
+
+    def set_cookie(self, request: Request, answer: Response, value: str) -> None:
+        """Keep ``value`` in a browser: for 30 days, for this server's part of its host alone."""
+        answer.set_cookie(
+            COOKIE,
+            value,
+            max_age=SESSION_SECONDS,
+            path=self._cookie_path,
+            httponly=True,
+            samesite="strict",
+            secure=self._is_https or request.url.scheme == "https",
+        )
+
+    def delete_cookie(self, answer: Response) -> None:
+        """Take the cookie back."""
+        answer.delete_cookie(COOKIE, path=self._cookie_path, httponly=True, samesite="strict")
+
+    @property
+    def _all_keys(self) -> tuple[str, ...]:
+        return (*self._keys, *self._admin_keys)
+
+    def _owned(self, owner: str, session: Session | None = None, *, has_key: bool) -> Visitor:
+        is_admin = self._owners.get(owner, False)
+        right = Right.OWN if self._keys else Right.KNOWN if self._is_open else Right.ALL
+        return Visitor(
+            owner=owner,
+            right=Right.ALL if is_admin else right,
+            has_key=has_key,
+            is_admin=is_admin,
+            session=session,
+        )
+
+    def _without_key(self, request: Request) -> Visitor:
+        if not self._is_open:
+            self._refuse_strangers(request)
+        right = Right.KNOWN if self._is_open else Right.ALL
+        return Visitor(owner=f"address:{_address(request)}", right=right)
+
+    def _check_host(self, request: Request) -> None:
+        hosts = request.headers.getlist("host")
+        if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
+            raise InvalidRequest("The request needs one Host header with a name or an address.")
+        name = _host_name(request)
+        if self._has_hosts and not (name in self._hosts or _is_loopback(name)):
+            raise ForeignRequest(
+                f"This server does not answer to the name {name[:100]}. MONDRIAN_HOSTS lists those "
+                "that it answers to."
+            )
+
+    def _refuse_foreign_origin(self, request: Request) -> None:
         origin = request.headers.get("origin")
         if origin is None or origin in self._origins or "*" in self._origins:
             return
-        if urlsplit(origin).netloc != host:
+        if origin != f"{request.url.scheme}://{request.headers['host']}":
             raise ForeignRequest(
-                f"A page of {origin[:200]} may not change anything here. "
-                "MONDRIAN_CORS_ORIGINS names the pages that may."
+                f"A page of {origin[:200]} may not change anything here. MONDRIAN_CORS_ORIGINS "
+                "names the pages that may, MONDRIAN_BASE_URL the address behind a proxy."
             )
 
-    def _refuse_strangers(self, address: str, host: str) -> None:
-        if self._is_open:
-            return
-        name = _HOST.fullmatch(host)[1].strip("[]")  # type: ignore[index]
-        if not _is_loopback(address) or not (name.lower() in self._hosts or _is_loopback(name)):
+    def _refuse_strangers(self, request: Request) -> None:
+        name = _host_name(request)
+        if not _is_loopback(_address(request)) or not (name in self._hosts or _is_loopback(name)):
             raise ForeignRequest
 
-    def _by_key(self, request: Request) -> Visitor | None:
-        key = self._key(request)
-        if key is None:
-            return None
-        return Visitor(owner=f"key:{hashlib.sha256(key.encode()).hexdigest()[:16]}", has_key=True)
-
-    def _key(self, request: Request) -> str | None:
-        """The key that was shown itself, or that signed the session in the cookie."""
+    def _shown_key(self, request: Request) -> str | None:
         scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-        shown = [bearer.strip()] if scheme.lower() == "bearer" else []
-        cookie = request.cookies.get(COOKIE, "")
-        for key in self._keys:
-            if any(_is_same(key, each) for each in [*shown, cookie]):
-                return key
-            if self._is_valid(cookie, key, SESSION):
-                return key
-        return None
+        shown = bearer.strip() if scheme.lower() == "bearer" else ""
+        return self._find_key(shown) or self._find_key(request.cookies.get(COOKIE, ""))
 
-    def _has_token(self, request: Request) -> bool:
-        if request.method != "GET" or not _WITH_TOKEN.fullmatch(request.scope["path"]):
-            return False
-        token = request.query_params.get("token", "")
-        return any(self._is_valid(token, key, READING) for key in self._keys)
+    def _find_key(self, shown: str) -> str | None:
+        # All are compared, whichever it is: the time tells nothing.
+        found = [key for key in self._all_keys if hmac.compare_digest(key.encode(), shown.encode())]
+        return found[0] if found else None
 
-    def _is_valid(self, token: str, key: str, scope: str) -> bool:
-        match = re.fullmatch(rf"{scope}\.(\d{{1,12}})\.([0-9a-f]{{64}})", token, re.ASCII)
-        if match is None or int(match[1]) < self._now():
-            return False
-        return _is_same(_signature(key, scope, int(match[1])), match[2])
+    def _is_guess(self, request: Request) -> bool:
+        """Whether something was shown that is no key, and that we never signed either."""
+        signed = (request.cookies.get(COOKIE, ""), request.query_params.get("token", ""))
+        is_forged = any(text and not self.signer.is_ours(text) for text in signed)
+        return is_forged or "authorization" in request.headers
+
+    async def _session(self, request: Request) -> Session | None:
+        session = self.signer.read_session(request.cookies.get(COOKIE, ""))
+        if session is None:
+            return None
+        is_own = session.owner == f"session:{session.id}" and self.gives_sessions
+        is_valid = is_own or session.owner in self._owners
+        return None if not is_valid or await self._is_ended(session.id) else session
+
+    async def _is_ended(self, session_id: str) -> bool:
+        was_ended, until = self._known.get(session_id, (False, 0.0))
+        if was_ended or time.monotonic() < until:
+            return was_ended
+        try:
+            is_ended = await asyncio.to_thread(self._store.is_session_ended, session_id)
+        except StorageError:  # nothing can be read without the database anyway
+            return was_ended
+        self._remember(session_id, is_ended=is_ended)
+        return is_ended
+
+    def _remember(self, session_id: str, *, is_ended: bool) -> None:
+        self._known[session_id] = (is_ended, time.monotonic() + _KNOWN_SECONDS)
+        self._known.move_to_end(session_id)
+        if len(self._known) > _MAX_KNOWN:
+            self._known.popitem(last=False)
+
+    def _by_token(self, request: Request) -> Visitor | None:
+        path = request.scope["path"]
+        is_of_job = _WITH_TOKEN.fullmatch(path)
+        if request.method not in ("GET", "HEAD") or not (
+            is_of_job or _WITH_ANY_TOKEN.fullmatch(path)
+        ):
+            return None
+        token = self.signer.read_token(request.query_params.get("token", ""))
+        if token is None or (is_of_job and token.job_id is None):
+            return None
+        return Visitor(
+            owner=f"token:{token.job_id}",
+            right=Right.ONE,
+            job_id=token.job_id,
+            token_ends=token.ends,
+        )
 
 
-def _signature(key: str, scope: str, ends: int) -> str:
-    return hmac.new(key.encode(), f"mondrian {scope} {ends}".encode(), "sha256").hexdigest()
+def owner_of(key: str) -> str:
+    """Return the name that the jobs of ``key`` are stored under."""
+    return f"key:{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
-def _is_same(one: str, other: str) -> bool:
-    return hmac.compare_digest(one.encode(), other.encode())
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+def _host_name(request: Request) -> str:
+    match = _HOST.fullmatch(request.headers["host"])
+    assert match
+    return match[1].strip("[]").lower()
 
 
 def _is_loopback(address: str) -> bool:
     try:
         found = ip_address(address)
     except ValueError:
-        return False
+        return address == "localhost"
     return bool((getattr(found, "ipv4_mapped", None) or found).is_loopback)
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"

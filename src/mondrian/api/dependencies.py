@@ -9,13 +9,14 @@ from fastapi import Depends, Header, Path
 from starlette.requests import Request
 
 from mondrian.advisors import Advisor
-from mondrian.api.auth import READING, TOKEN_SECONDS, Access, Visitor
+from mondrian.api.auth import Access, Right, Visitor
 from mondrian.api.links import Links
 from mondrian.api.metrics import Metrics
 from mondrian.api.readers import RequestReaders
 from mondrian.api.schemas import JOB_ID
 from mondrian.api.uploads.intake import Intake
 from mondrian.api.uploads.multipart import Limits
+from mondrian.errors import JobNotFound
 from mondrian.jobs.job import RUNNING, Job, Status, parse_job_id
 from mondrian.jobs.queue import Place
 from mondrian.jobs.store import Store
@@ -65,10 +66,15 @@ async def _visitor(request: Request) -> Visitor:
 
 async def _links(request: Request) -> Links:
     services: Services = request.app.state.services
-    token = request.query_params.get("token", "")
-    if request.state.visitor.has_key:
-        token, _ = services.access.make_token(request, READING, TOKEN_SECONDS)
-    return Links.of(request, services.settings, token)
+    visitor: Visitor = request.state.visitor
+
+    def sign(job_id: UUID | None) -> str:
+        if visitor.right is Right.ONE:  # a token is good for its own time only
+            return request.query_params["token"]
+        is_needed = services.access.has_keys and visitor.has_key
+        return services.access.token_for(visitor, job_id)[0] if is_needed else ""
+
+    return Links(base=request.state.base, sign=sign)
 
 
 async def _job_id(
@@ -80,10 +86,23 @@ async def _job_id(
     return parse_job_id(job)
 
 
+def find_job(
+    job_id: Annotated[UUID, Depends(_job_id)],
+    services: Annotated[Services, Depends(_house)],
+    visitor: Annotated[Visitor, Depends(_visitor)],
+) -> Job:
+    """Return a job that is there for ``visitor``. Raise ``JobNotFound`` for all others."""
+    job = services.store.read(job_id)
+    if not visitor.may_access(job):
+        raise JobNotFound
+    return job
+
+
 ServicesDep = Annotated[Services, Depends(_house)]
 VisitorDep = Annotated[Visitor, Depends(_visitor)]
 LinksDep = Annotated[Links, Depends(_links)]
-JobId = Annotated[UUID, Depends(_job_id)]
+JobDep = Annotated[Job, Depends(find_job)]
+"""The job of the path, if it is there for whoever asks: every route about a job takes this."""
 IdempotencyKey = Annotated[
     str | None,
     Header(

@@ -1,5 +1,6 @@
 """Absolute addresses: clients take them out of an answer and use them as they are."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote
 from uuid import UUID
@@ -13,17 +14,12 @@ from mondrian.settings import Settings
 class Links:
     """Where things are for this client. ``base`` is scheme and host, no slash at its end.
 
-    ``token`` goes into the addresses of pictures: who shows a page sends no key for them.
+    ``sign`` makes the token for a job's picture, or for an advisor's (``None``): who shows a page
+    sends no key for them. It is empty where no token is needed.
     """
 
     base: str
-    token: str = ""
-
-    @classmethod
-    def of(cls, request: Request, settings: Settings, token: str = "") -> "Links":
-        """The links as ``request`` reached us, or as ``settings.base_url`` says."""
-        base = settings.base_url or f"{request.url.scheme}://{request.headers['host']}"
-        return cls(base=base.rstrip("/"), token=token)
+    sign: Callable[[UUID | None], str] = lambda _: ""
 
     def of_job(self, job_id: UUID) -> dict[str, str]:
         """The three addresses that every answer about a job holds."""
@@ -32,15 +28,23 @@ class Links:
 
     def photo(self, job_id: UUID) -> str:
         """A job's photo, for a page."""
-        return self._with_token(f"{self.base}/photo/{job_id}.jpg")
+        return self._signed(f"{self.base}/photo/{job_id}.jpg", job_id)
 
     def portrait(self, advisor: str) -> str:
         """An advisor's portrait."""
-        return self._with_token(f"{self.base}/advisor_image/{quote(advisor)}.jpg")
+        return self._signed(f"{self.base}/advisor_image/{quote(advisor)}.jpg", None)
 
     def artwork(self, advisor: str, number: int) -> str:
         """The picture that stands for an advisor's work; ``number`` counts from 1."""
-        return self._with_token(f"{self.base}/advisor_artwork/{quote(advisor)}/{number}.jpg")
+        return self._signed(f"{self.base}/advisor_artwork/{quote(advisor)}/{number}.jpg", None)
 
-    def _with_token(self, url: str) -> str:
-        return f"{url}?token={quote(self.token)}" if self.token else url
+    def _signed(self, url: str, job_id: UUID | None) -> str:
+        token = self.sign(job_id)
+        return f"{url}?token={token}" if token else url
+
+
+def base_of(request: Request, settings: Settings) -> str:
+    """Return where this server is for whoever sent ``request``, without a slash at its end: as it
+    reached us, or as ``settings.base_url`` says."""
+    base = settings.base_url or f"{request.url.scheme}://{request.headers['host']}"
+    return base.rstrip("/")

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from mondrian.api.guesses import Guesses
 from mondrian.errors import StorageError
 from mondrian.jobs.job import ENDED, Status
 from mondrian.jobs.store import Store
@@ -26,10 +27,12 @@ class Metrics(Collector):
         store: Store,
         stream_clients: Callable[[], int],
         engine_status: Callable[[], dict[str, Any]],
+        guesses: Guesses,
     ) -> None:
         self._store = store
         self._stream_clients = stream_clients
         self._engine_status = engine_status
+        self._guesses = guesses
         self._ended: dict[Status, int] = {}
         self._ended_until = 0.0
         self._registry = CollectorRegistry()
@@ -62,6 +65,9 @@ class Metrics(Collector):
             "Clients that follow a job, in this process.",
             self._stream_clients(),
         )
+        wrong = CounterMetricFamily("mondrian_wrong_keys", "Wrong keys that were shown.")
+        wrong.add_metric([], self._guesses.count)
+        yield wrong
         yield from self._of_the_engine()
 
     def _of_the_database(self) -> Iterator[Metric]:

@@ -3,15 +3,18 @@
 import logging
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mondrian.api.auth import Access
+from mondrian.api.auth import Access, Visitor
 from mondrian.api.errors import problem_of, unexpected
+from mondrian.api.links import base_of
 from mondrian.errors import MondrianError
 from mondrian.settings import Settings
 
@@ -27,7 +30,7 @@ def guarded(app: ASGIApp, streams: ASGIApp, access: Access, settings: Settings) 
     Streams go past the framework: each layer of it costs every client memory, and every event
     time.
     """
-    guard: ASGIApp = Guard(app, streams, access)
+    guard: ASGIApp = Guard(app, streams, access, settings)
     if settings.cors_origins:
         guard = CORSMiddleware(
             guard,
@@ -41,30 +44,62 @@ def guarded(app: ASGIApp, streams: ASGIApp, access: Access, settings: Settings) 
 
 
 class Guard:
-    """Lets in who may, and leaves in ``scope["state"]["visitor"]`` who that is."""
+    """Lets in who may, and leaves in ``scope["state"]`` who that is (``visitor``), whether a job is
+    there for them (``may_access``), and where this server is for them (``base``). A browser that
+    needs no key gets a session with its first page."""
 
-    def __init__(self, app: ASGIApp, streams: ASGIApp, access: Access) -> None:
+    def __init__(self, app: ASGIApp, streams: ASGIApp, access: Access, settings: Settings) -> None:
         self._app = app
         self._streams = streams
         self._access = access
+        self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        request = Request(scope)
         try:
-            visitor = self._access.admit(Request(scope))
+            visitor = await self._access.admit(request)
+            if self._access.gives_sessions and _is_first_page(request, visitor):
+                visitor, send = self._begin_session(request, visitor, send)
         except MondrianError as exc:
             await problem_of(exc)(scope, receive, send)
             return
-        scope.setdefault("state", {})["visitor"] = visitor
+        state = scope.setdefault("state", {})
+        state |= {"visitor": visitor, "may_access": visitor.may_access}
+        state["base"] = base_of(request, self._settings)
         stream = _STREAM.fullmatch(scope["path"])
         if stream is None or scope["method"] != "GET":
             await self._app(scope, receive, send)
             return
         scope["path_params"] = {"job": stream[1]}
         await self._streams(scope, receive, send)
+
+    def _begin_session(
+        self, request: Request, visitor: Visitor, send: Send
+    ) -> tuple[Visitor, Send]:
+        cookie, session = self._access.new_session(request, visitor)
+        answer = Response()
+        self._access.set_cookie(request, answer, cookie)
+
+        async def send_cookie(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = [*message.get("headers", ()), (b"set-cookie", _cookie_of(answer))]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        return replace(visitor, owner=session.owner, session=session), send_cookie
+
+
+def _is_first_page(request: Request, visitor: Visitor) -> bool:
+    wants_page = "text/html" in request.headers.get("accept", "")
+    return wants_page and visitor.session is None and not visitor.has_key
+
+
+def _cookie_of(answer: Response) -> bytes:
+    return answer.headers["set-cookie"].encode("latin-1")
 
 
 class Middleware:

@@ -90,9 +90,11 @@ def form_body(**more: dict[str, Any]) -> dict[str, Any]:
     return _body("multipart/form-data", schema)
 
 
-def json_body(model: type[BaseModel]) -> dict[str, Any]:
+def json_body(model: type[BaseModel], *, is_needed: bool = True) -> dict[str, Any]:
     """The request body of a route that takes JSON."""
-    return _body("application/json", model.model_json_schema())
+    body = _body("application/json", model.model_json_schema())
+    body["requestBody"]["required"] = is_needed
+    return body
 
 
 def _body(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -109,7 +111,7 @@ def complete(schema: dict[str, Any]) -> dict[str, Any]:
         for status in _EVERYWHERE:
             answer = {"description": _WORDS[status], "content": {"application/json": problem}}
             answers.setdefault(str(status), answer)
-        for status in answers.keys() - {"200", "201", "204"}:  # JSON, whatever is asked for
+        for status in answers.keys() - {"200", "201", "204", "303"}:  # JSON, whatever is asked for
             [given] = answers[status]["content"].values()
             answers[status]["content"] = {"application/json": given}
         operation["security"] = [{}, {"key": []}, {"cookie": []}]

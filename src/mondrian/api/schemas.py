@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from mondrian.answers import Dimension
 from mondrian.api.links import Links
@@ -296,10 +296,27 @@ class ThinkingBody(BaseModel):
     thinking: Annotated[str, Field(max_length=10_000)]
 
 
-class Token(BaseModel):
-    """A token for ``?token=`` on streams, pictures and pages."""
+class TokenBody(BaseModel):
+    """Which job a token is for."""
 
-    model_config = _example(token="read.1746352800.9f…", expires_at=1746352800, expires_in=3600)
+    model_config = _example(job=JOB_ID)
+
+    job: Annotated[str, Field(max_length=200, validation_alias=AliasChoices("job", "job_id"))] = ""
+
+
+class SessionBody(BaseModel):
+    """The key of who logs in, and where to go ``next``, if it is a form."""
+
+    model_config = _example(key="0123456789abcdef0123456789abcdef")
+
+    key: Annotated[str, Field(max_length=1000)] = ""
+    next: Annotated[str, Field(max_length=2000)] = ""
+
+
+class Token(BaseModel):
+    """A token for ``?token=`` on the stream, the pictures and the pages of one job."""
+
+    model_config = _example(token="WyIwYjhmNWYzZS0…", expires_at=1746352800, expires_in=3600)
 
     token: str
     expires_at: int = Field(description="Seconds since 1970.")

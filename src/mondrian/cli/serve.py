@@ -16,7 +16,10 @@ _WORK = (
     *("engine", "adapter", "database", "photos", "concurrency", "readers", "update_interval"),
     *("lease", "stall", "retention", "quota", "home"),
 )
-_SERVE = ("host", "port", "worker", "key", "open", "base_url", "cors_origins", "source", "advisor")
+_SERVE = (
+    *("host", "port", "worker", "key", "key_file", "admin_key", "open", "hosts", "base_url"),
+    *("cors_origins", "source", "advisor"),
+)
 
 
 @command(*_SERVE, *_WORK)

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from mondrian.errors import SettingsError
 from mondrian.settings import Settings
@@ -14,13 +15,18 @@ _MAX_FILES = 65_536
 
 
 def check_exposure(settings: Settings) -> None:
-    """Raise ``SettingsError`` if the server would be open to strangers without a word."""
-    if settings.key or settings.open or is_loopback(settings.host):
+    """Raise ``SettingsError`` if the server would be open to strangers without a word, or if a key
+    is no good."""
+    keys, _ = settings.keys, settings.admin_keys  # both are read, and so checked
+    if keys or settings.open:
         return
-    raise SettingsError(
-        f"--host {settings.host} opens Mondrian to others. Say who may use it: with --key KEY "
-        "those who know it, with --open everybody."
-    )
+    base = urlsplit(settings.base_url or "").hostname
+    for option, host in (("--host", settings.host), ("--base-url", base)):
+        if host and not is_loopback(host):
+            raise SettingsError(
+                f"{option} {host} opens Mondrian to others. Say who may use it: with --key-file or "
+                "MONDRIAN_KEY those who know a key, with --open everybody."
+            )
 
 
 def is_loopback(host: str) -> bool:

@@ -56,6 +56,13 @@ class Start:
         return self.job.is_ended and self.seq == self.job.last_seq
 
 
+def _check_access(scope: Scope, start: Start | None) -> None:
+    """Raise ``JobNotFound`` for a job that is not there for whoever asks (the API knows)."""
+    may_access = scope.get("state", {}).get("may_access")
+    if start and may_access and not may_access(start.job):
+        raise JobNotFound
+
+
 class Streams:
     """One LISTEN per process, any number of clients. All methods are for one event loop."""
 
@@ -102,6 +109,7 @@ class Streams:
         try:
             asked = read_request(scope)
             start = await self._find_start(asked)
+            _check_access(scope, start)
         except JobNotFound as exc:
             await refuse(send, 404, exc.code, exc.message)
             return
@@ -132,7 +140,7 @@ class Streams:
                 return Start(job, asked.cursor, [connected])
         present = await self._source.opening(asked.job_id)
         reset = b"" if asked.cursor is None else encode_reset(asked.job_id)
-        opening = cut(connected + reset + present.events(asked.types))
+        opening = cut(connected + reset + present.events(asked.types, asked.base))
         return Start(present.job, present.seq, opening)
 
     async def _put_off(self, asked: Asked, send: Send) -> None:

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Protocol
 
 from mondrian.jobs.job import EventType
-from mondrian.stream.sse import MAX_SEND_BYTES, Frame
+from mondrian.stream.sse import MAX_SEND_BYTES, Frame, addressed
 
 KEPT = 256
 """So many frames at least are kept for clients that are a little behind."""
@@ -49,7 +49,7 @@ class FrameBuffer:
         self.start = self.end = 0
         self.is_over = False
         self._frames: list[Frame] = []
-        self._batches: dict[tuple[int, int, frozenset[EventType]], Batch] = {}
+        self._batches: dict[tuple[int, int, frozenset[EventType], str], Batch] = {}
         self._followers: dict[Follower, None] = {}
 
     def add(self, frames: Sequence[Frame]) -> None:
@@ -90,23 +90,25 @@ class FrameBuffer:
                 return place
         return self.end
 
-    def batch(self, place: int, seq: int, types: frozenset[EventType]) -> Batch:
-        """The frames from ``place`` on, of ``types`` and not numbered up to ``seq``, joined."""
-        key = (place, seq, types)
+    def batch(self, place: int, seq: int, types: frozenset[EventType], base: str = "") -> Batch:
+        """The frames from ``place`` on, of ``types`` and not numbered up to ``seq``, joined, with
+        ``base`` before their paths."""
+        key = (place, seq, types, base)
         if key not in self._batches:
             if len(self._batches) >= 16:  # as many clients behind, each at a place of its own
                 self._batches.clear()
             self._batches[key] = self._join(*key)
         return self._batches[key]
 
-    def _join(self, place: int, seq: int, types: frozenset[EventType]) -> Batch:
+    def _join(self, place: int, seq: int, types: frozenset[EventType], base: str) -> Batch:
         parts, size, is_last = list[bytes](), 0, False
         for frame in islice(self._frames, place - self.start, None):
             if frame.type in types and (frame.seq is None or frame.seq > seq):
-                if parts and size + len(frame.wire) > MAX_SEND_BYTES:
+                wire = addressed(frame, base)
+                if parts and size + len(wire) > MAX_SEND_BYTES:
                     break
-                parts.append(frame.wire)
-                size += len(frame.wire)
+                parts.append(wire)
+                size += len(wire)
             place += 1
             seq = max(seq, frame.seq or 0)
             is_last = frame.type == EventType.DONE

@@ -16,7 +16,7 @@ from uuid import UUID
 from mondrian.jobs.job import EventType, Job, encode_payload
 from mondrian.jobs.queue import Place, Queue
 from mondrian.jobs.store import Snapshot, Store
-from mondrian.stream.sse import Frame, Piece, encode, encode_event, pack
+from mondrian.stream.sse import Frame, Piece, address, addressed, encode, encode_event, pack
 
 THREADS = 3
 """For what many follow. Who comes, or has fallen behind, is read for by one more, in turns."""
@@ -47,9 +47,10 @@ class Opening:
     plain: bytes
     full: bytes
 
-    def events(self, types: frozenset[EventType]) -> bytes:
-        """The opening events of a client that wants these types."""
-        return self.full if EventType.TOKEN in types else self.plain
+    def events(self, types: frozenset[EventType], base: str = "") -> bytes:
+        """The opening events of a client that wants these types, with ``base`` before the paths in
+        the first of them."""
+        return address(self.full if EventType.TOKEN in types else self.plain, base)
 
 
 class LogReader:
@@ -92,17 +93,19 @@ class LogReader:
         )
 
     async def pieces_after(
-        self, job_id: UUID, seq: int, offset: int, types: frozenset[EventType]
+        self, job_id: UUID, seq: int, offset: int, types: frozenset[EventType], base: str = ""
     ) -> list[Piece] | None:
         """The next events of ``types``, ready to be sent, less ``offset`` bytes of the first; none
-        if there are no more, and ``None`` if what follows ``seq`` is no longer kept."""
+        if there are no more, and ``None`` if what follows ``seq`` is no longer kept. ``base`` goes
+        before their paths."""
 
         def read() -> list[Piece] | None:
             log = self._store.log_after(job_id, seq, types, REPLAYED, REPLAYED_BYTES)
             if log.pruned_seq > seq:
                 return None
             frames = [encode(type_, payload, number) for number, type_, payload in log.lines]
-            return list(pack(frames, seq, offset))
+            whole = [each._replace(wire=addressed(each, base)) for each in frames]
+            return list(pack(whole, seq, offset))
 
         return await self._take_turn(read)
 

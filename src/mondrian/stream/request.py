@@ -19,11 +19,13 @@ _OPTIONAL = {"tokens": EventType.TOKEN, "report": EventType.REPORT_PARTIAL}
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A job, the number after which to go on (``None`` for the present), and the types wanted."""
+    """A job, the number after which to go on (``None`` for the present), and the types wanted.
+    ``base`` goes before the paths in the events: where this server is for this client."""
 
     job_id: UUID
     cursor: int | None
     types: frozenset[EventType]
+    base: str = ""
 
 
 def read_request(scope: Scope) -> Asked:
@@ -36,6 +38,7 @@ def read_request(scope: Scope) -> Asked:
         # The header wins: EventSource keeps its URL when it comes back.
         cursor=read_cursor(sent or query.get("after", [""])[-1]),
         types=read_include(query.get("include", [])),
+        base=scope.get("state", {}).get("base", ""),
     )
 
 

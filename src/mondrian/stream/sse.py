@@ -1,5 +1,7 @@
 """The wire format: events as bytes (docs/events.md)."""
 
+import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from uuid import UUID
@@ -69,6 +71,25 @@ def encode_reset(job_id: UUID) -> bytes:
     """Tell the client that its cursor leads nowhere, and that it gets the present instead."""
     reason = "The cursor is malformed, past the end of the log, or no longer kept."
     return encode("reset", encode_payload("reset", job_id, {"reason": reason})).wire
+
+
+_PATHS = re.compile(rb'"(status|stream|analysis)_url":"[^"\\]*?(/\1/)')
+
+
+def address(wire: bytes, base: str) -> bytes:
+    """A ``status_update`` with ``base`` before its paths, whatever stands there: what one client
+    sent as its ``Host`` reaches no other."""
+    escaped = json.dumps(base)[1:-1].encode()
+
+    def replace(match: re.Match[bytes]) -> bytes:
+        return b'"%s_url":"%s%s' % (match[1], escaped, match[2])
+
+    return _PATHS.sub(replace, wire, count=3)
+
+
+def addressed(frame: Frame, base: str) -> bytes:
+    """The bytes of ``frame`` for a client that reaches this server at ``base``."""
+    return address(frame.wire, base) if frame.type == EventType.STATUS_UPDATE else frame.wire
 
 
 class Piece(NamedTuple):

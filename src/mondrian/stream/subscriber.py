@@ -42,6 +42,7 @@ class Subscriber:
         self.is_over = False
         self._job_id = asked.job_id
         self._types = asked.types
+        self._base = asked.base
         self._source = source
         self._send = send
         self._is_leaving = is_leaving
@@ -63,7 +64,7 @@ class Subscriber:
         """
         while self.seq < until and not self._should_end():
             pieces = await self._source.pieces_after(
-                self._job_id, self.seq, self._offset, self._types
+                self._job_id, self.seq, self._offset, self._types, self._base
             )
             if pieces:
                 await self._send_some(pieces)
@@ -130,7 +131,7 @@ class Subscriber:
 
     def _step(self) -> bytes:
         """What to send next, having taken note that it was."""
-        batch = self._tail.batch(self._place, self.seq, self._types)
+        batch = self._tail.batch(self._place, self.seq, self._types, self._base)
         start, end = self._offset, self._offset + MAX_SEND_BYTES
         if end < len(batch.wire):  # its first event is longer than a piece, and all that is in it
             self._offset = end

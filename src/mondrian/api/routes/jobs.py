@@ -11,7 +11,7 @@ from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse, Response
 from starlette.requests import Request
 
-from mondrian.api.dependencies import JobId, LinksDep, Services, ServicesDep, VisitorDep
+from mondrian.api.dependencies import JobDep, LinksDep, Services, ServicesDep, VisitorDep
 from mondrian.api.links import Links
 from mondrian.api.openapi import content, json_body, refusals
 from mondrian.api.pages import page
@@ -29,9 +29,8 @@ _log = logging.getLogger(__name__)
 
 @router.get("/status/{job}", summary="How far a job is", responses=refusals(404, 503))
 @router.get("/jobs/{job}", summary="How far a job is", responses=refusals(404, 503))
-def read_job(job_id: JobId, services: ServicesDep, links: LinksDep) -> JobState:
+def read_job(job: JobDep, services: ServicesDep, links: LinksDep) -> JobState:
     """Small: no prompt, no report."""
-    job = services.store.read(job_id)
     return JobState.of(job, links, services.place(job))
 
 
@@ -43,6 +42,7 @@ def read_job(job_id: JobId, services: ServicesDep, links: LinksDep) -> JobState:
 def list_jobs(
     services: ServicesDep,
     links: LinksDep,
+    visitor: VisitorDep,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
     before: Annotated[datetime | None, Query(description="Only jobs created before.")] = None,
     status: Status | None = None,
@@ -52,7 +52,9 @@ def list_jobs(
     """As an object, as the array in it alone, or as a page."""
     if before and before.tzinfo is None:
         before = before.replace(tzinfo=UTC)
-    found = services.store.list_jobs(limit, before=before, status=status, advisor=advisor)
+    found = services.store.list_jobs(
+        limit, before=before, status=status, advisor=advisor, owner=visitor.listed_owner
+    )
     places = services.places(found)
     jobs = [JobState.of(job, links, places.get(job.id)) for job in found]
     match format_:
@@ -65,33 +67,34 @@ def list_jobs(
 
 
 @router.post("/jobs/{job}/start", summary="Queue a pending job", responses=refusals(404, 409, 503))
-def start_job(job_id: JobId, services: ServicesDep, links: LinksDep) -> JobState:
+def start_job(job: JobDep, services: ServicesDep, links: LinksDep) -> JobState:
     """Queue a job that was uploaded with `auto_analyze=false`. One that is queued or runs stays as
     it is; for one that has ended it is too late (409)."""
-    return JobState.of(services.store.start(job_id), links)
+    return JobState.of(services.store.start(job.id), links)
 
 
 @router.post("/jobs/{job}/cancel", summary="Cancel a job", responses=refusals(404, 503))
-def cancel_job(job_id: JobId, services: ServicesDep, links: LinksDep) -> JobState:
+def cancel_job(job: JobDep, services: ServicesDep, links: LinksDep) -> JobState:
     """End a job, whoever works at it. One that has ended already stays as it is."""
-    return JobState.of(services.store.cancel(job_id), links)
+    return JobState.of(services.store.cancel(job.id), links)
 
 
 @router.delete("/jobs/{job}", status_code=204, summary="Delete a job", responses=refusals(404, 503))
-def delete_job(job_id: JobId, services: ServicesDep) -> Response:
+def delete_job(job: JobDep, services: ServicesDep) -> Response:
     """Cancel a job, then remove it with its events, its report and its photo."""
-    job = services.store.cancel(job_id)
+    job = services.store.cancel(job.id)
     # The photo first: while the row is there, whoever was disturbed can ask again.
     services.photos.delete(job.photo_key)
-    services.store.delete(job_id)
+    services.store.delete(job.id)
     return Response(status_code=204)
 
 
-@router.delete("/jobs", summary="Delete all jobs that have ended", responses=refusals(503))
+@router.delete("/jobs", summary="Delete the jobs that have ended", responses=refusals(503))
 def delete_ended_jobs(services: ServicesDep, visitor: VisitorDep) -> Deleted:
-    """With their photos. It takes a key, also on a server that has none."""
+    """The key's own, or everybody's for the admin's, with their photos. It takes a key, also on a
+    server that has none."""
     _demand_key(visitor.has_key)
-    count = services.store.delete_finished()
+    count = services.store.delete_finished(None if visitor.is_admin else visitor.owner)
     try:
         delete_discarded(services.store, services.photos)
     except StorageError as exc:
@@ -105,23 +108,20 @@ def delete_ended_jobs(services: ServicesDep, visitor: VisitorDep) -> Deleted:
     responses=refusals(404, 408, 409, 413, 503),
     openapi_extra=json_body(ThinkingBody),
 )
-async def think(
-    job_id: JobId, request: Request, services: ServicesDep, links: LinksDep
-) -> JobState:
+async def think(job: JobDep, request: Request, services: ServicesDep, links: LinksDep) -> JobState:
     """Kept, and sent to all who follow the job as a `thinking_update`."""
     body = await read_json(request, ThinkingBody, services.limits)
-    job = await to_thread.run_sync(services.store.add_thinking, job_id, body.thinking)
+    job = await to_thread.run_sync(services.store.add_thinking, job.id, body.thinking)
     return JobState.of(job, links)
 
 
 @router.get("/job/{job}/full-data", summary="Everything about a job", responses=refusals(404, 503))
 def read_everything(
-    job_id: JobId, services: ServicesDep, links: LinksDep, visitor: VisitorDep
+    job: JobDep, services: ServicesDep, links: LinksDep, visitor: VisitorDep
 ) -> FullJob:
     """With prompts and what the models answered; a reading token is not enough."""
     if services.access.has_keys:
         _demand_key(visitor.has_key)
-    job = services.store.read(job_id)
     return _everything(job, services, links)
 
 

@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from typing import Annotated, Literal
-from uuid import UUID
 
 from anyio import to_thread
 from fastapi import APIRouter, Query
@@ -10,7 +9,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from mondrian.api.dependencies import JobId, LinksDep, Services, ServicesDep
+from mondrian.api.dependencies import JobDep, LinksDep, Services, ServicesDep
 from mondrian.api.openapi import content, refusals
 from mondrian.api.results import document, read_reports, under_way
 from mondrian.api.schemas import JobState, ReportAnswer, Summary
@@ -37,9 +36,8 @@ AdvisorName = Annotated[str | None, Query(description="Of several, this one's.")
     response_class=HTMLResponse,
     summary="The analysis, as a page",
 )
-def show_analysis(job_id: JobId, services: ServicesDep, links: LinksDep) -> Response:
+def show_analysis(job: JobDep, services: ServicesDep, links: LinksDep) -> Response:
     """For a WebView: dark, without JavaScript. 202 with the job's state while it is under way."""
-    job = services.store.read(job_id)
     if reports := read_reports(services, job):
         return HTMLResponse(document(links, job, reports))
     return under_way(job, links)
@@ -51,14 +49,13 @@ def show_analysis(job_id: JobId, services: ServicesDep, links: LinksDep) -> Resp
     responses={200: content("text/html", model=Summary)},
 )
 def show_summary(
-    job_id: JobId,
+    job: JobDep,
     services: ServicesDep,
     links: LinksDep,
     advisor: AdvisorName = None,
     format_: Annotated[Literal["html", "json"], Query(alias="format")] = "html",
 ) -> Response:
     """The three dimensions with the lowest scores."""
-    job = services.store.read(job_id)
     reports = read_reports(services, job)
     if not reports:
         return under_way(job, links)
@@ -75,7 +72,7 @@ def show_summary(
 )
 async def show_report(
     request: Request,
-    job_id: JobId,
+    job: JobDep,
     services: ServicesDep,
     links: LinksDep,
     advisor: AdvisorName = None,
@@ -84,7 +81,6 @@ async def show_report(
     """As JSON, Markdown, PDF, or the page that `/analysis` shows."""
 
     def answer(photo: bytes | None) -> Response:
-        job = services.store.read(job_id)
         reports = read_reports(services, job)
         if not reports:
             return under_way(job, links)
@@ -102,7 +98,7 @@ async def show_report(
     photo = None
     if format_ == "pdf":
         with suppress(JobNotFound):
-            photo = await _thumbnail(request, services, job_id, PHOTO_WIDTH)
+            photo = await _thumbnail(request, services, job, PHOTO_WIDTH)
     return await to_thread.run_sync(answer, photo)
 
 
@@ -114,19 +110,19 @@ async def show_report(
 )
 async def show_photo(
     request: Request,
-    job_id: JobId,
+    job: JobDep,
     services: ServicesDep,
     width: Annotated[int, Query(ge=16, le=8192, description="At most so wide.")] = PHOTO_WIDTH,
 ) -> Response:
     """As it was looked at: upright, without EXIF."""
-    photo = await _thumbnail(request, services, job_id, width)
+    photo = await _thumbnail(request, services, job, width)
     headers = {"Cache-Control": "private, max-age=86400"}
     return Response(photo, media_type="image/jpeg", headers=headers)
 
 
-async def _thumbnail(request: Request, services: Services, job_id: UUID, max_width: int) -> bytes:
+async def _thumbnail(request: Request, services: Services, job: Job, max_width: int) -> bytes:
     def load() -> bytes:
-        return services.photos.get(services.store.read(job_id).photo_key)
+        return services.photos.get(job.photo_key)
 
     return await services.readers.run(request, make_thumbnail, load, max_width=max_width)
 

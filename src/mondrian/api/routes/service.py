@@ -1,22 +1,26 @@
 """The service itself: is it there, what is the engine doing, figures, tokens."""
 
 import asyncio
+import re
 import time
 from typing import Annotated
+from urllib.parse import parse_qs
 
 from anyio import to_thread
-from fastapi import APIRouter, Depends
-from fastapi.responses import HTMLResponse, Response
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 
 from mondrian import __version__
-from mondrian.api.auth import COOKIE, READING, SESSION, SESSION_SECONDS, TOKEN_SECONDS
-from mondrian.api.dependencies import LinksDep, Services, ServicesDep, VisitorDep
-from mondrian.api.openapi import content
+from mondrian.api.dependencies import LinksDep, Services, ServicesDep, VisitorDep, find_job
+from mondrian.api.openapi import content, json_body, refusals
 from mondrian.api.pages import page
-from mondrian.api.schemas import Health, ModelStatus, Token
-from mondrian.errors import StorageError
+from mondrian.api.schemas import Health, ModelStatus, SessionBody, Token, TokenBody
+from mondrian.api.signing import TOKEN_SECONDS
+from mondrian.api.uploads.multipart import Limits, read_body, read_json
+from mondrian.errors import InvalidRequest, StorageError
+from mondrian.jobs.job import parse_job_id
 
 router = APIRouter(tags=["service"])
 
@@ -86,33 +90,71 @@ def metrics(services: ServicesDep) -> Response:
     return Response(services.metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
 
-@router.post("/token", summary="A token for addresses")
-async def make_token(request: Request, services: ServicesDep, _: VisitorDep) -> Token:
-    """A token for `?token=` on streams, pictures and pages, where no header can be sent. It is good
-    for an hour, and for reading only. 400 on a server without a key."""
-    token, ends = services.access.make_token(request, READING, TOKEN_SECONDS)
+@router.post(
+    "/token",
+    summary="A token for a job's addresses",
+    responses=refusals(404, 408, 413, 503),
+    openapi_extra=json_body(TokenBody, is_needed=False),
+)
+async def make_token(
+    request: Request,
+    services: ServicesDep,
+    visitor: VisitorDep,
+    job: Annotated[str, Query(description="The job's id, here or in the body.")] = "",
+) -> Token:
+    """A token for `?token=` on the stream, the pictures and the pages of one job, where no header
+    can be sent. It is good for an hour, and for reading only. 400 on a server without a key."""
+    name = job or (await read_json(request, TokenBody, services.limits, default={})).job
+    if not name:
+        raise InvalidRequest("Name the job that the token is for: POST /token?job=ID.")
+    found = await to_thread.run_sync(find_job, parse_job_id(name), services, visitor)
+    token, ends = services.access.token_for(visitor, found.id)
     return Token(token=token, expires_at=ends, expires_in=TOKEN_SECONDS)
 
 
-@router.post("/session", status_code=204, summary="Keep the key in a cookie")
-async def open_session(request: Request, services: ServicesDep, _: VisitorDep) -> Response:
-    """For pages: a cookie that stands for the key for 30 days, and that scripts cannot read."""
-    token, _ends = services.access.make_token(request, SESSION, SESSION_SECONDS)
-    answer = Response(status_code=204)
-    answer.set_cookie(
-        COOKIE,
-        token,
-        max_age=SESSION_SECONDS,
-        httponly=True,
-        samesite="strict",
-        secure=request.url.scheme == "https",
-    )
+@router.post(
+    "/session",
+    status_code=204,
+    summary="Keep the key in a cookie",
+    responses={
+        303: {"description": "The same, where the key came in a page's form."},
+        **refusals(408, 413),
+    },
+    openapi_extra=json_body(SessionBody, is_needed=False),
+)
+async def open_session(request: Request, services: ServicesDep, visitor: VisitorDep) -> Response:
+    """For pages: a cookie that stands for the key for 30 days, and that scripts cannot read. The
+    key comes as always, or as `key` in the body, JSON or form. A form leads on to its `next`."""
+    body = await _read_session_body(request, services.limits)
+    if body.key:
+        visitor = await services.access.log_in(request, body.key)
+    cookie, _ = services.access.new_session(request, visitor)
+    is_page = _FORM in request.headers.get("content-type", "")
+    answer = RedirectResponse(_own_path(body.next), 303) if is_page else Response(status_code=204)
+    services.access.set_cookie(request, answer, cookie)
     return answer
 
 
-@router.delete("/session", status_code=204, summary="Forget the cookie")
-async def close_session(_: VisitorDep) -> Response:
-    """Take the cookie back."""
+@router.delete("/session", status_code=204, summary="End the session", responses=refusals(503))
+def close_session(services: ServicesDep, visitor: VisitorDep) -> Response:
+    """End it for good, also for whoever has a copy of the cookie, and take the cookie back."""
+    if visitor.session:
+        services.access.end_session(visitor.session)
     answer = Response(status_code=204)
-    answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
+    services.access.delete_cookie(answer)
     return answer
+
+
+_FORM = "application/x-www-form-urlencoded"
+
+
+async def _read_session_body(request: Request, limits: Limits) -> SessionBody:
+    if _FORM not in request.headers.get("content-type", ""):
+        return await read_json(request, SessionBody, limits, default={})
+    fields = parse_qs((await read_body(request, limits)).decode("utf-8", "replace"))
+    return SessionBody(**{name: fields.get(name, [""])[-1] for name in SessionBody.model_fields})
+
+
+def _own_path(path: str) -> str:
+    """``path`` if it leads to a page of this server, else the first page."""
+    return path if re.fullmatch(r"/(?![/\\])[!-~]*", path) else "/"

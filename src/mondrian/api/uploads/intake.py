@@ -21,10 +21,9 @@ from mondrian.settings import Settings
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UploadClient:
-    """Who sends a photo, from where it reaches us, and the ``Idempotency-Key`` it came with."""
+    """Who sends a photo, and the ``Idempotency-Key`` it came with."""
 
     owner: str
-    base_url: str
     idempotency_key: str | None
 
 
@@ -109,6 +108,5 @@ def _make_job(photo: StoredPhoto, options: UploadOptions, sender: UploadClient) 
         mode=options.mode,
         mode_used=BASELINE,
         enable_rag=options.enable_rag,
-        base_url=sender.base_url,
         status=Status.QUEUED if options.auto_analyze else Status.PENDING,
     )

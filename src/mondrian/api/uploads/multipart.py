@@ -7,12 +7,12 @@
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from errno import EDQUOT, ENOSPC
 from tempfile import SpooledTemporaryFile
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from anyio import to_thread
 from pydantic import BaseModel, ValidationError
@@ -106,11 +106,20 @@ def _too_large(max_bytes: int) -> BodyTooLarge:
     )
 
 
-async def read_json(request: Request, model: type[Body], limits: Limits) -> Body:
-    """The JSON body as ``model``. Raises ``InvalidRequest`` where it is something else, and what
-    ``chunks`` raises."""
+async def read_body(request: Request, limits: Limits) -> bytes:
+    """Return a small body. Raise what ``chunks`` raises."""
     stream = chunks(request, MAX_JSON_BYTES, limits.idle_seconds)
-    body = b"".join([chunk async for chunk in stream])
+    return b"".join([chunk async for chunk in stream])
+
+
+async def read_json(
+    request: Request, model: type[Body], limits: Limits, default: Mapping[str, Any] | None = None
+) -> Body:
+    """Return the JSON body as ``model``, or ``default`` in place of an empty one. Raise
+    ``InvalidRequest`` where it is something else, and what ``chunks`` raises."""
+    body = await read_body(request, limits)
+    if not body and default is not None:
+        return model(**default)
     try:
         return model.model_validate_json(body)
     except ValidationError as exc:

@@ -67,7 +67,7 @@ async def _arrival(
     links: LinksDep,
     idempotency_key: IdempotencyKey = None,
 ) -> Upload:
-    sender = UploadClient(owner=visitor.owner, base_url=links.base, idempotency_key=idempotency_key)
+    sender = UploadClient(owner=visitor.owner, idempotency_key=idempotency_key)
     return Upload(request=request, services=services, links=links, sender=sender)
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from uuid import UUID
 
-from mondrian.jobs.sql import claims, history, jobs, log, retention
+from mondrian.jobs.sql import claims, history, jobs, log, retention, sessions
 
 _EXAMPLES: dict[str, object] = {
     "id": UUID(int=1),
@@ -30,7 +30,7 @@ _EXAMPLES: dict[str, object] = {
 _WORDS = {
     "owner", "filename", "photo_key", "photo_sha256", "mode", "mode_used", "base_url",
     "current_step", "idempotency_key", "fingerprint", "worker", "reason", "llm_thinking",
-    "thinking", "told", "advisor", "engine", "model",
+    "thinking", "told", "advisor", "engine", "model", "value", "session_id",
 }  # fmt: skip
 _QUOTED = re.compile(r"('[^']*')")
 _CLAUSES = re.compile(r" (?=(?:FROM|WHERE|SET|VALUES|RETURNING|ORDER BY|UNION ALL|LEFT JOIN)\b)")
@@ -38,12 +38,12 @@ _CLAUSES = re.compile(r" (?=(?:FROM|WHERE|SET|VALUES|RETURNING|ORDER BY|UNION AL
 
 def list_statements() -> Iterator[tuple[str, bytes]]:
     """Yield the name of each statement, and the statement as it is sent, with placeholders."""
-    for module in (jobs, claims, log, retention, history):
+    for module in (jobs, claims, log, retention, sessions, history):
         role = module.__name__.rpartition(".")[2]
         for name, value in vars(module).items():
             if isinstance(value, bytes):
                 yield f"{role}.{name}", value
-    yield "jobs.list_jobs", jobs.list_jobs(("before", "status", "advisor"))
+    yield "jobs.list_jobs", jobs.list_jobs(("before", "status", "advisor", "owner"))
     yield "log.events_after", log.events_after(of_types=True)
     yield "history.history", history.history(of_others=False)
 

@@ -89,11 +89,12 @@ _FILTERS = {
     "before": "created_at < %(before)s",
     "status": "status = %(status)s",
     "advisor": "%(advisor)s = ANY (advisors)",
+    "owner": "owner = %(owner)s",
 }
 
 
 def list_jobs(filters: Iterable[str]) -> bytes:
-    """The newest jobs first, with the conditions named: ``before``, ``status``, ``advisor``."""
+    """The newest jobs first, with the conditions named, of ``_FILTERS``."""
     where = " AND ".join(_FILTERS[name] for name in filters) or "true"
     return statement(f"""
         SELECT {job_columns("jobs")} FROM jobs WHERE {where}

@@ -9,7 +9,10 @@ _DISCARDED = """discarding AS (
     )"""
 
 DELETE_FINISHED = statement(f"""
-    WITH gone AS (DELETE FROM jobs WHERE status IN {ENDED_WORDS} RETURNING photo_key), {_DISCARDED}
+    WITH gone AS (
+        DELETE FROM jobs WHERE status IN {ENDED_WORDS} AND owner = coalesce(%(owner)s, owner)
+        RETURNING photo_key
+    ), {_DISCARDED}
     SELECT count(*) AS jobs FROM gone""")
 
 # The ended jobs, oldest first, that have to go until the photos of all jobs fit in so many bytes.

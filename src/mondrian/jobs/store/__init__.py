@@ -30,11 +30,12 @@ from mondrian.jobs.store.history import TimingHistory
 from mondrian.jobs.store.jobs import Jobs
 from mondrian.jobs.store.log import MAX_TOLD, Answer, Log, Logs, Snapshot
 from mondrian.jobs.store.retention import Retention
+from mondrian.jobs.store.sessions import Sessions
 
 __all__ = ["LOST", "MAX_TOLD", "Answer", "Log", "Running", "Snapshot", "Store", "Waiting"]
 
 
-class Store(Jobs, Claims, Logs, Retention, TimingHistory):
+class Store(Jobs, Claims, Logs, Retention, Sessions, TimingHistory):
     """All that is kept of jobs. One ``Store`` is for all threads of a process.
 
     Every method is one round trip unless it says otherwise, and raises ``DatabaseUnavailable``

@@ -74,9 +74,11 @@ class Jobs(Connected):
         before: datetime | None = None,
         status: Status | None = None,
         advisor: str | None = None,
+        owner: str | None = None,
     ) -> list[Job]:
-        """The newest jobs first: those made before ``before``, in ``status``, with ``advisor``."""
-        filters = {"before": before, "status": status, "advisor": advisor}
+        """The newest jobs first: those made before ``before``, in ``status``, with ``advisor``, of
+        ``owner``."""
+        filters = {"before": before, "status": status, "advisor": advisor, "owner": owner}
         wanted = {name: value for name, value in filters.items() if value is not None}
         rows = self._run(sql.list_jobs(wanted), limit=limit, **wanted)
         return [read_job(row) for row in rows]

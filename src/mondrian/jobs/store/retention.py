@@ -13,9 +13,10 @@ from mondrian.jobs.store.base import Connected
 class Retention(Connected):
     """Removes what need not be kept."""
 
-    def delete_finished(self) -> int:
-        """Remove all ended jobs; their photos are then ``discarded``. Returns how many."""
-        [row] = self._run(sql.DELETE_FINISHED)
+    def delete_finished(self, owner: str | None = None) -> int:
+        """Remove all ended jobs, or those of ``owner``; their photos are then ``discarded``.
+        Return how many."""
+        [row] = self._run(sql.DELETE_FINISHED, owner=owner)
         return int(row["jobs"])
 
     def delete_oldest(
