@@ -3,11 +3,12 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 
-.PHONY: help install demo test faults lint types bench picture clean
+.PHONY: help install demo test wheel faults lint types bench picture clean
 
 help:
 	@echo 'make demo     set up, then critique a real photo with live updates'
 	@echo 'make test     set up, then run every test'
+	@echo 'make wheel    build the wheel, install it elsewhere, and run it'
 	@echo 'make faults   kill whatever may die, and print what was seen'
 	@echo 'make install  make $(VENV) with all that running needs'
 	@echo 'make lint     check and format style'
@@ -30,6 +31,9 @@ demo: $(INSTALLED)
 
 test: $(READY)
 	$(VENV)/bin/pytest --numprocesses logical --maxprocesses 4 --dist worksteal
+
+wheel: $(READY)
+	MONDRIAN_TEST_WHEEL=1 $(VENV)/bin/pytest tests/test_wheel.py
 
 faults: $(READY)
 	$(VENV)/bin/pytest tests/faults

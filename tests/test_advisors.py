@@ -227,3 +227,10 @@ def test_the_docs_example_works(folder: Path) -> None:
 def test_the_docs_list_every_built_in_advisor() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.+) \((.+)\) \|", DOCS.read_text(), re.MULTILINE)
     assert sorted(rows) == [(one.id, one.name, one.years) for one in ADVISORS.values()]
+
+
+def test_the_docs_list_the_built_in_advisors() -> None:
+    rows = [
+        f"| `{a.id}` | {a.name} ({a.years}) | {a.specialty} |" for a in load_advisors().values()
+    ]
+    assert "\n".join(rows) in DOCS.read_text(encoding="utf-8")
