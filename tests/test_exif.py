@@ -87,7 +87,6 @@ def test_garbage_is_none() -> None:
     assert read_photo(with_exif({Base.Orientation: 99}, garbage)).exif == Exif()
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize(
     "segment", [b"", b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0XX"]
 )

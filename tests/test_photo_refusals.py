@@ -19,8 +19,9 @@ from mondrian.photos import (
     read_photo,
 )
 from mondrian.photos.exif import write_exif
-from support.pictures import CAT, display_p3, saved, tiff
+from support.pictures import CAT, display_p3, saved
 from support.pngs import png
+from support.tiffs import tiff
 
 PREVIEW = [(256, 4, 8), (257, 4, 8), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 0)]
 SENSOR = [(262, 3, 32803)]

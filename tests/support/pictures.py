@@ -90,18 +90,6 @@ def cmyk_that_prints_cyan_as_red() -> bytes:
     return icc(b"CMYK", b"prtr", b"Lab ", tags | {b"A2B0": table})
 
 
-def tiff(*directories: list[tuple[int, int, int]]) -> bytes:
-    """A little-endian TIFF of directories of (tag, type, value), one value each."""
-    starts = [8]
-    for directory in directories:
-        starts.append(starts[-1] + 6 + 12 * len(directory))
-    body = b""
-    for directory in directories:
-        entries = [struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in directory]
-        body += struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
-    return b"II*\0\x08\0\0\0" + body
-
-
 def with_exif(outer: dict[int, Any], inner: dict[int, Any]) -> bytes:
     exif = Image.Exif()
     for tag, value in outer.items():

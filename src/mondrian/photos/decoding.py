@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import warnings
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,14 @@ from mondrian.errors import DamagedPhoto, TooManyPixels, UnsupportedPhoto
 from mondrian.photos.colour import Converter, as_rgb
 from mondrian.photos.jpeg import Jpeg
 from mondrian.photos.png import clean_png, read_cicp
+from mondrian.photos.tiff import (
+    BITS,
+    COMPRESSION,
+    PHOTOMETRIC,
+    PLANAR,
+    check_samples,
+    read_directories,
+)
 
 # Cameras of 100 megapixels give up to 11648×8736 pixels, 101.8 million.
 MAX_PIXELS = 102_000_000
@@ -26,6 +35,10 @@ MAX_PIXELS = 102_000_000
 MAX_SIDE = 65_500
 
 _STRIP_PIXELS = 2**21
+
+# Pillow warns of each broken tag, and of large pictures, by texts without end: one photo could fill
+# the log. What cannot be read becomes an error, or is missing.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 # EXIF orientation: are width and height exchanged, then the steps along rows and columns.
 _TURNS = {
@@ -54,11 +67,11 @@ def open_image(content: bytes, format_: str) -> Image.Image:
         case "WEBP":
             image = _StillWebP(source)
         case "TIFF":
-            image = TiffImagePlugin.TiffImageFile(source)
+            image = _open_tiff(content)
         case _:
             image = _open_heif(source)
     check_size(*image.size)
-    return image
+    return _without_endless_exif(image)
 
 
 def open_jpeg(jpeg: Jpeg) -> Image.Image:
@@ -69,7 +82,16 @@ def open_jpeg(jpeg: Jpeg) -> Image.Image:
     check_size(*jpeg.size)
     if not jpeg.is_ended:
         _check_end(jpeg)
-    return _open_jpeg(jpeg.encode_with_words())
+    return _without_endless_exif(_open_jpeg(jpeg.encode_with_words()))
+
+
+def _without_endless_exif(image: Image.Image) -> Image.Image:
+    exif = image.info.get("exif", b"")
+    try:
+        read_directories(exif.removeprefix(b"Exif\0\0"))
+    except UnsupportedPhoto:
+        del image.info["exif"]
+    return image
 
 
 def _open_jpeg(content: bytes) -> Image.Image:
@@ -113,6 +135,33 @@ def _open_heif(source: io.BytesIO) -> Image.Image:
     if said := image.info.get("nclx_profile"):
         image.info["cicp"] = (said["color_primaries"], said["transfer_characteristics"])
     return image
+
+
+def _open_tiff(content: bytes) -> Image.Image:
+    """The first picture that is no preview of another, as its tags describe it."""
+    pages = [directory for directory in read_directories(content) if directory.is_page]
+    main = next((number for number, page in enumerate(pages) if page.is_main), 0)
+    if pages:
+        check_samples(pages[main])
+    image = _TaggedTiff(io.BytesIO(content))
+    image.seek(main)
+    if pages and image.mode.startswith("I;16"):
+        image.info["white"] = 2 ** pages[main].first(BITS, 16) - 1
+        image.info["is_negative"] = pages[main].first(PHOTOMETRIC, 1) == 0
+    return image
+
+
+class _TaggedTiff(TiffImagePlugin.TiffImageFile):
+    """Has libtiff read what Pillow alone gets wrong: channels apart from each other, and colour
+    stored at half its size. Pillow asks it for what is compressed; libtiff looks for itself."""
+
+    def _setup(self) -> None:
+        tags = self.tag_v2
+        if tags.get(COMPRESSION, 1) == 1 and (tags.get(PLANAR) == 2 or tags.get(PHOTOMETRIC) == 6):
+            tags[COMPRESSION] = 8
+        if tags.get(PHOTOMETRIC) == 0 and tags.get(BITS) == (16,):
+            tags[PHOTOMETRIC] = 1  # Pillow reads no such big-endian file, and inverts none
+        super()._setup()
 
 
 class _StillWebP(WebPImagePlugin.WebPImageFile):
@@ -165,8 +214,10 @@ def orientation(image: Image.Image) -> int:
 def _flat(strip: Image.Image) -> Image.Image:
     """Take a strip to 8 bits, and what is transparent onto white: ``L``, ``RGB`` or ``CMYK``."""
     if strip.mode.startswith("I;16"):
-        levels = np.asarray(strip).astype(np.uint32)
-        return Image.fromarray(((levels + 128) // 257).astype(np.uint8))
+        white = strip.info.get("white", 65535)
+        levels = (np.asarray(strip).astype(np.uint32) * 255 + white // 2) // white
+        grey = np.minimum(levels, 255).astype(np.uint8)
+        return Image.fromarray(~grey if strip.info.get("is_negative") else grey)
     if strip.mode in ("I", "F"):
         raise UnsupportedPhoto(
             "The photo holds 32 bits a channel. Export it with 8 or 16 bits and try again."

@@ -1,10 +1,9 @@
 """What a file is, told by its content: a format that Mondrian reads, or a sentence why not."""
 
 import re
-import struct
-from collections.abc import Iterator
 
 from mondrian.errors import UnsupportedPhoto
+from mondrian.photos.tiff import DNG_VERSION, PHOTOMETRIC, read_directories
 
 # Offset of the mark, the mark, and what it stands for: a format, or a kind of _REFUSALS.
 _MARKS = (
@@ -52,7 +51,6 @@ _RAW_NAME = re.compile(
     r"raf|raw|rw2|rwl|rwz|sr2|srf|srw|x3f)$",
     re.IGNORECASE,
 )
-_SUB_DIRECTORIES, _PHOTOMETRIC, _DNG_VERSION = 330, 262, 50706
 _SENSOR_PHOTOMETRICS = {32803, 34892}  # colour filter array, and DNG's LinearRaw
 
 
@@ -109,32 +107,6 @@ def _is_raw_tiff(content: bytes) -> bool:
     if content[8:10] == b"CR":  # Canon's CR2
         return True
     return any(
-        tag == _DNG_VERSION or (tag == _PHOTOMETRIC and value in _SENSOR_PHOTOMETRICS)
-        for tag, value in _tiff_tags(content)
+        DNG_VERSION in directory.tags or directory.first(PHOTOMETRIC) in _SENSOR_PHOTOMETRICS
+        for directory in read_directories(content)
     )
-
-
-def _tiff_tags(content: bytes) -> Iterator[tuple[int, int]]:
-    """Tags and first values of the first directory and of those below it (TIFF 6.0, p. 13)."""
-    order = "<" if content[:2] == b"II" else ">"
-    try:
-        (first,) = struct.unpack_from(f"{order}I", content, 4)
-        for tag, count, value in _entries(content, order, first):
-            yield tag, value
-            if tag == _SUB_DIRECTORIES:
-                single = (value,)
-                many = struct.unpack_from(f"{order}{min(count, 16)}I", content, value)
-                for below in single if count == 1 else many:
-                    yield from ((tag, value) for tag, _, value in _entries(content, order, below))
-    except struct.error:
-        return  # cut off, or BigTIFF, which no camera writes: the decoder will see
-
-
-def _entries(content: bytes, order: str, offset: int) -> Iterator[tuple[int, int, int]]:
-    """Tag, number of values, and first value or where the values are."""
-    (count,) = struct.unpack_from(f"{order}H", content, offset)
-    for at in range(offset + 2, offset + 2 + 12 * count, 12):
-        tag, kind, number = struct.unpack_from(f"{order}HHI", content, at)
-        is_short = kind == 3 and number == 1
-        (value,) = struct.unpack_from(f"{order}{'H' if is_short else 'I'}", content, at + 8)
-        yield tag, number, value
