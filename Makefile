@@ -3,13 +3,14 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 
-.PHONY: help install demo test wheel faults lint types bench picture clean
+.PHONY: help install demo test wheel faults fleet lint types bench picture clean
 
 help:
 	@echo 'make demo     set up, then critique a real photo with live updates'
 	@echo 'make test     set up, then run every test'
 	@echo 'make wheel    build the wheel, install it elsewhere, and run it'
 	@echo 'make faults   kill whatever may die, and print what was seen'
+	@echo 'make fleet    run it behind pgbouncer, HAProxy, on a replica and S3'
 	@echo 'make install  make $(VENV) with all that running needs'
 	@echo 'make lint     check and format style'
 	@echo 'make types    check types'
@@ -37,6 +38,9 @@ wheel: $(READY)
 
 faults: $(READY)
 	$(VENV)/bin/pytest tests/faults
+
+fleet: $(READY)
+	$(VENV)/bin/pytest tests/fleet
 
 lint: $(READY)
 	scripts/lint $(VENV)

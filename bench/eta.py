@@ -30,7 +30,9 @@ from PIL import Image
 from mondrian.advisors import load_advisors
 from mondrian.answers import DIMENSIONS
 from mondrian.database.embedded import EmbeddedServer
-from mondrian.database.postgres import Listener, checked_url, migrate, open_pool
+from mondrian.database.listen import Listener
+from mondrian.database.postgres import checked_url, open_pool
+from mondrian.database.schema import migrate
 from mondrian.engines import open_engine
 from mondrian.engines.replay import record
 from mondrian.jobs.job import Job

@@ -17,7 +17,8 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from mondrian.database.embedded import EmbeddedServer
-from mondrian.database.postgres import Pool, checked_url, migrate, open_pool
+from mondrian.database.postgres import Pool, checked_url, open_pool
+from mondrian.database.schema import migrate
 from mondrian.engines import open_engine
 from mondrian.engines.native.engine import HostedEngine
 from mondrian.jobs.store import Store

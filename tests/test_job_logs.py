@@ -5,7 +5,8 @@ from threading import Event
 
 import pytest
 
-from mondrian.database.postgres import Listener, Pool
+from mondrian.database.listen import Listener
+from mondrian.database.postgres import Pool
 from mondrian.errors import AttemptSuperseded, JobConflict
 from mondrian.jobs.job import EventType, Status, StepPhase
 from mondrian.jobs.sql import EVENTS_CHANNEL, JOBS_CHANNEL
@@ -130,11 +131,12 @@ def test_notice_comes_with_what_it_tells_of(store: Store, database: str) -> None
         while seq < 102:
             for notice in listener.wait(5.0):
                 channels.add(notice.channel)
-                seq = max(seq, notice.seq)
-                assert notice.job_id == claim.job.id
-                assert store.read(claim.job.id).last_seq >= notice.seq
-                found = store.events_after(claim.job.id, notice.seq - 1, limit=1)
-                assert [event.seq for event in found] == [notice.seq or 1]
+                job_id, _, number = notice.payload.partition("\n")[0].partition(" ")
+                seq = max(seq, told := int(number or 0))
+                assert job_id == str(claim.job.id)
+                assert store.read(claim.job.id).last_seq >= told
+                found = store.events_after(claim.job.id, told - 1, limit=1)
+                assert [event.seq for event in found] == [told or 1]
         return channels
 
     assert at_once(write, follow) == [None, {EVENTS_CHANNEL, JOBS_CHANNEL}]

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,11 +17,10 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from mondrian.database.embedded import EmbeddedServer, entrance_to
+from mondrian.database.listen import Listener, Notice
 from mondrian.database.postgres import (
-    Listener,
     Pool,
     checked_url,
-    migrate,
     open_database,
     open_pool,
     translated,
@@ -30,12 +28,13 @@ from mondrian.database.postgres import (
 from mondrian.errors import DatabaseUnavailable, SettingsError, StorageError, StorageFull
 from mondrian.jobs.job import Status
 from mondrian.jobs.store import Store
+from support.working import wait_for
 
 JOB = uuid4()
 USER = """
 import sys
 from pathlib import Path
-from mondrian.embedded import EmbeddedServer
+from mondrian.database.embedded import EmbeddedServer
 server = EmbeddedServer(Path(sys.argv[1]))
 print(server.pid, flush=True)
 sys.stdin.read()
@@ -152,15 +151,17 @@ def test_lost_server_is_an_error_and_comes_back(home: Path) -> None:
         store = Store(pool)
         psutil.Process(server.pid).kill()
         assert listener.wait(60) == []
-        assert not listener.is_connected
         with pytest.raises(DatabaseUnavailable):
             store.counts()
         server.revive()
         assert store.counts()[Status.QUEUED] == 0
-        while not listener.is_connected:
-            assert listener.wait(0) == []
-        notify(server.url, "mondrian_jobs", str(JOB))
-    assert [notice.job_id for notice in listener.wait(10)] == [JOB]
+
+        def hear() -> list[Notice]:
+            notify(server.url, "mondrian_jobs", str(JOB))
+            return listener.wait(1)
+
+        heard = wait_for(hear)
+    assert {notice.payload for notice in heard} == {str(JOB)}
     listener.close()
     server.close()
 
@@ -178,35 +179,6 @@ def test_home_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
         EmbeddedServer(tmp_path / "file" / "home")
 
 
-# --- schema
-
-
-def test_many_may_migrate_at_once_and_again(postgres: str) -> None:
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute('CREATE DATABASE "odd \'name"')
-    url = make_conninfo(postgres, dbname="odd 'name")
-    with ThreadPoolExecutor(6) as threads:
-        list(threads.map(migrate, [url] * 6))
-    migrate(url)
-    with open_pool(url) as pool:
-        assert Store(pool).list_jobs() == []
-
-
-def test_newer_schema_is_refused(database: str) -> None:
-    with psycopg.connect(database) as connection:
-        connection.execute(
-            "INSERT INTO _yoyo_migration VALUES ('unknown', '9999.later', now()::timestamp)"
-        )
-    with pytest.raises(SettingsError, match="newer version"):
-        migrate(database)
-
-
-def test_migration_cut_short_is_made_again(database: str) -> None:
-    with psycopg.connect(database) as connection:
-        connection.execute("DELETE FROM _yoyo_migration")
-    migrate(database)
-
-
 # --- connections and errors
 
 
@@ -221,6 +193,16 @@ def test_url_is_checked_and_completed() -> None:
 def test_nobody_there_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(DatabaseUnavailable):
         open_database(f"host={tmp_path} user=me", tmp_path)
+
+
+def test_what_waiting_does_not_mend_is_said_at_the_start(database: str, tmp_path: Path) -> None:
+    for change, meaning in (
+        ({"dbname": "nowhere"}, "The database is not there"),
+        ({"user": "nobody_here"}, "PostgreSQL does not know the user"),
+        ({"sslmode": "require", "host": "127.0.0.1", "port": "1"}, "PostgreSQL does not answer"),
+    ):
+        with pytest.raises((SettingsError, DatabaseUnavailable), match=meaning):
+            open_database(make_conninfo(database, **change), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -254,10 +236,10 @@ def test_pool_passes_over_broken_connections(pool: Pool, store: Store, database:
 def test_listener_wakes_at_once(database: str) -> None:
     listener = Listener(database, "mondrian_events")
     listener.wait(0)
-    found: list[int] = []
-    thread = Thread(target=lambda: found.extend(n.seq for n in listener.wait(60)))
+    found: list[Notice] = []
+    thread = Thread(target=lambda: found.extend(listener.wait(60)))
     thread.start()
     notify(database, "mondrian_events", f"{JOB} 7")
     thread.join(30)
-    assert found == [7]
+    assert found == [Notice("mondrian_events", f"{JOB} 7")]
     listener.close()

@@ -130,7 +130,7 @@ def events(response: httpx.Response) -> Iterator[Seen]:
 def serving(
     database: str, store: Store, interval: float = 30.0, protocol: type = BoundedProtocol
 ) -> Iterator[Services]:
-    streams = Streams(store, conninfo=database, interval_seconds=interval)
+    streams = Streams(store, listen_url=database, interval_seconds=interval)
     loops: list[asyncio.AbstractEventLoop] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -160,6 +160,13 @@ class Settings(BaseSettings):
         str | None,
         Option(group=_STORAGE, metavar="URL", unset="the embedded server, in the home folder"),
     ] = Field(default=None, description="a PostgreSQL URL, for several machines")
+    listen_database: Annotated[
+        str | None, Option(group=_STORAGE, metavar="URL", unset="the database's")
+    ] = Field(
+        default=None,
+        description="where LISTEN is sent: PostgreSQL's own address, where the database's URL is "
+        "that of a pooler in transaction mode",
+    )
     photos: Annotated[
         str | None, Option(group=_STORAGE, metavar="URL", unset="`photos` in the home folder")
     ] = Field(

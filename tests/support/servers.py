@@ -85,7 +85,7 @@ def make_app(
         store=store,
         photos=PhotoStore.open((home / "photos").as_uri()),
         readers=readers or photo_readers(),
-        streams=Streams(store, conninfo=database, interval_seconds=read.update_interval),
+        streams=Streams(store, listen_url=database, interval_seconds=read.update_interval),
         engine_status=engine_status,
         advisors=_advisors(),
         limits=limits,

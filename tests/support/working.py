@@ -15,7 +15,7 @@ from PIL import Image
 
 from mondrian.advisors import load_advisors
 from mondrian.answers import DIMENSIONS
-from mondrian.database.postgres import Listener
+from mondrian.database.listen import Listener
 from mondrian.engines import Engine
 from mondrian.engines.native.engine import HostedEngine
 from mondrian.engines.replay import record

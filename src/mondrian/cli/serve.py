@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from mondrian.settings import Settings
 
 _WORK = (
-    *("engine", "adapter", "database", "photos", "concurrency", "readers", "update_interval"),
+    *("engine", "adapter", "database", "listen_database", "photos"),
+    *("concurrency", "readers", "update_interval"),
     *("lease", "stall", "retention", "quota", "home"),
 )
 _SERVE = (

@@ -1,32 +1,34 @@
-"""The way to PostgreSQL: the embedded server or a URL, its schema, a pool, and LISTEN.
+"""The way to PostgreSQL: the embedded server or a URL, and a pool of connections.
 
-Every error of the driver ends here, as a ``StorageError`` of ours (``translated``).
+1. Every error of the driver ends here, as a ``StorageError`` of ours (``translated``).
+2. Nothing of the session is used, so a transaction pooler (pgbouncer) may be in between. It shows
+   by the number of the backend, which is the pooler's own in what it tells of a connection. Then no
+   statement is prepared: the next one may come to another backend, which knows nothing of it.
+3. LISTEN alone needs a session. It has a URL of its own where the pooler does not pass notices on.
 """
 
-import platform
+import logging
+import re
 import select
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.resources import as_file, files
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
-from uuid import UUID, uuid4
 
 import psycopg
-from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import DictRow, dict_row, tuple_row
 from psycopg_pool import ConnectionPool
 
 from mondrian.database.embedded import EmbeddedServer
+from mondrian.database.listen import Listener
+from mondrian.database.schema import migrate
 from mondrian.errors import DatabaseUnavailable, SettingsError, StorageError, StorageFull
 
 Pool: TypeAlias = ConnectionPool[psycopg.Connection[DictRow]]
 
-MIGRATION_LOCK = 0x6D6F6E64  # "mond": the advisory lock that migrations hold
+log = logging.getLogger(__name__)
+
 DEFAULTS: dict[str, str | int] = {
     "application_name": "mondrian",
     "connect_timeout": 5,
@@ -39,11 +41,25 @@ DEFAULTS: dict[str, str | int] = {
 """Connection settings where the URL does not say otherwise (seconds; the last in milliseconds)."""
 
 
-class Database:
-    """An open database: ``url`` to connect to, ``pool`` to work with."""
+_HEARD_SECONDS = 2.0
 
-    def __init__(self, url: str, server: EmbeddedServer | None, max_connections: int) -> None:
+_REFUSALS = (
+    (r"password|authentication|pg_hba", "PostgreSQL does not let Mondrian in"),
+    (r"role .* does not exist", "PostgreSQL does not know the user"),
+    (r"database .* does not exist", "The database is not there: create it with `createdb`"),
+    (r"certificate|SSL|root\.crt", "The connection to PostgreSQL cannot be secured"),
+)
+"""What the server, or the way to it, says where waiting does not help, and what that means."""
+
+
+class Database:
+    """An open database: where to connect to, where to listen at, and a ``pool`` to work with."""
+
+    def __init__(
+        self, url: str, listen_url: str, server: EmbeddedServer | None, max_connections: int
+    ) -> None:
         self.url = url
+        self.listen_url = listen_url
         self.server = server
         self.pool = open_pool(url, max_connections)
 
@@ -54,22 +70,69 @@ class Database:
             self.server.close()
 
 
-def open_database(url: str | None, home: Path, *, max_connections: int = 10) -> Database:
+def open_database(
+    url: str | None, home: Path, *, listen_url: str | None = None, max_connections: int = 10
+) -> Database:
     """Open the database at ``url``, or the embedded one in ``home/postgres``, and bring its schema
-    up to date.
+    up to date. ``listen_url`` is where LISTEN is sent, the same by default.
 
-    Raises ``SettingsError`` for a URL, folder or schema that cannot be used, and
+    Raise ``SettingsError`` for a URL, folder or schema that cannot be used, and
     ``DatabaseUnavailable`` where nobody answers.
     """
     server = None if url else EmbeddedServer(home)
     try:
         url = checked_url(server.url if server else url or "")
-        migrate(url)
-        return Database(url, server, max_connections)
+        listen_url = checked_url(listen_url) if listen_url else url
+        with _starting():
+            migrate(url)
+            _check_notices(url, listen_url)
+        return Database(url, listen_url, server, max_connections)
     except BaseException:
         if server:
             server.close()
         raise
+
+
+@contextmanager
+def _starting() -> Iterator[None]:
+    """Say of a server that cannot be used at the start what is the matter with it."""
+    try:
+        with translated():
+            yield
+    except DatabaseUnavailable as exc:
+        cause = " ".join(str(exc.__cause__).split())
+        for pattern, meaning in _REFUSALS:
+            if re.search(pattern, cause, re.IGNORECASE):
+                raise SettingsError(f"{meaning} ({cause}). Check MONDRIAN_DATABASE.") from exc
+        raise DatabaseUnavailable(
+            f"PostgreSQL does not answer ({cause}). Start it, or check MONDRIAN_DATABASE."
+        ) from exc
+
+
+def is_pooled(connection: psycopg.Connection[Any]) -> bool:
+    """Return whether a pooler is between us and PostgreSQL (rule 2). One round trip."""
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        [found] = cursor.execute("SELECT pg_backend_pid()").fetchall()
+    return bool(found[0] != connection.info.backend_pid)
+
+
+def _check_notices(url: str, listen_url: str) -> None:
+    """Raise ``SettingsError`` if what is listened to is a pooler that passes no notices on."""
+    with psycopg.connect(listen_url, autocommit=True) as connection:
+        if not is_pooled(connection):
+            return
+    listener = Listener(listen_url, "mondrian_probe")
+    listener.connect()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SELECT pg_notify('mondrian_probe', '')")
+    is_heard = listener.wait(_HEARD_SECONDS)
+    listener.close()
+    if not is_heard:
+        raise SettingsError(
+            "The database is behind a pooler in transaction mode, which passes no notices on. "
+            "Set MONDRIAN_LISTEN_DATABASE to the address of PostgreSQL itself (or of a pool in "
+            "session mode); all else may go through the pooler."
+        )
 
 
 def checked_url(url: str) -> str:
@@ -123,143 +186,34 @@ def _check(connection: psycopg.Connection[Any]) -> None:
 
 
 def _configure(connection: psycopg.Connection[Any]) -> None:
-    connection.execute("SET TIME ZONE 'UTC'")
+    if is_pooled(connection):
+        connection.prepare_threshold = None
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn the driver's errors into ours: nobody answers, no room, or anything else."""
+    """Turn the driver's errors into ours: nobody answers, no room, or anything else. The cause is
+    logged, each kind once."""
     try:
         yield
     except psycopg.errors.DiskFull as exc:
+        _log_once(exc)
         raise StorageFull from exc
     except (psycopg.OperationalError, psycopg.InterfaceError) as exc:
+        _log_once(exc)
         raise DatabaseUnavailable from exc
     except psycopg.Error as exc:
         raise StorageError(f"The database refused a statement: {exc}") from exc
 
 
-def migrate(url: str) -> None:
-    """Bring the schema at ``url`` up to date. Processes that start at once wait for each other.
-
-    Raises ``SettingsError`` if the schema is newer than this code, ``DatabaseUnavailable``.
-    """
-    with translated(), psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
-        with as_file(files("mondrian.database") / "migrations") as folder:
-            _apply(url, folder)
+_logged: set[str] = set()
+_MAX_LOGGED = 100
 
 
-def _apply(url: str, folder: Path) -> None:
-    from yoyo import read_migrations
-
-    migrations = read_migrations(str(folder))
-    with _backend(url) as backend:
-        applied = set(backend.get_applied_migration_hashes())
-        if applied - {migration.hash for migration in migrations}:
-            raise SettingsError(
-                "The database was last used by a newer version of Mondrian, whose schema this "
-                "one does not know. Install that version or a newer one, or name another database."
-            )
-        backend.apply_migrations(backend.to_apply(migrations))
-
-
-def _backend(url: str) -> Any:
-    from contextlib import nullcontext
-
-    from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
-    from yoyo.connections import DatabaseURI
-    from yoyo.migrations import default_migration_table
-
-    class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]
-        def lock(self, timeout: float = 10) -> Any:
-            # Our advisory lock goes with its process; a row would stay and lock out the next.
-            return nullcontext()
-
-        def get_log_data(self, migration: Any = None, operation: str = "apply") -> dict[str, Any]:
-            # The default asks DNS for this machine's name, which takes seconds where it has none.
-            return {
-                "id": str(uuid4()),
-                "migration_id": migration.id,
-                "migration_hash": migration.hash,
-                "username": "mondrian",
-                "hostname": platform.node(),
-                "created_at_utc": datetime.now(UTC).replace(tzinfo=None),
-                "operation": operation,
-            }
-
-    parts: dict[str, Any] = dict(conninfo_to_dict(url))
-    uri = DatabaseURI(
-        scheme="postgresql+psycopg",
-        username=None,
-        password=None,
-        hostname=None,
-        port=None,
-        database=parts.pop("dbname", None),
-        args=parts,
-    )
-    return Backend(uri, default_migration_table)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Notice:
-    """A wake-up: ``job_id`` has events up to ``seq``, or (``seq`` 0) can be claimed."""
-
-    channel: str
-    job_id: UUID
-    seq: int
-
-
-class Listener:
-    """One connection that listens, for one thread. It comes back by itself after a lost server.
-
-    A wake-up is never the only one: whoever waits looks for itself after each ``wait``, whatever
-    that returned.
-    """
-
-    def __init__(self, url: str, *channels: str) -> None:
-        self._url = url
-        self._channels = channels
-        self._connection: psycopg.Connection[Any] | None = None
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether it listens at this moment, as far as it knows."""
-        return self._connection is not None
-
-    def wait(self, timeout_seconds: float) -> list[Notice]:
-        """The notices that have come, or come first within the timeout; else an empty list.
-
-        Empty is also the first answer of a new connection, at once: what was written before it
-        listened brings no notice, what is written from then on does. A lost server costs an empty
-        list too, after half a second.
-        """
-        deadline = time.monotonic() + timeout_seconds
-        try:
-            if self._connection is None:
-                self._connection = self._connect()
-                return []
-            found = self._connection.notifies(timeout=timeout_seconds, stop_after=1)
-            return [_parse_notice(each.channel, each.payload) for each in found]
-        except (psycopg.OperationalError, psycopg.InterfaceError):
-            self.close()
-            time.sleep(max(0.0, min(0.5, deadline - time.monotonic())))
-            return []
-
-    def close(self) -> None:
-        """Stop listening. A later ``wait`` begins anew."""
-        connection, self._connection = self._connection, None
-        if connection:
-            with suppress(psycopg.Error):
-                connection.close()
-
-    def _connect(self) -> psycopg.Connection[Any]:
-        connection = psycopg.connect(self._url, autocommit=True)
-        for channel in self._channels:
-            connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
-        return connection
-
-
-def _parse_notice(channel: str, payload: str) -> Notice:
-    job_id, _, seq = payload.partition("\n")[0].partition(" ")
-    return Notice(channel=channel, job_id=UUID(job_id), seq=int(seq or 0))
+def _log_once(exc: psycopg.Error) -> None:
+    """Log what the driver said (which holds no password), once but for its numbers."""
+    cause = " ".join(str(exc).split())
+    kind = re.sub(r"[0-9]+", "", cause)
+    if kind not in _logged and len(_logged) < _MAX_LOGGED:
+        _logged.add(kind)
+        log.warning("the database cannot be used: %s", cause)

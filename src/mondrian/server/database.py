@@ -23,7 +23,12 @@ def opening_database(settings: Settings, concurrency: int) -> Iterator["Future[D
 
     def open_() -> Database:
         connections = _API_CONNECTIONS + concurrency
-        return open_database(settings.database, settings.home, max_connections=connections)
+        return open_database(
+            settings.database,
+            settings.home,
+            listen_url=settings.listen_database,
+            max_connections=connections,
+        )
 
     left = threading.Event()
     with ThreadPoolExecutor(1) as threads:

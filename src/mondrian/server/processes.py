@@ -17,7 +17,8 @@ import uvicorn
 
 from mondrian.advisors import Advisor, load_advisors
 from mondrian.api import create_app
-from mondrian.database.postgres import Database, Listener
+from mondrian.database.listen import Listener
+from mondrian.database.postgres import Database
 from mondrian.engines import Engine
 from mondrian.engines.openai.connection import without_secrets
 from mondrian.errors import EngineClosed, MondrianError
@@ -52,7 +53,9 @@ def run_server(
     with ExitStack() as stack:
         rooms = stack.enter_context(_opened(settings, opening))
         streams = Streams(
-            rooms.store, conninfo=rooms.database.url, interval_seconds=settings.update_interval
+            rooms.store,
+            listen_url=rooms.database.listen_url,
+            interval_seconds=settings.update_interval,
         )
         app = create_app(
             settings=settings,
@@ -176,7 +179,7 @@ class Services:
             self.store,
             self.photos,
             engine,
-            listener=Listener(self.database.url, JOBS_CHANNEL),
+            listener=Listener(self.database.listen_url, JOBS_CHANNEL),
             advisors=advisors,
             settings=self.settings,
         )

@@ -66,12 +66,12 @@ def _check_access(scope: Scope, start: Start | None) -> None:
 class Streams:
     """One LISTEN per process, any number of clients. All methods are for one event loop."""
 
-    def __init__(self, store: Store, *, conninfo: str, interval_seconds: float) -> None:
+    def __init__(self, store: Store, *, listen_url: str, interval_seconds: float) -> None:
         self.clients = 0
         self.queue = Queue(store)
         self._source = LogReader(store, self.queue)
         self._interval = interval_seconds
-        self._wakeups = Listen(conninfo, self._wake)
+        self._wakeups = Listen(listen_url, self._wake)
         self._topics: dict[UUID, Topic] = {}
         self._retry_ms = RETRY_MS
         self._is_draining = False

@@ -1,4 +1,4 @@
-"""The one LISTEN connection of a process."""
+"""The one LISTEN connection of a process, in its event loop."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,8 +6,8 @@ from contextlib import suppress
 from uuid import UUID
 
 import psycopg
-from psycopg import sql
 
+from mondrian.database.listen import Listener
 from mondrian.jobs.sql import EVENTS_CHANNEL
 
 RECONNECT_SECONDS = 0.5
@@ -20,7 +20,7 @@ class Listen:
     asks it and notices."""
 
     def __init__(self, url: str, wake: Callable[[UUID | None, int, list[str]], None]) -> None:
-        self._url = url
+        self._listener = Listener(url, EVENTS_CHANNEL)
         self._wake = wake
         self._task: asyncio.Task[None] | None = None
         self.is_listening = False
@@ -44,12 +44,34 @@ class Listen:
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _listen(self) -> None:
-        connecting = psycopg.AsyncConnection.connect(self._url, autocommit=True)
-        async with await connecting as connection:
-            await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(EVENTS_CHANNEL)))
+        loop, lost = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
+        connecting = loop.run_in_executor(None, self._listener.connect)
+        try:
+            await asyncio.shield(connecting)
+        except asyncio.CancelledError:  # the thread goes on
+            connecting.add_done_callback(lambda _: self._listener.close())
+            raise
+        descriptor = self._listener.fileno()
+
+        def receive() -> None:
+            try:
+                for notice in self._listener.receive():
+                    self._pass_on(notice.payload)
+            except Exception as exc:
+                loop.remove_reader(descriptor)
+                lost.set_exception(exc)
+
+        try:
+            loop.add_reader(descriptor, receive)
             self.is_listening = True
             self._wake(None, 0, [])
-            async for notice in connection.notifies():
-                head, *lines = notice.payload.split("\n")
-                job_id, _, seq = head.partition(" ")
-                self._wake(UUID(job_id), int(seq), lines)
+            receive()  # what came with the answer to LISTEN
+            await lost
+        finally:
+            loop.remove_reader(descriptor)
+            self._listener.close()
+
+    def _pass_on(self, payload: str) -> None:
+        head, *lines = payload.split("\n")
+        job_id, _, seq = head.partition(" ")
+        self._wake(UUID(job_id), int(seq), lines)

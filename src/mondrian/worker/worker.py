@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from mondrian.advisors import Advisor
-from mondrian.database.postgres import Listener
+from mondrian.database.listen import Listener
 from mondrian.engines.base import Engine
 from mondrian.engines.watched import Meter, WatchedEngine
 from mondrian.errors import (

@@ -37,8 +37,9 @@ class Probe:
         """Whether it answers within a second."""
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(to_thread.run_sync(_ask, services))
-        done, _ = await asyncio.wait({self._asking}, timeout=_PATIENCE_SECONDS)
-        return bool(done) and self._asking.result()
+        asking = self._asking  # the next request may begin another one
+        done, _ = await asyncio.wait({asking}, timeout=_PATIENCE_SECONDS)
+        return bool(done) and asking.result()
 
 
 def _ask(services: Services) -> bool:

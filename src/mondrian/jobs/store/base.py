@@ -1,6 +1,7 @@
 """What the roles of the store share: running a statement, and reading a job from a row."""
 
 from collections.abc import Mapping
+from datetime import UTC
 from typing import Any
 
 from mondrian.database.postgres import Pool, translated
@@ -45,6 +46,8 @@ def read_job(row: Mapping[str, Any]) -> Job:
     values["advisors"] = tuple(values["advisors"])
     values["status"] = Status(values["status"])
     values["step_phase"] = StepPhase(values["step_phase"])
+    for name in ("created_at", "started_at", "completed_at"):
+        values[name] = values[name] and values[name].astimezone(UTC)
     return Job(**values)
 
 
