@@ -86,7 +86,7 @@ def open_jpeg(jpeg: Jpeg) -> Image.Image:
 
 
 def _without_endless_exif(image: Image.Image) -> Image.Image:
-    exif = image.info.get("exif", b"")
+    exif = image.info.get("exif") or b""
     try:
         read_directories(exif.removeprefix(b"Exif\0\0"))
     except UnsupportedPhoto:
