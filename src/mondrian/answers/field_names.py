@@ -1,8 +1,12 @@
-"""Names as models write them: of the dimensions, and of the fields that an answer has."""
+"""Names as models write them: of the dimensions, and of the fields that an answer has.
+
+Both are known by one rule: the word itself, in English or another language, or that word with a
+letter or two wrong.
+"""
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 from functools import lru_cache
 from typing import NamedTuple
@@ -28,7 +32,7 @@ def letters(text: str) -> str:
     """
     if len(text) > _LONGEST:
         return ""
-    plain = re.sub(r"[^a-z]", "", text.lower())
+    plain = re.sub(r"&\w{2,6};|[^a-z]", "", text.lower())
     return plain.replace("colour", "color").replace("and", "")
 
 
@@ -75,17 +79,23 @@ def _dimension(text: str) -> Name | None:
         return Name(elsewhere, True)
     firsts = (_JOINTS.split(text, maxsplit=1)[0], _before_bracket(text))
     short = _SHORT.get(word) or next(filter(None, map(_EXACT.get, map(letters, firsts))), None)
-    name = short or _misspelt(word)
+    name = short or _EXACT.get(_nearest(word, _EXACT) or "")
     return Name(name, False) if name else None
 
 
-def _misspelt(word: str) -> str | None:
-    """The full name that ``word`` is but for a letter or two: ``compositon``, ``lightning``."""
-    for exact, name in _EXACT.items():
-        may_be = word[:1] == exact[0] and abs(len(word) - len(exact)) < 3
-        if may_be and SequenceMatcher(None, word, exact, autojunk=False).ratio() > 0.9:
-            return name
+def _nearest(word: str, known: Iterable[str]) -> str | None:
+    """Which of ``known`` is ``word`` but for a letter or two: ``compositon``, ``recomendation``."""
+    if len(word) < _SHORTEST_MISSPELT:
+        return None
+    for other in known:
+        may_be = word[0] == other[0] and abs(len(word) - len(other)) < 3
+        may_be = may_be and len({*word} ^ {*other}) < 4
+        if may_be and SequenceMatcher(None, word, other, autojunk=False).ratio() > 0.9:
+            return other
     return None
+
+
+_SHORTEST_MISSPELT = 6  # "scope" is no "score"
 
 
 def _before_bracket(text: str) -> str:
@@ -101,7 +111,7 @@ def dimension_part(key: str) -> tuple[str, str] | None:
     return match[1], field or ""
 
 
-_PART = re.compile(r"(.+?)(?:[\s_.-]+|(?<=[a-z])(?=[A-Z]))([^\W\d_]+)")
+_PART = re.compile(r"(.+)(?:[\s_.-]|(?<=[a-z])(?=[A-Z]))([^\W\d_]+)")
 
 
 def _index(words: dict[str, str]) -> dict[str, tuple[str, int]]:
@@ -115,15 +125,18 @@ def _index(words: dict[str, str]) -> dict[str, tuple[str, int]]:
 # The plainest word of each field first: it is believed before the others.
 _DIMENSION_FIELDS = _index(
     {
-        "name": "name dimension dimensionname category aspect criterion title area element",
-        "score": "score scores rating ratings points mark value",
-        "scale": "scale maxscore scoremax maximumscore maxpoints maximum max outof",
-        "comment": "comment comments feedback analysis assessment observation observations "
-        "critique evaluation explanation reasoning rationale justification reason reasons remark "
-        "remarks notes details text description strengths strength whatworks "
+        "name": "name dimension dimensionname category aspect criterion criteria metric parameter "
+        "title area element",
+        "score": "score scores rating ratings grade points mark finalscore value",
+        "scale": "scale maxscore scoremax maximumscore maxpoints maximum max outof scorescale "
+        "ratingscale scorerange",
+        "comment": "comment comments commentary feedback analysis assessment observation "
+        "observations critique evaluation explanation reasoning rationale justification reason "
+        "reasons remark remarks notes details text description strengths strength whatworks "
         "whatworkswell weaknesses weakness",
-        "recommendation": "recommendation recommendations suggestion suggestions advice "
-        "improvement improvements tip tips howtoimprove toimprove suggestedimprovement nextstep",
+        "recommendation": "recommendation recommendations suggestion suggestions advice advise "
+        "improvement improvements tip tips howtoimprove toimprove suggestedimprovement nextstep "
+        "nextsteps",
     }
 )
 _ANSWER_FIELDS = _index(
@@ -136,6 +149,7 @@ _ANSWER_FIELDS = _index(
         "technical_notes": "technicalnotes technicalnote technicaldetails",
     }
 )
+_CONTAINERS = {"dimensions", "critique", "answer", "result", "report", "json"}
 
 
 def dimension_field(key: str) -> str | None:
@@ -160,11 +174,22 @@ def _known_field(key: str) -> tuple[str, int] | None:
     word = letters(_before_bracket(key))
     if found := _DIMENSION_FIELDS.get(word) or _DIMENSION_FIELDS.get(word.removesuffix("outof")):
         return found
-    elsewhere = FIELDS_ELSEWHERE.get(folded(key))
-    return (elsewhere, _RANK_ELSEWHERE) if elsewhere else None
+    if elsewhere := FIELDS_ELSEWHERE.get(folded(key)):
+        return elsewhere, _RANK_ELSEWHERE
+    if near := _nearest(word, _DIMENSION_FIELDS):
+        return _DIMENSION_FIELDS[near][0], _RANK_NEAR
+    last = _DIMENSION_FIELDS.get(_words(key)[-1].lower()) if len(_words(key)) > 1 else None
+    is_text = last and last[0] in ("comment", "recommendation") and not answer_field(key)
+    return (last[0], _RANK_LAST) if last and is_text else None
 
 
-_RANK_ELSEWHERE = 9  # a French "note" is a score, but less so than any English word
+# A French "note" is a score, but less so than any English word; in "actionable_advice" the last
+# word tells what it is. A "potential score" is no score.
+_RANK_ELSEWHERE, _RANK_NEAR, _RANK_LAST = 9, 30, 40
+
+
+def _words(key: str) -> list[str]:
+    return re.findall(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+", _before_bracket(key)) or [""]
 
 
 def column_fields(heads: Sequence[str]) -> list[str | None]:
@@ -180,16 +205,18 @@ def column_fields(heads: Sequence[str]) -> list[str | None]:
 
 
 def _last_field(head: str) -> str | None:
-    words = re.findall(r"[^\W\d_]+", _before_bracket(head[:_LONGEST]))
-    return next(filter(None, map(dimension_field, reversed(words))), None)
+    words = reversed(_words(head[:_LONGEST]))
+    return next(filter(None, map(dimension_field, words)), None)
 
 
 def answer_field(key: str) -> str | None:
     """The field of ``Answer`` that ``key`` means beside the dimensions, if any."""
-    found = _ANSWER_FIELDS.get(letters(key))
+    word = letters(key)
+    found = _ANSWER_FIELDS.get(word) or _ANSWER_FIELDS.get(_nearest(word, _ANSWER_FIELDS) or "")
     return found[0] if found else None
 
 
 def is_key(key: str) -> bool:
     """Whether ``key`` is one that an answer is known to have."""
-    return bool(dimension_field(key) or answer_field(key) or dimension_name(key))
+    is_known = dimension_field(key) or answer_field(key) or dimension_name(key)
+    return bool(is_known) or letters(key) in _CONTAINERS

@@ -4,7 +4,8 @@ A valid answer never comes here. What does may be cut off, fenced, wrapped in pr
 quotes, comments, bare words, unescaped quotes, and commas and braces too many or too few. So
 nothing rests on the tree: a ``{`` begins a record, a key that comes twice begins another, and a
 brace that matches nothing is passed over. Only then is put together what the keys say belongs
-together: the object of a score or comment, and objects of scores or comments by dimension.
+together: the object of a score or comment, and objects of scores or comments by dimension. JSON in
+a string of JSON is read in place: a string ends at a quote that is escaped as often as its first.
 
 Reading takes one pass, in time linear in the length of the text: every look ahead ends at the next
 quote at the latest, and nothing recurses. (json-repair needed 27 s for 30 KB of hostile text, and
@@ -16,7 +17,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from mondrian.answers.field_names import dimension_field, dimension_name, dimension_part, is_key
+from mondrian.answers.field_names import (
+    answer_field,
+    dimension_field,
+    dimension_name,
+    dimension_part,
+    is_key,
+)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -26,6 +33,7 @@ class Record:
 
     A value is a text or a list of texts: numbers stay as they were written. ``growing`` is the key
     whose value the end of the text cut off; a record that ``is_closed`` will get no more keys.
+    ``group`` is the same object for all that stand in one object or section.
     """
 
     label: str = ""
@@ -33,6 +41,7 @@ class Record:
     growing: str | None = None
     is_closed: bool = False
     parent: "Record | None" = None
+    group: object = field(default_factory=object)
 
     def text(self, key: str) -> str:
         """What was written under ``key``, a list joined by spaces."""
@@ -47,27 +56,25 @@ def json_records(text: str) -> list[Record]:
     for block in text.split("```"):
         start = block.find("{")
         if start >= 0:
-            records += _block_records(_COMMENT.sub("", block[start:]), before + block[:start])
+            records += _block_records(_without_comments(block[start:]), before + block[:start])
         before = block[-_LONGEST_HEADING:]
     return _put_together(records)
 
 
-def escaped_records(text: str) -> list[Record]:
-    """The records of JSON that was written into a string of JSON."""
-    start = _ESCAPED_JSON.search(text)
-    return json_records(_unescape(text[start.start() :])) if start else []
-
-
-_ESCAPED_JSON = re.compile(r'\{(?:\\n|\s){0,99}\\"')
-
-
 _LONGEST_HEADING = 80
-# After a comma, or on a line of its own: elsewhere it may be part of a text.
+# After a key's number, after a comma, or on a line of its own: elsewhere it may be part of a text.
 _COMMENT = re.compile(
-    r"""(?<=["\d\]}],)[^\S\n]+(?://|\#)[^"\n]*$|^[^\S\n]*//[^\n]*$"""
-    r"""|(?<!["\w])/\*[^*\n]{0,200}\*/""",
+    r"""([:：][^\S\n]*\d{1,3}(?:\.\d{1,9})?,?)[^\S\n]+(?://|\#)[^\n]*$"""
+    r"""|(?<=["\d\]}],)[^\S\n]+(?://|\#)[^"\n]*$"""
+    r"""|^[^\S\n]*//[^\n]*$|(?<!["\w])/\*[^*\n]{0,200}\*/""",
     re.MULTILINE,
 )
+
+
+def _without_comments(json: str) -> str:
+    if "//" in json or "#" in json or "/*" in json:
+        return _COMMENT.sub(lambda match: match[1] or "", json)
+    return json
 
 
 def _block_records(json: str, before: str) -> list[Record]:
@@ -95,7 +102,7 @@ def _put_together(records: list[Record]) -> list[Record]:
         if is_inside or is_dimension:
             inside.add(id(record))
         field = dimension_field(record.label)
-        if field != "name" and _is_named(record):
+        if field != "name" and (_is_named(record) or _is_answer(record)):
             field = None
         owner = record.parent if field else None
         if owner is None and (record.label or record.fields):
@@ -104,15 +111,30 @@ def _put_together(records: list[Record]) -> list[Record]:
             named = (key, field) if field and dimension_name(key) else dimension_part(key)
             if named and (_is_full(named[0]) or not is_inside):
                 whole.append(_taken_out(record, key, *named))
+            elif not is_inside and _is_full(key) and len(record.fields[key]) == len(_IN_ORDER):
+                fields = _by_position(record.fields[key])
+                whole.append(Record(label=key, fields=fields, group=record.group))
             elif owner and field:
                 _hand_over(record, key, owner, field)
     return whole
+
+
+_IN_ORDER = ("score", "comment", "recommendation")
+
+
+def _by_position(said: str | list[str]) -> dict[str, str | list[str]]:
+    """The fields of ``"Composition": [8, "…", "…"]``, where a name says whose they are."""
+    return dict(zip(_IN_ORDER, said, strict=True)) if isinstance(said, list) else {}
 
 
 def _is_named(record: Record) -> bool:
     return any(
         dimension_field(key) == "name" and dimension_name(record.text(key)) for key in record.fields
     )
+
+
+def _is_answer(record: Record) -> bool:
+    return any(answer_field(key) and not dimension_field(key) for key in record.fields)
 
 
 def _is_full(label: str) -> bool:
@@ -126,6 +148,7 @@ def _taken_out(record: Record, key: str, name: str, field: str) -> Record:
         fields={field: record.fields[key]},
         growing=field if record.growing == key else None,
         is_closed=record.is_closed or not is_last,
+        group=record.group,
     )
 
 
@@ -142,7 +165,7 @@ def _hand_over(record: Record, key: str, owner: Record, field: str) -> None:
     target = key if is_other else record.label
     so_far = owner.fields.get(target, [])
     owner.fields[target] = [*([so_far] if isinstance(so_far, str) else so_far), *said]
-    if record.growing == key:
+    if record.growing == key or (field == "score" and not record.is_closed):
         owner.growing = target
 
 
@@ -158,9 +181,9 @@ class _Builder:
     def __init__(self, heading: str) -> None:
         self.records = [Record()]
         self.after_colon = False
+        self.list: str | None = None
         self._stack = self.records[:]
         self._key: str | None = None
-        self._list: str | None = None
         # A string or word that may yet turn out to be a key, or a record's heading.
         self._last: _Token | None = _Token("bare", heading)
 
@@ -182,10 +205,10 @@ class _Builder:
         elif token.kind == "}":
             self._close_record()
         elif token.kind == "[" and self._key is not None:
-            self._list, self._key = self._key, None
-            self._stack[-1].fields.setdefault(self._list, [])
+            self.list, self._key = self._key, None
+            self._stack[-1].fields.setdefault(self.list, [])
         elif token.kind == "]":
-            self._list = None
+            self.list = None
         if token.kind != ":":
             self._key, self.after_colon = None, False
 
@@ -200,68 +223,85 @@ class _Builder:
                 record.fields[self._key] = token.text
             record.growing = self._key if token.is_cut else None
             self._key, self.after_colon = None, False
-        elif self._list is not None and not token.is_cut:
-            items = record.fields.get(self._list)
+        elif self.list is not None and not token.is_cut:
+            items = record.fields.get(self.list)
             if isinstance(items, list):
                 items.append(token.text)
 
     def _open_key(self, key: str) -> None:
         if key in self._stack[-1].fields:
             self._stack[-1].is_closed = True
-            self._stack[-1] = Record(label=self._stack[-1].label, parent=self._stack[-1].parent)
+            before = self._stack[-1]
+            self._stack[-1] = Record(label=before.label, parent=before.parent, group=before.group)
             self.records.append(self._stack[-1])
-        self._key, self._list, self._last, self.after_colon = key, None, None, True
+        self._key, self.list, self._last, self.after_colon = key, None, None, True
 
     def _open_record(self, label: str) -> None:
-        self._stack.append(Record(label=label, parent=self._stack[-1]))
+        parent = self._stack[-1]
+        group = parent.group if len(self._stack) > 1 else object()
+        self._stack.append(Record(label=label, parent=parent, group=group))
         self.records.append(self._stack[-1])
 
     def _close_record(self) -> None:
-        self._list = None
+        self.list = None
         if len(self._stack) > 1:
             self._stack.pop().is_closed = True
 
 
 _NOTHING = ("null", "None", "none", "true", "True", "false", "False", "NaN")
 _MARKS = {"：": ":", "，": ","}
+_SPACE = r"""(?:\s|\\{1,7}[nrt](?!\w)|\\(?!\\{0,7}["“”„‟'‘’]))*"""
+_QUOTE = r"""\\{0,7}["“”„‟'‘’]"""
 _TOKEN = re.compile(
-    r"""\s*(?:
-        (?P<mark> \{ (?: \s* \{ )* | [}\[\]:,：，] )
-      | (?P<quote> ["“”„‟'‘’] )
-      | (?P<bare> [^\s{}\[\]:,：，"“”„‟] [^{}\[\]:,：，"“”„‟\n]* )
+    rf"""(?<=[:：])\s*(?P<decimal> \d{{1,3}},\d{{1,2}} )(?=\s*(?:[,}}\n]|\Z))
+    |{_SPACE}(?:
+        (?P<shell> {_QUOTE}(?=\s*[\[{{]{_SPACE}[\[{{]?{_SPACE}\\+["'])
+          | (?<=[}}\]])["'](?=\s*(?:[,}}\]]|\Z)) )
+      | (?P<mark> \{{ (?: \s* \{{ )* | [}}\[\]:,：，] )
+      | (?P<slashes> \\{{0,7}} ) (?P<quote> ["“”„‟'‘’] )
+      | (?P<bare> [^\s\\{{}}\[\]:,：，"“”„‟] [^\\{{}}\[\]:,：，"“”„‟\n]* )
     )""",
     re.VERBOSE,
 )
-# What counts inside a string, by the kind of mark that it began with.
-_INSIDE = {
-    '"': re.compile(r'\\.|"', re.DOTALL),
-    "“": re.compile(r'\\.|["“”„‟]', re.DOTALL),
-    "'": re.compile(r"\\.|['‘’]", re.DOTALL),
+# What may end a string, by the kind of mark that it began with.
+_ENDS = {
+    '"': re.compile(r'(?<!\\)(\\*)"'),
+    "“": re.compile(r'(?<!\\)(\\*)["“”„‟]'),
+    "'": re.compile(r"(?<!\\)(\\*)['‘’]"),
 }
 _FAMILY = {'"': '"', **dict.fromkeys("“”„‟", "“"), **dict.fromkeys("'‘’", "'")}
 # A quote ends a value only if a next key or an end follows: it may stand inside the text otherwise.
 # A key is one that we know, or that a value follows.
-_KEY = r"""["“”„'‘] [^"“”„\n]{0,160}"""  # long enough for 26 letters as \uXXXX
-_VALUE = r"""\s* (?: \Z | ["“”„'‘{\[\d-] | (?:true|false|null|none|nan)\b )"""
+_OPEN = r"""\\{0,7}["“”„'‘]"""
+_KEY = rf"""{_OPEN} [^"“”„\n]{{0,160}}"""  # long enough for 26 letters as \uXXXX
+_VALUE = rf"""{_SPACE} (?: \Z | {_OPEN} | [{{\[\d-] | (?:true|false|null|none|nan)\b )"""
 _ENDS_VALUE = re.compile(
-    rf"""\s* (?:
-        \Z | [}}\]] | {{ \s* ["“']
-      | [,，] \s* (?:
-            \Z | [}}\]] | {{ \s* (?: ["“'] | \Z )
+    rf"""{_SPACE} (?:
+        (?P<all> \Z ) | [}}\]] | {{ \s* ["“']
+      | [,，] {_SPACE} (?:
+            \Z | [}}\]] | {{ {_SPACE} (?: {_OPEN} | \w{{1,30}}\s*: | \Z )
           | {_KEY} ["”'’]? \s* \Z
           | (?P<bare> \w{{1,30}} ) \s* [:：] {_VALUE}
         )
-      | (?: [,，] \s* )? (?P<key> {_KEY} ) ["”'’] \s* [:：] (?P<value> {_VALUE} )?
+      | (?: [,，] {_SPACE} )? (?P<key> {_KEY} ) ["”'’] \s* [:：] (?P<value> {_VALUE} )?
     )""",
     re.VERBOSE | re.IGNORECASE,
 )
 _ENDS_ITEM = re.compile(
-    r"""\s* (?:
-        \Z | [}\]:：]
-      | [,，] \s* (?: \Z | ["“”„'‘{}\[\]\d-] | (?:true|false|null|None)\b | \w{1,30} \s* : )
-    ) | [^\S\n]* \n \s* ["“'{]""",
+    rf"""{_SPACE} (?:
+        \Z | [}}\]:：]
+      | [,，] {_SPACE} (?:
+            \Z | {_OPEN} | [{{}}\[\]\d-] | (?:true|false|null|None)\b | \w{{1,30}} \s* :
+        )
+    ) | [^\S\n]* \n \s* ["“'{{]""",
     re.VERBOSE,
 )
+# Behind a quote: a key, which may have lost the quote or comma before it, or the colon behind it.
+_KEY_BEHIND = re.compile(
+    rf"""\s*(\w[\w ]{{0,40}}?)\s*\\{{0,7}}["”]\s*(?:[:：]{_VALUE}|(?P<no_colon>\\{{0,7}}["“]))""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")
 
 
 def _tokens(text: str, builder: _Builder) -> Iterator[_Token]:
@@ -270,30 +310,52 @@ def _tokens(text: str, builder: _Builder) -> Iterator[_Token]:
         position = match.end()
         if mark := match["mark"]:
             yield _Token(_MARKS.get(mark, mark[0]))
+        elif decimal := match["decimal"]:
+            yield _Token("bare", decimal)
         elif match["bare"]:
             yield _Token("bare", match["bare"].strip(), is_cut=position == len(text))
-        else:
-            ends = _ENDS_VALUE if builder.after_colon else _ENDS_ITEM
-            token, position = _read_string(text, position, _FAMILY[match["quote"]], ends)
+        elif match["quote"]:
+            is_key_place = not builder.after_colon and builder.list is None
+            key = _KEY_BEHIND.match(text, position) if is_key_place else None
+            if key and key["no_colon"] and is_key(key[1]):
+                position = key.start("no_colon")
+                yield from (_Token("string", key[1]), _Token(":"))
+                continue
+            token, position = _read_string(text, match, builder.after_colon)
             yield token
 
 
-def _read_string(text: str, start: int, family: str, ends: re.Pattern[str]) -> tuple[_Token, int]:
-    """The string from ``start`` on, just after its opening quote, and the position behind it."""
-    for match in _INSIDE[family].finditer(text, start):
-        if match[0][0] != "\\" and _is_end(ends.match(text, match.end())):
-            return _Token("string", _unescape(text[start : match.start()])), match.end()
+def _read_string(text: str, opening: re.Match[str], is_value: bool) -> tuple[_Token, int]:
+    """The string behind the quote that ``opening`` matched, and the position behind it."""
+    start, level = opening.end(), len(opening["slashes"])
+    ends = _ENDS_VALUE if is_value else _ENDS_ITEM
+    for match in _ENDS[_FAMILY[opening["quote"]]].finditer(text, start):
+        if _is_escaped(len(match[1]), level):
+            continue
+        said = text[start : match.start()]
+        if end := _end(ends, text, match.end()):
+            is_cut = is_value and end.groupdict().get("all") is not None
+            is_cut = is_cut and not said.rstrip().endswith(_SENTENCE_ENDS)
+            return _Token("string", _unescape(said, level), is_cut), match.end()
+        key = _KEY_BEHIND.match(text, match.end()) if is_value and said.strip() else None
+        if key and not key["no_colon"] and is_key(key[1]):
+            return _Token("string", _unescape(said.rstrip(" ,\n"), level)), match.start()
     rest = _CUT_ESCAPE.sub("", text[start:])
-    return _Token("string", _unescape(rest), is_cut=True), len(text)
+    return _Token("string", _unescape(rest, level), is_cut=True), len(text)
 
 
-def _is_end(match: re.Match[str] | None) -> bool:
-    if match is None:
-        return False
-    said = match.groupdict()
-    if said.get("bare"):
-        return is_key(said["bare"])
-    return said.get("key") is None or said["value"] is not None or is_key(_unescape(said["key"]))
+def _is_escaped(slashes: int, level: int) -> bool:
+    """Whether so many backslashes make a quote part of a string whose first quote had ``level``."""
+    return slashes > level and (slashes - level) // (level + 1) % 2 == 1
+
+
+def _end(ends: re.Pattern[str], text: str, position: int) -> re.Match[str] | None:
+    match = ends.match(text, position)
+    said = match.groupdict() if match else {}
+    if bare := said.get("bare"):
+        return match if is_key(bare) else None
+    key = said.get("key")
+    return match if key is None or said["value"] is not None or is_key(_unescape(key)) else None
 
 
 _CUT_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?\Z")
@@ -301,10 +363,14 @@ _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "", "f": ""}
 
 
-def _unescape(text: str) -> str:
+def _unescape(text: str, level: int = 0) -> str:
+    """``text`` without its escapes, of a string whose quotes have ``level`` backslashes."""
     if "\\" not in text:
         return text
-    plain = _ESCAPE.sub(
-        lambda match: chr(int(match[1], 16)) if match[1] else _ESCAPED.get(match[2], match[2]), text
-    )
-    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    for _ in range(level.bit_length() + 1):
+        text = _ESCAPE.sub(_unescaped, text)
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    return chr(int(match[1], 16)) if match[1] else _ESCAPED.get(match[2], match[2])

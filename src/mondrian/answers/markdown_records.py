@@ -1,5 +1,8 @@
 """Markdown tables, sections and labelled lines, read as the same flat records as JSON is.
 
+HTML, XML and YAML are made Markdown first: a block is a line, a tag or attribute that is the name
+of a field is a label.
+
 A line belongs to a table or to a section. A section is a heading or label that names a dimension or
 a field of the answer: a dimension's text is its comment until a label such as ``Recommendation:``
 says otherwise. Once it has both, a new paragraph without a label is no longer about it, unless it
@@ -8,7 +11,8 @@ is a list.
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from html import unescape
+from typing import Any, NamedTuple
 
 from mondrian.answers.field_names import (
     answer_field,
@@ -17,7 +21,7 @@ from mondrian.answers.field_names import (
     dimension_name,
 )
 from mondrian.answers.json_records import Record
-from mondrian.answers.scores import key_scale, read_score, split_score
+from mondrian.answers.scores import read_score, split_score
 
 
 def prose_records(text: str) -> list[Record]:
@@ -34,18 +38,33 @@ def prose_records(text: str) -> list[Record]:
 
 
 def _from_html(text: str) -> str:
-    if "<" not in text:
-        return text
-    for tag, mark in _HTML:
-        text = tag.sub(mark, text)
-    return text
+    if "<" in text:
+        for tag, mark in _HTML:
+            text = tag.sub(mark, text)
+    return unescape(text) if "&" in text else text
 
 
-_HTML = [
-    (re.compile(r"<tr[^<>]{0,99}>\s*<t[dh][^<>]{0,99}>", re.IGNORECASE), "\n| "),
-    (re.compile(r"</t[dh]>\s*<t[dh][^<>]{0,99}>", re.IGNORECASE), " | "),
-    (re.compile(r"</t[dh]>\s*</tr>", re.IGNORECASE), " |\n"),
-    (re.compile(r"^([^\S\n]*)<(b|strong|h[1-6])>([^<>\n]{1,80})</\2>", re.M | re.I), r"\1**\3**"),
+def _label(match: re.Match[str]) -> str:
+    """The tag of an element as a label, if it is the name of a field, and its attributes too."""
+    slash, tag, about = match.groups()
+    if slash:
+        return "\n" if dimension_field(tag) or dimension_name(tag) else match[0]
+    named = [(key, value) for key, value in _ATTRIBUTE.findall(about) if dimension_field(key)]
+    is_label = dimension_field(tag) or dimension_name(tag)
+    labels = [*([(tag, "")] if is_label else []), *(named if is_label else [])]
+    return "".join(f"\n**{key}:** {value}" for key, value in labels) or match[0]
+
+
+_ATTRIBUTE = re.compile(r"""(\w{1,30})=["']([^"'<>]{0,400})["']""")
+_HTML: list[tuple[re.Pattern[str], Any]] = [
+    (re.compile(r"</?(?:table|thead|tbody|html|body|span|u|em|i|small)\b[^<>]{0,99}>", re.I), ""),
+    (re.compile(r"\s{0,99}<tr\b[^<>]{0,99}>\s*<t[dh]\b[^<>]{0,99}>", re.I), "\n| "),
+    (re.compile(r"</t[dh]>\s*<t[dh]\b[^<>]{0,99}>", re.I), " | "),
+    (re.compile(r"</t[dh]>\s*</tr>", re.I), " |\n"),
+    (re.compile(r"<h[1-6]\b[^<>]{0,99}>\s{0,99}", re.I), "\n### "),
+    (re.compile(r"</?(?:h[1-6]|p|div|li|[uod]l|d[td]|section|article)\b[^<>]{0,99}>", re.I), "\n"),
+    (re.compile(r"<(/?)(\w{3,30})((?:\s[^<>]{0,400})?)>"), _label),
+    (re.compile(r"^([^\S\n]*(?:#+ )?)<(b|strong)>([^<>\n]{1,80})</\2>", re.M | re.I), r"\1**\3**"),
 ]
 _BREAK = re.compile(r"<br\s{0,9}/?>", re.IGNORECASE)
 
@@ -61,8 +80,8 @@ class _Reader:
     def __init__(self) -> None:
         self.records = [Record()]
         self.key: str | None = None
-        self._columns: list[str | None] = []
-        self._scale: float | None = None
+        self._heads: list[str] = []
+        self._lying: list[Record] = []
         self._is_after_gap = False
         self._is_after_score = False
 
@@ -80,43 +99,47 @@ class _Reader:
         record = self.records[-1]
         if self._is_after_score:
             score = read_score(record.text("score"))
-            if score and not score.scale and text[-1:] in "0123456789.,":
+            if score and not score.scale and (text[-1:].isalnum() or text[-1:] in "., /("):
                 record.growing = "score"
         elif self.key and not text.rstrip().endswith(_SENTENCE_ENDS):
             record.growing = self.key
 
     def _take_row(self, line: str, is_cut: bool) -> bool:
-        """Whether ``line`` is one of a table."""
+        """Whether ``line`` is one of a table. Its heads are keys; a row of values may lie under
+        names of dimensions, too."""
         line = line.strip()
         cells = [cell.strip(" \t\r*`") for cell in _CELL_BORDER.split(line.strip("|"))]
-        if not line.startswith("|") and len(cells) < (2 if self._columns else 3):
-            self._columns = self._columns if not line else []
+        if not line.startswith("|") and len(cells) < (2 if self._heads else 3):
+            if line:
+                self._heads, self._lying = [], []
             return False
         self.key = None
+        names = [cell for cell in cells if dimension_name(cell)]
         fields = column_fields(cells)
-        if "score" in fields and not any(map(dimension_name, cells)):
-            self._columns = fields
-            self._scale = key_scale(cells[fields.index("score")])
-        elif self._columns:
-            record = self._row(cells)
-            self.records.append(record)
-            if is_cut and not line.endswith("|"):
-                record.growing = self._columns[min(len(cells), len(self._columns)) - 1]
-            record.is_closed = not is_cut or (
-                line.endswith("|") and len(cells) >= len(self._columns)
-            )
+        is_lying = len(names) > 1 and not self._heads and not dimension_name(cells[0])
+        if is_lying or ("score" in fields and not names and not self._lying):
+            pairs = zip(cells, fields, strict=True)
+            self._heads = [c if not f or dimension_field(c) else f"{f} ({c})" for c, f in pairs]
+            self._lying = [Record(label=cell) for cell in cells] if is_lying else []
+            self.records += self._lying
+        elif self._heads:
+            is_whole = line.endswith("|") and len(cells) >= len(self._heads)
+            self._take_cells(cells, is_cut and not is_whole)
         return True
 
-    def _row(self, cells: list[str]) -> Record:
-        pairs = list(zip(self._columns, cells, strict=False))
-        names = (cell for field, cell in pairs if field in (None, "name") and dimension_name(cell))
-        record = Record(label=next(names, ""))
-        if self._scale:
-            record.fields["scale"] = f"{self._scale:g}"
-        for field, cell in pairs:
-            if field:
-                record.fields.setdefault(field, _BREAK.sub(" ", cell.replace("\\|", "|")))
-        return record
+    def _take_cells(self, cells: list[str], is_cut: bool) -> None:
+        cells = [_BREAK.sub(" ", cell.replace("\\|", "|")) for cell in cells]
+        for record, cell in zip(self._lying, cells, strict=False):
+            record.fields.setdefault(cells[0], cell)
+            record.growing = cells[0] if is_cut else None
+        if self._lying:
+            return
+        pairs = list(zip(self._heads, cells, strict=False))
+        names = [c for head, c in pairs if dimension_name(c) and _may_name(head)]
+        record = Record(label=names[0] if names else "", fields=dict(reversed(pairs)))
+        record.growing = pairs[-1][0] if is_cut else None
+        record.is_closed = not is_cut
+        self.records.append(record)
 
     def _take_piece(self, line: str, *, is_cut: bool = False) -> None:
         if not line.strip():
@@ -135,7 +158,7 @@ class _Reader:
             self._take_score(split.rest)
         elif field in ("comment", "recommendation") and self._is_part(line, split.head, field):
             self.key = field
-            self._add(split.rest.lstrip(" –—-"))
+            self._add(split.rest.lstrip(" –—-="))
         elif key := answer_field(split.head):
             self._open(split.head, key, split.rest)
         elif not _is_heading(line, split.head):
@@ -214,7 +237,7 @@ class _Reader:
 
 
 _JUDGED = {"comment", "recommendation"}
-_JSON = re.compile(r"""\s*(?:```|[{}]|["“][^"“”]{1,40}["”]\s*:)""")
+_JSON = re.compile(r"""\s*(?:```|[{}]|\[\[?\w+\]|["“][^"“”]{1,40}["”]\s*:)""")
 _CELL_BORDER = re.compile(r"(?<!\\)\|")
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", ".)", ".*", '."', ".”")
 # Labels that models write in the middle of a line, moved to lines of their own.
@@ -232,6 +255,10 @@ _HEAD = re.compile(
     r"(?:([:：(（\[|–—→=⭐★]|-[\s>]|,(?=\s*\d)|(?<=\s)(?=\d[\d.,]{0,4}\s*(?:/|out of)\s*\d))(.*))?",
     re.DOTALL,
 )
+
+
+def _may_name(head: str) -> bool:
+    return dimension_field(head) in (None, "name")
 
 
 def _pieces(line: str) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import NamedTuple
 
 from mondrian.answers.field_names import dimension_field
@@ -107,7 +107,7 @@ _KEY_SCALE = re.compile(r"(?:/|out ?of|von|sur|max(?:imum)?|[01]\s*(?:-|–|to))
 
 def key_scale(key: str) -> float | None:
     """The scale that a key or a column's head states: ``score_out_of_5``, ``Score (1-10)``."""
-    match = _KEY_SCALE.search(re.sub(r"[_\s]+", " ", _folded(key[:60])))
+    match = _KEY_SCALE.search(re.sub(r"[_\s]+", " ", _folded(key[:80])))
     return float(match[1]) if match else None
 
 
@@ -121,20 +121,82 @@ _SCALE = re.compile(
     rf"(?:out of|/|[01]\s*(?:-|–|—|to))?\s*(\d{{1,3}})(?:\.0)?\s*{_UNIT}?", re.IGNORECASE
 )
 
+_ABOUT = (
+    r"(?:scor|rat(?:e|ing)|s[ck]al[ae]|échelle|escala|schaal|grad|mark|point|not(?:e|ation)s?\b"
+    r"|bewert|punkt|puntu|vot[io])"
+)
+_TO = r"(?:-|–|—|to\b|through\b|bis\b|à|al?\b)"
+_FULL = re.compile(r"(?:5|10|20|100)(?![\d%]|[.,]\d)")
+# What comes before and after such a number where it is the end of a scale.
+_STATES = re.compile(
+    rf"{_ABOUT}[^\d\n.;{{}}]{{0,60}}?(?:\b(?:out[ _]of|von|sur|su|sobre|de|max\.?)\b|(?<![fƒ])/"
+    rf"|(?<!\d)[01]\s*(?:(?:\([^()\d\n]{{1,20}}\)\s*)?{_TO}|=[^\d\n]{{1,20}}[,;]))[.\s*\"]{{0,3}}\Z"
+    r"|(?P<key>s[ck]al[ae](?:\W{1,6}min[^{}]{1,20}max)?|out_of|max(?:imum)?_?(?:scor|rating|point|mark)\w*)"
+    r"\W{1,4}\Z|满分\s?\Z",
+    re.IGNORECASE,
+)
+_STATES_BEHIND = re.compile(r"-(?:point|star|punkte)|点満点|分满分|점 만점", re.IGNORECASE)
+_GOES_ON = re.compile(rf"\s*(?:{_TO}|(?P<word>[a-z]{{2}}))", re.IGNORECASE)
+_OVERALL = re.compile(
+    rf"(?:overall|total|average|mean|final|gesamt|global|moyenne)[^\d\n{{}}]{{0,40}}?"
+    rf"({_NUMBER})\s*(?:/|out of|von|sur)\s*\Z",
+    re.IGNORECASE,
+)
 
-def bare_scale(scores: Sequence[Score]) -> float | None:
-    """The scale of the numbers that say none, as far as all ``scores`` of an answer make it clear.
 
-    It is 100 if there are two or more and all are above 10. It is 10 if more of them are from 1 to
-    10 than are not, or say another scale, and none is a fraction of 1.
+def stated_scales(text: str, bare: Sequence[float], said: str) -> set[float]:
+    """The scales that ``text`` states once for all of its ``bare`` scores: ``"scale": "1-5"``,
+    ``All scores are out of 5``, or a whole photo's ``4/5`` that may be their average. What was
+    ``said`` about the photo states none, nor does a scale that some score exceeds."""
+    scales, most = set[float](), _MOST_STATED
+    for match in _FULL.finditer(text):
+        before = text[max(0, match.start() - 90) : match.start()]
+        scale = float(match[0])
+        if scale in scales or scale < max(bare) or before[-1:].isdigit():
+            continue
+        if words := _statement(before, text[match.end() : match.end() + 12], bare):
+            most -= 1
+            if words + match[0] not in said:
+                scales.add(scale)
+        if not most:
+            break
+    return scales
+
+
+_MOST_STATED = 50
+
+
+def _statement(before: str, after: str, bare: Sequence[float]) -> str:
+    """The words in front of a number that make it a scale, or nothing."""
+    if _STATES_BEHIND.match(after):
+        return before or " "
+    match = _STATES.search(before)
+    if match is None and (match := _OVERALL.search(before)):
+        return match[0] if min(bare) <= _float(match[1]) <= max(bare) else ""
+    goes_on = _GOES_ON.match(after)
+    if match and goes_on and not re.match(rf"\s*{_UNIT}", after):
+        return "" if match["key"] or not goes_on["word"] else match[0]
+    return match[0] if match else ""
+
+
+def bare_scale(scores: Sequence[Score], stated: Set[float]) -> float | None:
+    """The scale of the numbers that say none, as far as all ``scores`` of an answer and what it
+    ``stated`` for them make it clear.
+
+    Without a statement it is 100 if there are two or more, all above 10 and some above 20. It is 10
+    if more of them are from 1 to 10 than are not, or say another scale, and none is a fraction of 1
+    or above 10 and no more than 20: the scale may be 20.
     """
     bare = [score.number for score in scores if score.scale is None]
-    others = [score for score in scores if score.scale not in (None, 10)]
+    if stated:
+        return min(stated) if len(stated) == 1 else None
+    if any(0 < number < 1 or 10 < number <= 20 for number in bare) and min(bare) <= 10:
+        return None
     if len(bare) > 1 and min(bare) > 10:
-        return 100.0
+        return 100.0 if max(bare) > 20 else None
+    others = [score for score in scores if score.scale not in (None, 10)]
     fitting = sum(1 <= number <= 10 for number in bare)
-    is_clear = 2 * fitting > len(bare) + len(others) and not any(0 < n < 1 for n in bare)
-    return 10.0 if is_clear else None
+    return 10.0 if 2 * fitting > len(bare) + len(others) else None
 
 
 _SEPARATORS = " )].:：;,*|–—-）"

@@ -1,33 +1,60 @@
-"""A model's thinking, told from its answer."""
+"""A model's thinking, told from its answer.
+
+Templates mark thinking in ever new ways. What the marks share is a rule that does not age: a word
+for thinking in brackets, or behind ``channel``, begins it, and the same with ``/`` or ``END``, or
+another channel, ends it. Where no mark is known, a later whole answer goes before (``read.py``).
+"""
 
 import re
 
-_WORDS = ("think", "thinking", "thought", "thoughts", "reasoning", "reflection")
-_WORD = f"(?:{'|'.join(_WORDS)})"
-
-TAGS = {
-    **{f"<{word}>": f"</{word}>" for word in _WORDS},
-    **{f"◁{word}▷": f"◁/{word}▷" for word in _WORDS},  # Kimi
-    "[think]": "[/think]",  # Magistral
-    "<|channel|>analysis<|message|>": "<|channel|>final<|message|>",  # gpt-oss
-}
-"""What thinking begins with, in lower case, and what ends it then: for text that is streamed, where
-an answer begins with its thinking or has none."""
-
-_OPENED = rf"(?:<{_WORD}(?:\s[^<>]{{0,60}})?>|◁{_WORD}▷|\[THINK\])"
-_CLOSED = rf"(?:</{_WORD}>|◁/{_WORD}▷|\[/THINK\]|<\|channel\|>final<\|message\|>)"
-_THINKING = re.compile(
-    rf"{_OPENED}.*?(?:{_CLOSED}|\Z)"
-    r"|<\|channel\|>(?:analysis|commentary).*?(?:<\|(?:end|call)\|>|\Z)",
-    re.IGNORECASE | re.DOTALL,
+_WORD = r"(?:think(?:ing)?|thoughts?|reasoning|reflection)"
+_BRACKETED = rf"(?:\w{{1,10}}:)?\|?(?:\w{{1,6}}_)?{_WORD}\|?(?:\s[^<>]{{0,60}})?"
+_OPENED = (
+    rf"[<◁\[](?:\|?(?!end_){_BRACKETED}[>▷]|think\]"
+    r"|\|?channel\|?>\s{0,9}(?:analysis|thought|commentary)\b(?:[^<>]{0,40}<\|message\|>)?)"
 )
-_END = re.compile(_CLOSED, re.IGNORECASE)
-BEGIN_OR_END = re.compile(rf"[<◁\[](/?){_WORD}\Z", re.IGNORECASE)
+_CLOSED = (
+    rf"[<◁\[](?:\|?/{_BRACKETED}[>▷]|\|end_{_WORD}\|>|/think\]|channel\|>|unused95>"
+    r"|\|channel\|>final[^<>]{0,20}(?:<\|constrain\|>\w{0,20})?<\|message\|>)"
+)
+# What is a mark only where the text begins with it: elsewhere it is a word, or an answer's field.
+_BEGUN = r"<(?:analysis|scratchpad|unused94)>|thinking\.\.\.\s|analysis(?=[A-Z\"{])"
+_BEGUN_END = r"</(?:analysis|scratchpad)>|\.\.\.done thinking\.|assistantfinal"
+
+_BEFORE = r"(?:\s|<s>|<\|start\|>assistant)*"
+BEGIN = re.compile(rf"{_BEFORE}(?:{_OPENED}|{_BEGUN})", re.IGNORECASE)
+"""What a text begins with that begins with thinking."""
+
+END = re.compile(f"{_CLOSED}|{_BEGUN_END}", re.IGNORECASE)
+"""What ends thinking that a text begins with."""
+
+_MAY_BEGIN = re.compile(
+    rf"{_BEFORE}(?:[<◁\[]\|?[\w:|/]{{0,30}}|<\|start\|>\w{{0,9}}"
+    r"|<\|?channel\|?>\s{0,9}\w{0,10}(?:[^<>]{0,40}<[\w|]{0,9})?)?",
+    re.IGNORECASE,
+)
+
+_THINKING = re.compile(rf"{_OPENED}.*?(?:{_CLOSED}|<\|call\|>|\Z)", re.IGNORECASE | re.DOTALL)
+_ENDED = re.compile(_CLOSED, re.IGNORECASE)
+BEGIN_OR_END = re.compile(rf"[<◁\[](/?)\|?(?:\w{{1,10}}[:_])?{_WORD}\|?\Z", re.IGNORECASE)
 """What a piece of text ends in that only lacks its last mark, as in ``<think`` and ``</think``."""
 
 
 def without_thinking(text: str) -> str:
     """The answer proper. Templates may open the thinking in the prompt, so its end alone is enough,
     unless nothing comes after it."""
-    *_, before, after = "", *_END.split(_THINKING.sub("", text))
+    begin = BEGIN.match(text)
+    if begin and (end := END.search(text, begin.end())):
+        text = text[end.end() :]
+    *_, before, after = "", *_ENDED.split(_THINKING.sub("", text))
     return after if any(map(str.isalnum, after)) else before
+
+
+def may_begin(text: str) -> bool:
+    """Whether ``text``, the first characters of a longer one, may yet begin with thinking."""
+    begun = text.strip().lower()
+    is_word = any(word.startswith(begun) for word in ("thinking...", "analysis"))
+    return len(text) < _MOST_HELD and (is_word or bool(_MAY_BEGIN.fullmatch(text)))
+
+
+_MOST_HELD = 100  # white space may come first, but not without end

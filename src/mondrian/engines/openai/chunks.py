@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from mondrian.answers.loops import LoopWatch
-from mondrian.answers.thinking import TAGS
+from mondrian.answers.thinking import BEGIN, END, may_begin
 from mondrian.engines.base import Basis, Phase, Progress, Token
 from mondrian.engines.openai.connection import error_words
 from mondrian.errors import EngineFailed
@@ -134,33 +134,30 @@ class Thoughts:
     """Keeps apart the thinking that a model writes before its answer, as ``<think>…</think>``."""
 
     def __init__(self) -> None:
+        self.is_thinking = False
         self._held = ""  # the beginning, until it is clear what it is; then the end of a thought
-        self._end: re.Pattern[str] | None = None
         self._is_answer = False
-
-    @property
-    def is_thinking(self) -> bool:
-        """Whether the model is known to think."""
-        return self._end is not None and not self._is_answer
 
     def pass_by(self, text: str) -> str:
         """What of the next portion belongs to the answer."""
         if self._is_answer:
             return text
         self._held += text
-        if self._end is None:
-            begun = self._held[:_MOST_HELD].lstrip().lower()
-            tag = next(filter(begun.startswith, TAGS), None)
-            if tag is None:
-                if len(self._held) < _MOST_HELD and any(tag.startswith(begun) for tag in TAGS):
-                    return ""
+        if not self.is_thinking:
+            if may_begin(self._held):
+                return ""
+            if stray := END.match(self._held):
+                self._held = self._held[stray.end() :]
+                return self.pass_by("")
+            begin = BEGIN.match(self._held)
+            if begin is None:
                 self._is_answer = True
                 return self._take_held()
-            self._end = re.compile(re.escape(TAGS[tag]), re.IGNORECASE)
-        if end := self._end.search(self._held):
-            self._is_answer, self._held = True, self._held[end.end() :]
-            return self._take_held()
-        self._held = self._held[-_LONGEST_TAG:]
+            self.is_thinking, self._held = True, self._held[begin.end() :]
+        if end := END.search(self._held):
+            self.is_thinking, self._held = False, self._held[end.end() :]
+            return self.pass_by("")  # another thought may come
+        self._held = self._held[-_LONGEST_MARK:]
         return ""
 
     def rest(self) -> str:
@@ -172,8 +169,7 @@ class Thoughts:
         return held
 
 
-_LONGEST_TAG = 40
-_MOST_HELD = 100  # white space may come first, but not without end
+_LONGEST_MARK = 100
 
 
 def decode_events(chunks: Iterable[bytes]) -> Iterator[dict[str, Any]]:
