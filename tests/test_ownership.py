@@ -87,14 +87,14 @@ def test_on_an_open_server_the_id_is_the_right(opened: Service) -> None:
 
 
 def test_a_browser_on_an_open_server_lists_its_own_jobs(opened: Service) -> None:
-    with httpx.Client(base_url=opened.url, headers=PAGE) as one, httpx.Client() as other:
-        said = one.get("/").headers["set-cookie"]
+    with httpx.Client(base_url=opened.url) as one, httpx.Client(headers=PAGE) as other:
+        said = one.get("/", headers=PAGE).headers["set-cookie"]
         assert "HttpOnly" in said
-        assert "set-cookie" not in one.get("/").headers
+        assert "set-cookie" not in one.get("/", headers=PAGE).headers
         mine = Service(opened.app, one, opened.store, opened.pool, opened.database, opened.home)
         job_id = mine.send()
         assert [job["job_id"] for job in one.get("/jobs").json()["jobs"]] == [job_id]
-        assert other.get(f"{opened.url}/jobs", headers=PAGE).json()["jobs"] == []
+        assert other.get(f"{opened.url}/jobs?format=json").json()["jobs"] == []
 
 
 def test_sessions_for_nothing_have_an_end(opened: Service) -> None:

@@ -12,6 +12,7 @@ from mondrian.advisors import Advisor, load_advisors
 from mondrian.api.auth import Access
 from mondrian.api.dependencies import Services
 from mondrian.api.errors import HANDLERS
+from mondrian.api.masks import Masks
 from mondrian.api.metrics import Metrics
 from mondrian.api.middleware import guarded
 from mondrian.api.openapi import DESCRIPTION, complete
@@ -49,6 +50,7 @@ def create_app(
     """
     limits = limits or Limits()
     access = Access(settings, store)
+    request_readers = RequestReaders(readers)
     services = Services(
         settings=settings,
         store=store,
@@ -59,8 +61,9 @@ def create_app(
         access=access,
         intake=Intake(settings, store, photos),
         limits=limits,
-        readers=RequestReaders(readers),
+        readers=request_readers,
         metrics=Metrics(store, lambda: streams.clients, engine_status, access.guesses),
+        masks=Masks(photos, request_readers),
     )
     app = Api(services, lifespan or _lifespan(streams))
     for router in ROUTERS:

@@ -17,6 +17,7 @@ import asyncio
 import hashlib
 import hmac
 import re
+import secrets
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -36,9 +37,13 @@ from mondrian.jobs.store import Store
 from mondrian.settings import Settings
 
 COOKIE = "mondrian_key"
+LOGIN_CODE_SECONDS = 900
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:\d{1,5})?", re.ASCII)
-_PUBLIC = frozenset({"/", "/health", "/openapi.json", "/session"})
+_PUBLIC = re.compile(
+    r"/|/health|/openapi\.json|/session|/login|/manifest\.webmanifest|/favicon\.ico|"
+    r"/icon-\d+\.png|/web/.+"
+)
 _WITH_TOKEN = re.compile(r"/(stream|photo|analysis|summary|report)/.+")
 _WITH_ANY_TOKEN = re.compile(r"/(advisor|advisor_image|advisor_artwork)/.+")
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -121,6 +126,7 @@ class Access:
         self._store = store
         self._known: OrderedDict[str, tuple[bool, float]] = OrderedDict()
         self._new_sessions = Tally()
+        self._login_codes: dict[str, float] = {}
 
     @property
     def has_keys(self) -> bool:
@@ -152,7 +158,7 @@ class Access:
             await self.guesses.slow(_address(request))
         if not self._keys:
             return self._without_key(request)
-        if request.scope["path"] in _PUBLIC:
+        if _PUBLIC.fullmatch(request.scope["path"]):
             return Visitor(owner=f"address:{_address(request)}", right=Right.OWN)
         raise NotAllowed
 
@@ -163,6 +169,23 @@ class Access:
             return self._owned(owner_of(found), has_key=True)
         await self.guesses.slow(_address(request))
         raise NotAllowed
+
+    def make_login_code(self) -> str:
+        """Return a code that logs one browser in, once, within a quarter of an hour: with the first
+        key. Raise ``InvalidRequest`` on a server without a key."""
+        if not self._keys:
+            raise InvalidRequest("This server has no key, so nobody needs to log in.")
+        code = secrets.token_urlsafe(16)
+        self._login_codes[code] = time.monotonic() + LOGIN_CODE_SECONDS
+        return code
+
+    async def use_login_code(self, request: Request, code: str) -> Visitor:
+        """Return whom ``code`` logs in; from then on it does not. Raise ``NotAllowed``, late, for
+        one that is none."""
+        if self._login_codes.pop(code, 0.0) >= time.monotonic():
+            return self._owned(owner_of(self._keys[0]), has_key=True)
+        await self.guesses.slow(_address(request))
+        raise NotAllowed("This code was used before, or is too old. Log in with the key.")
 
     def token_for(self, visitor: Visitor, job_id: UUID | None) -> tuple[str, int]:
         """Return a token for reading a job, or the advisors' pictures, and when it ends.

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from mondrian.advisors import Advisor
 from mondrian.api.auth import Access, Right, Visitor
 from mondrian.api.links import Links
+from mondrian.api.masks import Masks
 from mondrian.api.metrics import Metrics
 from mondrian.api.readers import RequestReaders
 from mondrian.api.schemas import JOB_ID
@@ -40,6 +41,7 @@ class Services:
     limits: Limits
     readers: RequestReaders
     metrics: Metrics
+    masks: Masks
 
     def place(self, job: Job) -> Place | None:
         """The place of ``job`` in the queue or at work, if it has one. Raises ``StorageError``."""

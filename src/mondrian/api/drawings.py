@@ -96,3 +96,24 @@ def _encode(image: Image.Image, ending: str) -> bytes:
     picture = io.BytesIO()
     image.save(picture, FORMATS[ending], quality=92)
     return picture.getvalue()
+
+
+@lru_cache(maxsize=8)
+def draw_icon(size: int) -> bytes:
+    """Return our sign, a composition with its plates, as a PNG of ``size``×``size`` pixels."""
+    side, line = 512, 20
+    image = Image.new("RGB", (side, side), INK)
+    draw = ImageDraw.Draw(image)
+    plates = (
+        (PAPER, (0, 0, 150, 330)),
+        (PRIMARIES[0], (170, 0, 512, 330)),
+        (PRIMARIES[1], (0, 350, 150, 512)),
+        (PAPER, (170, 350, 390, 512)),
+        (PRIMARIES[2], (410, 350, 512, 512)),
+    )
+    for colour, (left, top, right, bottom) in plates:
+        draw.rectangle((left, top, right - (right == side), bottom - (bottom == side)), fill=colour)
+    draw.rectangle((0, 0, side - 1, side - 1), outline=INK, width=line)
+    picture = io.BytesIO()
+    image.resize((size, size), Image.Resampling.LANCZOS).save(picture, "PNG")
+    return picture.getvalue()

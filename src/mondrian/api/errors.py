@@ -3,13 +3,16 @@
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
 from mondrian import errors
+from mondrian.api.pages import page, wants_page
 from mondrian.errors import InvalidRequest, MondrianError
 
 RETRY_AFTER_SECONDS = 5
@@ -22,11 +25,40 @@ _log = logging.getLogger(__name__)
 _WORDS_FOR_US = frozenset({errors.StorageError, errors.InvalidAdvisor, errors.SettingsError})
 
 
+class ProblemResponse(JSONResponse):
+    """``{"error": message, "code": code}``, or the same as a page to whom asks for one. Who needs
+    a key is given the form for it."""
+
+    def __init__(
+        self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__({"error": message, "code": code}, status, dict(headers or {}))
+        self._code, self._message = code, message
+        self._given_headers = dict(headers or {})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if not wants_page(scope):
+            await super().__call__(scope, receive, send)
+            return
+        await self._page(scope)(scope, receive, send)
+
+    def _page(self, scope: Scope) -> HTMLResponse:
+        given: dict[str, Any] = {"status": self.status_code, "headers": self._given_headers}
+        if self.status_code == HTTPStatus.UNAUTHORIZED:
+            is_read = scope["method"] == "GET"
+            next_ = scope["path"] if is_read and scope["path"] != "/login" else "/"
+            message = "" if is_read and next_ != "/" else self._message
+            return page(scope, "login", title="Log in", next=next_, message=message, **given)
+        title = HTTPStatus(self.status_code).phrase
+        return page(scope, "problem", title=title, code=self._code, message=self._message, **given)
+
+
 def problem(
     status: int, code: str, message: str, headers: Mapping[str, str] | None = None
-) -> JSONResponse:
-    """The answer to whatever could not be done: ``{"error": message, "code": code}``."""
-    return JSONResponse({"error": message, "code": code}, status, dict(headers or {}))
+) -> ProblemResponse:
+    """The answer to whatever could not be done."""
+    return ProblemResponse(status, code, message, headers)
 
 
 def problem_of(error: MondrianError) -> JSONResponse:

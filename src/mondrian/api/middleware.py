@@ -116,6 +116,7 @@ class Middleware:
             "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
         )
         self._app = app
+        self._root = parts.path.rstrip("/")
         self._headers: Mapping[str, str] = {
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "no-referrer",
@@ -129,6 +130,7 @@ class Middleware:
             await self._app(scope, receive, send)
             return
 
+        scope.setdefault("state", {})["root"] = self._root
         is_begun = False
 
         async def send_with_headers(message: Message) -> None:

@@ -57,6 +57,13 @@ def _schema(media_type: str) -> dict[str, Any]:
     return {"type": "string"} if is_text else {"type": "string", "format": "binary"}
 
 
+def retry_body() -> dict[str, Any]:
+    """A form that may ask other advisors."""
+    schema = {"type": "object", "properties": {"advisor": {"type": "string"}}}
+    kind = "application/x-www-form-urlencoded"
+    return {"requestBody": {"required": False, "content": {kind: {"schema": schema}}}}
+
+
 _FIELDS = {
     "image": {
         "type": "string",

@@ -1,31 +1,102 @@
-"""Our own few HTML pages. What people or models wrote is escaped in all of them."""
+"""HTML pages. What people or models wrote is escaped in all of them, and no script or style runs in
+them but our own files."""
 
+import re
+from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
+from starlette.datastructures import Headers
+from starlette.types import Scope
 
-from mondrian.reports.shared import TEMPLATES
-from mondrian.web import PAGES
+from mondrian import __version__
+from mondrian.reports.shared import TEMPLATES as REPORT_TEMPLATES
+from mondrian.reports.shared import format_score, name_level
+from mondrian.web import TEMPLATES, asset_url
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'self'"
+)
+"""The ``Content-Security-Policy`` of the pages."""
 
-def page(name: str, *, title: str, **values: Any) -> HTMLResponse:
-    """The template ``<name>.html`` with ``values``."""
+_HEADERS = {
+    "Content-Security-Policy": POLICY,
+    # With "no-referrer" a browser would send `Origin: null` with our own forms.
+    "Referrer-Policy": "same-origin",
+    "Vary": "Accept, Cookie",
+}
+_RANGE = re.compile(r"\s*([\w*.+-]+/[\w*.+-]+)\s*(?:;(?:.*;)?\s*q=([\d.]+))?", re.ASCII)
+
+
+def page(
+    scope: Scope,
+    name: str,
+    /,
+    *,
+    title: str,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    **values: Any,
+) -> HTMLResponse:
+    """Return the template ``<name>.html`` with ``values``, for the request in ``scope``."""
+    root = scope.get("state", {}).get("root", "")
+    template = _environment().get_template(f"{name}.html")
+    html = template.render(title=title, root=root, version=__version__, **values)
+    return HTMLResponse(html, status, {**_HEADERS, **(headers or {})})
+
+
+def document(name: str, *, title: str, **values: Any) -> HTMLResponse:
+    """Return the template ``<name>.html`` as a document without scripts, as for a WebView."""
     template = _environment().get_template(f"{name}.html")
     return HTMLResponse(template.render(title=title, **values))
+
+
+def lead_on(scope: Scope, path: str) -> RedirectResponse:
+    """Return the answer to a form that leads on to ``path``, which is ours."""
+    return RedirectResponse(scope.get("state", {}).get("root", "") + path, 303)
+
+
+def wants_page(scope: Scope) -> bool:
+    """Return whether the client asks for HTML by name, and for JSON no more than for it."""
+    qualities: dict[str, float] = {}
+    for part in Headers(scope=scope).get("accept", "")[:1000].lower().split(","):
+        if match := _RANGE.match(part):
+            qualities.setdefault(match[1], _quality(match[2]))
+    html = qualities.get("text/html", 0.0)
+    return 0 < html >= qualities.get("application/json", 0.0)
+
+
+def _quality(text: str | None) -> float:
+    try:
+        return min(1.0, float(text)) if text else 1.0
+    except ValueError:
+        return 0.0
+
+
+def _word_level(score: float | None) -> str:
+    """Return what a score says in a word, since a colour alone does not say it to everybody."""
+    if score is None:
+        return "not judged"
+    return {"low": "weak", "middle": "fair", "high": "strong"}[name_level(score)]
 
 
 @cache
 def _environment() -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    return Environment(
-        loader=FileSystemLoader([PAGES, TEMPLATES]),
+    environment = Environment(
+        loader=FileSystemLoader([TEMPLATES, REPORT_TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters.update(one_decimal=format_score, level=name_level, word=_word_level)
+    environment.globals.update(asset=asset_url)
+    return environment

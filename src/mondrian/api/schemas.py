@@ -1,14 +1,16 @@
 """The JSON that goes in and out, as it stands in /openapi.json."""
 
-from datetime import datetime
-from typing import Annotated, Any, Self
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlencode
 from uuid import UUID
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
 
 from mondrian.answers import Dimension
 from mondrian.api.links import Links
-from mondrian.jobs.job import Job, Status, StepPhase
+from mondrian.jobs.job import Job, Status, StepPhase, parse_job_id
 from mondrian.jobs.queue import Place
 from mondrian.reports import Report
 
@@ -95,6 +97,8 @@ class JobState(BaseModel):
         total_advisors=1,
         attempt=1,
         error=None,
+        score=None,
+        retry_of=None,
         queue_position=None,
         eta_seconds=14.2,
         created_at="2025-05-04T10:00:00Z",
@@ -121,6 +125,10 @@ class JobState(BaseModel):
     total_advisors: int
     attempt: int
     error: dict[str, Any] | None = Field(description="`code`, `message` and `retryable`.")
+    score: float | None = Field(
+        None, description="The mean of its reports' overall scores, 1 to 10; null until it is done."
+    )
+    retry_of: UUID | None = Field(None, description="The job whose photo it took over.")
     queue_position: int | None = Field(None, description="From 1, while it is queued.")
     eta_seconds: float | None = Field(
         None, description="Until its turn while it is queued, then until its end; null if unknown."
@@ -138,7 +146,7 @@ class JobState(BaseModel):
         same = (
             "id", "filename", "mode", "mode_used", "enable_rag", "status", "current_step",
             "step_phase", "llm_thinking", "current_advisor", "total_advisors", "attempt", "error",
-            "created_at", "started_at", "completed_at",
+            "created_at", "started_at", "completed_at", "score", "retry_of",
         )  # fmt: skip
         fields: dict[str, Any] = {name: getattr(job, name) for name in same}
         if place:
@@ -151,6 +159,55 @@ class JobState(BaseModel):
             progress_percentage=job.progress,
             **fields | links.of_job(job.id),
         )
+
+
+class JobFilter(BaseModel):
+    """Which jobs are listed. With ``sort=score`` those with a score come, the best first; then
+    ``below`` with the last one's ``score`` goes on beside ``before``."""
+
+    limit: int = Field(50, ge=1, le=1000)
+    before: datetime | None = Field(None, description="Only jobs created before.")
+    below: float | None = Field(None, description="Only jobs with a lower score, or the same and "
+                                "created before.", ge=0, le=10)  # fmt: skip
+    status: Status | None = None
+    advisor: str | None = Field(None, pattern=r"^[a-z0-9_-]{1,100}$")
+    search: str | None = Field(None, max_length=200, description="Part of the photo's name.")
+    sort: Literal["newest", "score"] = "newest"
+    ids: str | None = Field(
+        None, max_length=4000, description="Only these jobs: ids, joined by commas; at most 100."
+    )
+    format: Literal["json", "array", "html"] | None = Field(
+        None, description="`json` by default, and `html` for a browser."
+    )
+
+    @field_validator("before", "below", "status", "advisor", "search", mode="before")
+    @classmethod
+    def _leave_out_empty(cls, value: Any) -> Any:
+        """A form sends its empty fields too."""
+        return None if value == "" else value
+
+    def conditions(self) -> dict[str, Any]:
+        """The conditions for ``Store.list_jobs``. Raises ``JobNotFound`` for what is no id."""
+        before = self.before
+        if before and before.tzinfo is None:
+            before = before.replace(tzinfo=UTC)
+        ids = None
+        if self.ids is not None:
+            ids = [parse_job_id(text) for text in self.ids.split(",")[:100] if text]
+        same = {"status": self.status, "advisor": self.advisor, "search": self.search}
+        is_by_score = self.sort == "score"
+        below = self.below if is_by_score else None
+        return {"before": before, "ids": ids, "is_by_score": is_by_score, "below": below, **same}
+
+    def next_page(self, found: Sequence[Job]) -> str:
+        """The query of the page after ``found``; nothing if that was the last."""
+        if len(found) < self.limit:
+            return ""
+        given = self.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+        given["before"] = found[-1].created_at.isoformat()
+        if self.sort == "score":
+            given["below"] = found[-1].score
+        return urlencode(given)
 
 
 class JobList(BaseModel):

@@ -83,7 +83,9 @@ class Job:
     those that a crash took. ``is_suspect`` tells that the engine crashed while it worked at the
     job, which then has the engine to itself. Events up to ``last_seq`` are in the log, less those
     up to ``pruned_seq``, whose time ran out. ``lease_seconds`` is how long its worker may still be
-    silent, by the database's clock when the job was read; ``None`` if none has it.
+    silent, by the database's clock when the job was read; ``None`` if none has it. ``score`` is the
+    mean of the overall scores of its reports, 1 to 10. ``retry_of`` is the job whose photo it took
+    over.
     """
 
     id: UUID
@@ -113,6 +115,8 @@ class Job:
     claimed_by: str | None = None
     lease_seconds: float | None = field(default=None, compare=False)
     error: dict[str, Any] | None = None
+    score: float | None = None
+    retry_of: UUID | None = None
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     started_at: datetime | None = None
     completed_at: datetime | None = None

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mondrian.measurements.colour_names import name_of
 from mondrian.measurements.values import Colour, DominantColour
-from mondrian.measurements.views import Plane, Views
+from mondrian.measurements.views import Plane, Views, smooth
 
 CLUSTERS = 8
 MERGE_DISTANCE = 14.0
@@ -47,23 +47,38 @@ def _dominant(views: Views) -> tuple[DominantColour, ...]:
 
     Clusters closer than ΔE 14 (CIE 1976) count as one colour, under 2 % of the frame as none.
     """
-    points = np.ascontiguousarray(views.lab[::2, ::2].reshape(-1, 3))
+    grid = np.ascontiguousarray(views.lab[::2, ::2])
+    points = grid.reshape(-1, 3)
     centres, shares = _merge(*_clusters(points, _median_cut(views.rgb[::2, ::2])))
     order = np.argsort(-shares, kind="stable")[:MOST_COLOURS]
+    places = _places(grid, centres)
     return tuple(
-        _dominant_colour(centres[i], float(shares[i]))
+        _dominant_colour(centres[i], float(shares[i]), places[i])
         for i in order
         if shares[i] >= LEAST_SHARE or i == order[0]
     )
 
 
-def _dominant_colour(lab: Plane, share: float) -> DominantColour:
+def _places(grid: Plane, centres: Plane) -> list[tuple[float, float]]:
+    """For each of ``centres`` the place in the frame around which most of ``grid`` has its colour,
+    in fractions of width and height."""
+    height, width = grid.shape[:2]
+    distances = np.stack([((grid - centre) ** 2).sum(axis=2) for centre in centres])
+    nearest, places = distances.argmin(axis=0), []
+    for number in range(len(centres)):
+        dense = smooth((nearest == number).astype(np.float32), max(height, width) / 16)
+        y, x = divmod(int(np.argmax(np.where(nearest == number, dense, -1))), width)
+        places.append(((x + 0.5) / width, (y + 0.5) / height))
+    return places
+
+
+def _dominant_colour(lab: Plane, share: float, place: tuple[float, float]) -> DominantColour:
     from skimage.color import lab2rgb
 
     with np.errstate(all="ignore"):
         red, green, blue = np.round(lab2rgb(lab.astype(float)) * 255).astype(int).clip(0, 255)
     code = f"#{red:02x}{green:02x}{blue:02x}"
-    return DominantColour(hex=code, name=name_of(lab), share=share)
+    return DominantColour(hex=code, name=name_of(lab), share=share, x=place[0], y=place[1])
 
 
 def _median_cut(rgb: NDArray[np.uint8]) -> Plane:

@@ -28,11 +28,13 @@ class Contrast:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DominantColour:
     """One of the main colours: ``hex`` like ``#a05a2c``, a plain English ``name``, its ``share``
-    of the frame from 0 to 1."""
+    of the frame from 0 to 1, and a place (``x``, ``y``) in the frame where it is."""
 
     hex: str
     name: str
     share: float
+    x: float | None = None
+    y: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

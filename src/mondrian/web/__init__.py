@@ -1,6 +1,10 @@
-"""The pages for a browser."""
+"""The pages for a browser: templates, and the scripts and styles that they load."""
 
 from pathlib import Path
 
-PAGES = Path(__file__).parent / "templates"
+from mondrian.web.assets import Asset, asset_url, find_asset, list_assets
+
+TEMPLATES = Path(__file__).parent / "templates"
 """The folder of the pages' templates."""
+
+__all__ = ["TEMPLATES", "Asset", "asset_url", "find_asset", "list_assets"]

@@ -13,7 +13,7 @@ from mondrian.api.dependencies import LinksDep, Services, ServicesDep
 from mondrian.api.drawings import FORMATS, card, portrait
 from mondrian.api.links import Links
 from mondrian.api.openapi import content, refusals
-from mondrian.api.pages import page
+from mondrian.api.pages import document
 from mondrian.api.schemas import AdvisorEntry, AdvisorList, ArtworkEntry, FocusAreaEntry
 
 router = APIRouter(tags=["advisors"], responses=refusals(404))
@@ -40,7 +40,7 @@ async def read_advisor(advisor: Name, services: ServicesDep, links: LinksDep) ->
 async def show_advisor(advisor: Name, services: ServicesDep, links: LinksDep) -> HTMLResponse:
     """One advisor, as a page."""
     entry = _entry(_find(advisor, services), links)
-    return page("advisor", title=entry.name, advisor=entry)
+    return document("advisor", title=entry.name, advisor=entry)
 
 
 @router.get(

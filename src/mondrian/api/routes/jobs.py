@@ -2,8 +2,7 @@
 
 import logging
 import time
-from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Query
@@ -12,13 +11,31 @@ from fastapi.responses import JSONResponse, Response
 from starlette.requests import Request
 
 from mondrian.api.dependencies import JobDep, LinksDep, Services, ServicesDep, VisitorDep
+from mondrian.api.job_page import (
+    OVERLAYS,
+    advisor_names,
+    drawing,
+    list_same_photo,
+    photo_name,
+    read_parts,
+)
 from mondrian.api.links import Links
-from mondrian.api.openapi import content, json_body, refusals
-from mondrian.api.pages import page
-from mondrian.api.schemas import Deleted, FullJob, JobList, JobState, Output, ThinkingBody
+from mondrian.api.openapi import content, json_body, refusals, retry_body
+from mondrian.api.pages import lead_on, page, wants_page
+from mondrian.api.schemas import (
+    Deleted,
+    FullJob,
+    JobFilter,
+    JobList,
+    JobState,
+    Output,
+    ThinkingBody,
+    UploadAnswer,
+)
 from mondrian.api.uploads.multipart import read_json
+from mondrian.api.uploads.receive import UploadDep
 from mondrian.errors import NotAllowed, StorageError
-from mondrian.jobs.job import Job, Status
+from mondrian.jobs.job import Job
 from mondrian.jobs.retention import delete_discarded
 from mondrian.reports import Report
 
@@ -28,40 +45,75 @@ _log = logging.getLogger(__name__)
 
 
 @router.get("/status/{job}", summary="How far a job is", responses=refusals(404, 503))
-@router.get("/jobs/{job}", summary="How far a job is", responses=refusals(404, 503))
-def read_job(job: JobDep, services: ServicesDep, links: LinksDep) -> JobState:
+def read_status(job: JobDep, services: ServicesDep, links: LinksDep) -> JobState:
     """Small: no prompt, no report."""
     return JobState.of(job, links, services.place(job))
 
 
 @router.get(
+    "/jobs/{job}",
+    summary="How far a job is",
+    response_model=JobState,
+    responses={200: content("text/html", model=JobState), **refusals(404, 503)},
+)
+def read_job(
+    job: JobDep, request: Request, services: ServicesDep, links: LinksDep, visitor: VisitorDep
+) -> Any:
+    """The same as `/status`; a browser gets a page that follows the job."""
+    if not wants_page(request.scope):
+        return read_status(job, services, links)
+    snapshot = services.store.snapshot(job.id)
+    job, parts = snapshot.job, read_parts(services, snapshot)
+    reports = [part.report for part in parts if part.report]
+    known = services.advisors.values()
+    return page(
+        request.scope,
+        "job",
+        title=photo_name(job),
+        job=job,
+        name=photo_name(job),
+        state=JobState.of(job, links, services.place(job)),
+        parts=parts,
+        seq=snapshot.seq,
+        drawing=drawing(job, reports, request.state.root),
+        overlays=OVERLAYS,
+        others=[each for each in known if each.id not in job.advisors],
+        same_photo=list_same_photo(services, visitor, job),
+        names=advisor_names(services),
+        interval=services.settings.update_interval,
+    )
+
+
+@router.get(
     "/jobs",
     summary="Jobs, the newest first",
-    responses={200: content("text/html", model=JobList | list[JobState]), **refusals(503)},
+    responses={200: content("text/html", model=JobList | list[JobState]), **refusals(404, 503)},
 )
 def list_jobs(
+    request: Request,
     services: ServicesDep,
     links: LinksDep,
     visitor: VisitorDep,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
-    before: Annotated[datetime | None, Query(description="Only jobs created before.")] = None,
-    status: Status | None = None,
-    advisor: Annotated[str | None, Query(pattern=r"^[a-z0-9_-]{1,100}$")] = None,
-    format_: Annotated[Literal["json", "array", "html"], Query(alias="format")] = "json",
+    wanted: Annotated[JobFilter, Query()],
 ) -> Response:
     """As an object, as the array in it alone, or as a page."""
-    if before and before.tzinfo is None:
-        before = before.replace(tzinfo=UTC)
-    found = services.store.list_jobs(
-        limit, before=before, status=status, advisor=advisor, owner=visitor.listed_owner
-    )
+    conditions = wanted.conditions() | {"owner": visitor.listed_owner}
+    found = services.store.list_jobs(wanted.limit, **conditions)
     places = services.places(found)
     jobs = [JobState.of(job, links, places.get(job.id)) for job in found]
-    match format_:
-        case "html":
-            return page("jobs", title="Jobs", jobs=jobs)
-        case "array":
-            return JSONResponse(jsonable_encoder(jobs))
+    if wanted.format == "html" or (wanted.format is None and wants_page(request.scope)):
+        return page(
+            request.scope,
+            "jobs",
+            title="History",
+            jobs=[(state, photo_name(job)) for state, job in zip(jobs, found, strict=True)],
+            wanted=wanted,
+            more=wanted.next_page(found),
+            advisors=list(services.advisors.values()),
+            names=advisor_names(services),
+        )
+    if wanted.format == "array":
+        return JSONResponse(jsonable_encoder(jobs))
     listed = JobList(jobs=jobs, count=len(jobs), timestamp=time.time())
     return JSONResponse(listed.model_dump(mode="json"))
 
@@ -73,10 +125,36 @@ def start_job(job: JobDep, services: ServicesDep, links: LinksDep) -> JobState:
     return JobState.of(services.store.start(job.id), links)
 
 
-@router.post("/jobs/{job}/cancel", summary="Cancel a job", responses=refusals(404, 503))
-def cancel_job(job: JobDep, services: ServicesDep, links: LinksDep) -> JobState:
+@router.post(
+    "/jobs/{job}/cancel",
+    summary="Cancel a job",
+    response_model=JobState,
+    responses=refusals(404, 503),
+)
+def cancel_job(job: JobDep, request: Request, services: ServicesDep, links: LinksDep) -> Any:
     """End a job, whoever works at it. One that has ended already stays as it is."""
-    return JobState.of(services.store.cancel(job.id), links)
+    cancelled = services.store.cancel(job.id)
+    if wants_page(request.scope):
+        return lead_on(request.scope, f"/jobs/{job.id}")
+    return JobState.of(cancelled, links)
+
+
+@router.post(
+    "/jobs/{job}/retry",
+    status_code=201,
+    response_model=UploadAnswer,
+    summary="Critique a photo once more",
+    responses=refusals(404, 408, 409, 413, 503, 507),
+    openapi_extra=retry_body(),
+)
+async def retry_job(job: JobDep, upload: UploadDep) -> Any:
+    """Make a new job of the same photo and fields, without a new upload; its `retry_of` is the
+    job that it was made of, which stays as it is. A form's `advisor` asks others this time. Without
+    one, the job must have ended (409)."""
+    new = await upload.retry(job)
+    if wants_page(upload.request.scope):
+        return lead_on(upload.request.scope, f"/jobs/{new.id}")
+    return UploadAnswer.of(new, upload.links)
 
 
 @router.delete("/jobs/{job}", status_code=204, summary="Delete a job", responses=refusals(404, 503))

@@ -28,6 +28,8 @@ router = APIRouter(
 
 PHOTO_WIDTH = 1320
 
+_KEPT = {"Cache-Control": "private, max-age=86400"}
+
 AdvisorName = Annotated[str | None, Query(description="Of several, this one's.")]
 
 
@@ -116,8 +118,7 @@ async def show_photo(
 ) -> Response:
     """As it was looked at: upright, without EXIF."""
     photo = await _thumbnail(request, services, job, width)
-    headers = {"Cache-Control": "private, max-age=86400"}
-    return Response(photo, media_type="image/jpeg", headers=headers)
+    return Response(photo, media_type="image/jpeg", headers=_KEPT)
 
 
 async def _thumbnail(request: Request, services: Services, job: Job, max_width: int) -> bytes:
@@ -125,6 +126,24 @@ async def _thumbnail(request: Request, services: Services, job: Job, max_width: 
         return services.photos.get(job.photo_key)
 
     return await services.readers.run(request, make_thumbnail, load, max_width=max_width)
+
+
+@router.get(
+    "/photo/{job}/mask/{name}.png",
+    response_class=Response,
+    summary="Where something is in the photo",
+    responses={200: content("image/png")},
+)
+async def show_mask(
+    request: Request,
+    job: JobDep,
+    services: ServicesDep,
+    name: Literal["highlights", "shadows", "sharpness", "subject"],
+) -> Response:
+    """A grey PNG in the photo's proportions, at most 320 pixels long, to be laid over it: 255 where
+    highlights or shadows are lost, where it is sharp, or where the main subject is."""
+    masks = await services.masks.of(request, job)
+    return Response(masks[name], media_type="image/png", headers=_KEPT)
 
 
 def _by(advisor: str | None, reports: list[Report]) -> Report:

@@ -8,14 +8,13 @@ from urllib.parse import parse_qs
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Query
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import RedirectResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 
 from mondrian import __version__
-from mondrian.api.dependencies import LinksDep, Services, ServicesDep, VisitorDep, find_job
+from mondrian.api.dependencies import Services, ServicesDep, VisitorDep, find_job
 from mondrian.api.openapi import content, json_body, refusals
-from mondrian.api.pages import page
 from mondrian.api.schemas import Health, ModelStatus, SessionBody, Token, TokenBody
 from mondrian.api.signing import TOKEN_SECONDS
 from mondrian.api.uploads.multipart import Limits, read_body, read_json
@@ -53,12 +52,6 @@ def _ask(services: Services) -> bool:
 async def _probe(request: Request) -> Probe:
     probe: Probe = request.app.state.probe
     return probe
-
-
-@router.get("/", response_class=HTMLResponse, summary="A page that leads on")
-async def home(links: LinksDep) -> HTMLResponse:
-    """Where to go from here."""
-    return page("home", title="Mondrian", links=links, version=__version__)
 
 
 @router.get("/health", summary="Whether the server is there")

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 
 from mondrian.api.openapi import form_body, json_body, refusals
+from mondrian.api.pages import lead_on, wants_page
 from mondrian.api.schemas import SubmitBody, UploadAnswer
 from mondrian.api.uploads.multipart import read_json
 from mondrian.api.uploads.receive import UploadDep
@@ -14,10 +15,19 @@ from mondrian.api.uploads.receive import UploadDep
 router = APIRouter(tags=["photos"], responses=refusals(408, 409, 413, 415, 503, 507))
 
 
-@router.post("/upload", status_code=201, summary="Send a photo", openapi_extra=form_body())
-async def upload(arrival: UploadDep) -> UploadAnswer:
-    """Check a photo, keep it upright and without its place, and queue its critique."""
+@router.post(
+    "/upload",
+    status_code=201,
+    response_model=UploadAnswer,
+    summary="Send a photo",
+    openapi_extra=form_body(),
+)
+async def upload(arrival: UploadDep) -> Any:
+    """Check a photo, keep it upright and without its place, and queue its critique. A browser's
+    form is led on to the job's page."""
     job, _ = await arrival.receive()
+    if wants_page(arrival.request.scope):
+        return lead_on(arrival.request.scope, f"/jobs/{job.id}")
     return UploadAnswer.of(job, arrival.links)
 
 
@@ -35,7 +45,8 @@ def _submit_body() -> dict[str, Any]:
 async def submit(request: Request, arrival: UploadDep) -> UploadAnswer:
     """JSON names a file in the folder that `MONDRIAN_SOURCE` says; a form is an upload."""
     if request.headers.get("content-type", "").lower().startswith("multipart/"):
-        return await upload(arrival)
+        job, _ = await arrival.receive()
+        return UploadAnswer.of(job, arrival.links)
     intake = arrival.services.intake
     with arrival.counted():
         body = await read_json(request, SubmitBody, arrival.services.limits)

@@ -7,7 +7,7 @@ known that it has no job, and otherwise with a daily prune that finds it still w
 
 from contextlib import suppress
 from dataclasses import dataclass
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from anyio import to_thread
 
@@ -44,6 +44,21 @@ class Intake:
         """
         return await to_thread.run_sync(self._keep, photo, options, sender)
 
+    async def add_again(self, job: Job, options: UploadOptions, sender: UploadClient) -> Job:
+        """Make a new job of the photo of ``job``, a copy of its own. Raises ``JobNotFound`` if the
+        photo is gone, ``JobConflict`` and ``StorageError``."""
+        return await to_thread.run_sync(self._copy, job, options, sender)
+
+    def _copy(self, job: Job, options: UploadOptions, sender: UploadClient) -> Job:
+        photo = StoredPhoto(
+            encoded=self._photos.get(job.photo_key),
+            sha256=job.photo_sha256,
+            name=job.filename.removeprefix(f"{job.id.hex[:8]}-"),
+            width=job.width,
+            height=job.height,
+        )
+        return self._keep(photo, options, sender, retry_of=job.id)
+
     def read_source(self, filename: str) -> tuple[bytes, str]:
         """Return the bytes of the photo ``filename`` in the source folder, and its name without
         folders. Raise ``InvalidRequest`` where there is no such folder or no such file in it."""
@@ -61,8 +76,14 @@ class Intake:
         except (OSError, ValueError, RuntimeError) as exc:
             raise InvalidRequest("There is no such photo in the source folder.") from exc
 
-    def _keep(self, photo: StoredPhoto, options: UploadOptions, sender: UploadClient) -> Job:
-        job = _make_job(photo, options, sender)
+    def _keep(
+        self,
+        photo: StoredPhoto,
+        options: UploadOptions,
+        sender: UploadClient,
+        retry_of: UUID | None = None,
+    ) -> Job:
+        job = _make_job(photo, options, sender, retry_of)
         fingerprint = options.fingerprint(photo.sha256)
         self._store.expect_photo(job.photo_key)
         try:
@@ -93,7 +114,9 @@ class Intake:
             self._store.forget_discarded(key)
 
 
-def _make_job(photo: StoredPhoto, options: UploadOptions, sender: UploadClient) -> Job:
+def _make_job(
+    photo: StoredPhoto, options: UploadOptions, sender: UploadClient, retry_of: UUID | None
+) -> Job:
     job_id = uuid4()
     return Job(
         id=job_id,
@@ -108,5 +131,6 @@ def _make_job(photo: StoredPhoto, options: UploadOptions, sender: UploadClient) 
         mode=options.mode,
         mode_used=BASELINE,
         enable_rag=options.enable_rag,
+        retry_of=retry_of,
         status=Status.QUEUED if options.auto_analyze else Status.PENDING,
     )

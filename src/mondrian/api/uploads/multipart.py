@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from errno import EDQUOT, ENOSPC
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import parse_qs
 
 from anyio import to_thread
 from pydantic import BaseModel, ValidationError
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 PHOTO_NAMES = ("image", "file")
+LIST_NAME = "advisor"
+"""The field that may come more than once, as checkboxes do; its values are joined by commas."""
 MAX_PARTS = 40
 MAX_FIELD_BYTES = 10_000
 MAX_JSON_BYTES = 100_000
@@ -126,6 +129,18 @@ async def read_json(
         first = exc.errors()[0]
         where = " ".join(str(part) for part in first["loc"]) or "body"
         raise InvalidRequest(f"{where}: {first['msg']}. Send it as JSON.") from exc
+
+
+async def read_fields(request: Request, limits: Limits) -> dict[str, str]:
+    """The fields of a form without files (urlencoded), or none where there is no body; values of a
+    field that comes more than once are joined by commas. Raises ``InvalidRequest`` and what
+    ``chunks`` raises."""
+    body = await read_body(request, limits)
+    try:
+        found = parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=1000)
+    except ValueError as exc:
+        raise InvalidRequest("The form is damaged. Send it again.") from exc
+    return {name: ",".join(values) for name, values in found.items()}
 
 
 @asynccontextmanager
@@ -259,9 +274,12 @@ class _Parts:
     def _end_part(self) -> None:
         if self._name in PHOTO_NAMES or self._is_file:
             return
+        value = self._value.decode("utf-8", "replace")
         if self._name in self.fields:
-            raise InvalidRequest(f"The field `{self._name[:100]}` comes twice.")
-        self.fields[self._name] = self._value.decode("utf-8", "replace")
+            if self._name != LIST_NAME:
+                raise InvalidRequest(f"The field `{self._name[:100]}` comes twice.")
+            value = f"{self.fields[self._name]},{value}"
+        self.fields[self._name] = value
 
     def _end(self) -> None:
         self._is_complete = True

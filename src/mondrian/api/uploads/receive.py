@@ -12,9 +12,9 @@ from starlette.requests import Request
 from mondrian.api.dependencies import IdempotencyKey, LinksDep, Services, ServicesDep, VisitorDep
 from mondrian.api.links import Links
 from mondrian.api.uploads.intake import UploadClient
-from mondrian.api.uploads.multipart import receive_form
+from mondrian.api.uploads.multipart import read_fields, receive_form
 from mondrian.api.uploads.options import UploadOptions, parse_options
-from mondrian.errors import MondrianError
+from mondrian.errors import JobConflict, MondrianError
 from mondrian.jobs.job import Job
 from mondrian.photos import prepare_photo
 
@@ -36,6 +36,17 @@ class Upload:
                 options = replace(options, auto_analyze=options.auto_analyze or is_waited_for)
                 job = await self.add(form.read_photo_bytes, form.photo_name, options)
         return job, options
+
+    async def retry(self, job: Job) -> Job:
+        """Make a new job of the photo of ``job``, and of its fields where the request's form
+        has no ``advisor``."""
+        with self.counted():
+            fields = await read_fields(self.request, self.services.limits)
+            if not (fields.get("advisor") or job.is_ended):
+                raise JobConflict("The job is still under way. Cancel it first, or ask another.")
+            asked = {"advisor": ",".join(job.advisors), "mode": job.mode} | fields
+            options = self.parse_options(asked | {"enable_rag": str(job.enable_rag)})
+            return await self.services.intake.add_again(job, options, self.sender)
 
     async def add(self, load: Callable[[], bytes], name: str, options: UploadOptions) -> Job:
         """Make a job of the photo, called ``name``, whose bytes ``load`` returns."""

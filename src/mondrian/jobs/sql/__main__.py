@@ -12,6 +12,8 @@ from mondrian.jobs.sql import claims, history, jobs, log, retention, sessions
 
 _EXAMPLES: dict[str, object] = {
     "id": UUID(int=1),
+    "ids": "{}",
+    "retry_of": UUID(int=2),
     "status": "processing",
     "step_phase": "advisor_analysis",
     "before": "2026-01-01 00:00:00+00",
@@ -28,7 +30,7 @@ _EXAMPLES: dict[str, object] = {
 """Examples of what is neither a number nor a word; numbers and flags are 1, words are ``x``."""
 
 _WORDS = {
-    "owner", "filename", "photo_key", "photo_sha256", "mode", "mode_used", "base_url",
+    "owner", "filename", "photo_key", "photo_sha256", "mode", "mode_used", "base_url", "search",
     "current_step", "idempotency_key", "fingerprint", "worker", "reason", "llm_thinking",
     "thinking", "told", "advisor", "engine", "model", "value", "session_id",
 }  # fmt: skip

@@ -17,7 +17,7 @@ from mondrian.jobs.sql.shared import (
 ADD_COLUMNS = (
     "id", "owner", "filename", "photo_key", "photo_sha256", "photo_bytes", "width", "height",
     "advisors", "mode", "mode_used", "enable_rag", "base_url", "status", "step_phase",
-    "current_step",
+    "current_step", "retry_of",
 )  # fmt: skip
 
 _FRESH = "i.created_at > now() - interval '24 hours'"
@@ -90,15 +90,27 @@ _FILTERS = {
     "status": "status = %(status)s",
     "advisor": "%(advisor)s = ANY (advisors)",
     "owner": "owner = %(owner)s",
+    "photo_sha256": "photo_sha256 = %(photo_sha256)s",
+    "search": "strpos(lower(substr(filename, 10)), lower(%(search)s)) > 0",
+    "ids": "id = ANY (%(ids)s)",
+    "below": "(score, created_at) < (%(below)s::real, %(before)s)",
 }
 
 
-def list_jobs(filters: Iterable[str]) -> bytes:
-    """The newest jobs first, with the conditions named, of ``_FILTERS``."""
-    where = " AND ".join(_FILTERS[name] for name in filters) or "true"
+def list_jobs(filters: Iterable[str], *, is_by_score: bool = False) -> bytes:
+    """The newest jobs first, or those that have a score, the highest first, with the conditions
+    named: ``before``, ``status``, ``advisor``, ``search``, ``ids``, ``below``, ``owner``,
+    ``photo_sha256``."""
+    named = set(filters)
+    if "below" in named:
+        named.discard("before")
+    conditions = [_FILTERS[name] for name in sorted(named)]
+    if is_by_score:
+        conditions.append("score IS NOT NULL")
+    where = " AND ".join(conditions) or "true"
+    order = "score DESC, created_at DESC" if is_by_score else "created_at DESC, id DESC"
     return statement(f"""
-        SELECT {job_columns("jobs")} FROM jobs WHERE {where}
-        ORDER BY created_at DESC, id DESC LIMIT %(limit)s""")
+        SELECT {job_columns("jobs")} FROM jobs WHERE {where} ORDER BY {order} LIMIT %(limit)s""")
 
 
 COUNTS = statement("""

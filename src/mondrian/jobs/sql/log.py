@@ -29,6 +29,7 @@ WRITE = statement(f"""
             mode_used = coalesce(%(mode_used)s, held.mode_used),
             progress = greatest(held.progress, %(progress)s),
             error = %(error)s::json,
+            score = coalesce(%(score)s::real, held.score),
             last_seq = held.last_seq + held.is_changed::int + cardinality(%(types)s::text[]),
             claimed_by = CASE WHEN NOT %(is_end)s THEN held.claimed_by END,
             lease_until = CASE WHEN NOT %(is_end)s THEN held.lease_until END,

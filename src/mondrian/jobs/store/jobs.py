@@ -75,13 +75,29 @@ class Jobs(Connected):
         status: Status | None = None,
         advisor: str | None = None,
         owner: str | None = None,
+        photo_sha256: str | None = None,
+        search: str | None = None,
+        ids: Collection[UUID] | None = None,
+        is_by_score: bool = False,
+        below: float | None = None,
     ) -> list[Job]:
-        """The newest jobs first: those made before ``before``, in ``status``, with ``advisor``, of
-        ``owner``."""
-        filters = {"before": before, "status": status, "advisor": advisor, "owner": owner}
+        """The newest jobs first, or those with the highest scores: those made before ``before``, in
+        ``status``, with ``advisor``, with ``search`` in the photo's name, of these ``ids``, of
+        ``owner``, of the photo with ``photo_sha256``. With ``below`` and ``before`` go on after a
+        job of that score and time."""
+        filters = {
+            "before": before,
+            "status": status,
+            "advisor": advisor,
+            "search": clean(search),
+            "ids": None if ids is None else list(ids),
+            "owner": owner,
+            "photo_sha256": photo_sha256,
+            "below": below if before else None,
+        }
         wanted = {name: value for name, value in filters.items() if value is not None}
-        rows = self._run(sql.list_jobs(wanted), limit=limit, **wanted)
-        return [read_job(row) for row in rows]
+        statement = sql.list_jobs(wanted, is_by_score=is_by_score)
+        return [read_job(row) for row in self._run(statement, limit=limit, **wanted)]
 
     def reports(self, job_id: UUID) -> list[Answer]:
         """The reports of a job, in its advisors' order; none before it is done."""

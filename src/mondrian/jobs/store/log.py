@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -126,6 +127,7 @@ class Logs(Connected):
             current_step=error["message"] if error else "Done",
             progress=None if error else 100,
             error=json.dumps(error) if error else None,
+            score=_mean_score(reports),
         )
 
     def events_after(
@@ -179,7 +181,7 @@ class Logs(Connected):
         is_end: bool = False,
         **changes: Any,
     ) -> int:
-        empty = dict.fromkeys(("llm_thinking", "current_advisor", "mode_used", "error"))
+        empty = dict.fromkeys(("llm_thinking", "current_advisor", "mode_used", "error", "score"))
         return self._log(
             sql.WRITE,
             claim,
@@ -206,6 +208,13 @@ class Logs(Connected):
         if not rows:
             raise AttemptSuperseded
         return int(rows[0]["last_seq"])
+
+
+def _mean_score(reports: Iterable[Answer]) -> float | None:
+    """The mean of the overall scores that there are, to one decimal."""
+    scores = [report.report.get("overall_score") for report in reports]
+    numbers = [score for score in scores if isinstance(score, int | float)]
+    return round(fmean(numbers), 1) if numbers else None
 
 
 def _told(entries: Sequence[Entry], payloads: Sequence[str]) -> str:

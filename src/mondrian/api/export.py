@@ -1,0 +1,68 @@
+"""Many critiques in one ZIP: a folder each, with the report in every form and the photo."""
+
+import re
+import zipfile
+from collections.abc import Sequence
+from contextlib import suppress
+from tempfile import SpooledTemporaryFile
+from typing import IO
+
+from anyio import to_thread
+from starlette.requests import Request
+
+from mondrian.api.dependencies import Services
+from mondrian.api.job_page import photo_name
+from mondrian.errors import JobNotFound
+from mondrian.jobs.job import Job
+from mondrian.photos.thumbnail import make_thumbnail
+from mondrian.reports import Report, analysis_document, data_url, markdown
+
+_PHOTO_WIDTH = 1320
+_MEMORY_BYTES = 2**23
+
+
+async def write_archive(request: Request, services: Services, jobs: Sequence[Job]) -> IO[bytes]:
+    """Return the ZIP of these jobs, to be read from its beginning and closed: those that have no
+    report, or are gone, are left out.
+
+    Raises ``JobNotFound`` where none has one, and ``StorageError``.
+    """
+    file = SpooledTemporaryFile(_MEMORY_BYTES)  # noqa: SIM115 - the caller closes it
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for job in jobs:
+            photo = await _read_photo(request, services, job)
+            await to_thread.run_sync(_add, archive, services, job, photo)
+        if not archive.namelist():
+            raise JobNotFound("None of these critiques has a report to export.")
+    file.seek(0)
+    return file
+
+
+async def _read_photo(request: Request, services: Services, job: Job) -> bytes | None:
+    def load() -> bytes:
+        return services.photos.get(job.photo_key)
+
+    with suppress(JobNotFound):
+        return await services.readers.run(request, make_thumbnail, load, max_width=_PHOTO_WIDTH)
+    return None
+
+
+def _add(archive: zipfile.ZipFile, services: Services, job: Job, photo: bytes | None) -> None:
+    reports = [Report.model_validate(each.report) for each in services.store.reports(job.id)]
+    if not reports:
+        return
+    folder = _folder(job)
+    if photo is not None:
+        archive.writestr(f"{folder}/photo.jpg", photo, zipfile.ZIP_STORED)
+    url = data_url(photo) if photo is not None else None
+    html = analysis_document(reports, title=photo_name(job), photo_url=url)
+    archive.writestr(f"{folder}/critique.html", html)
+    archive.writestr(f"{folder}/critique.md", "\n".join(map(markdown, reports)))
+    archive.writestr(
+        f"{folder}/critique.json", f"[{','.join(r.model_dump_json() for r in reports)}]"
+    )
+
+
+def _folder(job: Job) -> str:
+    stem = re.sub(r"[^\w.-]+", "-", photo_name(job).rpartition(".")[0] or "photo").strip(".-")
+    return f"{stem[:60] or 'photo'}-{job.id.hex[:8]}"

@@ -1,0 +1,61 @@
+"""Where in a photo something is: grey pictures to lay over it, at most 320 pixels long."""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mondrian.measurements.views import REC709, look
+from mondrian.photos import read_photo
+
+MASKS = ("highlights", "shadows", "sharpness", "subject")
+"""The masks that there are, by name."""
+
+_WHITE_FROM, _BLACK_TO = 254, 1
+
+
+def make_masks(encoded: bytes | Path) -> Mapping[str, bytes]:
+    """Return each of ``MASKS`` of a photo (its bytes, or the path of its file) as an 8-bit grey
+    PNG in the photo's proportions.
+
+    ``highlights`` and ``shadows`` tell which part of each of their pixels is clipped (luma from
+    254, to 1, of 255), 255 being all of it; ``sharpness`` is 0 where nothing is resolved and 255
+    where it is crisp; ``subject`` is 255 on the main subject, and black where none is clear.
+    """
+    from mondrian.measurements import sharpness, subject
+
+    photo = read_photo(encoded)
+    views = look(photo.pixels)
+    size = views.glance.shape[1], views.glance.shape[0]
+    luma = np.asarray(Image.fromarray(photo.pixels).convert("L", REC709))
+    found = subject.find(views)
+    has_subject = found.subject is not None and found.mask is not None
+    region = found.mask if has_subject else np.zeros((1, 1), np.bool_)
+    tiles = np.asarray(sharpness.sharpness(sharpness.tile(views), None).map, np.float32)
+    masks = {
+        "highlights": _part(luma >= _WHITE_FROM, size),
+        "shadows": _part(luma <= _BLACK_TO, size),
+        "sharpness": _resize((np.clip(tiles, 0, 1) * 255).astype(np.uint8), size),
+        "subject": _resize(np.asarray(region).astype(np.uint8) * np.uint8(255), size),
+    }
+    return {name: _png(mask) for name, mask in masks.items()}
+
+
+def _part(clipped: NDArray[np.bool_], size: tuple[int, int]) -> Image.Image:
+    """The share of clipped pixels, so that single ones are still seen."""
+    return Image.fromarray(clipped.astype(np.uint8) * np.uint8(255)).resize(
+        size, Image.Resampling.BOX
+    )
+
+
+def _resize(plane: NDArray[np.uint8], size: tuple[int, int]) -> Image.Image:
+    return Image.fromarray(plane).resize(size, Image.Resampling.BICUBIC)
+
+
+def _png(mask: Image.Image) -> bytes:
+    picture = io.BytesIO()
+    mask.save(picture, "PNG")
+    return picture.getvalue()
