@@ -25,6 +25,7 @@ from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
 from mondrian.worker import Worker
 from support.service import locked, one_locked, one_service, service
+from support.streaming import Services, serving
 from support.working import Hire, make_worker
 
 __all__ = ["locked", "one_locked", "one_service", "service"]
@@ -140,3 +141,10 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     script = Path(__file__).parent / "support" / "tiny_mlx.py"
     subprocess.run([sys.executable, str(script), str(folder)], check=True)
     return folder
+
+
+@pytest.fixture
+def services(database: str, store: Store) -> Iterator[Services]:
+    """A server of streams on ``store``."""
+    with serving(database, store) as services:
+        yield services

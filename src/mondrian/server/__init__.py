@@ -1,7 +1,8 @@
 """What ``mondrian serve`` and ``mondrian worker`` build, and how they take it down.
 
-``service.py`` refuses what cannot be and puts the parts together; ``door.py`` is the address,
-``opening.py`` the database, ``running.py`` all that then runs; ``leaving.py`` is what signals mean.
+``serve.py`` refuses what cannot be and puts the parts together; ``socket.py`` is the address,
+``database.py`` the database, ``processes.py`` all that then runs; ``signals.py`` is what signals
+mean, and ``protocol.py`` drops readers who stopped reading.
 """
 
 from mondrian.server.serve import serve, work

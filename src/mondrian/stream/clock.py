@@ -1,0 +1,134 @@
+"""When a watched job is looked at, and what is said of it when nobody else speaks.
+
+Pure: each method is given the time, in seconds of any clock, and none waits.
+
+1. The clock speaks one interval after the last event of the ``PACED`` types. Where a worker holds
+   the job it waits ``GRACE_SECONDS`` longer, since the worker's own update may be on its way; and
+   it speaks as soon as the worker's lease runs out.
+2. What the log has told is newer than the job as it was read. Until it is read again, nothing is
+   said of its place, percent or attempt, and it is held by somebody.
+3. A lost worker is told of when its lease runs out, whatever the interval: the lease is read when
+   the log has been silent for ``LOOK_SECONDS``, and again when it should be over.
+"""
+
+import math
+from typing import NamedTuple
+
+from mondrian.jobs.job import MAX_ATTEMPTS, Job, Status
+from mondrian.jobs.queue import Place
+
+GRACE_SECONDS = 0.25
+LOOK_SECONDS = 5.5
+AWAY_SECONDS = 1.0
+"""A database that has not answered for so long is said to be waited for."""
+
+
+class Sentence(NamedTuple):
+    """What the clock says: the text of a ``thinking_update``, and those of its fields that are
+    known."""
+
+    thinking: str
+    known: dict[str, float | str | None]
+
+
+class Clock:
+    """The clock of one job, as of a ``job`` read at ``now``."""
+
+    def __init__(self, job: Job, interval_seconds: float, now: float) -> None:
+        self.job = job
+        self._seq = job.last_seq
+        self._interval = interval_seconds
+        self._heard = self._spoken = self._looked = now  # the log; its PACED types; the last look
+        self._lease_ends = _find_lease_end(job, now)
+        self._place: Place | None = None
+        self._unanswered: float | None = None  # since when the database has not answered
+        self._told_lost = -math.inf  # when it was last said that the worker is lost
+
+    def hear(self, now: float, seq: int, *, is_paced: bool) -> None:
+        """Take note of events in the log, up to ``seq``."""
+        self._heard, self._seq = now, seq
+        self._lease_ends = math.inf  # held by somebody, until we know
+        if is_paced:
+            self._spoken = now
+
+    def ask(self, now: float) -> None:
+        """Take note that the database is asked."""
+        self._looked = now
+        if self._unanswered is None:
+            self._unanswered = now
+
+    def answer(self) -> None:
+        """Take note that the database has answered."""
+        self._unanswered = None
+
+    def learn(self, job: Job, place: Place | None, asked: float) -> None:
+        """Take note of the job, which was asked for at ``asked``, and its place in the queue."""
+        self.job, self._place = job, place
+        if not self._is_outdated:
+            self._lease_ends = _find_lease_end(job, asked)
+
+    def next_look(self) -> float:
+        """Return when to look, and to speak if the look brings nothing."""
+        if not self._is_held():
+            return self._spoken + self._interval
+        look = max(self._heard, self._looked) + LOOK_SECONDS if self._is_outdated else math.inf
+        ends = math.inf if self._lease_ends is None else self._lease_ends
+        return min(self._spoken + self._interval + GRACE_SECONDS, ends, look)
+
+    def should_speak(self, now: float) -> bool:
+        """Return whether nobody has spoken for an interval, or the worker is lost untold."""
+        silent_since = self._spoken + self._interval + GRACE_SECONDS * self._is_held()
+        return now >= silent_since or self._is_lost(now)
+
+    def speak(self, now: float) -> Sentence:
+        """Return what to say now, having taken note that it is said."""
+        known: dict[str, float | str | None] = {}
+        if not (self._is_away(now) or self._is_outdated):
+            known["attempt"] = self.job.attempt
+            if self.job.status is Status.QUEUED:
+                known |= {"phase": "queued", "percent": 0}
+                if self._place:
+                    known |= {"queue_position": self._place.position}
+                    known |= {"eta_seconds": self._place.eta_seconds, "basis": self._place.basis}
+        if self._is_lost(now):
+            self._told_lost = now
+        self._spoken = now
+        return Sentence(self._describe(now), known)
+
+    @property
+    def _is_outdated(self) -> bool:
+        """Whether the log has told more than the job that was read knows of."""
+        return self.job.last_seq < self._seq
+
+    def _is_held(self) -> bool:
+        """Return whether a worker has the job, for all that was told."""
+        return self._lease_ends is not None and self._told_lost < self._lease_ends
+
+    def _is_lost(self, now: float) -> bool:
+        """Return whether the worker is lost, and nobody was told."""
+        ends = math.inf if self._lease_ends is None else self._lease_ends
+        return self._is_held() and self._unanswered is None and ends <= now
+
+    def _is_away(self, now: float) -> bool:
+        return self._unanswered is not None and now - self._unanswered >= AWAY_SECONDS
+
+    def _describe(self, now: float) -> str:
+        job = self.job
+        if self._is_away(now):
+            since = now if self._unanswered is None else self._unanswered
+            return f"Waiting for the database... ({now - since:.0f} s)"
+        if self._is_outdated or self._is_held():
+            return f"Waiting for the worker... ({now - self._heard:.0f} s)"
+        if job.status is Status.PENDING:
+            return "Waiting to be started"
+        if job.status is Status.QUEUED:
+            return str(self._place or "Waiting in queue")
+        if job.failures + 1 < MAX_ATTEMPTS:
+            return f"Worker lost, trying again (attempt {job.attempt + 1})"
+        return "Worker lost, too often to try again"
+
+
+def _find_lease_end(job: Job, asked: float) -> float | None:
+    """Return when the worker that holds the job, read at ``asked``, is lost unless it is heard of;
+    ``None`` if no worker does."""
+    return None if job.lease_seconds is None else asked + job.lease_seconds

@@ -1,0 +1,107 @@
+"""The clock of a watched job, without waiting."""
+
+import math
+from dataclasses import replace
+from uuid import uuid4
+
+import pytest
+
+from mondrian.jobs.job import Job, Status
+from mondrian.jobs.queue import Place
+from mondrian.stream.clock import AWAY_SECONDS, GRACE_SECONDS, LOOK_SECONDS, Clock
+
+INTERVAL = 5.0
+QUEUED = Job(id=uuid4(), owner="anna", filename="p.jpg", photo_key="k", advisors=("ansel",))
+RUNNING = replace(QUEUED, status=Status.ANALYZING, last_seq=7, lease_seconds=10.0)
+
+
+def read(clock: Clock, job: Job, now: float, place: Place | None = None) -> None:
+    clock.ask(now)
+    clock.answer()
+    clock.learn(job, place, now)
+
+
+def test_a_queued_job_is_spoken_for_once_an_interval() -> None:
+    clock = Clock(QUEUED, INTERVAL, 100.0)
+    read(clock, QUEUED, 100.0, Place(3, 600.0))
+    assert clock.next_look() == 105.0
+    assert not clock.should_speak(104.9)
+    assert clock.should_speak(105.0)
+    thinking, known = clock.speak(105.0)
+    assert thinking == "Waiting in queue (position 3), about 10 minutes"
+    assert known == {
+        "attempt": 1, "phase": "queued", "percent": 0, "queue_position": 3,
+        "eta_seconds": 600.0, "basis": "estimated",
+    }  # fmt: skip
+    assert clock.next_look() == 110.0
+    assert not clock.should_speak(109.0)
+
+
+def test_what_a_worker_says_restarts_the_interval() -> None:
+    clock = Clock(RUNNING, INTERVAL, 0.0)
+    clock.hear(4.9, 8, is_paced=True)
+    assert not clock.should_speak(9.9 + GRACE_SECONDS - 0.1)
+    assert clock.should_speak(9.9 + GRACE_SECONDS)
+    assert clock.speak(10.2).thinking == "Waiting for the worker... (5 s)"
+
+
+def test_tokens_do_not_restart_it() -> None:
+    clock = Clock(RUNNING, INTERVAL, 0.0)
+    clock.hear(4.9, 8, is_paced=False)
+    assert clock.should_speak(INTERVAL + GRACE_SECONDS)
+
+
+def test_what_the_log_told_is_newer_than_the_job_that_was_read() -> None:
+    clock = Clock(QUEUED, INTERVAL, 0.0)
+    read(clock, QUEUED, 0.0, Place(1, None))
+    clock.hear(1.0, 2, is_paced=True)
+    thinking, known = clock.speak(6.3)
+    assert thinking.startswith("Waiting for the worker...")
+    assert known == {}
+
+
+def test_a_lost_worker_is_told_when_its_lease_ends_and_once() -> None:
+    clock = Clock(RUNNING, 60.0, 0.0)
+    assert clock.next_look() == 10.0
+    assert clock.should_speak(10.0)
+    assert clock.speak(10.0).thinking == "Worker lost, trying again (attempt 2)"
+    assert not clock.should_speak(11.0)
+    assert clock.next_look() == 70.0
+
+
+def test_a_silent_log_is_looked_at_for_its_lease() -> None:
+    clock = Clock(RUNNING, 600.0, 0.0)
+    clock.hear(1.0, 8, is_paced=False)
+    assert clock.next_look() == 1.0 + LOOK_SECONDS
+    clock.ask(7.0)
+    clock.answer()
+    assert clock.next_look() == 7.0 + LOOK_SECONDS
+    clock.learn(replace(RUNNING, last_seq=8, lease_seconds=2.0), None, 7.0)
+    assert clock.next_look() == 9.0
+
+
+def test_a_worker_is_not_lost_while_the_database_is_away() -> None:
+    clock = Clock(RUNNING, 60.0, 0.0)
+    clock.ask(9.0)
+    assert not clock.should_speak(10.5)
+    assert clock.speak(9.0 + AWAY_SECONDS).thinking == "Waiting for the database... (1 s)"
+
+
+@pytest.mark.parametrize(
+    ("job", "thinking"),
+    [
+        (replace(QUEUED, status=Status.PENDING), "Waiting to be started"),
+        (QUEUED, "Waiting in queue"),
+        (replace(RUNNING, failures=2, lease_seconds=-1.0), "Worker lost, too often to try again"),
+    ],
+)
+def test_each_state_has_its_sentence(job: Job, thinking: str) -> None:
+    assert Clock(job, INTERVAL, 0.0).speak(INTERVAL).thinking == thinking
+
+
+def test_a_clock_never_looks_in_the_past_for_ever() -> None:
+    clock = Clock(replace(RUNNING, lease_seconds=-1.0), INTERVAL, 0.0)
+    assert clock.should_speak(0.0)
+    clock.speak(0.0)
+    assert math.isfinite(clock.next_look())
+    assert clock.next_look() > 0.0
