@@ -31,6 +31,9 @@
     │   ├── InvalidRequest
     │   ├── BodyTooLarge
     │   ├── UploadTooSlow
+    │   ├── HeadTooLarge
+    │   ├── TooManyRequests
+    │   ├── ServerBusy
     │   ├── NotAllowed
     │   ├── ForeignRequest
     │   └── ServerUnavailable
@@ -247,6 +250,26 @@ class UploadTooSlow(RequestError):
     """No byte of the upload came for 30 seconds. Check the connection and send the photo again."""
 
     http_status = 408
+    exit_code = 75
+
+
+class HeadTooLarge(RequestError):
+    """The head of the request is over 64 KB or 100 fields. Send fewer or shorter ones."""
+
+    http_status = 431
+
+
+class TooManyRequests(RequestError):
+    """Too much is asked for at once. Wait a moment and try again."""
+
+    http_status = 429
+    exit_code = 75
+
+
+class ServerBusy(RequestError):
+    """Too many clients are connected. Try again in a moment."""
+
+    http_status = 503
     exit_code = 75
 
 

@@ -115,6 +115,24 @@ class Settings(BaseSettings):
         description="names (of the `Host` header) that the server answers to, besides this "
         "machine's own and that of the base URL: with any set, a request for another is refused",
     )
+    connections: Annotated[int, Option(group=_SERVER, metavar="N")] = Field(
+        default=10_000,
+        ge=16,
+        le=1_000_000,
+        description="connections that the server has at most, and fewer where the system lets it "
+        "open fewer files; one that asks for nothing makes room for another",
+    )
+    connections_per_address: Annotated[int, Option(group=_SERVER, metavar="N")] = Field(
+        default=256,
+        ge=1,
+        le=1_000_000,
+        description="connections from one address, or one IPv6 network of 64 bits, at most",
+    )
+    proxies: Annotated[Words, Option(group=_SERVER, metavar="ADDRESS", name="--proxy")] = Field(
+        default=("127.0.0.1", "::1"),
+        description="addresses or networks of proxies, whose `X-Forwarded-For` and "
+        "`X-Forwarded-Proto` are believed, and which may have any number of connections",
+    )
     base_url: Annotated[
         str | None, Option(group=_SERVER, metavar="URL", unset="the request's own host")
     ] = Field(default=None, description="what URLs in answers begin with, behind a proxy")
@@ -277,5 +295,7 @@ def default(name: str) -> str:
             return find_option(name).unset
         case float(value):
             return f"{value:g}"
+        case tuple(words):
+            return ", ".join(words)
         case value:
             return str(value)

@@ -20,7 +20,8 @@ from mondrian.api import Limits, create_app
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
 from mondrian.photos.readers import PhotoReaders
-from mondrian.server.protocol import BoundedProtocol
+from mondrian.server.connections import Connections
+from mondrian.server.protocol import configure
 from mondrian.settings import Settings
 from mondrian.stream import Streams
 from support.readers import photo_readers
@@ -30,10 +31,8 @@ STOP_SECONDS = 10.0
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, app: Any) -> None:
-        super().__init__(
-            uvicorn.Config(app, http=BoundedProtocol, log_config=None, timeout_graceful_shutdown=1)
-        )
+    def __init__(self, app: Any, room: Connections | None) -> None:
+        super().__init__(configure(app, room))
         self.is_settled = threading.Event()  # it is open, or will never be
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -48,12 +47,12 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def running(app: Any) -> Iterator[str]:
+def running(app: Any, room: Connections | None = None) -> Iterator[str]:
     """Serve an ASGI app on a free port of this machine. Gives its URL, without a slash at the end.
 
     Leaving waits until the app's lifespan is over.
     """
-    server = _Server(app)
+    server = _Server(app, room)
     with socket.create_server(("127.0.0.1", 0)) as door:
         url = f"http://127.0.0.1:{door.getsockname()[1]}"
         thread = threading.Thread(target=server.run_in_thread, args=[door], daemon=True)

@@ -82,7 +82,7 @@ def _headers(status: int) -> dict[str, str]:
             return {"WWW-Authenticate": 'Bearer realm="mondrian"'}
         case 408:  # the rest of the body may still come: nobody will read it
             return {"Connection": "close"}
-        case 503:
+        case 429 | 503:
             return {"Retry-After": str(RETRY_AFTER_SECONDS)}
     return {}
 

@@ -19,7 +19,7 @@ _WORK = (
 )
 _SERVE = (
     *("host", "port", "worker", "key", "key_file", "admin_key", "open", "hosts", "base_url"),
-    *("cors_origins", "source", "advisor"),
+    *("cors_origins", "source", "advisor", "connections", "connections_per_address", "proxies"),
 )
 
 

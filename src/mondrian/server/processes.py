@@ -28,7 +28,8 @@ from mondrian.jobs.store import Store
 from mondrian.measurements import prepare
 from mondrian.photos import PhotoStore
 from mondrian.photos.readers import PhotoReaders
-from mondrian.server.protocol import BoundedProtocol
+from mondrian.server.connections import Connections, open_room
+from mondrian.server.protocol import configure
 from mondrian.server.signals import Leaving
 from mondrian.server.socket import BACKLOG, address
 from mondrian.settings import Settings
@@ -37,7 +38,6 @@ from mondrian.worker import Worker
 
 log = logging.getLogger(__name__)
 
-_CONNECTIONS_SECONDS = 1
 _WORKER_SECONDS = 3.0
 
 
@@ -75,7 +75,7 @@ def run_server(
                 _load(engine)
 
         stack.enter_context(_pruning(rooms))
-        server = Server(app, open_door)
+        server = Server(app, open_door, open_room(settings))
         # uvicorn's own choice of loop is uvloop where there is one: half the lateness of asyncio's
         with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
             runner.run(_serve(server, door, streams, worker, leaving))
@@ -120,18 +120,10 @@ def run_worker(
 class Server(uvicorn.Server):
     """uvicorn, that leaves signals to us and tells when its door is open."""
 
-    def __init__(self, app: Any, on_open: Callable[[], None]) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                http=BoundedProtocol,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                backlog=BACKLOG,
-                timeout_graceful_shutdown=_CONNECTIONS_SECONDS,
-            )
-        )
+    def __init__(
+        self, app: Any, on_open: Callable[[], None], room: Connections | None = None
+    ) -> None:
+        super().__init__(configure(app, room, backlog=BACKLOG))
         self._on_open = on_open
 
     def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]

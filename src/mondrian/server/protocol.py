@@ -1,13 +1,37 @@
-"""uvicorn's protocol, with a bound on what a client may cost that does not read.
+"""uvicorn's protocol, with a bound on what a client may cost, before any key is looked at.
 
 ASGI knows only that ``send`` waits. Here the transport says when its buffer is full and when it
 has room again, so that the bound costs nothing per event and holds for every route.
+
+1. A head has at most 64 KB and 100 fields (431), and 10 seconds to come (408). So have trailers,
+   which are read past. What comes without being a head or a body is bounded like a head.
+2. A body that comes at less than 10 KB/s for 30 seconds is refused (408). Time in which nobody here
+   reads does not count. What comes of a body that nobody wants any more is read past for a while.
+3. A connection on which nothing is asked is closed after 15 seconds, and before that where there is
+   no room for another one: who asks for something is let in first (``Connections``).
+4. An answer that is under way is never mixed with a refusal: the connection is cut.
+5. A client that takes nothing of its answer for 20 seconds is cut off, however slowly it read
+   before. Until then at most 64 KB of its stream wait here and 128 KB in the kernel.
 """
 
 import asyncio
+import json
 import socket
+from http import HTTPStatus
+from typing import Any
 
+import httptools
+import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from mondrian.errors import (
+    HeadTooLarge,
+    InvalidRequest,
+    MondrianError,
+    TooManyRequests,
+    UploadTooSlow,
+)
+from mondrian.server.connections import Connections
 
 SEND_BUFFER_BYTES = 65_536
 """What the kernel may keep for a client (Linux doubles it for its own use). Left alone it grows to
@@ -23,26 +47,208 @@ how): a phone that left the network says no goodbye."""
 LOOKS = 4
 """So often it is looked, within the time that a client may take nothing, whether it does."""
 
+MAX_HEAD_BYTES = 65_536
+MAX_FIELDS = 100
+MAX_PIPELINED = 32
+IDLE_SECONDS = 15
+PORTION_BYTES = 16_384
+MIN_BYTES_PER_SECOND = 10_000
+
+_NO_HTTP = "The request is not HTTP/1.1. Check what sends it."
+_TOO_SLOW = "The request came too slowly. Check the connection and send it again."
+
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Cuts the connection of a client that has taken nothing for ``stall_seconds``, however slowly
-    it read before.
+    """HTTP/1.1 with bounds in bytes and time, on connections that are counted in ``room``."""
 
-    Until then at most 64 KB of its stream wait here and 128 KB in the kernel. It has been told
-    how to go on at the start of the stream (``retry:``), and has the number to go on from.
-    """
-
+    room = Connections()
     stall_seconds = 20.0
+    head_seconds = 10.0
+    body_seconds = 30.0
+    tick_seconds = 1.0
+    linger_seconds = 5.0
+
     _stall: asyncio.TimerHandle | None = None
+    _timer: asyncio.TimerHandle | None = None
+    _running: Any = None  # the cycle that is being answered; ``cycle`` is the newest
+    _is_refused = False
+    _is_in_head = False  # from the first byte to the end of the head, and again in trailers
+    _is_complete = True  # the last request has come as a whole
+    _refusal: MondrianError | None = None
+    _fields = _head_bytes = _unread_bytes = _body_bytes = 0
+    _body_began = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Bound the kernel's buffer and patience."""
+        """Bound the kernel's buffer and patience, and the time until something is asked."""
         super().connection_made(transport)
         transport.set_write_buffer_limits(HIGH_WATER_BYTES)
         connection = transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         if connection.family != socket.AF_UNIX and hasattr(socket, "TCP_USER_TIMEOUT"):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, VANISHED_MS)
+        try:
+            self.room.enter(self, self.client[0] if self.client else "")
+        except MondrianError as exc:
+            self._is_refused = True
+            transport.write(_answer(exc))
+            transport.close()
+            return
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, in portions: each may be the one too many."""
+        if self._is_refused:
+            return
+        self._unset_keepalive_if_required()
+        portions = memoryview(data)
+        for start in range(0, len(data), PORTION_BYTES):
+            if self._is_refused or self.transport.is_closing():
+                return
+            self._feed(portions[start : start + PORTION_BYTES])
+        if not self._is_refused and not self.transport.is_closing():
+            self._set_timer()
+
+    def _feed(self, portion: memoryview) -> None:
+        self._unread_bytes += len(portion)
+        try:
+            self.parser.feed_data(portion)
+        except httptools.HttpParserUpgrade:  # we speak nothing else: answered as it is, and closed
+            self.cycle.keep_alive = False
+        except httptools.HttpParserError:
+            self._refuse(self._refusal or InvalidRequest(_NO_HTTP))
+            return
+        if self._unread_bytes > MAX_HEAD_BYTES:
+            self._refuse(HeadTooLarge())
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        super().on_message_begin()
+        self._is_in_head, self._is_complete = True, False
+        self._fields = self._head_bytes = self._body_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        """Part of the address has come."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A field has come: of the head, or a trailer, which nobody needs."""
+        self._fields += 1
+        self._count(len(name) + len(value) + 4)
+        if self._fields > MAX_FIELDS:
+            self._stop(HeadTooLarge())
+        if self._body_began:
+            self._is_in_head = True
+        else:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self._stop(TooManyRequests())
+        self._is_in_head = False
+        self._fields = self._head_bytes = self._unread_bytes = 0
+        self._body_began = self.loop.time()
+        self.room.hold(self)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Part of the body has come."""
+        self._unread_bytes = 0
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._is_in_head, self._is_complete = False, True
+        self._unread_bytes, self._body_began = 0, 0.0
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """An answer is whole: the connection may wait for the next request."""
+        super().on_response_complete()
+        if not self._is_answering:
+            self.room.free(self)
+
+    def _count(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._stop(HeadTooLarge())
+
+    def _stop(self, error: MondrianError) -> None:
+        """Stop parsing: the parser's own error follows, and then the refusal."""
+        self._refusal = error
+        raise error
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    @property
+    def _is_answering(self) -> bool:
+        return self._running is not None and not self._running.response_complete
+
+    def _set_timer(self) -> None:
+        """Give the head its time, or watch the body come; neither where all has come."""
+        if self._is_complete and not self._unread_bytes:
+            self._forget_timer()
+        elif self._timer is None:
+            if self._body_began and not self._is_in_head:
+                self._timer = self.loop.call_later(self.tick_seconds, self._look_at_body)
+            else:
+                self._timer = self.loop.call_later(self.head_seconds, self._end_head)
+
+    def _end_head(self) -> None:
+        """The time for a head is over: is it still coming?"""
+        self._timer = None
+        if self._is_answering and not self._body_began:
+            self._set_timer()  # it is the next request's, and this one has its answer first
+        elif self._is_in_head or self._unread_bytes:
+            self._refuse(UploadTooSlow(_TOO_SLOW))
+        else:
+            self._set_timer()
+
+    def _look_at_body(self) -> None:
+        self._timer = None
+        if self.flow.read_paused:
+            self._body_began += self.tick_seconds
+        seconds = self.loop.time() - self._body_began
+        if self._is_complete or not self._body_began:
+            return
+        if not self._is_answering:  # nobody wants the rest
+            self._abort_later()
+        elif seconds >= self.body_seconds and self._body_bytes < seconds * MIN_BYTES_PER_SECOND:
+            self._refuse(UploadTooSlow(_TOO_SLOW))
+        else:
+            self._set_timer()
+
+    def _refuse(self, error: MondrianError) -> None:
+        """Answer that nothing more will be read, and close; rule 4."""
+        self._is_refused = True
+        self._forget_timer()
+        self._unset_keepalive_if_required()
+        is_begun = self._is_answering and self._running.response_started
+        self._disconnect()
+        if is_begun:
+            self.transport.abort()
+            return
+        self.flow.resume_reading()  # else what still comes would reset the connection
+        self.transport.write(_answer(error))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._abort_later()
+
+    def _disconnect(self) -> None:
+        """Tell whoever answers that nobody listens: also where a later request was read already."""
+        self.pipeline.clear()
+        if self._is_answering:
+            self._running.disconnected = True
+            self._running.message_event.set()
+
+    def _abort_later(self) -> None:
+        self._timer = self.loop.call_later(self.linger_seconds, self.transport.abort)
 
     def pause_writing(self) -> None:
         """The buffer is full."""
@@ -69,10 +275,48 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
+        self.room.leave(self)
         self._forget_stall()
+        self._forget_timer()
+        self._unset_keepalive_if_required()
+        self._disconnect()
         super().connection_lost(exc)
+
+    def _forget_timer(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
 
     def _forget_stall(self) -> None:
         if self._stall:
             self._stall.cancel()
             self._stall = None
+
+
+def configure(app: Any, room: Connections | None = None, **more: Any) -> uvicorn.Config:
+    """Return uvicorn's configuration for ``app`` on this protocol, with ``more`` of its settings.
+    Connections are counted in ``room``."""
+    protocol = type("Protocol", (BoundedProtocol,), {"room": room}) if room else BoundedProtocol
+    return uvicorn.Config(
+        app,
+        http=protocol,
+        ws="none",
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=1,
+        forwarded_allow_ips=[str(each) for each in room.proxies] if room else None,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        **more,
+    )
+
+
+def _answer(error: MondrianError) -> bytes:
+    """A refusal as bytes: the shape of every error (docs/http.md)."""
+    status = HTTPStatus(error.http_status)
+    body = json.dumps({"error": error.message, "code": error.code})
+    retry = "retry-after: 5\r\n" if status in (429, 503) else ""
+    return (
+        f"HTTP/1.1 {status} {status.phrase}\r\ncontent-type: application/json\r\n{retry}"
+        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n{body}"
+    ).encode()
