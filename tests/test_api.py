@@ -66,6 +66,7 @@ def test_a_status_has_every_key(service: Service) -> None:
         "current_step": "Waiting in queue",
         "step_phase": "queued",
         "progress_percentage": 0,
+        "progress": 0,
         "llm_thinking": f"Waiting in queue (position {position})",
         "current_advisor": 0,
         "total_advisors": 2,
@@ -321,7 +322,8 @@ def test_a_critique_is_followed_at_once(service: Service) -> None:
     ) as stream:
         assert stream.status_code == 200
         service.finish(service.claim())
-        assert [line for line in stream.iter_lines() if line][-2] == "event: done"
+        lines = [line for line in stream.iter_lines() if line.startswith("event: ")]
+    assert lines[-1] == "event: done"
 
 
 def test_errors_have_one_shape(service: Service) -> None:

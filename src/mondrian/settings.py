@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -142,6 +142,11 @@ class Settings(BaseSettings):
             description="origins that may call the API from a browser; the option once for each, "
             "the variable as a list with commas or in JSON",
         )
+    )
+    done_status: Annotated[Literal["done", "completed"], Option(group=_SERVER)] = Field(
+        default="done",
+        description="the word for a job that is done in `/status` and `/jobs`; some older scripts "
+        "wait for `completed`",
     )
     source: Annotated[Path | None, Option(group=_SERVER, metavar="FOLDER")] = Field(
         default=None, description="a folder whose files `POST /submit` may name"

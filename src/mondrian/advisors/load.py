@@ -21,6 +21,7 @@ from mondrian.findings import KINDS, Finding
 
 BUILT_IN = Path(__file__).with_name("builtin")
 FEWEST_PHRASES = 3
+_WEB = r"^(https://[!-~]+)?$"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +59,8 @@ class Advisor:
     specialty: str
     bio: str
     voice: str
+    wikipedia_url: str
+    commons_url: str
     focus_areas: tuple[FocusArea, ...]
     artworks: tuple[Artwork, ...]
     prompt: str
@@ -173,6 +176,8 @@ def _read_head(path: Path, head: Mapping[str, object]) -> dict[str, Any]:
         specialty: str = ""
         bio: str = ""
         voice: str = ""
+        wikipedia_url: str = Field(default="", pattern=_WEB)
+        commons_url: str = Field(default="", pattern=_WEB)
         focus_areas: tuple[FocusArea, ...] = ()
         artworks: tuple[Artwork, ...] = ()
 

@@ -258,6 +258,8 @@ class Access:
 
     def _check_host(self, request: Request) -> None:
         hosts = request.headers.getlist("host")
+        if not hosts and request.scope.get("http_version") == "1.0" and _is_probe(request):
+            return  # balancers ask so whether a server is there
         if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
             raise InvalidRequest("The request needs one Host header with a name or an address.")
         name = _host_name(request)
@@ -341,6 +343,11 @@ class Access:
         )
 
 
+def _is_probe(request: Request) -> bool:
+    path: str = request.scope["path"]
+    return path == "/health" or path.startswith("/health/")
+
+
 def owner_of(key: str) -> str:
     """Return the name that the jobs of ``key`` are stored under."""
     return f"key:{hashlib.sha256(key.encode()).hexdigest()[:16]}"
@@ -351,7 +358,7 @@ def _address(request: Request) -> str:
 
 
 def _host_name(request: Request) -> str:
-    match = _HOST.fullmatch(request.headers["host"])
+    match = _HOST.fullmatch(request.headers.get("host", "localhost"))
     assert match
     return match[1].strip("[]").lower()
 

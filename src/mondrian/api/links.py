@@ -46,5 +46,5 @@ class Links:
 def base_of(request: Request, settings: Settings) -> str:
     """Return where this server is for whoever sent ``request``, without a slash at its end: as it
     reached us, or as ``settings.base_url`` says."""
-    base = settings.base_url or f"{request.url.scheme}://{request.headers['host']}"
+    base = settings.base_url or f"{request.url.scheme}://{request.headers.get('host', 'localhost')}"
     return base.rstrip("/")

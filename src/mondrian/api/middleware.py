@@ -6,20 +6,27 @@ from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mondrian.api.auth import Access, Visitor
-from mondrian.api.errors import problem_of, unexpected
+from mondrian.api.errors import problem, problem_of, unexpected
 from mondrian.api.links import base_of
 from mondrian.errors import MondrianError
 from mondrian.settings import Settings
 
 _log = logging.getLogger(__name__)
 
+_CORS_HEADERS = (
+    "Authorization",
+    "Cache-Control",
+    "Content-Type",
+    "Idempotency-Key",
+    "Last-Event-ID",
+)
 _STREAM = re.compile(r"/stream/([^/]+)")
 _SHOWN = ("text/html", "image/svg+xml")
 
@@ -32,15 +39,28 @@ def guarded(app: ASGIApp, streams: ASGIApp, access: Access, settings: Settings) 
     """
     guard: ASGIApp = Guard(app, streams, access, settings)
     if settings.cors_origins:
-        guard = CORSMiddleware(
+        guard = Cors(
             guard,
             allow_origins=settings.cors_origins,
             allow_credentials="*" not in settings.cors_origins,
             allow_methods=("GET", "POST", "PUT", "DELETE"),
-            allow_headers=("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"),
+            allow_headers=_CORS_HEADERS,
             expose_headers=("Retry-After",),
         )
     return Middleware(guard, settings.base_url)
+
+
+class Cors(CORSMiddleware):
+    """Starlette's, whose refusals have the shape of all our errors."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """Answer a preflight request."""
+        answer = super().preflight_response(request_headers)
+        if answer.status_code < 400:
+            return answer
+        words = f"{bytes(answer.body).decode()}. Set MONDRIAN_CORS_ORIGINS to allow an origin."
+        kept = {n: v for n, v in answer.headers.items() if n.startswith("access-control-")}
+        return problem(400, "foreign_request", words, kept)
 
 
 class Guard:
@@ -59,6 +79,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        is_head = scope["method"] == "HEAD"
         request = Request(scope)
         try:
             visitor = await self._access.admit(request)
@@ -70,9 +91,11 @@ class Guard:
         state = scope.setdefault("state", {})
         state |= {"visitor": visitor, "may_access": visitor.may_access}
         state["base"] = base_of(request, self._settings)
+        state["token_ends"] = visitor.token_ends
         stream = _STREAM.fullmatch(scope["path"])
-        if stream is None or scope["method"] != "GET":
-            await self._app(scope, receive, send)
+        if stream is None or scope["method"] not in {"GET", "HEAD"}:
+            # the server drops the body of an answer to HEAD
+            await self._app({**scope, "method": "GET"} if is_head else scope, receive, send)
             return
         scope["path_params"] = {"job": stream[1]}
         await self._streams(scope, receive, send)

@@ -37,6 +37,14 @@ def fragments(reports: list[Report]) -> str:
     return "\n".join(map(analysis_fragment, reports))
 
 
+def summary_text(report: Report) -> str:
+    """Return the three recommendations of ``report``, a line each."""
+    return "\n".join(
+        f"{rank}. {each.name}: {each.recommendation or each.comment}"
+        for rank, each in enumerate(report.top_three, start=1)
+    )
+
+
 def document(links: Links, job: Job, reports: list[Report]) -> str:
     """Return the reports as a whole HTML document, with the photo."""
     return analysis_document(reports, title=job.filename, photo_url=links.photo(job.id))

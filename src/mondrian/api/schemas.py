@@ -92,6 +92,7 @@ class JobState(BaseModel):
         current_step="Ansel Adams looks at the photo",
         step_phase="advisor_analysis",
         progress_percentage=62,
+        progress=62,
         llm_thinking="Generating analysis... (150 tokens, 44.1 tps)",
         current_advisor=1,
         total_advisors=1,
@@ -116,10 +117,13 @@ class JobState(BaseModel):
     mode: str
     mode_used: str
     enable_rag: bool
-    status: Status
+    status: Status | Literal["completed"] = Field(
+        description="`completed` in place of `done` where MONDRIAN_DONE_STATUS says so."
+    )
     current_step: str
     step_phase: StepPhase
     progress_percentage: int = Field(ge=0, le=100)
+    progress: int = Field(ge=0, le=100, description="The same.")
     llm_thinking: str
     current_advisor: int = Field(description="Counts from 1; 0 before the first begins.")
     total_advisors: int
@@ -157,8 +161,14 @@ class JobState(BaseModel):
             job_id=job.id,
             advisor=",".join(job.advisors),
             progress_percentage=job.progress,
+            progress=job.progress,
             **fields | links.of_job(job.id),
         )
+
+    def with_done_status(self, word: Literal["done", "completed"]) -> Self:
+        """Return the state with ``word`` for a job that is done."""
+        is_other = self.status is Status.DONE and word == "completed"
+        return self.model_copy(update={"status": word}) if is_other else self
 
 
 class JobFilter(BaseModel):
@@ -169,7 +179,7 @@ class JobFilter(BaseModel):
     before: datetime | None = Field(None, description="Only jobs created before.")
     below: float | None = Field(None, description="Only jobs with a lower score, or the same and "
                                 "created before.", ge=0, le=10)  # fmt: skip
-    status: Status | None = None
+    status: Status | Literal["completed"] | None = None
     advisor: str | None = Field(None, pattern=r"^[a-z0-9_-]{1,100}$")
     search: str | None = Field(None, max_length=200, description="Part of the photo's name.")
     sort: Literal["newest", "score"] = "newest"
@@ -194,7 +204,8 @@ class JobFilter(BaseModel):
         ids = None
         if self.ids is not None:
             ids = [parse_job_id(text) for text in self.ids.split(",")[:100] if text]
-        same = {"status": self.status, "advisor": self.advisor, "search": self.search}
+        status = Status.DONE if self.status == "completed" else self.status
+        same = {"status": status, "advisor": self.advisor, "search": self.search}
         is_by_score = self.sort == "score"
         below = self.below if is_by_score else None
         return {"before": before, "ids": ids, "is_by_score": is_by_score, "below": below, **same}
@@ -239,7 +250,11 @@ class FullJob(JobState):
 
     prompt: str = Field(description="What the first advisor's model is told about its part.")
     prompts: dict[str, str] = Field(description="The same of each advisor, by id.")
+    prompt_length: int = Field(description="Of `prompt`, in characters.")
     outputs: list[Output]
+    llm_outputs: dict[str, str] = Field(description="The text of each output, by advisor.")
+    analysis_markdown: str = Field(description="The reports as Markdown; empty without any.")
+    timestamps: dict[str, datetime | None]
     photo: dict[str, Any] = Field(description="`sha256`, `bytes`, `width`, `height` and `url`.")
 
 
@@ -261,6 +276,10 @@ class AnalysisAnswer(JobState):
     report: Report
     reports: list[Report]
     analysis_html: str
+    analysis: str = Field(description="The same as `analysis_html`.")
+    summary: str = Field(
+        description="The top three recommendations of the first report, a line each."
+    )
 
 
 class Recommendation(Dimension):
@@ -296,10 +315,12 @@ class ArtworkEntry(BaseModel):
 
 
 class AdvisorEntry(BaseModel):
-    """Who can critique."""
+    """Who can critique. The addresses are empty where there are none."""
 
     model_config = _example(
         id="ansel",
+        wikipedia_url="https://en.wikipedia.org/wiki/Ansel_Adams",
+        commons_url="https://commons.wikimedia.org/wiki/Category:Ansel_Adams",
         name="Ansel Adams",
         specialty="Landscape, black and white",
         bio="American photographer from San Francisco.",
@@ -323,6 +344,15 @@ class AdvisorEntry(BaseModel):
     focus_areas: list[FocusAreaEntry]
     image_url: str
     artworks: list[ArtworkEntry]
+    wikipedia_url: str
+    commons_url: str
+
+
+class AdvisorDetail(AdvisorEntry):
+    """One advisor, the same again in ``advisor``: clients read the one or the other."""
+
+    advisor: AdvisorEntry
+    timestamp: datetime
 
 
 class AdvisorList(BaseModel):
@@ -330,7 +360,7 @@ class AdvisorList(BaseModel):
 
     advisors: list[AdvisorEntry]
     count: int
-    timestamp: float
+    timestamp: datetime
 
 
 class SubmitBody(BaseModel):

@@ -67,6 +67,7 @@ class AdvisorEvents:
         self, advisor: str, *, attempt: int = 1, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.text = ""
+        self._astral = 0  # characters that UTF-16 counts twice
         self._attempt = attempt
         self._head = {"advisor": advisor, "attempt": attempt}
         self._clock = clock
@@ -82,8 +83,10 @@ class AdvisorEvents:
                 self._sent.clear()
             yield Entry(EventType.THINKING_UPDATE, update_fields(item, attempt=self._attempt))
         elif isinstance(item, Text):
+            offsets = {"offset": item.offset, "utf16_offset": item.offset + self._astral}
             self.text += item.text
-            yield Entry(EventType.TOKEN, {**self._head, "text": item.text, "offset": item.offset})
+            self._astral += sum(character > "\uffff" for character in item.text)
+            yield Entry(EventType.TOKEN, {**self._head, "text": item.text, **offsets})
             yield from map(self._encode_part, self._read_news())
         else:
             yield from map(self._encode_part, self._list_news(item.image_description, item))

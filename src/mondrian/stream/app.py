@@ -22,6 +22,7 @@ from mondrian.errors import JobNotFound, StorageError
 from mondrian.jobs.job import Job
 from mondrian.jobs.queue import Queue
 from mondrian.jobs.store import Store
+from mondrian.stream.expiry import warn_of_expiry
 from mondrian.stream.listen import Listen
 from mondrian.stream.reader import LogReader
 from mondrian.stream.request import Asked, answer_empty, read_request, refuse
@@ -103,7 +104,7 @@ class Streams:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["method"] != "GET":
+        if scope["method"] not in {"GET", "HEAD"}:
             await refuse(send, 405, "method_not_allowed", "A stream can only be read, with GET.")
             return
         try:
@@ -113,7 +114,12 @@ class Streams:
         except JobNotFound as exc:
             await refuse(send, 404, exc.code, exc.message)
             return
-        if start is None:
+        if ends := scope.get("state", {}).get("token_ends"):
+            send = warn_of_expiry(send, asked.job_id, ends)
+        if scope["method"] == "HEAD":
+            await send(head())
+            await send(body(b"", is_last=True))
+        elif start is None:
             await self._put_off(asked, send)
         elif start.is_at_end:
             await answer_empty(send)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 from uuid import UUID
@@ -35,11 +35,15 @@ def read_request(scope: Scope) -> Asked:
     sent = dict(scope["headers"]).get(b"last-event-id", b"").decode("latin-1")
     return Asked(
         job_id=parse_job_id(str(name)),
-        # The header wins: EventSource keeps its URL when it comes back.
-        cursor=read_cursor(sent or query.get("after", [""])[-1]),
+        # The header wins: EventSource keeps its URL when it comes back; polyfills add to it.
+        cursor=read_cursor(sent or _last(query, "lastEventId") or _last(query, "after")),
         types=read_include(query.get("include", [])),
         base=scope.get("state", {}).get("base", ""),
     )
+
+
+def _last(query: Mapping[str, list[str]], name: str) -> str:
+    return query.get(name, [""])[-1]
 
 
 def read_cursor(text: str) -> int | None:

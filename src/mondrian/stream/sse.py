@@ -40,8 +40,10 @@ class Frame(NamedTuple):
 
 def encode(type: str, payload: str, seq: int | None = None) -> Frame:  # noqa: A002
     """The frame of an event whose ``payload`` is one line of JSON."""
-    number = "" if seq is None else f"id: {seq}\n"
-    return Frame(seq, type, f"{number}event: {type}\ndata: {payload}\n\n".encode())
+    number = (
+        "" if seq is None else f"id: {seq}\n"
+    )  # last: some clients move at once when they see it
+    return Frame(seq, type, f"event: {type}\ndata: {payload}\n{number}\n".encode())
 
 
 def encode_event(event: Event) -> Frame:
@@ -62,9 +64,9 @@ def encode_retry(milliseconds: int) -> bytes:
 
 
 def encode_connected(job_id: UUID) -> bytes:
-    """The first event of every stream, with the time to wait after a lost connection."""
+    """Return the first event of every stream, after the time to wait when a connection is lost."""
     frame = encode("connected", encode_payload("connected", job_id, {}))
-    return b"retry: %d\n%s" % (RETRY_MS, frame.wire)
+    return encode_retry(RETRY_MS) + frame.wire
 
 
 def encode_reset(job_id: UUID) -> bytes:

@@ -24,7 +24,6 @@ HEADERS = (
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
-    (b"connection", b"close"),
 )
 
 

@@ -1,44 +1,63 @@
 """Who critiques, and the pictures that stand for them."""
 
 import re
-import time
+from datetime import UTC, datetime
 from typing import Annotated, NoReturn
 
 from fastapi import APIRouter, Path
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
-from mondrian.advisors import Advisor, Artwork
+from mondrian.advisors import Advisor, Artwork, find_advisor
+from mondrian.api.caching import KEPT, make_etag, not_modified
 from mondrian.api.dependencies import LinksDep, Services, ServicesDep
 from mondrian.api.drawings import FORMATS, card, portrait
 from mondrian.api.links import Links
 from mondrian.api.openapi import content, refusals
 from mondrian.api.pages import document
-from mondrian.api.schemas import AdvisorEntry, AdvisorList, ArtworkEntry, FocusAreaEntry
+from mondrian.api.schemas import (
+    AdvisorDetail,
+    AdvisorEntry,
+    AdvisorList,
+    ArtworkEntry,
+    FocusAreaEntry,
+)
+from mondrian.errors import UnknownAdvisor
 
 router = APIRouter(tags=["advisors"], responses=refusals(404))
 
 Name = Annotated[str, Path(description="An advisor's id.", examples=["ansel"])]
 _PICTURE = content("image/jpeg", "image/png")
-_A_DAY = {"Cache-Control": "private, max-age=86400"}
 
 
 @router.get("/advisors", summary="Who can critique")
 async def list_advisors(services: ServicesDep, links: LinksDep) -> AdvisorList:
     """Everyone, with a portrait that we drew."""
     entries = [_entry(advisor, links) for advisor in services.advisors.values()]
-    return AdvisorList(advisors=entries, count=len(entries), timestamp=time.time())
+    return AdvisorList(advisors=entries, count=len(entries), timestamp=datetime.now(UTC))
 
 
 @router.get("/advisors/{advisor}", summary="One advisor")
-async def read_advisor(advisor: Name, services: ServicesDep, links: LinksDep) -> AdvisorEntry:
-    """One advisor."""
-    return _entry(_find(advisor, services), links)
+async def read_advisor(advisor: Name, services: ServicesDep, links: LinksDep) -> AdvisorDetail:
+    """One advisor, by id or name."""
+    return _detail(_find(advisor, services), links)
 
 
-@router.get("/advisor/{advisor}", response_class=HTMLResponse, summary="One advisor, as a page")
-async def show_advisor(advisor: Name, services: ServicesDep, links: LinksDep) -> HTMLResponse:
-    """One advisor, as a page."""
+@router.get(
+    "/advisor/{advisor}",
+    response_class=HTMLResponse,
+    summary="One advisor, as a page",
+    responses={200: content("text/html", model=AdvisorDetail)},
+)
+async def show_advisor(
+    request: Request, advisor: Name, services: ServicesDep, links: LinksDep
+) -> Response:
+    """One advisor as a page, or as JSON for `Accept: application/json`."""
+    accepted = request.headers.get("accept", "")
+    if "application/json" in accepted and "text/html" not in accepted:
+        detail = _detail(_find(advisor, services), links)
+        return JSONResponse(detail.model_dump(mode="json"))
     entry = _entry(_find(advisor, services), links)
     return document("advisor", title=entry.name, advisor=entry)
 
@@ -52,10 +71,11 @@ async def show_advisor(advisor: Name, services: ServicesDep, links: LinksDep) ->
 def show_portrait(
     file: Annotated[str, Path(description="`<id>`, `<id>.jpg` or `<id>.png`.", examples=["ansel"])],
     services: ServicesDep,
+    request: Request,
 ) -> Response:
     """A monogram, the same each time; JPEG unless the name says otherwise."""
     name, ending = _split(file)
-    return _picture(portrait(_find(name, services).name, ending), ending)
+    return _picture(request, portrait(_find(name, services).name, ending), ending)
 
 
 @router.get(
@@ -70,6 +90,7 @@ def show_artwork(
         str, Path(description="The work's number, from 1, or its title.", examples=["1.jpg"])
     ],
     services: ServicesDep,
+    request: Request,
 ) -> Response:
     """A card that we drew: title and year, not the work."""
     name, ending = _split(file)
@@ -77,11 +98,15 @@ def show_artwork(
     known = {_plain(work.title): work for work in works}
     known |= {str(number): work for number, work in enumerate(works, start=1)}
     work: Artwork = known.get(_plain(name)) or _missing("There is no such work.")
-    return _picture(card(work.title, work.year, ending), ending)
+    return _picture(request, card(work.title, work.year, ending), ending)
 
 
 def _find(name: str, services: Services) -> Advisor:
-    return services.advisors.get(name) or _missing("There is no such advisor. See /advisors.")
+    """Return the advisor of that id or name, so that old ids such as ``vangogh`` are known."""
+    try:
+        return find_advisor(name, services.advisors)
+    except UnknownAdvisor:
+        _missing("There is no such advisor. See /advisors.")
 
 
 def _missing(words: str) -> NoReturn:
@@ -97,12 +122,20 @@ def _plain(title: str) -> str:
     return re.sub(r"\W+", "", title).casefold()
 
 
-def _picture(picture: bytes, ending: str) -> Response:
-    return Response(picture, media_type=f"image/{FORMATS[ending].lower()}", headers=_A_DAY)
+def _picture(request: Request, picture: bytes, ending: str) -> Response:
+    media_type = f"image/{FORMATS[ending].lower()}"
+    return not_modified(request, make_etag(picture)) or Response(
+        picture, media_type=media_type, headers={**KEPT, "ETag": make_etag(picture)}
+    )
+
+
+def _detail(advisor: Advisor, links: Links) -> AdvisorDetail:
+    entry = _entry(advisor, links)
+    return AdvisorDetail(**dict(entry), advisor=entry, timestamp=datetime.now(UTC))
 
 
 def _entry(advisor: Advisor, links: Links) -> AdvisorEntry:
-    same = ("id", "name", "specialty", "bio", "years")
+    same = ("id", "name", "specialty", "bio", "years", "wikipedia_url", "commons_url")
     return AdvisorEntry(
         **{name: getattr(advisor, name) for name in same},
         focus_areas=[

@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 from mondrian.api.dependencies import Services
 from mondrian.api.errors import problem
 from mondrian.api.openapi import content, form_body, refusals
-from mondrian.api.results import document, fragments, read_reports, under_way
+from mondrian.api.results import document, fragments, read_reports, summary_text, under_way
 from mondrian.api.schemas import AnalysisAnswer, JobState
 from mondrian.api.uploads.receive import Upload, UploadDep
 from mondrian.errors import EngineError, JobConflict, find_error
@@ -120,6 +120,8 @@ def _answer(arrival: Upload, job: Job, format_: str) -> Response:
         report=reports[0],
         reports=reports,
         analysis_html=fragments(reports),
+        analysis=fragments(reports),
+        summary=summary_text(reports[0]),
     )
     return JSONResponse(answer.model_dump(mode="json"))
 

@@ -37,7 +37,7 @@ from mondrian.api.uploads.receive import UploadDep
 from mondrian.errors import NotAllowed, StorageError
 from mondrian.jobs.job import Job
 from mondrian.jobs.retention import delete_discarded
-from mondrian.reports import Report
+from mondrian.reports import Report, markdown
 
 router = APIRouter(tags=["jobs"])
 
@@ -45,9 +45,11 @@ _log = logging.getLogger(__name__)
 
 
 @router.get("/status/{job}", summary="How far a job is", responses=refusals(404, 503))
+@router.get("/job/{job}", summary="How far a job is", responses=refusals(404, 503))
 def read_status(job: JobDep, services: ServicesDep, links: LinksDep) -> JobState:
     """Small: no prompt, no report."""
-    return JobState.of(job, links, services.place(job))
+    state = JobState.of(job, links, services.place(job))
+    return state.with_done_status(services.settings.done_status)
 
 
 @router.get(
@@ -100,7 +102,8 @@ def list_jobs(
     conditions = wanted.conditions() | {"owner": visitor.listed_owner}
     found = services.store.list_jobs(wanted.limit, **conditions)
     places = services.places(found)
-    jobs = [JobState.of(job, links, places.get(job.id)) for job in found]
+    word = services.settings.done_status
+    jobs = [JobState.of(job, links, places.get(job.id)).with_done_status(word) for job in found]
     if wanted.format == "html" or (wanted.format is None and wants_page(request.scope)):
         return page(
             request.scope,
@@ -206,14 +209,24 @@ def read_everything(
 def _everything(job: Job, services: Services, links: Links) -> FullJob:
     known = services.advisors
     prompts = {name: known[name].prompt for name in job.advisors if name in known}
+    prompt = prompts.get(job.advisors[0], "")
+    outputs = [
+        Output(advisor=each.advisor, text=each.text, report=Report.model_validate(each.report))
+        for each in services.store.reports(job.id)
+    ]
     return FullJob(
         **dict(JobState.of(job, links)),
-        prompt=prompts.get(job.advisors[0], ""),
+        prompt=prompt,
+        prompt_length=len(prompt),
         prompts=prompts,
-        outputs=[
-            Output(advisor=each.advisor, text=each.text, report=Report.model_validate(each.report))
-            for each in services.store.reports(job.id)
-        ],
+        outputs=outputs,
+        llm_outputs={each.advisor: each.text for each in outputs},
+        analysis_markdown="\n".join(markdown(each.report) for each in outputs),
+        timestamps={
+            "created_at": job.created_at,
+            "started_at": job.started_at,
+            "completed_at": job.completed_at,
+        },
         photo={
             "sha256": job.photo_sha256,
             "bytes": job.photo_bytes,

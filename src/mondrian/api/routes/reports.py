@@ -4,12 +4,13 @@ from contextlib import suppress
 from typing import Annotated, Literal
 
 from anyio import to_thread
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from mondrian.api.dependencies import JobDep, LinksDep, Services, ServicesDep
+from mondrian.api.caching import KEPT, make_etag, not_modified
+from mondrian.api.dependencies import JobDep, LinksDep, Services, ServicesDep, VisitorDep
 from mondrian.api.openapi import content, refusals
 from mondrian.api.results import document, read_reports, under_way
 from mondrian.api.schemas import JobState, ReportAnswer, Summary
@@ -28,7 +29,6 @@ router = APIRouter(
 
 PHOTO_WIDTH = 1320
 
-_KEPT = {"Cache-Control": "private, max-age=86400"}
 
 AdvisorName = Annotated[str | None, Query(description="Of several, this one's.")]
 
@@ -117,8 +117,34 @@ async def show_photo(
     width: Annotated[int, Query(ge=16, le=8192, description="At most so wide.")] = PHOTO_WIDTH,
 ) -> Response:
     """As it was looked at: upright, without EXIF."""
+    return await _show_photo(request, services, job, width)
+
+
+@router.get(
+    "/image/{file}",
+    response_class=Response,
+    summary="The photo, by its file name",
+    responses={200: content("image/jpeg")},
+)
+async def show_image(
+    request: Request,
+    file: Annotated[str, Path(description="The `filename` of a job's state.")],
+    services: ServicesDep,
+    visitor: VisitorDep,
+) -> Response:
+    """As `/photo/{job}.jpg`, for older clients. It takes the same rights."""
+    job = await to_thread.run_sync(services.store.find_file, file)
+    if job is None or not visitor.may_access(job):
+        raise JobNotFound
+    return await _show_photo(request, services, job, PHOTO_WIDTH)
+
+
+async def _show_photo(request: Request, services: Services, job: Job, width: int) -> Response:
+    etag = make_etag(job.photo_sha256, str(width))
+    if unchanged := not_modified(request, etag):
+        return unchanged
     photo = await _thumbnail(request, services, job, width)
-    return Response(photo, media_type="image/jpeg", headers=_KEPT)
+    return Response(photo, media_type="image/jpeg", headers={**KEPT, "ETag": etag})
 
 
 async def _thumbnail(request: Request, services: Services, job: Job, max_width: int) -> bytes:
@@ -143,7 +169,7 @@ async def show_mask(
     """A grey PNG in the photo's proportions, at most 320 pixels long, to be laid over it: 255 where
     highlights or shadows are lost, where it is sharp, or where the main subject is."""
     masks = await services.masks.of(request, job)
-    return Response(masks[name], media_type="image/png", headers=_KEPT)
+    return Response(masks[name], media_type="image/png", headers=KEPT)
 
 
 def _by(advisor: str | None, reports: list[Report]) -> Report:

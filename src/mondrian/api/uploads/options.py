@@ -9,20 +9,16 @@ from dataclasses import asdict, dataclass
 from mondrian.advisors import Advisor, choose_advisors
 from mondrian.errors import InvalidRequest
 
-MODES = {
-    "baseline": "baseline",
-    "rag": "rag",
-    "lora": "lora",
-    "raglora": "rag+lora",
-    "abtest": "ab_test",
-}
-"""The modes that older clients ask for, by their letters. They run as ``baseline``, but for those
-with ``lora`` in them on an engine that has an adapter."""
+MODES = ("baseline", "rag", "lora", "rag+lora", "ab_test")
+"""The modes that clients may ask for. They run as ``baseline``, but for those with ``lora`` in them
+on an engine that has an adapter."""
 
 BASELINE = "baseline"
 
 FORMATS = ("json", "html", "sse")
 """What an answer that was waited for may come as."""
+
+_PART = re.compile("rag|lora").findall
 
 _TRUTHS = {"true": True, "1": True, "yes": True, "on": True}
 
@@ -68,11 +64,21 @@ def parse_options(
 
 
 def read_mode(text: str) -> str:
-    """A mode in the spelling of today: ``(RAG)`` is ``rag``. Raises ``InvalidRequest``."""
-    letters = re.sub(r"[\s()+_-]", "", text.casefold()) or BASELINE
-    if letters not in MODES:
-        raise InvalidRequest(f"There is no mode {text[:100]!r}. There are: {', '.join(MODES)}.")
-    return MODES[letters]
+    """Return the mode of ``MODES`` that ``text`` means, in any spelling of older clients.
+
+    Words may come in any order, with any signs between them: ``(RAG)`` is ``rag``, ``LoRA + RAG``
+    and ``lora_rag`` are ``rag+lora``. Other words beside ``rag`` and ``lora`` do not count. Raise
+    ``InvalidRequest``.
+    """
+    words = re.findall(r"[^\W\d_]+", text.casefold())
+    parts = {part for word in words if re.fullmatch("(rag|lora)+", word) for part in _PART(word)}
+    if parts:
+        return "+".join(sorted(parts, reverse=True))
+    if set(words) <= {"base", BASELINE}:
+        return BASELINE
+    if "".join(words) == "abtest":
+        return "ab_test"
+    raise InvalidRequest(f"There is no mode {text[:100]!r}. Send one of: {', '.join(MODES)}.")
 
 
 def _read_format(text: str) -> str:

@@ -113,6 +113,10 @@ def list_jobs(filters: Iterable[str], *, is_by_score: bool = False) -> bytes:
         SELECT {job_columns("jobs")} FROM jobs WHERE {where} ORDER BY {order} LIMIT %(limit)s""")
 
 
+FIND_FILE = statement(f"""
+    SELECT {job_columns("jobs")} FROM jobs
+    WHERE id BETWEEN %(first)s AND %(last)s AND filename = %(filename)s""")
+
 COUNTS = statement("""
     SELECT status, count(*) AS jobs FROM jobs WHERE status = ANY(%(statuses)s) GROUP BY status""")
 

@@ -1,5 +1,6 @@
 """The jobs themselves: add one, read it, list them, cancel and delete."""
 
+import re
 from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
@@ -56,6 +57,15 @@ class Jobs(Connected):
         if rows := self._run(sql.ADD_THINKING, id=job_id, thinking=clean(text)):
             return read_job(rows[0])
         return refuse_if_ended(self.read(job_id))
+
+    def find_file(self, filename: str) -> Job | None:
+        """Return the job whose photo has that name; a name begins with eight letters of the id."""
+        head = filename.partition("-")[0].lower()
+        if not re.fullmatch("[0-9a-f]{8}", head):
+            return None
+        first, last = (UUID(head + digit * 24) for digit in "0f")
+        rows = self._run(sql.FIND_FILE, first=first, last=last, filename=clean(filename))
+        return read_job(rows[0]) if rows else None
 
     def delete(self, job_id: UUID) -> str:
         """Remove the job with its events, reports and keys, whatever its status; its worker finds
