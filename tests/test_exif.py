@@ -15,7 +15,7 @@ from mondrian.photos import (
     Photo,
     read_photo,
 )
-from mondrian.photos.exif import printable, write_exif
+from mondrian.photos.exif import shorten, write_exif
 from support.pictures import CAT, PHONE, PHONE_EXIF, distance, saved, with_exif
 
 
@@ -118,7 +118,7 @@ def test_iso_beyond_16_bits() -> None:
     assert read_photo(photo.encode()).exif.iso == 409_600
 
 
-TEXTS = st.none() | st.text(max_size=200).map(lambda text: printable(text, 100) or None)
+TEXTS = st.none() | st.text(max_size=200).map(lambda text: shorten(text, 100) or None)
 NUMBERS = st.none() | st.floats(1e-6, 1e7).map(lambda number: float(f"{number:.6g}"))
 MINUTES = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 TIMES = st.none() | st.datetimes(timezones=st.none() | MINUTES).map(
@@ -128,7 +128,7 @@ TIMES = st.none() | st.datetimes(timezones=st.none() | MINUTES).map(
 
 @pytest.mark.parametrize("text", ["50 \x01 mm", "50 \x01\u200b\x02 mm", "\x0050 \n\x1f mm \x07"])
 def test_a_line_made_printable_is_so_for_good(text: str) -> None:
-    assert printable(text, 100) == "50 mm"
+    assert shorten(text, 100) == "50 mm"
 
 
 @settings(max_examples=150, deadline=None)

@@ -53,6 +53,15 @@ import re
 from enum import Enum
 from typing import ClassVar
 
+MAX_MESSAGE = 4000
+
+
+def printable(text: str, limit: int = MAX_MESSAGE) -> str:
+    """Return ``text`` as one line of at most ``limit`` characters, without terminal escapes and
+    other control characters, marks that turn the direction of writing, and lone surrogates."""
+    letters = (" " if letter.isspace() else letter for letter in text[: 10 * limit])
+    return "".join(letter for letter in letters if letter.isprintable())[:limit]
+
 
 class RetryPolicy(Enum):
     """What becomes of a job whose attempt failed with an error."""
@@ -70,7 +79,8 @@ class MondrianError(Exception):
     retry_policy: ClassVar[RetryPolicy] = RetryPolicy.END
 
     def __init__(self, message: str | None = None) -> None:
-        super().__init__(message or inspect.cleandoc(type(self).__doc__ or "").replace("\n", " "))
+        # Here, once for every exit: engines, servers and files have words in messages.
+        super().__init__(printable(message or inspect.cleandoc(type(self).__doc__ or "")))
 
     @property
     def message(self) -> str:

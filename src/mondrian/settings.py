@@ -20,7 +20,7 @@ DEFAULT_SERVER = "http://127.0.0.1:5005"
 
 MIN_KEY_LENGTH = 16
 
-_SECRETS = frozenset({"key", "admin_key", "database"})
+_SECRETS = frozenset({"key", "admin_key", "database", "listen_database"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,6 +21,7 @@ from mondrian.errors import (
     SettingsError,
     StorageError,
     find_error,
+    printable,
 )
 from mondrian.jobs.job import ENDED, Status
 from mondrian.settings import DEFAULT_SERVER
@@ -220,7 +221,7 @@ class Client:
 
     def _ask(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         try:
-            answer = _checked(self._http.request(method, path, **options)).json()
+            answer = _clean(_checked(self._http.request(method, path, **options)).json())
         except httpx.TransportError as exc:
             raise self._unavailable(exc) from exc
         except ValueError:
@@ -286,6 +287,18 @@ class _Place:
         seconds: float = min(longest, self._retry_seconds * 2 ** min(self._failures, 16))
         self._failures += 1
         return random.uniform(0.5, 1.0) * seconds
+
+
+def _clean(value: Any) -> Any:
+    """``value``, of JSON that a server sent, with its texts as lines that a terminal may show."""
+    match value:
+        case str():
+            return "\n".join(printable(line, len(line)) for line in value.split("\n"))
+        case list():
+            return [_clean(each) for each in value]
+        case dict():
+            return {_clean(name): _clean(each) for name, each in value.items()}
+    return value
 
 
 def _made_event(type_: str, job_id: UUID | str, **fields: Any) -> StreamEvent:

@@ -140,11 +140,11 @@ def checked_url(url: str) -> str:
     try:
         settings = DEFAULTS | {k: v for k, v in conninfo_to_dict(url).items() if v is not None}
         return make_conninfo("", **settings)
-    except psycopg.ProgrammingError as exc:
+    except psycopg.ProgrammingError:
         raise SettingsError(
-            f"The database URL is not understood ({str(exc).strip()}). It looks like "
-            "postgresql://user:password@host:5432/name"
-        ) from exc
+            "The database URL is not understood. It looks like "
+            "postgresql://user:password@host:5432/name, with odd letters of the password as %40."
+        ) from None  # libpq repeats what it was given, password and all
 
 
 def open_pool(url: str, max_connections: int = 10, *, wait_seconds: float = 5.0) -> Pool:

@@ -11,6 +11,8 @@ from PIL import Image
 from PIL.ExifTags import IFD, Base
 from PIL.TiffImagePlugin import IFDRational
 
+from mondrian.errors import printable
+
 MAX_TEXT = 100
 
 
@@ -69,10 +71,9 @@ def write_exif(exif: Exif) -> bytes:
     return directory.tobytes() if len(directory) else b""
 
 
-def printable(text: str, limit: int) -> str:
+def shorten(text: str, limit: int) -> str:
     """Make one line without control characters of ``text``, at most ``limit`` characters long."""
-    letters = (letter for letter in text if letter.isprintable() or letter.isspace())
-    return " ".join("".join(letters).split())[:limit].strip()
+    return " ".join(printable(text).split())[:limit].strip()
 
 
 def _text(value: Any) -> str | None:
@@ -82,7 +83,7 @@ def _text(value: Any) -> str | None:
         return None
     with suppress(UnicodeError):  # Pillow takes UTF-8 for Latin-1
         value = value.encode("latin-1").decode()
-    return printable(value.partition("\0")[0], MAX_TEXT) or None
+    return shorten(value.partition("\0")[0], MAX_TEXT) or None
 
 
 def _number(value: Any) -> float | None:

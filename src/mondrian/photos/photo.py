@@ -20,7 +20,7 @@ from mondrian.photos.decoding import (
     open_jpeg,
     upright_srgb,
 )
-from mondrian.photos.exif import Exif, printable, read_exif, write_exif
+from mondrian.photos.exif import Exif, read_exif, shorten, write_exif
 from mondrian.photos.formats import identify
 from mondrian.photos.jpeg import parse_jpeg
 
@@ -189,7 +189,7 @@ def _read(source: bytes | Path | str, name: str | None) -> tuple[bytes, str | No
 
 
 def _read_file(path: Path) -> bytes:
-    shown = printable(str(path), 300)
+    shown = shorten(str(path), 300)
     try:
         if path.is_dir():
             raise PhotoError(f"{shown} is a folder. Name one photo in it.")
@@ -212,7 +212,7 @@ def _too_large(size: int) -> PhotoTooLarge:
 
 
 def _base_name(name: str) -> str:
-    return printable(re.split(r"[/\\]", name)[-1], MAX_NAME).strip(" .") or "photo"
+    return shorten(re.split(r"[/\\]", name)[-1], MAX_NAME).strip(" .") or "photo"
 
 
 def _jpeg(image: Image.Image, quality: int, exif: bytes = b"", subsampling: int = 2) -> bytes:

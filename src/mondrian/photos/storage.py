@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from mondrian.errors import JobNotFound, PhotoStoreUnavailable, SettingsError, StorageFull
-from mondrian.photos.exif import printable
+from mondrian.photos.exif import shorten
 
 if TYPE_CHECKING:
     from obstore.store import LocalStore, RetryConfig, S3Store
@@ -39,12 +39,12 @@ class PhotoStore:
 
         if re.match(r"s3://[^/]", url):
             patience: RetryConfig = {"max_retries": 3, "retry_timeout": timedelta(seconds=30)}
-            with _translated(f"The photo store {printable(url, 300)}"):
+            with _translated(f"The photo store {shorten(url, 300)}"):
                 return cls(S3Store.from_url(url, retry_config=patience))
         folder = Path(unquote(url.removeprefix("file://")))
         if not url.startswith("file://") or not folder.is_absolute():
             raise SettingsError(
-                f"{printable(url, 300)} is no photo store. Use file:///folder or s3://bucket/prefix."
+                f"{shorten(url, 300)} is no photo store. Use file:///folder or s3://bucket/prefix."
             )
         with _translated(f"The photo folder {folder}"):
             return cls(LocalStore(folder, mkdir=True), folder)
