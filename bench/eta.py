@@ -38,7 +38,9 @@ from mondrian.engines.replay import record
 from mondrian.jobs.job import Job
 from mondrian.jobs.sql import JOBS_CHANNEL
 from mondrian.jobs.store import Store
+from mondrian.measurements import prepare
 from mondrian.photos import PhotoStore
+from mondrian.photos.readers import PhotoReaders
 from mondrian.settings import Settings
 from mondrian.worker import Worker
 
@@ -154,11 +156,16 @@ def services(folder: Path) -> Iterator[Any]:
     url = checked_url(server.url)
     migrate(url)
     photos = PhotoStore.open((folder / "photos").as_uri())
-    with open_pool(url) as pool, closing(open_engine(f"replay:{path}?speed={SPEED}")) as engine:
+    with (
+        open_pool(url) as pool,
+        closing(open_engine(f"replay:{path}?speed={SPEED}")) as engine,
+        closing(PhotoReaders(1, prepare=prepare)) as readers,
+    ):
         store = Store(pool)
         worker = Worker(
             store,
             photos,
+            readers,
             engine,
             listener=Listener(url, JOBS_CHANNEL),
             advisors=load_advisors(),

@@ -9,16 +9,14 @@ from typing import Any
 
 import pytest
 
-from mondrian import Report, Text, Update, open_engine, read_photo
+from mondrian import Report, Text, Update, open_engine
 from mondrian.advisors import load_advisors
-from mondrian.critiques import panel
 from mondrian.critiques.panel import Panel
 from mondrian.engines import Phase
 from mondrian.engines.replay import record
 from mondrian.errors import EngineError
-from mondrian.measurements import measure
-from mondrian.photos import Photo
-from support.working import answer, jpeg
+from mondrian.measurements.reading import MeasuredPhoto, read_measured
+from support.working import answer, jpeg, wait_for
 
 Sit = Callable[..., Iterator[Update | Text | Report]]
 
@@ -33,12 +31,11 @@ def sit(tmp_path: Path) -> Sit:
     def sit(
         *lines: Mapping[str, object], advisors: Sequence[str] = ("ansel",), **changes: Any
     ) -> Iterator[Update | Text | Report]:
-        (tmp_path / "photo.jpg").write_bytes(jpeg())
         said = [{"after": 0.01, "text": each, "tokens": 20} for each in _pieces(answer())]
         record(tmp_path / "recording.jsonl", lines or [*said, {"finish": "stop"}])
         known = load_advisors()
         fields: dict[str, Any] = {
-            "photo": tmp_path / "photo.jpg",
+            "look": lambda _: read_measured(jpeg()),
             "advisors": [known[name] for name in advisors],
             "open": lambda: open_engine(f"replay:{tmp_path / 'recording.jsonl'}"),
             "write": None,
@@ -55,15 +52,14 @@ def _pieces(text: str) -> list[str]:
 
 
 def test_percent_and_time_are_of_all_advisors(sit: Sit, monkeypatch: pytest.MonkeyPatch) -> None:
-    measured = list[Photo]()
+    measured = list[MeasuredPhoto]()
 
-    def count(photo: Photo) -> Any:
-        measured.append(photo)
-        return measure(photo)
+    def look(_: object) -> MeasuredPhoto:
+        measured.append(read_measured(jpeg()))
+        return measured[-1]
 
-    monkeypatch.setattr(panel, "measure", count)
-    monkeypatch.setattr("mondrian.critiques.single.measure", count)
-    events = list(sit(advisors=ADVISORS))
+    monkeypatch.delattr("mondrian.critiques.single.measure")
+    events = list(sit(advisors=ADVISORS, look=look))
     assert len(measured) == 1
     assert [each.advisor for each in events if isinstance(each, Report)] == list(ADVISORS)
     updates = [each for each in events if isinstance(each, Update)]
@@ -81,15 +77,14 @@ def test_an_engine_that_hangs_is_ended(sit: Sit) -> None:
         list(events)
 
 
-def test_reading_the_photo_is_told(sit: Sit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_the_photo_is_told(sit: Sit) -> None:
     go_on = threading.Event()
 
-    def slow(path: Path) -> Photo:
+    def slow(_: object) -> MeasuredPhoto:
         assert go_on.wait(DEADLINE_SECONDS)
-        return read_photo(path)
+        return read_measured(jpeg())
 
-    monkeypatch.setattr(panel, "read_photo", slow)
-    with closing(sit()) as events:  # type: ignore[type-var]
+    with closing(sit(look=slow)) as events:  # type: ignore[type-var]
         told = list(itertools.islice(events, 4))
         go_on.set()
         rest = list(events)
@@ -97,10 +92,23 @@ def test_reading_the_photo_is_told(sit: Sit, monkeypatch: pytest.MonkeyPatch) ->
     assert isinstance(rest[-1], Report)
 
 
+def test_who_leaves_wants_no_photo(sit: Sit) -> None:
+    seen = threading.Event()
+
+    def stuck(is_wanted: Callable[[], bool]) -> MeasuredPhoto:
+        wait_for(lambda: not is_wanted())
+        seen.set()
+        raise AssertionError("nobody hears this")
+
+    with closing(sit(look=stuck)) as events:  # type: ignore[type-var]
+        next(events)
+    assert seen.wait(DEADLINE_SECONDS)
+
+
 def test_writing_files_is_told(sit: Sit) -> None:
     go_on, written = threading.Event(), list[Sequence[Report]]()
 
-    def slow(photo: Photo, reports: Sequence[Report]) -> None:
+    def slow(photo: MeasuredPhoto, reports: Sequence[Report]) -> None:
         assert go_on.wait(DEADLINE_SECONDS)
         written.append(reports)
 

@@ -25,6 +25,7 @@ from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
 from mondrian.settings import Settings
 from mondrian.worker import Worker
+from support.readers import photo_readers
 
 T = TypeVar("T")
 
@@ -41,6 +42,7 @@ def make_worker(
     return Worker(
         store,
         photos,
+        photo_readers(),
         engine,
         listener=Listener(database, JOBS_CHANNEL),
         advisors=load_advisors(),

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mondrian.advisors import Advisor
     from mondrian.critiques.pacing import Text, Update
     from mondrian.engines import Engine
-    from mondrian.photos import Photo
+    from mondrian.measurements.reading import MeasuredPhoto
     from mondrian.reports import Report
     from mondrian.settings import Settings
 
@@ -42,6 +42,9 @@ def critique(
 
     from mondrian.advisors import choose_advisors, load_advisors
     from mondrian.critiques.panel import Panel
+    from mondrian.measurements import prepare
+    from mondrian.measurements.reading import read_measured
+    from mondrian.photos.readers import PhotoReaders
 
     interval = settings.update_interval
     if "update_interval" not in settings.model_fields_set and not as_json and stderr().is_terminal:
@@ -49,15 +52,20 @@ def critique(
     chosen = choose_advisors(settings.advisor, load_advisors(settings.home))
     for file in (html, pdf):
         _check_writable(file)
+    readers = PhotoReaders(1, prepare=prepare)
+
+    def look(is_wanted: Callable[[], bool]) -> "MeasuredPhoto":
+        return readers.run(read_measured, photo, is_wanted=is_wanted)
+
     panel = Panel(
-        photo=photo,
+        look=look,
         advisors=chosen,
         open=partial(_open, settings),
         write=partial(_write_files, html, pdf) if html or pdf else None,
         interval=interval,
         stall=settings.stall,
     )
-    with closing(panel.run()) as events:
+    with closing(readers), closing(panel.run()) as events:
         (_show_as_json if as_json else _show)(chosen, events)
     for file in filter(None, (html, pdf)):
         stderr().print(f"Written: {file.resolve().as_uri()}", soft_wrap=True, markup=False)
@@ -129,18 +137,17 @@ def _check_writable(file: Path | None) -> None:
 def _write_files(
     html: Path | None,
     pdf: Path | None,
-    photo: "Photo",
+    photo: "MeasuredPhoto",
     reports: "Sequence[Report]",
 ) -> None:
     from mondrian.reports.html import analysis_document, data_url
     from mondrian.reports.pdf import pdf as render_pdf
 
-    picture = photo.jpeg(max_width=1320)
     if html:
-        document = analysis_document(reports, title=photo.name, photo_url=data_url(picture))
+        document = analysis_document(reports, title=photo.name, photo_url=data_url(photo.view))
         _write(html, document.encode())
     if pdf:
-        _write(pdf, render_pdf(reports, picture, title=photo.name))
+        _write(pdf, render_pdf(reports, photo.view, title=photo.name))
 
 
 def _write(file: Path, content: bytes) -> None:

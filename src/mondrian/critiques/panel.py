@@ -5,12 +5,12 @@
 3. ``run_panel`` is what a worker runs for a job. ``Panel`` runs it without a server or a database.
 """
 
+import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 from mondrian.advisors import Advisor
@@ -20,14 +20,13 @@ from mondrian.critiques.pacing import Text, Update, pace
 from mondrian.critiques.single import critique
 from mondrian.engines.base import Engine, Phase, Progress
 from mondrian.engines.watched import Meter, WatchedEngine
-from mondrian.measurements import Measurements, measure
-from mondrian.photos import Photo, read_photo
+from mondrian.measurements.reading import MeasuredPhoto
 from mondrian.reports import Report
 
 T = TypeVar("T")
 
-Look: TypeAlias = Callable[[], tuple[Photo, Measurements]]
-"""Reads and measures a photo."""
+Look: TypeAlias = Callable[[Callable[[], bool]], MeasuredPhoto]
+"""Reads and measures a photo. What it is called with tells whether that is still wanted."""
 
 PanelItem: TypeAlias = tuple[int, Update | Text | Report | TimingRecord]
 """What a panel yields, with its place: 0 is the photo, from 1 on the advisors."""
@@ -67,21 +66,22 @@ def _run_steps(
     interval_seconds: float,
 ) -> Generator[PanelItem, None, None]:
     started = time.monotonic()
-    photo, measurements = yield from _run_step(0, Phase.MEASURING, look, interval_seconds)
+    photo = yield from _run_step(0, Phase.MEASURING, look, interval_seconds)
     measure_seconds = time.monotonic() - started
     progress.megapixels = photo.width * photo.height / 1e6
     for place, advisor in enumerate(advisors, start=1):
         engine.spent.clear()
         estimator = progress.begin(place)
-        run = partial(critique, interval_seconds=interval_seconds, measurements=measurements)
-        with closing(run(photo, advisor, engine, estimator=estimator)) as items:
+        run = partial(critique, interval_seconds=interval_seconds, estimator=estimator)
+        with closing(run(photo, advisor, engine)) as items:
             for item in items:
                 # the photo is measured: that phase is over at once
                 if not isinstance(item, Update) or item.phase is not Phase.MEASURING:
                     yield place, item
-        assert isinstance(item, Report)
+                if isinstance(item, Report):  # an update may be due after it
+                    report = item
         timing = TimingRecord.of(
-            item,
+            report,
             engine.spent,
             megapixels=progress.megapixels,
             marks=estimator.marks,
@@ -92,21 +92,26 @@ def _run_steps(
 
 
 def _run_step(
-    place: int, phase: Phase, step: Callable[[], T], interval_seconds: float
+    place: int, phase: Phase, step: Callable[[Callable[[], bool]], T], interval_seconds: float
 ) -> Generator[PanelItem, None, T]:
-    """Return what ``step`` returns; yield updates until it does."""
+    """Return what ``step`` returns; yield updates until it does. It is called with what tells
+    whether its result is still wanted."""
+    left = threading.Event()
 
     def work() -> Generator[Progress | list[T], None, None]:
         yield Progress(phase=phase)
-        yield [step()]
+        yield [step(lambda: not left.is_set())]
 
     results = list[T]()
     with closing(pace(work(), interval_seconds=interval_seconds, sees=False)) as items:
-        for item in items:
-            if isinstance(item, Update):
-                yield place, item
-            elif isinstance(item, list):
-                results = item
+        try:
+            for item in items:
+                if isinstance(item, Update):
+                    yield place, item
+                elif isinstance(item, list):
+                    results = item
+        finally:
+            left.set()
     return results[0]
 
 
@@ -114,14 +119,14 @@ def _run_step(
 class Panel:
     """A panel without a server or a database.
 
-    ``photo`` is the path of the photo; ``open`` opens the engine. ``write``, if there is something
-    to write, is called with the photo and the reports at the end. Times are in seconds.
+    ``look`` reads and measures the photo; ``open`` opens the engine. ``write``, if there is
+    something to write, is called with the photo and the reports at the end. Times are in seconds.
     """
 
-    photo: Path
+    look: Look
     advisors: Sequence[Advisor]
     open: Callable[[], Engine]
-    write: Callable[[Photo, Sequence[Report]], None] | None
+    write: Callable[[MeasuredPhoto, Sequence[Report]], None] | None
     interval: float
     stall: float
 
@@ -140,23 +145,19 @@ class Panel:
                     yield item
 
     def _run(self) -> Generator[PanelItem, None, None]:
-        looked = yield from _run_step(0, Phase.MEASURING, self._look, self.interval)
+        photo = yield from _run_step(0, Phase.MEASURING, self.look, self.interval)
         reports = list[Report]()
         with closing(self.open()) as opened:
             engine = WatchedEngine(
                 opened, Meter(), lambda: None, stall_seconds=self.stall, mode="lora"
             )
-            panel = run_panel(lambda: looked, self.advisors, engine, interval_seconds=self.interval)
-            with closing(panel) as items:
+            run = partial(run_panel, interval_seconds=self.interval)
+            with closing(run(lambda _: photo, self.advisors, engine)) as items:
                 for place, item in items:
                     if isinstance(item, Report):
                         reports.append(item)
                     if place:
                         yield place, item
         if self.write:
-            write = partial(self.write, looked[0], reports)
-            yield from _run_step(len(reports), Phase.FINALIZING, write, self.interval)
-
-    def _look(self) -> tuple[Photo, Measurements]:
-        photo = read_photo(self.photo)
-        return photo, measure(photo)
+            write = partial(self.write, photo, reports)
+            yield from _run_step(len(reports), Phase.FINALIZING, lambda _: write(), self.interval)

@@ -5,11 +5,12 @@ from mondrian.critiques.schemas import answer_schema, free_schema
 from mondrian.engines.base import Request
 from mondrian.findings import Finding, brief, facts
 from mondrian.measurements import Measurements
+from mondrian.measurements.reading import MeasuredPhoto
 from mondrian.photos import Photo
 
 
 def ask(
-    photo: Photo,
+    photo: Photo | MeasuredPhoto,
     advisor: Advisor,
     measurements: Measurements,
     findings: tuple[Finding, ...],
@@ -28,7 +29,7 @@ def ask(
         return Request(
             system=_SYSTEM,
             prompt=f"{common}\n\nWho you are: {advisor.name}\n{advisor.prompt}\n\n{_ANSWER}",
-            photo=photo.jpeg(max_width=1320),
+            photo=photo.view,
             schema=free_schema(),
             seed=seed,
         )

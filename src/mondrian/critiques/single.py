@@ -18,12 +18,13 @@ from mondrian.engines.base import Engine, Phase, Progress, Token
 from mondrian.errors import AnswerError
 from mondrian.findings import Finding, facts, find
 from mondrian.measurements import Measurements, measure
+from mondrian.measurements.reading import MeasuredPhoto
 from mondrian.photos import Photo
 from mondrian.reports import EngineFigures, Report, build_report
 
 
 def critique(
-    photo: Photo,
+    photo: Photo | MeasuredPhoto,
     advisor: Advisor | str,
     engine: Engine,
     *,
@@ -36,9 +37,10 @@ def critique(
 
     Yields an ``Update`` at each change of phase and every ``interval_seconds`` in every phase,
     ``Text`` as it is generated, and last the ``Report``. Closing the generator stops the work.
-    ``measurements`` of the same photo save measuring it again; ``seed`` makes an engine repeat
-    itself as far as it can. ``estimator`` may know how long such a critique usually takes, and
-    records this one; without one the updates give no time until part of the answer is there.
+    ``measurements`` of the same photo, or a ``MeasuredPhoto``, save measuring it again; ``seed``
+    makes an engine repeat itself as far as it can. ``estimator`` may know how long such a critique
+    usually takes, and records this one; without one the updates give no time until part of the
+    answer is there.
 
     Raises ``UnknownAdvisor``, ``EngineError``, or ``AnswerError`` for an answer that cannot be
     read, and neither can the second one that the engine is then asked for.
@@ -50,14 +52,17 @@ def critique(
 
 
 def _work(
-    photo: Photo,
+    photo: Photo | MeasuredPhoto,
     advisor: Advisor,
     engine: Engine,
     measurements: Measurements | None,
     seed: int | None,
 ) -> Generator[Progress | Token | Report, None, None]:
     yield Progress(phase=Phase.MEASURING)
-    measurements = measurements or measure(photo)
+    if isinstance(photo, MeasuredPhoto):
+        measurements = photo.measurements
+    elif measurements is None:
+        measurements = measure(photo)
     findings = find(measurements)
     request = ask(photo, advisor, measurements, findings, sees=engine.sees, seed=seed)
     started, answering = time.monotonic(), Answering(engine)

@@ -50,6 +50,7 @@ class WatchedEngine:
         stall_seconds: float,
         alone: bool = False,
         mode: str = "baseline",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.url, self.model = engine.url, engine.model
         self.sees, self.slots = engine.sees, engine.slots
@@ -62,6 +63,7 @@ class WatchedEngine:
         self._check = check
         self._stall_seconds = stall_seconds
         self._alone = alone
+        self._clock = clock
 
     @property
     def status(self) -> str:
@@ -71,12 +73,12 @@ class WatchedEngine:
     def stream(self, request: Request) -> Generator[Output, None, None]:
         """See ``Engine.stream``."""
         last, tokens = None, 0
-        before = moved = time.monotonic()
+        before = moved = self._clock()
         request = replace(request, alone=self._alone, adapter=self.mode_used == "lora")
         with closing(self._engine.stream(request)) as items:
             for item in items:
                 self._check()
-                now = time.monotonic()
+                now = self._clock()
                 phase = item.phase if isinstance(item, Progress) else Phase.GENERATING
                 self.spent[phase] = self.spent.get(phase, 0.0) + now - before
                 before = now

@@ -7,8 +7,6 @@ from mondrian.measurements import measure
 from mondrian.measurements.values import Measurements
 from mondrian.photos import read_photo
 
-VIEW_WIDTH = 1320
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeasuredPhoto:
@@ -34,6 +32,6 @@ def read_measured(source: bytes | Path, *, name: str | None = None) -> MeasuredP
         sha256=photo.sha256,
         width=photo.width,
         height=photo.height,
-        view=photo.jpeg(max_width=VIEW_WIDTH),
+        view=photo.view,
         measurements=measure(photo),
     )

@@ -59,6 +59,11 @@ class Photo:
         """Height in pixels, upright."""
         return int(self.pixels.shape[0])
 
+    @property
+    def view(self) -> bytes:
+        """The photo as an engine that sees gets it, at most 1320 pixels wide."""
+        return self.jpeg(max_width=1320)
+
     def jpeg(self, max_width: int = 1320, quality: int = 90) -> bytes:
         """Return a JPEG for an engine that sees: upright, sRGB, no EXIF, scaled down if wider."""
         image = Image.fromarray(self.pixels)
@@ -99,8 +104,10 @@ class StoredPhoto:
 def read_photo(source: bytes | Path | str, *, name: str | None = None) -> Photo:
     """Read a photo from its bytes or its path: the first picture, upright, in sRGB.
 
-    ``name`` is what the file is called; without it, what its path says. May be called from any
-    thread. 100 megapixels need about 0.8 GB of memory (progressive JPEG 1.1, WebP 1.3).
+    It is read in this process, however long that takes: for photos of strangers there are
+    ``readers.PhotoReaders``. ``name`` is what the file is called; without it, what its path says.
+    May be called from any thread. 100 megapixels need about 0.8 GB of memory (progressive JPEG
+    1.1, WebP 1.3).
 
     Raises ``PhotoError``: ``EmptyPhoto``, ``UnsupportedPhoto``, ``DamagedPhoto``,
     ``PhotoTooLarge`` and ``TooManyPixels``, or itself where there is no such file.

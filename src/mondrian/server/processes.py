@@ -170,6 +170,7 @@ class Services:
         return Worker(
             self.store,
             self.photos,
+            self.readers,
             engine,
             listener=Listener(self.database.listen_url, JOBS_CHANNEL),
             advisors=advisors,

@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import partial
 
@@ -13,12 +13,14 @@ from mondrian.critiques.pacing import Update
 from mondrian.critiques.panel import run_panel
 from mondrian.engines.base import Basis, Phase
 from mondrian.engines.watched import WatchedEngine
-from mondrian.errors import PhotoStoreUnavailable, StorageError
+from mondrian.errors import AttemptSuperseded, PhotoStoreUnavailable, StorageError
 from mondrian.jobs.events import AdvisorEvents, complete_fields
 from mondrian.jobs.job import Entry, EventType, Status, StepPhase
 from mondrian.jobs.store import Answer
-from mondrian.measurements import Measurements, measure
-from mondrian.photos import Photo, PhotoStore, read_photo
+from mondrian.measurements.reading import MeasuredPhoto, read_measured
+from mondrian.photos import PhotoStore
+from mondrian.photos.readers import PhotoReaders
+from mondrian.process.pool import Unwanted
 from mondrian.reports import Report
 from mondrian.worker.job_log import JobLog
 
@@ -38,7 +40,11 @@ must not hold up the others for ever.)"""
 
 
 def work(
-    job_log: JobLog, photos: PhotoStore, engine: WatchedEngine, advisors: Mapping[str, Advisor]
+    job_log: JobLog,
+    photos: PhotoStore,
+    readers: PhotoReaders,
+    engine: WatchedEngine,
+    advisors: Mapping[str, Advisor],
 ) -> None:
     """Do the job that ``job_log`` holds, to its end.
 
@@ -52,7 +58,7 @@ def work(
     job = job_log.job
     events = [AdvisorEvents(name, attempt=job_log.attempt) for name in job.advisors]
     panel = run_panel(
-        partial(_look, job_log, photos),
+        partial(_look, job_log, photos, readers),
         chosen,
         engine,
         interval_seconds=job_log.tick_seconds,
@@ -108,10 +114,15 @@ def _recall(job_log: JobLog, engine: WatchedEngine) -> list[TimingRecord]:
     return []
 
 
-def _look(job_log: JobLog, photos: PhotoStore) -> tuple[Photo, Measurements]:
-    """Fetch, read and measure the photo."""
-    photo = read_photo(_fetch(job_log, photos), name=job_log.job.filename)
-    return photo, measure(photo)
+def _look(
+    job_log: JobLog, photos: PhotoStore, readers: PhotoReaders, is_wanted: Callable[[], bool]
+) -> MeasuredPhoto:
+    """Fetch the photo, and have it read and measured."""
+    encoded, name = _fetch(job_log, photos), job_log.job.filename
+    try:
+        return readers.run(read_measured, encoded, is_wanted=is_wanted, name=name)
+    except Unwanted as exc:
+        raise AttemptSuperseded from exc
 
 
 def _fetch(job_log: JobLog, photos: PhotoStore) -> bytes:

@@ -39,6 +39,7 @@ from mondrian.errors import (
 from mondrian.jobs.job import Claim
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
+from mondrian.photos.readers import PhotoReaders
 from mondrian.settings import Settings
 from mondrian.worker.attempt import work
 from mondrian.worker.job_log import HeldClaim, JobLog
@@ -56,13 +57,15 @@ _UNFORESEEN_SECONDS = 1.0
 class Worker:
     """Works at the queue in ``store``, with one ``engine`` for all its threads.
 
-    ``listener`` listens for jobs to claim. It is closed at the end of ``run``; the engine is not.
+    ``readers`` read the photos. ``listener`` listens for jobs to claim. It is closed at the end of
+    ``run``; engine and readers are not.
     """
 
     def __init__(
         self,
         store: Store,
         photos: PhotoStore,
+        readers: PhotoReaders,
         engine: Engine,
         *,
         listener: Listener,
@@ -73,6 +76,7 @@ class Worker:
         self.name = f"{platform.node()}:{os.getpid()}"
         self._store = store
         self._photos = photos
+        self._readers = readers
         self._engine = engine
         self._listener = listener
         self._advisors = advisors
@@ -227,7 +231,7 @@ class Worker:
                     mode=claim.job.mode,
                 )
                 job_log = JobLog(self._store, held, settings.update_interval)
-                work(job_log, self._photos, engine, self._advisors)
+                work(job_log, self._photos, self._readers, engine, self._advisors)
             return None
         except MondrianError as exc:
             return self._judge(claim, exc)
