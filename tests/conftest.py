@@ -24,6 +24,7 @@ from mondrian.engines.native.engine import HostedEngine
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
 from mondrian.worker import Worker
+from support.recorded_server import Recorded, Serve
 from support.service import locked, one_locked, one_service, service
 from support.streaming import Services, serving
 from support.working import Hire, make_worker
@@ -148,3 +149,18 @@ def services(database: str, store: Store) -> Iterator[Services]:
     """A server of streams on ``store``."""
     with serving(database, store) as services:
         yield services
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Starts a ``Recorded`` server."""
+    servers: list[Recorded] = []
+
+    def serve(*arguments: Any, **options: Any) -> Recorded:
+        servers.append(Recorded(*arguments, **options))
+        return servers[-1]
+
+    yield serve
+    for server in servers:
+        server.http.shutdown()
+        server.http.server_close()

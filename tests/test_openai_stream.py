@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from mondrian.engines.openai.chunks import DONE, ServerAnswer, Thoughts, decode_events
+from mondrian.engines.chat import DONE, ChatAnswer, Thoughts
+from mondrian.engines.openai.events import decode_events
 from mondrian.errors import EngineFailed
 from support.recorded_streams import OLLAMA, VLLM, chunk, wire
 
@@ -101,7 +102,7 @@ def test_white_space_is_not_held_for_ever() -> None:
 
 def test_a_loop_of_thoughts_ends_the_answer_and_varied_thoughts_do_not() -> None:
     for reason, words in (("loop", "again "), (None, "{n} and ")):
-        answer = ServerAnswer(10_000)
+        answer = ChatAnswer(10_000)
         for n in range(2000):
             delta = {"reasoning_content": words.format(n=n)}
             list(answer.read({"choices": [{"delta": delta}]}))

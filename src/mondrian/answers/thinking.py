@@ -42,12 +42,15 @@ BEGIN_OR_END = re.compile(rf"[<◁\[](/?)\|?(?:\w{{1,10}}[:_])?{_WORD}\|?\Z", re
 
 def without_thinking(text: str) -> str:
     """The answer proper. Templates may open the thinking in the prompt, so its end alone is enough,
-    unless nothing comes after it."""
-    begin = BEGIN.match(text)
+    unless nothing comes after it. Where nothing but thinking came, and it ended, it is the answer.
+    """
+    begin, rest = BEGIN.match(text), text
     if begin and (end := END.search(text, begin.end())):
-        text = text[end.end() :]
-    *_, before, after = "", *_ENDED.split(_THINKING.sub("", text))
-    return after if any(map(str.isalnum, after)) else before
+        rest = text[end.end() :]
+    *_, before, after = "", *_ENDED.split(_THINKING.sub("", rest))
+    answer = after if any(map(str.isalnum, after)) else before
+    is_all = not any(map(str.isalnum, answer)) and _ENDED.search(text)
+    return re.sub(f"{_OPENED}|{_CLOSED}", "", text, flags=re.IGNORECASE) if is_all else answer
 
 
 def may_begin(text: str) -> bool:

@@ -5,14 +5,14 @@ import json
 import os
 import re
 import secrets
-from base64 import b64encode
 from contextlib import closing
 from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-from mondrian.engines.base import Basis, Phase, Progress, Request, Token
+from mondrian.engines.base import Basis, Phase, Progress, Request
+from mondrian.engines.chat import ChatAnswer, chat_body, messages
 from mondrian.errors import EngineFailed, ModelNotFound
 from mondrian.process.child import Port
 
@@ -76,7 +76,8 @@ class LlamaCpp:
         errors: list[str] = []
         has_photo = request.photo is not None and self._mmproj is not None
         port.emit(Progress(phase=Phase.ENCODING if has_photo else Phase.PREFILL))
-        answer = Answer(self._tokens_after_photo(request) if has_photo else None)
+        after_photo = self._tokens_after_photo(request) if has_photo else None
+        answer = Answer(request.max_tokens or self._max_tokens, after_photo)
 
         def take(chunk: dict[str, Any]) -> bool:
             if "error" in chunk:
@@ -84,7 +85,7 @@ class LlamaCpp:
                 return True
             for item in answer.read(chunk):
                 port.emit(item)
-            return port.stopped.is_set()
+            return answer.is_over or port.stopped.is_set()
 
         try:
             self._server.handle_chat_completions(self._body(request), take)
@@ -124,39 +125,20 @@ class LlamaCpp:
         return parameters
 
     def _body(self, request: Request) -> dict[str, Any]:
-        body: dict[str, Any] = {
-            "messages": self._messages(request, request.photo),
-            "stream": True,
-            "stream_options": {"include_usage": True},
-            "return_progress": True,
-            "timings_per_token": True,
-            "max_tokens": request.max_tokens or self._max_tokens,
-            "temperature": self._temperature
-            if request.temperature is None
-            else request.temperature,
-        }
-        if request.seed is not None:
-            body["seed"] = request.seed
+        body = chat_body(
+            request,
+            max_tokens=self._max_tokens,
+            temperature=self._temperature,
+            sees=self._mmproj is not None,
+        )
+        body |= {"return_progress": True, "timings_per_token": True}
         if request.schema is not None:
             body["grammar"] = grammar(request.schema)
         return body
 
-    def _messages(self, request: Request, photo: bytes | None) -> list[dict[str, Any]]:
-        content: Any = request.prompt
-        if photo is not None and self._mmproj:
-            url = f"data:image/jpeg;base64,{b64encode(photo).decode()}"
-            content = [
-                {"type": "image_url", "image_url": {"url": url}},
-                {"type": "text", "text": request.prompt},
-            ]
-        return [
-            {"role": "system", "content": request.system},
-            {"role": "user", "content": content},
-        ]
-
     def _tokens_after_photo(self, request: Request) -> int:
         """How many tokens the model's template puts behind the photo."""
-        template = {"messages": self._messages(request, b"")}
+        template = {"messages": messages(request.system, request.prompt, b"")}
         prompt = self._call("/apply-template", template)["prompt"]
         after = re.split(r"<__media\w*__>", prompt)[-1]
         return len(self._call("/tokenize", {"content": after, "parse_special": True})["tokens"])
@@ -174,47 +156,22 @@ class LlamaCpp:
         return answer
 
 
-class Answer:
-    """Reads llama.cpp's chunks as ``Progress`` and ``Token``, by the chunks' own timings.
+class Answer(ChatAnswer):
+    """Reads llama.cpp's chunks, whose progress tells the photo from the rest of the prompt.
 
     ``after_photo`` tells how many tokens of the prompt come after the photo, ``None`` that there
     is no photo. All before them is the photo's way into the model: it stands at the beginning.
     """
 
-    def __init__(self, after_photo: int | None) -> None:
-        self.finish_reason: str | None = None
+    def __init__(self, max_tokens: int, after_photo: int | None) -> None:
+        super().__init__(max_tokens)
         self._after_photo = after_photo
-        self._figures: dict[str, Any] = {}
 
-    def read(self, chunk: dict[str, Any]) -> list[Progress | Token]:
-        """The items of one chunk, of which there may be none."""
-        timings = chunk.get("timings")
-        if timings and timings["predicted_n"]:
-            self._figures = {
-                "generation_tokens": timings["predicted_n"],
-                # until the second token there is no time to divide by
-                "generation_tps": timings["predicted_per_second"] or None,
-                "prompt_tokens": timings["cache_n"] + timings["prompt_n"],
-                "cached_tokens": timings["cache_n"],
-                "prompt_tps": timings["prompt_per_second"] or None,
-            }
-        if progress := chunk.get("prompt_progress"):
-            return [self._prompt(progress["processed"], progress["total"])]
-        for choice in chunk.get("choices", ()):
-            self.finish_reason = choice.get("finish_reason") or self.finish_reason
-            if text := choice["delta"].get("content"):
-                return [Token(text=text, **self._figures)]
-        return []
-
-    def _prompt(self, done: int, total: int) -> Progress:
-        photo = 0 if self._after_photo is None else total - self._after_photo
-        if done < photo - _MARKS_TOKENS:
+    def _progress(self, done: int | None, total: int | None) -> Progress:
+        photo = 0 if self._after_photo is None else (total or 0) - self._after_photo
+        if (done or 0) < photo - _MARKS_TOKENS:
             return Progress(phase=Phase.ENCODING, done=done, total=photo, basis=Basis.MEASURED)
-        return Progress(phase=Phase.PREFILL, done=done, total=total, basis=Basis.MEASURED)
-
-    def last(self) -> Token:
-        """The piece that ends the answer: no text, the final figures and the finish reason."""
-        return Token(text="", finish_reason=self.finish_reason, **self._figures)
+        return super()._progress(done, total)
 
 
 def grammar(schema: dict[str, Any]) -> str:

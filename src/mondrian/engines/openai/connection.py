@@ -21,6 +21,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import unquote
 
+from mondrian.engines.chat import KEYS, error_words
 from mondrian.errors import EngineError, EngineFailed, SettingsError, UnknownEngine
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ DEAD_SECONDS = 8.0
 
 _LEAST_RETRY_SECONDS = 0.5  # each try sends the photo
 _MOST_RETRY_SECONDS = 30.0
-_KEYS = ("MONDRIAN_ENGINE_KEY", "OPENAI_API_KEY")
 
 
 class UnreachableError(Exception):
@@ -161,14 +161,15 @@ class _End:
 
 def check(response: "httpx.Response", body: Mapping[str, Any] | None = None) -> None:
     """Raise what an answer to ``body`` means that is not a success."""
-    if response.is_success:
+    is_page = "text/html" in response.headers.get("content-type", "")
+    if response.is_success and not is_page:
         return
     response.read()
     words, code = _refusal(response), response.status_code
     is_spent = "insufficient_quota" in response.text  # more time brings no more money
-    if code == 503 or (code == 429 and not is_spent):
+    if code in {503, 529} or (code == 429 and not is_spent):
         raise BusyError(words, is_loading=code == 503, seconds=_retry_after(response))
-    if code in {502, 504}:
+    if code in {502, 504, *range(520, 525)}:
         raise UnreachableError(words)
     if code in {400, 415, 422, 500, 501} and (field := refused_field(body or {}, response.text)):
         raise RefusedError(field)
@@ -208,16 +209,57 @@ _HINTS = {
     403: " Set MONDRIAN_ENGINE_KEY to its key.",
     404: " Check the model's name, and that the address ends in /v1.",
 }
+_ADVICE = [
+    (re.compile(words, re.IGNORECASE | re.DOTALL), advice)
+    for words, advice in (
+        (
+            r"embed(ding)?s?\b.{0,80}(model|support)|(not|no) .{0,20}chat|chat.?template",
+            " This model does not answer questions: name another with ?model=NAME.",
+        ),
+        (
+            r"(context|prompt|token|input).{0,80}(length|limit|too (long|large)|exceed|maximum"
+            r"|size)|(exceed|longer).{0,80}(context|max_model_len|tokens)",
+            " The prompt with its photo is longer than the server's context: serve the model with "
+            "a longer one (llama-server -c, vLLM --max-model-len).",
+        ),
+        (
+            r"(image|vision|multi-?modal).{0,80}(not |un)(support|allow|accept|available|a )"
+            r"|(not|n't|un)\s?(support|accept|handle|take).{0,80}(image|vision|multi-?modal)"
+            r"|mmproj|at most 0 image|(not|no) a? ?(vision|multi-?modal)",
+            " This model does not see: name one that does with ?model=NAME, or add ?sees=false.",
+        ),
+        (
+            r"(image|photo|media|base64).{0,80}(decod|load|identify|corrupt|invalid|too|process)"
+            r"|(decod|load|identify|corrupt|invalid|process).{0,80}(image|photo|media|base64)"
+            r"|(payload|entity|body).{0,20}too large",
+            " The server does not take this photo: save it anew as a JPEG, or raise the server's "
+            "limit for requests.",
+        ),
+    )
+]
+
+
+def advice(words: str) -> str:
+    """What to do about an error that a server tells by ``words``, or nothing."""
+    return next((advice for said, advice in _ADVICE if said.search(words)), "")
 
 
 def _refusal(response: "httpx.Response") -> str:
-    words = ""
+    code, words = response.status_code, ""
+    if response.is_success:
+        return (
+            "The engine answered with a web page. Check that the address is that of the engine, "
+            "and ends in /v1."
+        )
+    if response.is_redirect:
+        target = without_secrets(response.headers["location"])[:300]
+        return f"The engine answered {code}: it is at {target}. Give that address."
     with suppress(ValueError, AttributeError):
         said = response.json()
         words = error_words(said.get("error") or said.get("detail") or said.get("message") or "")
-    words = words or response.reason_phrase
-    hint = _HINTS.get(response.status_code, "")
-    return f"The engine answered {response.status_code}: {words}.{hint}"
+    plain = " ".join(re.sub(r"<[^<>]*>", " ", response.text[:5000]).split())
+    words = words or response.reason_phrase or error_words(plain[:200]) or "no reason given"
+    return f"The engine answered {code}: {words}.{_HINTS.get(code, '') or advice(words)}"
 
 
 def engine_key() -> str | None:
@@ -225,22 +267,13 @@ def engine_key() -> str | None:
 
     Raises ``SettingsError`` for one that cannot be sent.
     """
-    name = next((name for name in _KEYS if os.environ.get(name, "").strip()), None)
+    name = next((name for name in KEYS if os.environ.get(name, "").strip()), None)
     if name is None:
         return None
     key = os.environ[name].strip()
     if not key.isascii() or not key.isprintable():
         raise SettingsError(f"{name} holds characters that no key has. Copy the key again.")
     return key
-
-
-def error_words(error: Any) -> str:
-    """What a server or a library says of an error, shortened; without the keys, should it repeat
-    one."""
-    words = str(error.get("message") or error if isinstance(error, dict) else error)
-    for key in {os.environ.get(name, "").strip() for name in _KEYS} - {""}:
-        words = words.replace(key, "(key)")
-    return words[:500].rstrip(". \n")
 
 
 def without_secrets(url: str) -> str:

@@ -11,28 +11,30 @@
 """
 
 import json
+import re
 import threading
 import time
-from base64 import b64encode
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mondrian.engines.base import Output, Phase, Progress, Request, Token
-from mondrian.engines.openai.chunks import ServerAnswer, decode_events
+from mondrian.engines.chat import ChatAnswer, chat_body
 from mondrian.engines.openai.connection import (
     HEARTBEAT_SECONDS,
     BusyError,
     Exchange,
     RefusedError,
     UnreachableError,
+    advice,
     check,
     open_client,
     refused_field,
     split_address,
     without_secrets,
 )
+from mondrian.engines.openai.events import decode_events
 from mondrian.errors import EngineClosed, EngineError, EngineFailed
 
 if TYPE_CHECKING:
@@ -134,7 +136,13 @@ class OpenAIServer:
                 f"The engine at {self._base_url} lists no models. Load one there, or check that "
                 "the address ends in /v1."
             )
-        self.model = self._wanted or models[0]["id"]
+        answering = [each["id"] for each in models if not _OTHER_KINDS.search(each["id"])]
+        if not answering and not self._wanted:
+            raise EngineFailed(
+                f"The engine at {self._base_url} lists no model that answers questions, only "
+                f"{models[0]['id']} and the like. Load one that sees, or name one with ?model=NAME."
+            )
+        self.model = self._wanted or answering[0]
         # of a model that is not listed, nobody knows who will answer
         kinds = (str(each.get("owned_by", "")) for each in models if each["id"] == self.model)
         self._kind = next(kinds, "")
@@ -206,12 +214,14 @@ class OpenAIServer:
         return Exchange(self._client, "GET", f"{self._base_url}/models", self._read_models)
 
     def _read_models(self, response: "httpx.Response") -> Iterator[list[dict[str, Any]]]:
-        if not (self._wanted and response.status_code in {404, 405}):  # some have no list
+        is_busy = response.status_code in {429, 502, 503, 504, 529}
+        if is_busy or not self._wanted:  # else it may have no list, or show it to others only
             check(response)
         try:
             listed = json.loads(response.read())["data"] or []
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             listed = []
+        listed = listed if isinstance(listed, list) else []
         models = [each if isinstance(each, dict) else {"id": each} for each in listed]
         named = [{**each, "id": each.get("id") or each.get("name")} for each in models]
         yield [each for each in named if isinstance(each["id"], str)]
@@ -221,22 +231,17 @@ class OpenAIServer:
         return Exchange(self._client, "POST", url, partial(_read_answer, url, body), body)
 
     def _body(self, request: Request) -> dict[str, Any]:
-        max_tokens = request.max_tokens or self._max_tokens
-        body: dict[str, Any] = {
-            "model": self.model,
-            "messages": [
-                {"role": "system", "content": request.system},
-                {"role": "user", "content": self._content(request)},
-            ],
-            "stream": True,
-            "stream_options": {"include_usage": True},
-            "max_tokens": max_tokens,
-            "temperature": (
-                self._temperature if request.temperature is None else request.temperature
-            ),
-        }
-        if request.seed is not None:
-            body["seed"] = request.seed
+        words = ""
+        if request.schema is not None and "response_format" in self._refused:
+            form = json.dumps(request.schema, separators=(",", ":"))
+            words = f"\n\nAnswer with JSON of this schema and nothing else:\n{form}"
+        body = {"model": self.model} | chat_body(
+            request,
+            max_tokens=self._max_tokens,
+            temperature=self._temperature,
+            sees=self.sees,
+            words=words,
+        )
         if request.schema is not None:
             schema = {"name": "critique", "schema": request.schema, "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
@@ -244,32 +249,26 @@ class OpenAIServer:
             body |= {"return_progress": True, "timings_per_token": True}
         elif self._kind == "vllm":
             body["stream_options"]["continuous_usage_stats"] = True
+        max_tokens = body["max_tokens"]
         for field in tuple(self._refused):
             body.pop(field, None)
         if "max_tokens" not in body:
             body["max_completion_tokens"] = max_tokens
         return body
 
-    def _content(self, request: Request) -> Any:
-        words = request.prompt
-        if request.schema is not None and "response_format" in self._refused:
-            schema = json.dumps(request.schema, separators=(",", ":"))
-            words += f"\n\nAnswer with JSON of this schema and nothing else:\n{schema}"
-        if request.photo is None or not self.sees:
-            return words
-        url = f"data:image/jpeg;base64,{b64encode(request.photo).decode()}"
-        return [
-            {"type": "image_url", "image_url": {"url": url}},
-            {"type": "text", "text": words},
-        ]
+
+# Models that servers list beside those that answer.
+_OTHER_KINDS = re.compile(
+    r"embed|rerank|\bbge\b|whisper|\btts\b|moderation|dall-e|stable-diffusion", re.IGNORECASE
+)
 
 
 def _read_answer(url: str, body: dict[str, Any], response: "httpx.Response") -> Iterator[Output]:
     check(response, body)
     most = body.get("max_tokens") or body["max_completion_tokens"]
-    answer, has_token = ServerAnswer(most), False
+    answer, has_token = ChatAnswer(most), False
     try:
-        for message in decode_events(response.iter_bytes()):
+        for message in decode_events(_timed(response.iter_bytes(), answer)):
             for item in answer.read(message):
                 has_token = has_token or isinstance(item, Token)
                 yield item
@@ -278,7 +277,14 @@ def _read_answer(url: str, body: dict[str, Any], response: "httpx.Response") -> 
     except EngineFailed as exc:  # vLLM refuses a schema in a stream that has begun well
         if not has_token and (field := refused_field(body, exc.message)):
             raise RefusedError(field) from exc
-        raise
+        raise EngineFailed(exc.message + advice(exc.message)) from exc
     if answer.finish_reason is None:
         raise UnreachableError(f"The engine at {url} ended in the middle of the answer.")
     yield answer.last()
+
+
+def _timed(chunks: Iterator[bytes], answer: ChatAnswer) -> Iterator[bytes]:
+    """``chunks``, of which ``answer`` learns when they arrived."""
+    for chunk in chunks:
+        answer.arrived = time.monotonic()
+        yield chunk
