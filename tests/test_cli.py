@@ -173,12 +173,14 @@ def test_a_terminal_gets_a_live_line_per_phase(coffee: Path, tmp_path: Path) -> 
         assert process.stdout is not None
         assert "Composition" in process.stdout.read()
     assert process.returncode == 0
-    for words in ("✓ Measuring the photo", "✓ Loading model", "✓ Generating analysis"):
+    who = "Ansel Adams: "
+    for words in ("✓ Measuring", f"✓ {who}Loading", f"✓ {who}Generating", f"✓ {who}Done"):
         assert words in seen
+    assert "tokens, " in seen
 
 
-def read_terminal(descriptor: int) -> str:
-    """All that is written until the other side closes, without the colours."""
+def read_terminal(descriptor: int, *, keep: bool = False) -> str:
+    """All that is written until the other side closes, without the colours unless ``keep``."""
     parts = []
     try:
         while part := os.read(descriptor, 65536):
@@ -186,7 +188,8 @@ def read_terminal(descriptor: int) -> str:
     except OSError:  # how Linux says that nobody is there any more
         pass
     os.close(descriptor)
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", b"".join(parts).decode())
+    written = b"".join(parts).decode()
+    return written if keep else re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written)
 
 
 def test_hostile_text_is_only_text(coffee: Path, tmp_path: Path) -> None:
@@ -202,6 +205,14 @@ def test_hostile_text_is_only_text(coffee: Path, tmp_path: Path) -> None:
     ("arguments", "code", "words"),
     [
         (["critique", "no-such.jpg"], 65, "no-such.jpg"),
+        (["critique", "{coffee}", "no-such.jpg"], 65, "no-such.jpg"),
+        (["critique", "/"], 65, "is a folder"),
+        (["critique", "https://example.org/a.jpg"], 65, "curl -sL https://example.org/a.jpg |"),
+        (["critique", "{coffee}", "-e", "ollama:llava"], 64, "11434/v1?model=llava"),
+        (["critique", "{coffee}", "-o", "critique.odt"], 78, "names no format"),
+        (["critique", "{coffee}", "{coffee}", "--pdf", "a.pdf"], 78, "is no folder"),
+        (["critique", "{coffee}", "--interval", "often"], 78, "--interval (MONDRIAN_UPDATE"),
+        (["jobs", "--limit", "5000"], 2, "1000"),
         (["critique", "{coffee}", "--advisor", "nobody"], 64, "There are: ansel, "),
         (["critique", "{coffee}", "--engine", "gpt:4"], 64, "not understood"),
         (["critique", "{coffee}", "--engine", "auto"], 69, "mondrian pull smollm2-135m"),
@@ -216,8 +227,9 @@ def test_mistakes_are_answered_with_a_sentence(
     filled = [argument.format(coffee=coffee) for argument in arguments]
     done = run(*filled, MONDRIAN_HOME=str(tmp_path))
     assert done.returncode == code, done.stderr
-    assert words in done.stderr
+    assert words in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
+    assert "Measuring" not in done.stderr
     assert done.stdout == ""
 
 
@@ -233,3 +245,70 @@ def test_help_names_the_environment() -> None:
     text = run("critique", "--help").stdout
     for name in ("ADVISOR", "ENGINE", "UPDATE_INTERVAL", "HOME"):
         assert f"MONDRIAN_{name}" in text
+
+
+def test_help_has_groups_and_examples() -> None:
+    text = run("--help").stdout
+    groups = ["Here, without a server", "With a server", "Run a server", "Models and this machine"]
+    places = [text.index(group) for group in groups]
+    assert places == sorted(places)
+    assert "mondrian report 0b8f --md" in run("help", "report").stdout
+    assert run("help").stdout.strip() == text.strip()
+    assert run("help", "nothing").returncode == 2
+
+
+def test_completion_is_there() -> None:
+    shown = run("--show-completion", "bash", SHELL="/bin/bash")
+    assert "mondrian" in run("--help").stdout
+    assert shown.returncode == 0
+    words = {"COMP_WORDS": "mondrian cri", "COMP_CWORD": "1", "_MONDRIAN_COMPLETE": "complete_bash"}
+    assert run(**words).stdout.split() == ["critique"]
+
+
+def test_several_photos_and_files_of_each(coffee: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no photo")
+    (tmp_path / "pages").mkdir()
+    options = ("-e", recording(tmp_path), "--html", tmp_path / "pages")
+    done = run("critique", coffee, broken, coffee, *options)
+    assert done.returncode == 1
+    assert "broken.jpg" in done.stderr
+    assert done.stdout.count("Top three") == 2
+    assert [each.name for each in (tmp_path / "pages").iterdir()] == ["coffee.html"]
+
+
+def test_standard_input_and_the_format_of_a_file(coffee: Path, tmp_path: Path) -> None:
+    engine = recording(tmp_path)
+    for name, begin in [("a.md", b"# "), ("b.json", b"{"), ("c.pdf", b"%PDF"), ("d.html", b"<!")]:
+        command = [
+            str(MONDRIAN),
+            *["critique", "-", "-q", "-e"],
+            engine,
+            "-o",
+            str(tmp_path / name),
+        ]
+        done = subprocess.run(command, input=coffee.read_bytes(), capture_output=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / name).read_bytes().startswith(begin)
+        assert done.stderr == b""
+
+
+def test_colours_stay_away_if_asked_to(coffee: Path, tmp_path: Path) -> None:
+    command = [str(MONDRIAN), "critique", str(coffee), "-e", recording(tmp_path)]
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "NO_COLOR": "1"}
+    with subprocess.Popen(command, stderr=theirs, stdout=theirs, env=environment):
+        os.close(theirs)
+        seen = read_terminal(ours, keep=True)
+    assert "Top three" in seen
+    assert not re.search(r"\x1b\[(\d+;)*(3|4|9|10)\d", seen)
+
+
+def test_a_report_without_eyes_says_how_to_get_them(
+    coffee: Path, home: Path, tmp_path: Path
+) -> None:
+    done = run("critique", coffee, "--home", home, "-q", OLLAMA_HOST="127.0.0.1:9")
+    assert done.returncode == 0, done.stderr
+    last = done.stdout.strip().splitlines()[-1]
+    assert "sees" in last
+    assert "mondrian pull" in last or "docs/engines.md" in last

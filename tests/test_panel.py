@@ -12,7 +12,7 @@ import pytest
 from mondrian import Report, Text, Update, open_engine
 from mondrian.advisors import load_advisors
 from mondrian.critiques.panel import Panel
-from mondrian.engines import Phase
+from mondrian.engines import Engine, Phase
 from mondrian.engines.replay import record
 from mondrian.errors import EngineError
 from mondrian.measurements.reading import MeasuredPhoto, read_measured
@@ -25,8 +25,9 @@ ADVISORS = ("ansel", "okeefe", "weston")
 
 
 @pytest.fixture
-def sit(tmp_path: Path) -> Sit:
+def sit(tmp_path: Path) -> Iterator[Sit]:
     """Begin a sitting of some advisors, on a recording of these lines, or of an answer."""
+    engines = list[Engine]()
 
     def sit(
         *lines: Mapping[str, object], advisors: Sequence[str] = ("ansel",), **changes: Any
@@ -37,14 +38,18 @@ def sit(tmp_path: Path) -> Sit:
         fields: dict[str, Any] = {
             "look": lambda _: read_measured(jpeg()),
             "advisors": [known[name] for name in advisors],
-            "open": lambda: open_engine(f"replay:{tmp_path / 'recording.jsonl'}"),
             "write": None,
             "interval": 0.1,
             "stall": 300.0,
         }
+        if "engine" not in changes:
+            changes["engine"] = open_engine(f"replay:{tmp_path / 'recording.jsonl'}")
+        engines.append(changes["engine"])
         return Panel(**fields | changes).run()
 
-    return sit
+    yield sit
+    for engine in engines:
+        engine.close()
 
 
 def _pieces(text: str) -> list[str]:
@@ -141,15 +146,14 @@ def test_an_adapter_is_used(sit: Sit, tmp_path: Path) -> None:
             asked.append(request.adapter)
             return self._engine.stream(request)
 
-    list(sit(open=Adapted))
+    list(sit(engine=Adapted()))
     assert asked == [True]
 
 
-def test_closing_a_sitting_closes_its_engine(sit: Sit, tmp_path: Path) -> None:
+def test_an_engine_serves_one_sitting_after_the_other(sit: Sit, tmp_path: Path) -> None:
     (tmp_path / "recording.jsonl").touch()
     engine = open_engine(f"replay:{tmp_path / 'recording.jsonl'}")
-    events = sit({"phase": "prefill"}, {"after": 9999, "finish": "stop"}, open=lambda: engine)
+    events = sit({"phase": "prefill"}, {"after": 9999, "finish": "stop"}, engine=engine)
     assert any(isinstance(each, Update) and each.phase is Phase.PREFILL for each in events)
     events.close()  # type: ignore[attr-defined]
-    with pytest.raises(EngineError):
-        engine.load()
+    assert isinstance(list(sit(engine=engine))[-1], Report)

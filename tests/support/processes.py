@@ -14,14 +14,16 @@ MONDRIAN = Path(sys.executable).parent / "mondrian"
 LEAVE_SECONDS = 10  # five, and a noisy machine
 
 
-def run(*arguments: object, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: object, seconds: float = 120, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """A command of Mondrian, run to its end."""
     return subprocess.run(
         [MONDRIAN, *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=seconds,
-        env={**os.environ, "COLUMNS": "200"},
+        env={**os.environ, "COLUMNS": "200", **environment},
     )
 
 

@@ -107,8 +107,8 @@ async def answer_framework(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
     words = {
-        404: "There is nothing at this address. /openapi.json lists what there is.",
-        405: "This address does not answer to that method. /openapi.json lists what there is.",
+        404: "There is nothing at this address. docs/http.md lists what there is.",
+        405: "This address does not answer to that method. docs/http.md lists what there is.",
     }
     is_plain = error.detail == status.phrase
     message = words.get(status, error.detail) if is_plain else error.detail

@@ -1,7 +1,7 @@
 """The command line: arguments in, events out. The report goes to stdout, progress to stderr."""
 
+import logging
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -24,6 +23,7 @@ INTERRUPTED = 130
 
 def fail(error: errors.MondrianError) -> NoReturn:
     """Say what went wrong and exit with the code of its class."""
+    logging.getLogger(__name__).debug("where it went wrong", exc_info=error)
     print(f"mondrian: {error.message}", file=sys.stderr)
     sys.exit(error.exit_code)
 
@@ -40,29 +40,52 @@ def _show_version(is_wanted: bool) -> None:
 def options(
     version: Annotated[
         bool,
-        typer.Option("--version", help="Show it and leave.", is_eager=True, callback=_show_version),
+        typer.Option(
+            "--version", metavar="", help="Show it and exit.", is_eager=True, callback=_show_version
+        ),
     ] = False,
 ) -> None:
     """Mondrian critiques photographs, and says all the way what it is doing."""
 
 
-def tell_choice(engine: str, home: Path) -> None:
-    """Say on stderr what ``auto`` takes, and what would be better."""
-    from mondrian.models import choose
+@app.command(rich_help_panel="Models and this machine")
+def help(  # noqa: A001
+    ctx: typer.Context,
+    command: Annotated[str | None, typer.Argument(metavar="COMMAND")] = None,
+) -> None:
+    """Show the commands, or what COMMAND takes."""
+    parent = ctx.parent
+    assert parent
+    found = parent.command.get_command(parent, command) if command else parent.command  # type: ignore[attr-defined]
+    if found is None:
+        raise typer.BadParameter(f"There is no command {command!r}. `mondrian help` lists them.")
+    found.get_help(typer.Context(found, info_name=command, parent=parent) if command else parent)
 
-    if engine == "auto":
-        print(choose(home), file=sys.stderr)
+
+def set_verbosity(*, is_quiet: bool, is_verbose: bool) -> None:
+    """Let a command show no progress, or all that is logged."""
+    from mondrian.server.log_format import PlainFormatter
+
+    _OUTPUT["is_quiet"] = is_quiet
+    level = logging.DEBUG if is_verbose else logging.ERROR if is_quiet else logging.WARNING
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("mondrian").setLevel(level)
+
+
+_OUTPUT = {"is_quiet": False}
 
 
 def stdout() -> "Console":
-    """The console that results go to."""
+    """Return the console that results go to."""
     from rich.console import Console
 
     return Console()
 
 
 def stderr() -> "Console":
-    """The console that progress goes to."""
+    """Return the console that progress goes to."""
     from rich.console import Console
 
-    return Console(stderr=True)
+    return Console(stderr=True, quiet=_OUTPUT["is_quiet"])

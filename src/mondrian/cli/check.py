@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mondrian.cli.app import INTERRUPTED
-from mondrian.cli.jobs import connect, given_advisor, line
-from mondrian.cli.options import command
+from mondrian.cli.jobs import connect, given_advisor
+from mondrian.cli.live import describe_line
+from mondrian.cli.options import Group, command
 
 if TYPE_CHECKING:
     from mondrian.client import StreamEvent
@@ -83,7 +84,7 @@ class Cadence:
         return found
 
 
-@command("advisor", "server", "key")
+@command("advisor", "server", "key", group=Group.CLIENT)
 def check(
     settings: "Settings",
     photo: Annotated[
@@ -99,7 +100,7 @@ def check(
             for event in client.watch(job):
                 cadence.take(event)
                 if event.type == "thinking_update":
-                    print(line(event.fields, cadence.seconds), flush=True)
+                    print(describe_line(event.fields, cadence.seconds), flush=True)
         except KeyboardInterrupt:
             client.cancel(job)
             sys.exit(INTERRUPTED)

@@ -4,20 +4,27 @@ import json
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
 from mondrian import errors
-from mondrian.cli.app import INTERRUPTED, stderr, stdout, tell_choice
-from mondrian.cli.options import JsonOption, PhotoArgument, command
+from mondrian.cli.app import INTERRUPTED, stderr, stdout
+from mondrian.cli.choice import suggest, tell_choice
+from mondrian.cli.files import Source, check_writable, find_format, find_photos, write
+from mondrian.cli.options import Group, JsonOption, OutputOption, PhotosArgument, command
 
 if TYPE_CHECKING:
+    from typing import TypeGuard
+
     from mondrian.advisors import Advisor
     from mondrian.critiques.pacing import Text, Update
     from mondrian.engines import Engine
     from mondrian.measurements.reading import MeasuredPhoto
+    from mondrian.photos.readers import PhotoReaders
     from mondrian.reports import Report
     from mondrian.settings import Settings
 
@@ -27,72 +34,187 @@ LIVE_INTERVAL_SECONDS = 0.5
 """How often a terminal's live line is redrawn, unless an interval is given."""
 
 
-@command("advisor", "engine", "adapter", "update_interval", "stall", "home")
+@command(
+    *("advisor", "engine", "adapter", "update_interval", "stall", "home"),
+    group=Group.LOCAL,
+    examples=[
+        "critique photo.jpg",
+        "critique photo.jpg -a ansel,okeefe -o critique.pdf",
+        "critique *.jpg --html pages/",
+    ],
+)
 def critique(
-    photo: PhotoArgument,
+    photos: PhotosArgument,
     settings: "Settings",
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print events as JSON, one a line, to stdout.")
+        bool, typer.Option("--json", metavar="", help="Print events as JSON, one a line.")
     ] = False,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it as HTML.")] = None,
-    pdf: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it as PDF.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write it as HTML; of several, a folder.")
+    ] = None,
+    pdf: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write it as PDF; of several, a folder.")
+    ] = None,
+    output: OutputOption = None,
 ) -> None:
-    """Critique PHOTO here and now: no server, no database."""
-    from functools import partial
-
+    """Critique photos here and now: no server, no database."""
     from mondrian.advisors import choose_advisors, load_advisors
-    from mondrian.critiques.panel import Panel
     from mondrian.measurements import prepare
-    from mondrian.measurements.reading import read_measured
     from mondrian.photos.readers import PhotoReaders
 
-    interval = settings.update_interval
-    if "update_interval" not in settings.model_fields_set and not as_json and stderr().is_terminal:
-        interval = LIVE_INTERVAL_SECONDS
-    chosen = choose_advisors(settings.advisor, load_advisors(settings.home))
-    for file in (html, pdf):
-        _check_writable(file)
-    readers = PhotoReaders(1, prepare=prepare)
-
-    def look(is_wanted: Callable[[], bool]) -> "MeasuredPhoto":
-        return readers.run(read_measured, photo, is_wanted=is_wanted)
-
-    panel = Panel(
-        look=look,
-        advisors=chosen,
-        open=partial(_open, settings),
-        write=partial(_write_files, html, pdf) if html or pdf else None,
-        interval=interval,
-        stall=settings.stall,
-    )
-    with closing(readers), closing(panel.run()) as events:
-        (_show_as_json if as_json else _show)(chosen, events)
-    for file in filter(None, (html, pdf)):
-        stderr().print(f"Written: {file.resolve().as_uri()}", soft_wrap=True, markup=False)
+    try:
+        files = _place(photos, html, pdf, output)
+        chosen = choose_advisors(settings.advisor, load_advisors(settings.home))
+        sources = find_photos(photos)
+        engine = _open(settings)
+    except errors.MondrianError as exc:
+        if as_json:
+            _print_failure(exc)
+        raise
+    with closing(engine), closing(PhotoReaders(1, prepare=prepare)) as readers:
+        session = Session(
+            settings=settings,
+            advisors=chosen,
+            files=files,
+            as_json=as_json,
+            engine=engine,
+            readers=readers,
+        )
+        session.run(sources)
 
 
 def _open(settings: "Settings") -> "Engine":
+    """Open the engine, and say which one ``auto`` takes."""
     from mondrian.engines import open_engine
 
-    tell_choice(settings.engine, settings.home)
+    tell_choice(settings)
     return open_engine(settings.engine, home=settings.home, adapter=settings.adapter)
 
 
-def _show(advisors: "list[Advisor]", events: "Events") -> None:
-    from mondrian.cli.terminal import print_report, stopped, watch, watching
+@dataclass(kw_only=True)
+class Session:
+    """Photos, critiqued one after the other: ``files`` are to be written of each, as pairs of a
+    format and a file, or with several photos a folder."""
 
-    console = stderr()
-    for advisor in (*advisors, None):  # None: what comes after the last report
-        with watching(console) as face:
+    settings: "Settings"
+    advisors: "list[Advisor]"
+    files: Sequence[tuple[str, Path]]
+    as_json: bool
+
+    engine: "Engine"
+    readers: "PhotoReaders"
+
+    def run(self, sources: Sequence[Source]) -> None:
+        """Critique all; one that fails does not stop the others, but makes the exit code 1. One
+        photo alone raises what went wrong."""
+        failures = 0
+        for source in sources:
+            if len(sources) > 1 and not self.as_json:
+                stderr().print(source.name, style="bold", markup=False, highlight=False)
             try:
-                report = next(watch(events, face), None)
-            except KeyboardInterrupt:
-                events.close()
-                face.close()
-                console.print(stopped(face))
-                sys.exit(INTERRUPTED)
-        if report and advisor:
-            print_report(stdout(), report)
+                self._critique(source)
+            except errors.MondrianError as exc:
+                if len(sources) == 1:
+                    raise
+                failures += 1
+                print(f"mondrian: {source.name}: {exc.message}", file=sys.stderr)
+        if failures:
+            sys.exit(1)
+
+    def _critique(self, source: Source) -> None:
+        from mondrian.critiques.panel import Panel
+        from mondrian.measurements.reading import read_measured
+
+        files = [(format_, _name_file(file, format_, source)) for format_, file in self.files]
+
+        def look(is_wanted: Callable[[], bool]) -> "MeasuredPhoto":
+            run = partial(self.readers.run, read_measured, is_wanted=is_wanted)
+            return run(source.photo, name=source.name)
+
+        panel = Panel(
+            look=look,
+            advisors=self.advisors,
+            engine=self.engine,
+            write=partial(_write_files, files) if files else None,
+            interval=self._interval(),
+            stall=self.settings.stall,
+        )
+        with closing(panel.run()) as events:
+            (_show_as_json if self.as_json else self._show)(self.advisors, events)
+        for _, file in files:
+            stderr().print(f"Written: {file.resolve().as_uri()}", soft_wrap=True, markup=False)
+
+    def _interval(self) -> float:
+        is_given = "update_interval" in self.settings.model_fields_set
+        is_live = not (is_given or self.as_json) and stderr().is_terminal
+        return LIVE_INTERVAL_SECONDS if is_live else self.settings.update_interval
+
+    def _show(self, advisors: "list[Advisor]", items: "Events") -> None:
+        from mondrian.cli.live import describe_stop, watching
+        from mondrian.cli.terminal import print_report
+        from mondrian.jobs.events import AdvisorEvents
+
+        names, report = [advisor.name for advisor in advisors], None
+        for place, advisor in enumerate((*advisors, None), start=1):  # None: what is written then
+            events = AdvisorEvents(advisor.id if advisor else "")
+            with watching(stderr(), names, place) as face:
+                try:
+                    for item in items:
+                        if _is_report(item):
+                            report = item
+                            break
+                        for entry in events.encode(item):
+                            face.take(entry.type, entry.fields)
+                except KeyboardInterrupt:
+                    items.close()
+                    face.close(is_done=False)
+                    stderr().print(describe_stop(face))
+                    sys.exit(INTERRUPTED)
+            if advisor and report:
+                print_report(stdout(), report)
+        if report and not report.engine.sees:
+            stdout().print(suggest(self.settings), style="dim", markup=False, highlight=False)
+
+
+def _is_report(item: Any) -> "TypeGuard[Report]":
+    from mondrian.reports import Report
+
+    return isinstance(item, Report)
+
+
+def _place(
+    photos: Sequence[str], html: Path | None, pdf: Path | None, output: Path | None
+) -> list[tuple[str, Path]]:
+    """Return the files to write, by their formats. Raise ``SettingsError``."""
+    given = [("html", html), ("pdf", pdf), (output and find_format(output), output)]
+    files = [(format_, file) for format_, file in given if format_ and file]
+    if len(photos) == 1:
+        check_writable(file for _, file in files)
+        return files
+    for _, file in files:
+        if not file.is_dir():
+            raise errors.SettingsError(
+                f"{file} is no folder, and several photos have a report each. Name a folder that "
+                "is there, as --html pages/"
+            )
+    return files
+
+
+def _name_file(file: Path, format_: str, source: Source) -> Path:
+    """Return where a photo's report goes: into ``file``, or into that folder under its name."""
+    return file / f"{Path(source.name).stem}.{format_}" if file.is_dir() else file
+
+
+def _print_failure(error: errors.MondrianError) -> None:
+    """Print the events of a critique that could not even begin."""
+    from uuid import uuid4
+
+    from mondrian.jobs.job import encode_payload
+
+    job_id = uuid4()
+    fields = {"error": {"code": error.code, "message": error.message, "retryable": False}}
+    print(encode_payload("error", job_id, fields))
+    print(encode_payload("done", job_id, {"status": "error"}), flush=True)
 
 
 def _show_as_json(advisors: "list[Advisor]", items: "Events") -> None:
@@ -128,38 +250,31 @@ def _show_as_json(advisors: "list[Advisor]", items: "Events") -> None:
         write("done", {"status": status})
 
 
-def _check_writable(file: Path | None) -> None:
-    """Refuse a file that cannot be written before minutes of work go into it."""
-    if file and (file.is_dir() or not file.resolve().parent.is_dir()):
-        raise errors.SettingsError(f"{file} cannot be written: its folder does not exist.")
-
-
 def _write_files(
-    html: Path | None,
-    pdf: Path | None,
-    photo: "MeasuredPhoto",
-    reports: "Sequence[Report]",
+    files: Sequence[tuple[str, Path]], photo: "MeasuredPhoto", reports: "Sequence[Report]"
 ) -> None:
+    for format_, file in files:
+        write(file, _render(format_, photo, reports))
+
+
+def _render(format_: str, photo: "MeasuredPhoto", reports: "Sequence[Report]") -> bytes:
+    """Return the reports as a file of that format."""
+    from mondrian import reports as rendering
     from mondrian.reports.html import analysis_document, data_url
-    from mondrian.reports.pdf import pdf as render_pdf
 
-    if html:
-        document = analysis_document(reports, title=photo.name, photo_url=data_url(photo.view))
-        _write(html, document.encode())
-    if pdf:
-        _write(pdf, render_pdf(reports, photo.view, title=photo.name))
-
-
-def _write(file: Path, content: bytes) -> None:
-    try:
-        file.write_bytes(content)
-    except OSError as exc:
-        raise errors.StorageError(
-            f"{file} cannot be written: {exc.strerror}. Choose another place for it."
-        ) from exc
+    match format_:
+        case "html":
+            url = data_url(photo.view)
+            return analysis_document(reports, title=photo.name, photo_url=url).encode()
+        case "pdf":
+            return rendering.pdf(reports, photo.view, title=photo.name)
+        case "md":
+            return "\n".join(map(rendering.markdown, reports)).encode()
+    encoded = [report.model_dump(mode="json") for report in reports]
+    return json.dumps(encoded[0] | {"reports": encoded}, indent=2).encode()
 
 
-@command("home")
+@command("home", group=Group.LOCAL)
 def advisors(settings: "Settings", as_json: JsonOption = False) -> None:
     """List those who can critique: the built-in ones and yours."""
     from dataclasses import asdict

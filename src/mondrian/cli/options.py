@@ -1,22 +1,46 @@
 """Commands, and the options that they make of ``Settings``."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from enum import StrEnum
 from functools import cached_property
 from inspect import Parameter, Signature, signature
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
 import typer
 from typer.core import TyperCommand
 
-from mondrian.cli.app import app
+from mondrian.cli.app import app, set_verbosity
 
 F = TypeVar("F", bound=Callable[..., None])
 
-PhotoArgument = Annotated[
-    Path, typer.Argument(metavar="PHOTO", help="A photo: JPEG, HEIC, PNG, WebP or TIFF.")
+PhotosArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="PHOTO...",
+        help="Photos: JPEG, HEIC, PNG, WebP or TIFF; - is standard input.",
+        show_default=False,
+    ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
+JsonOption = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON to stdout.")]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        *("--output", "-o"),
+        metavar="FILE",
+        help="Write the report there, as its ending says: .html, .pdf, .md or .json.",
+    ),
+]
+
+
+class Group(StrEnum):
+    """The groups of commands in ``mondrian --help``, in their order."""
+
+    LOCAL = "Here, without a server"
+    CLIENT = "With a server"
+    SERVICE = "Run a server"
+    MACHINE = "Models and this machine"
 
 
 class SettingsCommand(TyperCommand):
@@ -27,16 +51,24 @@ class SettingsCommand(TyperCommand):
     """
 
     settings: Mapping[str, str] = {}
+    files: Collection[str] = ()
+    """Options whose FILE may be left out: then the report goes to standard output."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the command's arguments."""
+        return super().parse_args(ctx, list(_fill_in(args, self.files)))
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the command's own parameters, then those of the settings."""
         *own, help_ = super().get_params(ctx)
+        help_.metavar = ""
         return [*own, *self._options, help_]
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command, with the settings as its context's object."""
         from mondrian.settings import Settings
 
+        set_verbosity(is_quiet=ctx.params.pop("quiet"), is_verbose=ctx.params.pop("verbose"))
         given = {field: ctx.params.pop(name) for name, field in self.settings.items()}
         ctx.obj = Settings.read(**given)
         return super().invoke(ctx)
@@ -46,17 +78,29 @@ class SettingsCommand(TyperCommand):
         def take(**_: Any) -> None: ...
 
         made = [_make_option(name, field) for name, field in self.settings.items()]
+        made += [
+            _make_flag("quiet", "-q", "Show no progress."),
+            _make_flag("verbose", "-v", "Show what is logged, and where an error came from."),
+        ]
         _set_signature(take, Signature(made))
         holder = typer.Typer(add_completion=False)
         holder.command()(take)
         return typer.main.get_command(holder).params
 
 
-def command(*names: str, **renamed: str) -> Callable[[F], F]:
+def command(
+    *names: str,
+    group: Group,
+    examples: Sequence[str] = (),
+    files: Collection[str] = (),
+    **renamed: str,
+) -> Callable[[F], F]:
     """Return a decorator that makes a function a command with an option for each setting of
     ``names``. They come as one object, its parameter ``settings``. ``renamed`` are settings whose
-    option is called otherwise here (``older_than="retention"``)."""
+    option is called otherwise here (``older_than="retention"``). ``group`` and ``examples`` are for
+    ``--help``; ``files`` are options whose FILE may be left out."""
     fields = {name: name for name in names} | renamed
+    shown = "\n\n".join(["Examples:", *(f"  mondrian {each}" for each in examples)])
 
     def decorate(function: F) -> F:
         def run(ctx: typer.Context, **given: Any) -> None:
@@ -67,7 +111,8 @@ def command(*names: str, **renamed: str) -> Callable[[F], F]:
         own = [each for each in shape.parameters.values() if each.name != "settings"]
         context = Parameter("ctx", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
         _set_signature(run, shape.replace(parameters=[context, *own]))
-        app.command(cls=type("Command", (SettingsCommand,), {"settings": fields}))(run)
+        kind = type("Command", (SettingsCommand,), {"settings": fields, "files": files})
+        app.command(cls=kind, rich_help_panel=group, epilog=shown if examples else None)(run)
         return function
 
     return decorate
@@ -88,6 +133,20 @@ def describe_range(field: str) -> str:
     return f" ({found})" if (found := bounds(field)) else ""
 
 
+def _fill_in(args: Sequence[str], files: Collection[str]) -> Iterator[str]:
+    """Yield ``args`` with ``-`` behind an option of ``files`` that no file follows."""
+    for arg, following in zip_longest(args, args[1:], fillvalue=""):
+        yield arg
+        if arg in files and not (following == "-" or set(following) & set("./\\")):
+            yield "-"
+
+
+def _make_flag(name: str, short: str, text: str) -> Parameter:
+    flag = typer.Option(f"--{name}", short, metavar="", help=text)
+    annotation = Annotated[bool, flag]
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=False, annotation=annotation)
+
+
 def _make_option(name: str, field: str) -> Parameter:
     from mondrian import settings
 
@@ -99,7 +158,7 @@ def _make_option(name: str, field: str) -> Parameter:
         spelled,
         *filter(None, [option.short]),
         envvar=None if kind == list[str] else settings.variable(field),
-        metavar=option.metavar,
+        metavar=option.metavar or "",
         help=describe(field),
         show_default=settings.default(field),
         rich_help_panel=option.group,

@@ -4,22 +4,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mondrian.cli.options import command
+from mondrian.cli.options import Group, command
 
 if TYPE_CHECKING:
     from mondrian.jobs.retention import Pruned
     from mondrian.settings import Settings
 
 
-@command("database", "photos", "home", older_than="retention", max_bytes="quota")
+@command(
+    "database", "photos", "home", older_than="retention", max_bytes="quota", group=Group.SERVICE
+)
 def prune(
     settings: "Settings",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be removed.")
     ] = False,
 ) -> None:
-    """Remove what need not be kept, as servers and workers do once a day: the events of jobs that
-    ended long ago (their reports stay) and, over a quota, the oldest jobs with their photos."""
+    """Remove what need not be kept, as servers and workers do once a day.
+
+    That is the events of jobs that ended long ago (their reports stay) and, over a quota, the
+    oldest jobs with their photos.
+    """
     from contextlib import closing
 
     from mondrian.database.postgres import open_database

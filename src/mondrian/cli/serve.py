@@ -1,17 +1,15 @@
 """``mondrian serve`` and ``mondrian worker``."""
 
 import logging
-import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from mondrian.cli.app import tell_choice
-from mondrian.cli.options import command
+from mondrian.cli.choice import tell_choice
+from mondrian.cli.options import Group, command
 from mondrian.errors import ModelNotFound
 
 if TYPE_CHECKING:
     from mondrian.settings import Settings
-
 _WORK = (
     *("engine", "adapter", "database", "listen_database", "photos"),
     *("concurrency", "readers", "update_interval"),
@@ -23,7 +21,7 @@ _SERVE = (
 )
 
 
-@command(*_SERVE, *_WORK)
+@command(*_SERVE, *_WORK, group=Group.SERVICE)
 def serve(settings: "Settings") -> None:
     """Serve photos, jobs, live streams and reports over HTTP, and work at the jobs."""
     from mondrian.server import serve as run
@@ -31,24 +29,22 @@ def serve(settings: "Settings") -> None:
     _log()
     if settings.worker:
         with suppress(ModelNotFound):  # serving says so, after what else may be refused
-            tell_choice(settings.engine, settings.home)
+            tell_choice(settings, should_suggest=True)
     run(settings, lambda address: print(f"Mondrian serves at {address}", flush=True))
 
 
-@command(*_WORK)
+@command(*_WORK, group=Group.SERVICE)
 def worker(settings: "Settings") -> None:
     """Work at the jobs of a database, beside `mondrian serve --no-worker`."""
     from mondrian.server import work
 
     _log()
-    tell_choice(settings.engine, settings.home)
+    tell_choice(settings, should_suggest=True)
     work(settings, lambda name: print(f"Mondrian works as {name}", flush=True))
 
 
 def _log() -> None:
-    from mondrian.server.log_format import PlainFormatter
-
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    logging.getLogger("mondrian").setLevel(logging.INFO)
+    """Log what an operator wants to see, unless the person asked for more."""
+    log = logging.getLogger("mondrian")
+    if log.level == logging.WARNING:
+        log.setLevel(logging.INFO)

@@ -1,8 +1,10 @@
 """A client of the service: hand in photos, watch jobs through every drop, fetch reports."""
 
+import json
 import random
+import re
 import time
-from collections.abc import Collection, Generator, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +17,8 @@ import httpx
 
 from mondrian.client.decoder import SseDecoder, StreamEvent
 from mondrian.errors import (
+    JobConflict,
+    JobNotFound,
     PhotoError,
     RequestError,
     ServerUnavailable,
@@ -30,6 +34,8 @@ _SILENT_INTERVALS = 3
 _TRIAL_INTERVALS = 1.5
 _POLLS = 3
 """So often ``/status`` is asked where a stream brings nothing, before it is tried again."""
+_ID_LETTERS = 36
+_PAGE = 1000
 _MAX_FUTILE = 5
 """So many connections in a row may break before they brought anything new."""
 
@@ -101,17 +107,66 @@ class Client:
         return self._ask("GET", f"/status/{_path(job_id)}")
 
     def report(self, job_id: UUID | str) -> dict[str, Any]:
-        """The report of a job that is done: ``GET /report``."""
-        return self._ask("GET", f"/report/{_path(job_id)}", params={"format": "json"})
+        """The report of a job that is done: ``GET /report``. Raises ``JobConflict`` where it is
+        not."""
+        fields: dict[str, Any] = json.loads(self.export(job_id, "json"))
+        return fields
+
+    def export(self, job_id: UUID | str, format: str) -> bytes:  # noqa: A002
+        """The report as a file: ``json``, ``md``, ``pdf`` or ``html``. Raises ``JobConflict`` where
+        the job is not done."""
+        path = f"/report/{_path(job_id)}"
+        try:
+            answer = _checked(self._http.get(path, params={"format": format}))
+        except httpx.TransportError as exc:
+            raise self._unavailable(exc) from exc
+        if answer.status_code == httpx.codes.ACCEPTED:
+            raise JobConflict(
+                f"The job is not done yet. Follow it with `mondrian watch {str(job_id)[:8]}`."
+            )
+        return answer.content
 
     def cancel(self, job_id: UUID | str) -> dict[str, Any]:
         """Cancel the job; returns how it stands. One that has ended stays as it is."""
         return self._ask("POST", f"/jobs/{_path(job_id)}/cancel")
 
-    def jobs(self, limit: int = 50) -> list[dict[str, Any]]:
-        """The newest jobs first."""
-        found: list[dict[str, Any]] = self._ask("GET", "/jobs", params={"limit": limit})["jobs"]
+    def retry(self, job_id: UUID | str) -> dict[str, Any]:
+        """Make a new job of the same photo and fields; returns what ``submit`` does."""
+        return self._ask("POST", f"/jobs/{_path(job_id)}/retry")
+
+    def delete(self, job_id: UUID | str) -> None:
+        """Cancel the job, then remove it with its report and its photo."""
+        try:
+            _checked(self._http.delete(f"/jobs/{_path(job_id)}"))
+        except httpx.TransportError as exc:
+            raise self._unavailable(exc) from exc
+
+    def jobs(self, limit: int = 50, before: str | None = None) -> list[dict[str, Any]]:
+        """The newest jobs first, at most 1000; only those created ``before`` (an ISO time)."""
+        params = {"limit": limit} | ({"before": before} if before else {})
+        found: list[dict[str, Any]] = self._ask("GET", "/jobs", params=params)["jobs"]
         return found
+
+    def find(self, prefix: str) -> str:
+        """The id of the only job whose id begins with ``prefix``; a whole id is returned as it is.
+
+        Raises ``JobNotFound`` where there is none, ``JobConflict`` where there are several.
+        """
+        prefix = prefix.strip().lower()
+        if len(prefix) >= _ID_LETTERS:
+            return prefix
+        found, before = list[str](), None
+        while page := self.jobs(_PAGE, before):
+            found += [job["job_id"] for job in page if job["job_id"].startswith(prefix)]
+            before = page[-1]["created_at"]
+            if len(page) < _PAGE:
+                break
+        return only_job(prefix, found)
+
+    def advisors(self) -> dict[str, str]:
+        """The names of the server's advisors by their ids: ``GET /advisors``."""
+        found = self._ask("GET", "/advisors")["advisors"]
+        return {advisor["id"]: advisor["name"] for advisor in found}
 
     def health(self) -> dict[str, Any]:
         """What the server says of itself: ``GET /health``."""
@@ -232,7 +287,7 @@ class Client:
 
     def _unavailable(self, exc: httpx.TransportError) -> ServerUnavailable:
         return ServerUnavailable(
-            f"No server answers at {self.base_url} ({exc or type(exc).__name__}). Start one with "
+            f"No server answers at {self.base_url} ({_describe(exc)}). Start one with "
             "`mondrian serve`, or give its address with --server."
         )
 
@@ -303,6 +358,27 @@ def _clean(value: Any) -> Any:
 
 def _made_event(type_: str, job_id: UUID | str, **fields: Any) -> StreamEvent:
     return StreamEvent(type=type_, fields={"type": type_, "job_id": str(job_id), **fields})
+
+
+def only_job(prefix: str, found: Sequence[str]) -> str:
+    """The only id of ``found``, whose ids begin with ``prefix``. Raises ``JobNotFound`` where there
+    is none, ``JobConflict`` where there are several."""
+    several = sorted(set(found))
+    if not several:
+        raise JobNotFound(
+            f"There is no job whose id begins with {prefix!r}. `mondrian jobs` lists them."
+        )
+    if len(several) > 1:
+        raise JobConflict(
+            f"{len(several)} jobs have an id that begins with {prefix!r}, among them {several[0]} "
+            f"and {several[1]}. Give more of it."
+        )
+    return several[0]
+
+
+def _describe(exc: httpx.TransportError) -> str:
+    """What happened, without an operating system's numbers."""
+    return re.sub(r"^\[Errno -?\d+\] ", "", str(exc)) or type(exc).__name__
 
 
 def _path(job_id: UUID | str) -> str:

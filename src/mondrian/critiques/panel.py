@@ -119,13 +119,14 @@ def _run_step(
 class Panel:
     """A panel without a server or a database.
 
-    ``look`` reads and measures the photo; ``open`` opens the engine. ``write``, if there is
-    something to write, is called with the photo and the reports at the end. Times are in seconds.
+    ``look`` reads and measures the photo. The engine may serve many panels, one after the other.
+    ``write``, if there is something to write, is called with the photo and the reports at the end.
+    Times are in seconds.
     """
 
     look: Look
     advisors: Sequence[Advisor]
-    open: Callable[[], Engine]
+    engine: Engine
     write: Callable[[MeasuredPhoto, Sequence[Report]], None] | None
     interval: float
     stall: float
@@ -133,7 +134,7 @@ class Panel:
     def run(self) -> Generator[Update | Text | Report, None, None]:
         """Yield updates and text as ``critique`` does, and each advisor's report in turn.
 
-        Closing the generator stops the work and closes the engine. Raises what each step raises.
+        Closing the generator stops the work. Raises what each step raises.
         """
         started = time.monotonic()
         with closing(self._run()) as items:
@@ -147,17 +148,16 @@ class Panel:
     def _run(self) -> Generator[PanelItem, None, None]:
         photo = yield from _run_step(0, Phase.MEASURING, self.look, self.interval)
         reports = list[Report]()
-        with closing(self.open()) as opened:
-            engine = WatchedEngine(
-                opened, Meter(), lambda: None, stall_seconds=self.stall, mode="lora"
-            )
-            run = partial(run_panel, interval_seconds=self.interval)
-            with closing(run(lambda _: photo, self.advisors, engine)) as items:
-                for place, item in items:
-                    if isinstance(item, Report):
-                        reports.append(item)
-                    if place:
-                        yield place, item
+        engine = WatchedEngine(
+            self.engine, Meter(), lambda: None, stall_seconds=self.stall, mode="lora"
+        )
+        run = partial(run_panel, interval_seconds=self.interval)
+        with closing(run(lambda _: photo, self.advisors, engine)) as items:
+            for place, item in items:
+                if isinstance(item, Report):
+                    reports.append(item)
+                if place:
+                    yield place, item
         if self.write:
             write = partial(self.write, photo, reports)
             yield from _run_step(len(reports), Phase.FINALIZING, lambda _: write(), self.interval)

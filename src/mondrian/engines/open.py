@@ -1,9 +1,10 @@
 """Opens engines by URL."""
 
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from mondrian.engines.base import Engine
 from mondrian.engines.openai.connection import without_secrets
@@ -29,11 +30,34 @@ def open_engine(
         url += f"{'&' if '?' in url else '?'}{urlencode({'adapter': adapter})}"
     scheme, _, rest = url.partition(":")
     if scheme not in _OPENERS or not rest:
-        forms = ", ".join(f"{name}:…" for name in _OPENERS)
-        shown = without_secrets(url)
-        raise UnknownEngine(f"The engine {shown!r} is not understood. Give auto, {forms}.")
+        forms, shown = ", ".join(f"{name}:…" for name in _OPENERS), without_secrets(url)
+        raise UnknownEngine(
+            f"The engine {shown!r} is not understood. {_suggest(shown)}Give auto, {forms}."
+        )
     target, _, query = rest.partition("?")
     return _OPENERS[scheme](without_secrets(url), target, query, home)
+
+
+def _suggest(url: str) -> str:
+    """Return what was probably meant by a URL that is not understood, as a sentence."""
+    from mondrian.models import CATALOGUE, Machine
+
+    scheme, _, rest = url.partition(":")
+    meant = ""
+    if port := _PORTS.get(scheme.casefold().replace("-", "").replace("_", "").replace(".", "")):
+        meant = f"openai:http://127.0.0.1:{port}/v1" + (f"?model={quote(rest)}" if rest else "")
+    elif scheme in ("http", "https"):
+        meant = f"openai:{url}"
+    elif url.lower().endswith(".gguf"):
+        meant = f"llamacpp:{url}"
+    elif models := [model for model in CATALOGUE if model.name == url]:
+        machine = Machine.read()
+        meant = next((each for each in models if not each.obstacle(machine)), models[-1]).url
+    elif "/" in url and ":" not in url:
+        meant = f"mlx:{url}"
+    elif near := get_close_matches(scheme, _OPENERS, n=1):
+        meant = f"{near[0]}:{rest or '…'}"
+    return f"Did you mean {meant}? " if meant else ""
 
 
 def _open_llamacpp(url: str, target: str, query: str, home: Path) -> Engine:
@@ -159,6 +183,9 @@ def _default_home() -> Path:
 
 # llama.cpp's own limit is 256 sequences
 _MOST_SLOTS = 64
+
+# of servers that speak as OpenAI does, by the names that people give them
+_PORTS = {"ollama": 11434, "lmstudio": 1234, "vllm": 8000, "llamaserver": 8080}
 
 _COMMON: dict[str, Callable[[str], Any]] = {"max_tokens": _count, "temperature": _temperature}
 

@@ -2,16 +2,18 @@
 
 from pathlib import Path
 
-from mondrian.models.choice import Choice, choose
+from mondrian.models.choice import Choice, choose, suggest_seeing
 from mondrian.models.hub import PullProgress
 from mondrian.models.known import CATALOGUE, NAMES, Model, Wheel, find_gguf, to_pull
 from mondrian.models.local import find_path, list_cached, list_pulled
 from mondrian.models.machine import Machine
+from mondrian.models.servers import LocalServer, find_servers
 
 __all__ = [
     "CATALOGUE",
     "NAMES",
     "Choice",
+    "LocalServer",
     "Machine",
     "Model",
     "PullProgress",
@@ -19,9 +21,11 @@ __all__ = [
     "find_gguf",
     "find_model",
     "find_path",
+    "find_servers",
     "list_cached",
     "list_pulled",
     "pull",
+    "suggest_seeing",
 ]
 
 

@@ -1,5 +1,6 @@
 """What ``auto`` takes on this machine, and why; and what would be better."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from mondrian.errors import ModelNotFound
 from mondrian.models.known import CATALOGUE, Model
 from mondrian.models.local import find_path, list_pulled
 from mondrian.models.machine import Machine
+from mondrian.models.servers import LocalServer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,11 +21,15 @@ class Choice:
     unused: Model | None = None
     machine: Machine
 
-    def __str__(self) -> str:
+    @property
+    def summary(self) -> str:
+        """What is taken, in one line."""
         sees = "sees the photo" if self.model.sees else "does not see the photo"
+        return f"Engine: {self.model.url} ({self.model.description}; {sees})."
+
+    def __str__(self) -> str:
         words = [
-            f"Engine: {self.model.url} ({self.model.description}; {sees}), the best model that is "
-            "on this machine and that it can run."
+            f"{self.summary[:-1]}, the best model that is on this machine and that it can run."
         ]
         if self.unused:
             words.append(
@@ -63,3 +69,18 @@ def _or_better(better: Model | None) -> str:
     if better is None or not better.sees:
         return "."
     return f", or one that sees the photo (about {better.size}) with `{better.command}`."
+
+
+def suggest_seeing(choice: Choice | None, servers: Sequence[LocalServer]) -> str:
+    """Return how to get an engine that sees: one that a server on this machine has, else the best
+    one that the machine could run."""
+    for server in servers:
+        if server.engine:
+            return (
+                f"{server.name} on this machine has {server.seeing[0]}, which sees photos: it gets "
+                f"yours only if you say so, with --engine '{server.engine}'."
+            )
+    better = choice and choice.better
+    if better and better.sees:
+        return f"One that sees: `{better.command}` (about {better.size}), then once more."
+    return "One that sees may be on another machine: docs/engines.md shows how to name it."

@@ -1,5 +1,6 @@
 """The door of the server: the address it listens at."""
 
+import os
 import resource
 import socket
 from collections.abc import Iterator
@@ -46,13 +47,19 @@ def bound(settings: Settings) -> Iterator[socket.socket]:
     except OSError as exc:
         raise SettingsError(
             f"Mondrian cannot serve at {settings.host}, port {settings.port}: "
-            f"{exc.strerror or exc}. Choose another with --host and --port."
+            f"{_describe(exc)}. Choose another with --host and --port."
         ) from exc
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_FILES)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
     with door:
         yield door
+
+
+def _describe(exc: OSError) -> str:
+    """What the operating system refused, in its words alone: Python adds a tuple to them."""
+    is_lookup = isinstance(exc, socket.gaierror)
+    return os.strerror(exc.errno) if exc.errno and not is_lookup else str(exc.strerror or exc)
 
 
 def address(host: str, door: socket.socket) -> str:

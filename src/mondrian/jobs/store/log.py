@@ -125,6 +125,7 @@ class Logs(Connected):
             status=status,
             step_phase=None if error else StepPhase.DONE,
             current_step=error["message"] if error else "Done",
+            llm_thinking=None if error else "Done",
             progress=None if error else 100,
             error=json.dumps(error) if error else None,
             score=_mean_score(reports),

@@ -1,0 +1,223 @@
+"""What a person sees while a critique runs: on a terminal a live line, elsewhere a line per update.
+
+It is fed with the events that clients get (docs/events.md), of this process or of a server.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.text import Text as Line
+
+from mondrian.cli.terminal import bar
+from mondrian.engines.base import Phase
+from mondrian.errors import printable
+
+LEAST_TOKENS = 10
+"""The speed of fewer says nothing."""
+
+_GENERATED = re.compile(r"\((\d+) tokens, [\d.]+ tps\)")
+_PART = re.compile(r"\d+/(\d+) tokens")
+_SECONDS = re.compile(r"\(\d+ s\)$")
+_NOBODYS = frozenset({"measuring", "queued"})
+
+
+@contextmanager
+def watching(console: Console, names: Sequence[str] = (), place: int = 1) -> Iterator["Face"]:
+    """Give a ``Face`` on ``console`` for the critique by the advisor in that place of ``names``."""
+    face = (LiveFace if console.is_terminal else Face)(console, names, place)
+    try:
+        yield face
+    except BaseException:
+        face.close(is_done=False)
+        raise
+    face.close()
+
+
+class Face:
+    """Shows how a critique goes, a line per update: for logs and pipes."""
+
+    def __init__(self, console: Console, names: Sequence[str] = (), place: int = 1) -> None:
+        self._console = console
+        self._names = names
+        self._place = place
+        self.last: Mapping[str, Any] | None = None
+
+    def take(self, type_: str, fields: Mapping[str, Any]) -> None:
+        """Show an event, if there is something to see in it."""
+        match type_:
+            case "thinking_update":
+                before, self.last = self.last, fields
+                self._update(fields, before)
+            case "report_partial":
+                self._judge(fields)
+            case "status_update":
+                self._place = fields["job_data"].get("current_advisor") or self._place
+            case "attempt":
+                self._forget()
+
+    def close(self, *, is_done: bool = True) -> None:
+        """Nothing more will come."""
+
+    def _update(self, fields: Mapping[str, Any], before: Mapping[str, Any] | None) -> None:
+        self._console.print(Line(describe_line(fields, who=self._who(fields))), soft_wrap=True)
+
+    def _judge(self, fields: Mapping[str, Any]) -> None: ...
+
+    def _forget(self) -> None: ...
+
+    def _who(self, fields: Mapping[str, Any]) -> str:
+        """Return whose critique an update is about; empty while it is nobody's."""
+        if fields.get("phase") in _NOBODYS or not 0 < self._place <= len(self._names):
+            return ""
+        count = len(self._names)
+        part = f" ({self._place} of {count})" if count > 1 else ""
+        return f"{printable(self._names[self._place - 1])}{part}"
+
+
+class LiveFace(Face):
+    """Shows the same on a terminal: one line per phase, the current one alive, and below it the
+    dimensions as they are judged."""
+
+    def __init__(self, console: Console, names: Sequence[str] = (), place: int = 1) -> None:
+        super().__init__(console, names, place)
+        self._judged: dict[str, float] = {}
+        self._past: list[Line] = []
+        self._began = 0.0
+        self._spinner = Spinner("dots", style="yellow")
+        self._live = Live(console=console, refresh_per_second=8, transient=False)
+
+    def close(self, *, is_done: bool = True) -> None:
+        """Leave what was done on the screen."""
+        self._end_phase(self.last, None, is_done=is_done)
+        self._live.update(Group(*self._past))
+        self._live.stop()
+
+    def _update(self, fields: Mapping[str, Any], before: Mapping[str, Any] | None) -> None:
+        if not before or before.get("phase") != fields.get("phase"):
+            self._end_phase(before, fields)
+            self._began = fields.get("elapsed_seconds") or self._began
+        if fields.get("phase") == Phase.REPAIRING:
+            self._judged.clear()
+        rest = ", ".join(filter(None, [_describe_percent(fields), describe_left(fields)]))
+        sentence = _attribute(self._who(fields), describe_step(fields))
+        self._spinner.update(text=Line(f" {sentence}   {rest}"))
+        self._live.start()
+        self._live.update(self._picture())
+
+    def _judge(self, fields: Mapping[str, Any]) -> None:
+        dimension = fields.get("dimension") or {}
+        if isinstance(dimension.get("score"), int | float):
+            self._judged[printable(dimension["name"])] = dimension["score"]
+            self._live.update(self._picture())
+
+    def _forget(self) -> None:
+        self._judged.clear()
+
+    def _end_phase(
+        self,
+        last: Mapping[str, Any] | None,
+        following: Mapping[str, Any] | None,
+        *,
+        is_done: bool = True,
+    ) -> None:
+        """Tick off the phase whose last update was ``last``."""
+        if not last:
+            return
+        words = describe_past(last, following, self._began)
+        if is_done and following is None and last.get("phase") == Phase.FINALIZING:
+            words = "Done"
+        at = (following or last).get("elapsed_seconds")
+        when = "" if at is None else f"   at {at:.1f} s"
+        mark = ("✓ ", "green") if is_done else ("· ", "yellow")
+        self._past.append(Line.assemble(mark, _attribute(self._who(last), words), (when, "dim")))
+
+    def _picture(self) -> Group:
+        judged = [
+            Line.assemble("   ", bar(score), f" {score:4.1f}  ", (name, "bold"))
+            for name, score in self._judged.items()
+        ]
+        return Group(*self._past, self._spinner, *judged)
+
+
+def describe_line(fields: Mapping[str, Any], seconds: float | None = None, *, who: str = "") -> str:
+    """Return one line for a thinking update: when, how far, what, and the time that is left.
+    ``seconds`` is when, by default the job's own time."""
+    at = fields.get("elapsed_seconds") if seconds is None else seconds
+    when = " " * 8 if at is None else f"{at:6.1f} s"
+    percent = _describe_percent(fields) or "   %"
+    left = describe_left(fields)
+    return f"{when}  {percent:>5}  {_attribute(who, describe_step(fields))}{left and f'  {left}'}"
+
+
+def describe_step(fields: Mapping[str, Any]) -> str:
+    """Return an update's sentence as a terminal has it: without the speed of a few tokens."""
+    return _GENERATED.sub(
+        lambda found: _count(int(found[1]), found[0]), printable(_thinking(fields))
+    )
+
+
+def describe_past(
+    fields: Mapping[str, Any], following: Mapping[str, Any] | None, began: float
+) -> str:
+    """Return the sentence of a phase whose last update was ``fields`` and which began at ``began``
+    seconds, with the figures that it ended with: those of the update that came after it."""
+    words = describe_step(fields)
+    if following is None:
+        return words
+    tokens, speed = following.get("tokens"), following.get("tokens_per_second")
+    if fields.get("phase") == Phase.GENERATING and tokens:
+        shown = f"({tokens} tokens, {speed:.1f} tps)" if speed else f"({tokens} tokens)"
+        return _GENERATED.sub(_count(tokens, shown), printable(_thinking(fields)))
+    if at := following.get("elapsed_seconds"):
+        words = _SECONDS.sub(f"({max(0.0, at - began):.0f} s)", words)
+    return _PART.sub(lambda found: f"{found[1]}/{found[1]} tokens", words)
+
+
+def describe_left(fields: Mapping[str, Any]) -> str:
+    """Return the time that is left in words; empty where it is not known."""
+    eta = fields.get("eta_seconds")
+    return "" if eta is None else f"{describe_seconds(eta)} left"
+
+
+def describe_seconds(seconds: float) -> str:
+    """Return a time that was estimated, no more exactly than it can be: ``about 40 s``."""
+    if seconds < 5:
+        return "a few seconds"
+    if seconds < 90:
+        return f"about {5 * round(seconds / 5)} s"
+    minutes = round(seconds / 60)
+    return f"about {minutes} min" if minutes < 90 else f"about {minutes / 60:.1f} h"
+
+
+def describe_stop(face: Face) -> str:
+    """Return what was done until a critique was stopped."""
+    if not (fields := face.last):
+        return "Stopped before anything was done."
+    tokens = f", {_count(fields['tokens'])[1:-1]}" if fields.get("tokens") else ""
+    seconds = fields.get("elapsed_seconds") or 0.0
+    doing = Phase(fields["phase"]).doing
+    return f"Stopped while {doing} after {seconds:.1f} s{tokens}. No report was written."
+
+
+def _thinking(fields: Mapping[str, Any]) -> str:
+    return str(fields.get("thinking") or "")
+
+
+def _count(tokens: int, shown: str | None = None) -> str:
+    if shown and tokens >= LEAST_TOKENS:
+        return shown
+    return f"({tokens} token{'' if tokens == 1 else 's'})"
+
+
+def _attribute(who: str, words: str) -> str:
+    return f"{who}: {words}" if who else words
+
+
+def _describe_percent(fields: Mapping[str, Any]) -> str:
+    percent = fields.get("percent")
+    return "" if percent is None else f"{percent:.0f} %"

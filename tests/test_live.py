@@ -1,0 +1,96 @@
+"""The words of the terminal's live line, and what is left of it."""
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from mondrian.cli.live import (
+    LiveFace,
+    describe_left,
+    describe_line,
+    describe_past,
+    describe_step,
+    watching,
+)
+
+
+def update(thinking: str, phase: str, elapsed: float = 0.0, **more: Any) -> dict[str, Any]:
+    return {"thinking": thinking, "phase": phase, "elapsed_seconds": elapsed, "percent": 1.0} | more
+
+
+@pytest.mark.parametrize(
+    ("thinking", "shown"),
+    [
+        ("Generating analysis... (1 tokens, 0.0 tps)", "Generating analysis... (1 token)"),
+        ("Generating analysis... (2 tokens, 58.2 tps)", "Generating analysis... (2 tokens)"),
+        ("Generating analysis... (9 tokens, 58.2 tps)", "Generating analysis... (9 tokens)"),
+        (
+            "Generating analysis... (10 tokens, 58.2 tps)",
+            "Generating analysis... (10 tokens, 58.2 tps)",
+        ),
+        ("Waiting in queue (position 3)", "Waiting in queue (position 3)"),
+        ("evil\x1b[31m\nline", "evil[31m line"),
+    ],
+)
+def test_no_speed_of_a_few_tokens(thinking: str, shown: str) -> None:
+    assert describe_step({"thinking": thinking}) == shown
+
+
+def test_a_phase_that_is_over_shows_the_figures_that_it_ended_with() -> None:
+    prefill = update("Looking at the photo... (prompt 0/123 tokens)", "prefill", 2.0)
+    generating = update("Generating analysis... (4 tokens, 9.0 tps)", "generating", 5.0, tokens=4)
+    final = update("Writing the report...", "finalizing", 9.0, tokens=230, tokens_per_second=66.71)
+    loading = update("Loading model... (0 s)", "loading", 2.0)
+    assert describe_past(prefill, generating, 2.0).endswith("(prompt 123/123 tokens)")
+    assert describe_past(generating, final, 5.0).endswith("(230 tokens, 66.7 tps)")
+    assert describe_past(loading, prefill | {"elapsed_seconds": 8.0}, 2.0).endswith("(6 s)")
+    assert describe_past(prefill, None, 2.0).endswith("(prompt 0/123 tokens)")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (None, ""),
+        (0.0, "a few seconds left"),
+        (42.0, "about 40 s left"),
+        (200.0, "about 3 min left"),
+        (9000.0, "about 2.5 h left"),
+    ],
+)
+def test_the_time_that_is_left_in_words(seconds: float | None, words: str) -> None:
+    assert describe_left({"eta_seconds": seconds}) == words
+
+
+def test_a_line_names_the_advisor_and_is_never_wrapped() -> None:
+    written = io.StringIO()
+    console = Console(file=written, width=40)
+    with watching(console, ["Ansel Adams", "Georgia O'Keeffe"]) as face:
+        face.take("thinking_update", update("Measuring the photo... (0 s)", "measuring"))
+        face.take("status_update", {"job_data": {"current_advisor": 2}})
+        long = update("Looking at the photo... (prompt 1/2 tokens)", "prefill", eta_seconds=42.0)
+        face.take("thinking_update", long)
+    first, second = written.getvalue().splitlines()
+    assert first.endswith("Measuring the photo... (0 s)")
+    assert "Georgia O'Keeffe (2 of 2): Looking at the photo" in second
+    assert second.endswith("about 40 s left")
+
+
+def test_of_an_unknown_time_there_is_a_line_all_the_same() -> None:
+    assert describe_line({"thinking": "Waiting in queue (position 3)"}).split() == [
+        *("%", "Waiting", "in", "queue", "(position", "3)")
+    ]
+
+
+def test_what_was_stopped_is_not_ticked_off() -> None:
+    written = io.StringIO()
+    console = Console(file=written, width=100, force_terminal=True)
+    with pytest.raises(KeyboardInterrupt), watching(console, ["Ansel Adams"]) as face:
+        assert isinstance(face, LiveFace)
+        face.take("thinking_update", update("Loading model... (0 s)", "loading"))
+        face.take("thinking_update", update("Looking at the photo... (1 s)", "prefill", 3.0))
+        raise KeyboardInterrupt
+    text = written.getvalue()
+    assert "✓ \x1b[0mAnsel Adams: Loading model... (3 s)" in text
+    assert "· \x1b[0mAnsel Adams: Looking at the photo" in text
