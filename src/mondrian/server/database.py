@@ -42,6 +42,12 @@ def opening_database(settings: Settings, concurrency: int) -> Iterator["Future[D
                 opening.result().close()
 
 
+def leave_database(opening: "Future[Database]") -> None:
+    """Leave the embedded PostgreSQL, if that is what was opened, with connections still open."""
+    if opening.done() and not opening.exception() and (server := opening.result().server):
+        server.close()
+
+
 def _revive(opening: "Future[Database]", left: threading.Event) -> None:
     """Start the embedded PostgreSQL again whenever it dies, until it is to be stopped."""
     server = None if opening.exception() else opening.result().server

@@ -67,6 +67,7 @@ def run_server(
         )
         worker = rooms.worker(engine, app.state.services.advisors) if engine else None
         if worker:
+            leaving.hand_back = worker.stop
             stack.enter_context(_working(worker))
 
         def open_door() -> None:
@@ -111,7 +112,7 @@ def run_worker(
     advisors = load_advisors(settings.home)
     with _opened(settings, opening) as rooms, _pruning(rooms):
         worker = rooms.worker(engine, advisors)
-        leaving.begin = worker.stop
+        leaving.begin = leaving.hand_back = worker.stop
         announce(worker.name)
         _load(engine)
         worker.run()

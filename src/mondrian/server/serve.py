@@ -4,14 +4,15 @@
    workers, and last the door opens and the address is told. The model loads beside all that.
 2. Signals are ours, not uvicorn's: running jobs go back to the queue, streams are told to come
    back, connections end, and the embedded PostgreSQL is stopped after its last user.
-3. Nothing on the way out waits without a limit: all is down in less than five seconds.
+3. Nothing on the way out waits without a limit: all is down in less than five seconds. What is
+   stuck for longer is not waited for (``signals``).
 """
 
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 
 from mondrian.engines import Engine, open_engine
-from mondrian.server.database import opening_database
+from mondrian.server.database import leave_database, opening_database
 from mondrian.server.signals import leaving_by_signal
 from mondrian.server.socket import bound, check_exposure
 from mondrian.settings import Settings
@@ -29,6 +30,7 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         engine = stack.enter_context(closing(_open_engine(settings))) if settings.worker else None
         door = stack.enter_context(bound(settings))
         opening = stack.enter_context(opening_database(settings, _concurrency(settings, engine)))
+        leaving.close = lambda: leave_database(opening)
         from mondrian.server.processes import run_server
 
         run_server(settings, opening, engine, door, leaving, announce)
@@ -44,6 +46,7 @@ def work(settings: Settings, announce: Callable[[str], None]) -> None:
         leaving = stack.enter_context(leaving_by_signal())
         engine = stack.enter_context(closing(_open_engine(settings)))
         opening = stack.enter_context(opening_database(settings, _concurrency(settings, engine)))
+        leaving.close = lambda: leave_database(opening)
         from mondrian.server.processes import run_worker
 
         run_worker(settings, opening, engine, leaving, announce)
