@@ -14,7 +14,7 @@ from mondrian.database.postgres import Pool
 from mondrian.errors import PhotoStoreUnavailable
 from mondrian.jobs import retention
 from mondrian.jobs.job import Entry, EventType, Job, Status
-from mondrian.jobs.retention import LOCK, foresee, prune, prune_daily
+from mondrian.jobs.retention import LOCK, foresee, prune, prune_hourly
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
 from mondrian.settings import Settings
@@ -121,7 +121,7 @@ class Counting(Store):
             yield is_alone
 
 
-def test_it_is_done_every_day_by_one_process_whatever_fails(
+def test_it_is_done_every_hour_by_one_process_whatever_fails(
     pool: Pool,
     photos: PhotoStore,
     ended: list[Job],
@@ -130,11 +130,11 @@ def test_it_is_done_every_day_by_one_process_whatever_fails(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    for name in ("FIRST_SECONDS", "AGAIN_SECONDS", "DAY_SECONDS"):
+    for name in ("FIRST_SECONDS", "AGAIN_SECONDS", "PAUSE_SECONDS"):
         monkeypatch.setattr(retention, name, 0.01)
     store, left = Counting(pool), threading.Event()
     given = (store, photos, Settings.read(retention=0, quota=0), left)
-    thread = threading.Thread(target=prune_daily, args=given)
+    thread = threading.Thread(target=prune_hourly, args=given)
     with store.alone(LOCK) as is_alone:
         assert is_alone
         thread.start()
@@ -151,7 +151,7 @@ def test_it_is_done_every_day_by_one_process_whatever_fails(
 
 
 @pytest.mark.parametrize("command", [("serve", "--port", 0, "--no-worker"), ("worker",)])
-def test_servers_and_workers_prune_daily(
+def test_servers_and_workers_prune_hourly(
     store: Store, ended: list[Job], database: str, tmp_path: Path, command: tuple[object, ...]
 ) -> None:
     options = ("--home", tmp_path, "--database", database, "--retention", 0)

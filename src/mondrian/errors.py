@@ -41,6 +41,7 @@
         ├── DatabaseUnavailable
         ├── PhotoStoreUnavailable
         └── StorageFull
+            └── QuotaExceeded
 
 The docstring of a class is its default message, written for the person who reads it: what
 happened, and what to do next. ``code`` is the word that clients see. ``http_status``, ``exit_code``
@@ -328,6 +329,12 @@ class StorageFull(StorageError):
 
     http_status = 507
     retry_policy = RetryPolicy.FORGET
+
+
+class QuotaExceeded(StorageFull):
+    """The room for photos is full. Delete some critiques, or ask for a larger quota."""
+
+    exit_code = 75
 
 
 def list_errors(root: type[MondrianError] = MondrianError) -> list[type[MondrianError]]:

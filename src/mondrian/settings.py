@@ -203,8 +203,22 @@ class Settings(BaseSettings):
     )
     quota: Annotated[ByteSize | None, Option(group=_STORAGE, metavar="BYTES")] = Field(
         default=None,
-        description="bytes that all photos may take (`10GB` is understood); beyond, the oldest "
-        "ended jobs go",
+        description="bytes that all photos may take (`10GB` is understood): an upload beyond is "
+        "refused. Where they take more, since it was lowered, the oldest ended jobs go",
+    )
+    share: Annotated[
+        ByteSize | None,
+        Option(
+            group=_STORAGE,
+            metavar="BYTES",
+            unset="the quota, by the number of keys; a fourth of it with `--open`",
+        ),
+    ] = Field(default=None, description="bytes of the quota that one owner's photos may take")
+    waiting_per_owner: Annotated[int, Option(group=_STORAGE, metavar="N")] = Field(
+        default=1000,
+        ge=1,
+        le=1_000_000,
+        description="photos of one owner that may wait to be critiqued",
     )
 
     @property

@@ -16,6 +16,7 @@ from mondrian.api.masks import Masks
 from mondrian.api.metrics import Metrics
 from mondrian.api.middleware import guarded
 from mondrian.api.openapi import DESCRIPTION, complete
+from mondrian.api.rates import Rate
 from mondrian.api.readers import RequestReaders
 from mondrian.api.routes import ROUTERS
 from mondrian.api.routes.service import Probe
@@ -61,6 +62,7 @@ def create_app(
         access=access,
         intake=Intake(settings, store, photos),
         limits=limits,
+        thoughts=Rate(per_second=5, burst=60),
         readers=request_readers,
         metrics=Metrics(store, lambda: streams.clients, engine_status, access.guesses),
         masks=Masks(photos, request_readers),

@@ -93,6 +93,11 @@ class Visitor:
                 return job.id == self.job_id
         return True
 
+    def owns(self, job: Job) -> bool:
+        """Return whether ``job`` is this visitor's own, or everybody's: asked where less than its
+        id is known."""
+        return self.right is Right.ALL or (self.may_access(job) and job.owner == self.owner)
+
     @property
     def listed_owner(self) -> str | None:
         """Whose jobs are listed for this visitor; ``None`` for everybody's."""

@@ -13,6 +13,7 @@ from mondrian.api.auth import Access, Right, Visitor
 from mondrian.api.links import Links
 from mondrian.api.masks import Masks
 from mondrian.api.metrics import Metrics
+from mondrian.api.rates import Rate
 from mondrian.api.readers import RequestReaders
 from mondrian.api.schemas import JOB_ID
 from mondrian.api.uploads.intake import Intake
@@ -41,6 +42,7 @@ class Services:
     limits: Limits
     readers: RequestReaders
     metrics: Metrics
+    thoughts: Rate
     masks: Masks
 
     def place(self, job: Job) -> Place | None:

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mondrian.api.auth import Access, Visitor
 from mondrian.api.errors import problem, problem_of, unexpected
 from mondrian.api.links import base_of
-from mondrian.errors import MondrianError
+from mondrian.errors import MondrianError, NotAllowed
 from mondrian.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -103,7 +103,10 @@ class Guard:
     def _begin_session(
         self, request: Request, visitor: Visitor, send: Send
     ) -> tuple[Visitor, Send]:
-        cookie, session = self._access.new_session(request, visitor)
+        try:
+            cookie, session = self._access.new_session(request, visitor)
+        except NotAllowed:  # too many were made for this address: it does without
+            return visitor, send
         answer = Response()
         self._access.set_cookie(request, answer, cookie)
 

@@ -16,8 +16,21 @@ _WORK = (
     *("lease", "stall", "retention", "quota", "home"),
 )
 _SERVE = (
-    *("host", "port", "worker", "key", "key_file", "admin_key", "open", "hosts", "base_url"),
+    *(
+        "share",
+        "waiting_per_owner",
+        "host",
+        "port",
+        "worker",
+        "key",
+        "key_file",
+        "admin_key",
+        "open",
+        "hosts",
+        "base_url",
+    ),
     *("cors_origins", "source", "advisor", "connections", "connections_per_address", "proxies"),
+    *("share", "waiting_per_owner"),
 )
 
 

@@ -3,7 +3,8 @@
 1. The events of a job are kept for so many days after its end; its report and its closing events
    stay. A client with a cursor from before gets a ``reset``, and the report.
 2. Photos follow their job. Where all photos together are more than the quota, whole jobs go, the
-   oldest that have ended first.
+   oldest that have ended first, of owners who have more than an equal part. Uploads beyond the
+   quota are refused (``api/uploads/shares.py``), so that this is rare.
 3. A photo that is to be deleted is noted in the statement that removes its job, and forgotten when
    it is gone. So is one that is uploaded, before it is stored, until its job is there or a day has
    passed. So none stays behind where a process dies, or the photo store or the database is away.
@@ -12,9 +13,10 @@
 
 import logging
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 
-from mondrian.errors import MondrianError, StorageError
+from mondrian.errors import JobNotFound, MondrianError, StorageError
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
 from mondrian.settings import Settings
@@ -24,9 +26,9 @@ log = logging.getLogger(__name__)
 LOCK = 0x7072756E  # "prun": the advisory lock of whoever prunes
 PORTION = 200
 FIRST_SECONDS = 60.0
-DAY_SECONDS = 86_400.0
+PAUSE_SECONDS = 3600.0
 AGAIN_SECONDS = 600.0
-"""After a failure the daily prune is tried again this soon."""
+"""After a failure the prune is tried again this soon."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,12 +42,17 @@ class Pruned:
 
 
 def prune(store: Store, photos: PhotoStore, *, days: float, max_bytes: int | None = None) -> Pruned:
-    """Remove the events of jobs that ended more than ``days`` ago; then, with ``max_bytes``, the
+    """Cancel the jobs that have been pending for a day. Remove the events of jobs that ended more
+    than ``days`` ago; then, with ``max_bytes``, the
     oldest ended jobs until all photos fit; then every photo that is left of a removed job.
 
     Raises ``StorageError``; what was removed until then is gone, and may be gone on with.
     """
     store.forget_keys()
+    while abandoned := store.find_abandoned(PORTION):
+        for job_id in abandoned:
+            with suppress(JobNotFound):
+                store.cancel(job_id)
     logs = events = jobs = bytes_ = 0
     while (portion := store.prune(days, PORTION))[0]:
         logs, events = logs + portion[0], events + portion[1]
@@ -80,14 +87,14 @@ def delete_discarded(store: Store, photos: PhotoStore) -> None:
         raise failure
 
 
-def prune_daily(
+def prune_hourly(
     store: Store, photos: PhotoStore, settings: Settings, left: threading.Event
 ) -> None:
-    """Prune a minute from now and then once a day, until ``left`` is set, whatever fails."""
+    """Prune a minute from now and then once an hour, until ``left`` is set, whatever fails."""
     pause = FIRST_SECONDS
     while not left.wait(pause):
         try:
-            pause = DAY_SECONDS
+            pause = PAUSE_SECONDS
             with store.alone(LOCK) as is_alone:
                 if is_alone:
                     pruned = prune(store, photos, days=settings.retention, max_bytes=settings.quota)

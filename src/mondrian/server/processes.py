@@ -22,7 +22,7 @@ from mondrian.database.postgres import Database
 from mondrian.engines import Engine
 from mondrian.engines.openai.connection import without_secrets
 from mondrian.errors import EngineClosed, MondrianError
-from mondrian.jobs.retention import prune_daily
+from mondrian.jobs.retention import prune_hourly
 from mondrian.jobs.sql import JOBS_CHANNEL
 from mondrian.jobs.store import Store
 from mondrian.measurements import prepare
@@ -213,7 +213,7 @@ def _pruning(rooms: Services) -> Iterator[None]:
     """What need not be kept is removed once a day, in a thread."""
     left = threading.Event()
     given = (rooms.store, rooms.photos, rooms.settings, left)
-    threading.Thread(target=prune_daily, args=given, name="prune", daemon=True).start()
+    threading.Thread(target=prune_hourly, args=given, name="prune", daemon=True).start()
     try:
         yield
     finally:

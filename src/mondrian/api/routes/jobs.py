@@ -34,7 +34,7 @@ from mondrian.api.schemas import (
 )
 from mondrian.api.uploads.multipart import read_json
 from mondrian.api.uploads.receive import UploadDep
-from mondrian.errors import NotAllowed, StorageError
+from mondrian.errors import NotAllowed, StorageError, TooManyRequests
 from mondrian.jobs.job import Job
 from mondrian.jobs.retention import delete_discarded
 from mondrian.reports import Report, markdown
@@ -189,8 +189,12 @@ def delete_ended_jobs(services: ServicesDep, visitor: VisitorDep) -> Deleted:
     responses=refusals(404, 408, 409, 413, 503),
     openapi_extra=json_body(ThinkingBody),
 )
-async def think(job: JobDep, request: Request, services: ServicesDep, links: LinksDep) -> JobState:
+async def think(
+    job: JobDep, request: Request, services: ServicesDep, links: LinksDep, visitor: VisitorDep
+) -> JobState:
     """Kept, and sent to all who follow the job as a `thinking_update`."""
+    if not services.thoughts.take(visitor.owner):
+        raise TooManyRequests("Updates come too fast. Send at most five a second.")
     body = await read_json(request, ThinkingBody, services.limits)
     job = await to_thread.run_sync(services.store.add_thinking, job.id, body.thinking)
     return JobState.of(job, links)

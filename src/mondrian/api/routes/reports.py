@@ -134,7 +134,7 @@ async def show_image(
 ) -> Response:
     """As `/photo/{job}.jpg`, for older clients. It takes the same rights."""
     job = await to_thread.run_sync(services.store.find_file, file)
-    if job is None or not visitor.may_access(job):
+    if job is None or not visitor.owns(job):
         raise JobNotFound
     return await _show_photo(request, services, job, PHOTO_WIDTH)
 

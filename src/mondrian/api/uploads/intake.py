@@ -12,7 +12,14 @@ from uuid import UUID, uuid4
 from anyio import to_thread
 
 from mondrian.api.uploads.options import BASELINE, UploadOptions
-from mondrian.errors import DatabaseUnavailable, InvalidRequest, StorageError
+from mondrian.api.uploads.shares import Shares
+from mondrian.errors import (
+    DatabaseUnavailable,
+    InvalidRequest,
+    QuotaExceeded,
+    StorageError,
+    TooManyRequests,
+)
 from mondrian.jobs.job import Job, Status
 from mondrian.jobs.store import Store
 from mondrian.photos import MAX_BYTES, PhotoStore, StoredPhoto
@@ -34,13 +41,14 @@ class Intake:
         self._source = settings.source
         self._store = store
         self._photos = photos
+        self._shares = Shares(settings, store)
 
     async def add(self, photo: StoredPhoto, options: UploadOptions, sender: UploadClient) -> Job:
         """Make a job of ``photo``, off the event loop.
 
         Returns the job of an earlier upload if it had the same ``Idempotency-Key``. Raises
-        ``JobConflict`` and ``StorageError``; then neither photo nor job is there, except that a
-        lost database may hide that they are.
+        ``JobConflict``, ``TooManyRequests`` and ``StorageError``; then neither photo nor job is
+        there, except that a lost database may hide that they are.
         """
         return await to_thread.run_sync(self._keep, photo, options, sender)
 
@@ -85,6 +93,18 @@ class Intake:
     ) -> Job:
         job = _make_job(photo, options, sender, retry_of)
         fingerprint = options.fingerprint(photo.sha256)
+        try:
+            with self._shares.taken(job.owner, job.photo_bytes):
+                return self._store_both(job, photo, sender, fingerprint)
+        except (QuotaExceeded, TooManyRequests):
+            key = sender.idempotency_key
+            if key and (kept := self._store.find_repeated(job.owner, key, fingerprint)):
+                return kept
+            raise
+
+    def _store_both(
+        self, job: Job, photo: StoredPhoto, sender: UploadClient, fingerprint: str
+    ) -> Job:
         self._store.expect_photo(job.photo_key)
         try:
             self._photos.put(job.photo_key, photo.encoded)

@@ -75,13 +75,32 @@ CANCEL = statement(f"""
     SELECT {job_columns("moved")}, {notified()} FROM moved
     UNION ALL SELECT {job_columns("found")}, null, null FROM found WHERE status IN {ENDED_WORDS}""")
 
+MAX_OUTSIDE_BYTES = 1_000_000
+
 ADD_THINKING = statement(f"""
     WITH moved AS (
-        UPDATE jobs SET llm_thinking = %(thinking)s, last_seq = last_seq + 1
-        WHERE id = %(id)s AND status NOT IN {ENDED_WORDS} RETURNING *
+        UPDATE jobs SET llm_thinking = %(thinking)s, last_seq = last_seq + 1,
+            outside_bytes = outside_bytes + octet_length(%(thinking)s) + 200
+        WHERE id = %(id)s AND status NOT IN {ENDED_WORDS} AND outside_bytes < {MAX_OUTSIDE_BYTES}
+        RETURNING *
     ), {logged(("thinking_update", _THINKING, "true"))}
     SELECT {job_columns("moved")}, {notified()} FROM moved""")
 
+
+REPEATED = statement("""
+    SELECT job_id, fingerprint FROM idempotency WHERE owner = %(owner)s
+    AND key = %(idempotency_key)s AND created_at > now() - interval '24 hours'""")
+
+COUNT_WAITING = statement("""
+    SELECT count(*) AS jobs FROM (
+        SELECT FROM jobs WHERE owner = %(owner)s AND status IN ('pending', 'queued')
+        LIMIT %(limit)s
+    ) waiting""")
+
+USAGE = statement("""
+    SELECT coalesce(sum(photo_bytes), 0)::bigint AS all_bytes,
+        coalesce(sum(photo_bytes) FILTER (WHERE owner = %(owner)s), 0)::bigint AS own_bytes
+    FROM jobs""")
 
 READ = statement(f"SELECT {job_columns('jobs')} FROM jobs WHERE id = %(id)s")
 

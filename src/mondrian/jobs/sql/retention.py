@@ -15,12 +15,19 @@ DELETE_FINISHED = statement(f"""
     ), {_DISCARDED}
     SELECT count(*) AS jobs FROM gone""")
 
-# The ended jobs, oldest first, that have to go until the photos of all jobs fit in so many bytes.
+# The ended jobs, oldest first, that have to go until the photos of all jobs fit in so many bytes:
+# of those owners only who have more than their part of them, and no more than what is over it.
 _OVERFLOW = f"""overflow AS (
         SELECT id, photo_bytes FROM (
             SELECT id, created_at, photo_bytes,
                 sum(photo_bytes) OVER (ORDER BY created_at, id) - photo_bytes AS older
-            FROM jobs WHERE status IN {ENDED_WORDS}
+            FROM (
+                SELECT *, sum(photo_bytes) OVER (
+                    PARTITION BY owner ORDER BY status IN {ENDED_WORDS}, created_at DESC, id DESC
+                ) AS kept FROM jobs
+            ) all_of_them
+            WHERE status IN {ENDED_WORDS}
+                AND kept > %(max_bytes)s / (SELECT count(DISTINCT owner) FROM jobs)
         ) ended
         WHERE (SELECT sum(photo_bytes) FROM jobs) - older > %(max_bytes)s
         ORDER BY created_at, id LIMIT %(limit)s
@@ -36,6 +43,10 @@ DELETE_OVERFLOW = statement(f"""
         RETURNING jobs.photo_key, jobs.photo_bytes
     ), {_DISCARDED}
     SELECT count(*) AS jobs, coalesce(sum(photo_bytes), 0)::bigint AS bytes FROM gone""")
+
+ABANDONED = statement("""
+    SELECT id FROM jobs WHERE status = 'pending' AND created_at < now() - interval '24 hours'
+    ORDER BY created_at LIMIT %(limit)s""")
 
 EXPECT_PHOTO = statement("""
     INSERT INTO discarded (photo_key, due) VALUES (%(photo_key)s, now() + interval '24 hours')""")

@@ -3,13 +3,21 @@
 import re
 from collections.abc import Collection
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
-from mondrian.errors import JobConflict
+from mondrian.errors import JobConflict, TooManyRequests
 from mondrian.jobs.job import Job, Status
 from mondrian.jobs.sql import jobs as sql
 from mondrian.jobs.store.base import Connected, clean, read_job, refuse_if_ended
 from mondrian.jobs.store.log import Answer
+
+
+class Usage(NamedTuple):
+    """Bytes that photos take: everybody's, and one owner's."""
+
+    all_bytes: int
+    own_bytes: int
 
 
 class Jobs(Connected):
@@ -52,11 +60,29 @@ class Jobs(Connected):
         return read_job(self._one(sql.CANCEL, id=job_id))
 
     def add_thinking(self, job_id: UUID, text: str) -> Job:
-        """Log what an outside advisor is thinking. Raises ``JobNotFound``, and ``JobConflict``
-        if the job has ended."""
+        """Log what an outside advisor is thinking. Raise ``JobNotFound``, ``JobConflict`` if the
+        job has ended, and ``TooManyRequests`` beyond a megabyte."""
         if rows := self._run(sql.ADD_THINKING, id=job_id, thinking=clean(text)):
             return read_job(rows[0])
-        return refuse_if_ended(self.read(job_id))
+        refuse_if_ended(self.read(job_id))
+        raise TooManyRequests("Too much was said of this job from outside already. Let it end.")
+
+    def find_repeated(self, owner: str, idempotency_key: str, fingerprint: str) -> Job | None:
+        """Return the job that an earlier upload with the same key and fingerprint made (two round
+        trips), if there is one."""
+        rows = self._run(sql.REPEATED, owner=owner, idempotency_key=idempotency_key)
+        is_same = rows and rows[0]["fingerprint"] == fingerprint
+        return self.read(rows[0]["job_id"]) if is_same else None
+
+    def count_waiting(self, owner: str, limit: int) -> int:
+        """Return how many jobs of ``owner`` are pending or queued, ``limit`` at most."""
+        [row] = self._run(sql.COUNT_WAITING, owner=owner, limit=limit)
+        return int(row["jobs"])
+
+    def read_usage(self, owner: str) -> Usage:
+        """Return what the photos of all jobs take, and those of ``owner``."""
+        [row] = self._run(sql.USAGE, owner=owner)
+        return Usage(**row)
 
     def find_file(self, filename: str) -> Job | None:
         """Return the job whose photo has that name; a name begins with eight letters of the id."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from uuid import UUID
 
 import psycopg
 
@@ -23,11 +24,16 @@ class Retention(Connected):
         self, max_bytes: int, limit: int | None = None, *, is_trial: bool = False
     ) -> tuple[int, int]:
         """Remove ended jobs, oldest first, until the photos of all jobs fit in ``max_bytes``, but
-        not more than ``limit`` jobs; their photos are then ``discarded``. In a trial nothing is
-        removed. Returns how many jobs, and how many bytes their photos have."""
+        not more than ``limit`` jobs, and of no owner who has no more than an equal part; their
+        photos are then ``discarded``. In a trial nothing is removed. Return how many jobs, and how
+        many bytes their photos have."""
         statement = sql.COUNT_OVERFLOW if is_trial else sql.DELETE_OVERFLOW
         [row] = self._run(statement, max_bytes=max_bytes, limit=limit)
         return row["jobs"], row["bytes"]
+
+    def find_abandoned(self, limit: int) -> list[UUID]:
+        """Return the jobs that have been pending for a day, the first ``limit`` of them."""
+        return [row["id"] for row in self._run(sql.ABANDONED, limit=limit)]
 
     def expect_photo(self, photo_key: str) -> None:
         """A photo will be stored. If no job is added that has it, it is ``discarded`` in a day."""
