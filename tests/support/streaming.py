@@ -32,12 +32,13 @@ class ImpatientProtocol(BoundedProtocol):
 
 @dataclass
 class Seen:
-    """One event as a client decodes it."""
+    """One event as a client decodes it. ``id`` is the number in its cursor."""
 
     id: str | None
     event: str
     data: Any
     at: float
+    cursor: str = ""
 
     @property
     def thinking(self) -> str:
@@ -50,8 +51,10 @@ def decode(block: bytes) -> Seen | None:
         return None
     data = json.loads(fields[b"data"])
     assert fields[b"event"].decode() == data["type"]
-    number = fields[b"id"].decode() if b"id" in fields else None
-    return Seen(number, data["type"], data, time.monotonic())
+    cursor = fields.get(b"id", b"").decode()
+    *log, number = cursor.split(".")
+    assert not cursor or (len(log), log[1]) == (2, data["job_id"][:8])
+    return Seen(number or None, data["type"], data, time.monotonic(), cursor)
 
 
 class Services:

@@ -66,5 +66,6 @@ class SseDecoder:
             self.last_id = id_
         if not payload:
             return None
-        seq = int(id_) if id_ and id_.isascii() and id_.isdigit() else None
+        number = (id_ or "").rpartition(".")[2]
+        seq = int(number) if number.isascii() and number.isdigit() else None
         return StreamEvent(type=type_, seq=seq, fields=json.loads(payload))

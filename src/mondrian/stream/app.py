@@ -74,6 +74,7 @@ class Streams:
         self._interval = interval_seconds
         self._wakeups = Listen(listen_url, self._wake)
         self._topics: dict[UUID, Topic] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._retry_ms = RETRY_MS
         self._is_draining = False
         self._all_left = asyncio.Event()
@@ -85,6 +86,8 @@ class Streams:
     async def close(self) -> None:
         """Stop listening and reading."""
         await self._wakeups.close()
+        for task in self._tasks:
+            task.cancel()
         for topic in self._topics.values():
             topic.close()
         self._source.close()
@@ -129,8 +132,8 @@ class Streams:
     async def _find_start(self, asked: Asked) -> Start | None:
         """Where the stream begins; ``None`` if the database does not answer soon enough."""
         topic = self._topics.get(asked.job_id)
-        if topic and asked.cursor is not None and topic.tail.holds(asked.cursor):
-            return Start(topic.job, asked.cursor, [encode_connected(asked.job_id)])
+        if topic and self._is_of_log(asked) and topic.tail.holds(asked.cursor or 0):
+            return Start(topic.job, asked.cursor or 0, [encode_connected(asked.job_id)])
         patience = OPENING_SECONDS if self._wakeups.is_listening else AWAY_SECONDS
         try:
             async with asyncio.timeout(patience):
@@ -138,16 +141,54 @@ class Streams:
         except (StorageError, TimeoutError):
             return None
 
+    def _is_of_log(self, asked: Asked) -> bool:
+        """Whether there is a cursor, and it is of this epoch, for all that can be told."""
+        return asked.cursor is not None and asked.epoch in ("", self._source.epoch)
+
     async def _read_start(self, asked: Asked) -> Start:
         connected = encode_connected(asked.job_id)
-        if asked.cursor is not None:
-            job = await self._source.find(asked.job_id)
-            if job.pruned_seq <= asked.cursor <= job.last_seq:
-                return Start(job, asked.cursor, [connected])
+        if not self._source.epoch:
+            self._source.epoch = await self._source.read_epoch()
+        if self._is_of_log(asked):
+            job, cursor = await self._source.find(asked.job_id), asked.cursor or 0
+            if job.pruned_seq <= cursor <= job.last_seq:
+                return Start(job, cursor, [connected])
+        return await self._read_present(asked, connected, is_reset=asked.cursor is not None)
+
+    async def _read_present(self, asked: Asked, before: bytes, *, is_reset: bool) -> Start:
         present = await self._source.opening(asked.job_id)
-        reset = b"" if asked.cursor is None else encode_reset(asked.job_id)
-        opening = cut(connected + reset + present.events(asked.types, asked.base))
+        reset = encode_reset(asked.job_id) if is_reset else b""
+        opening = cut(before + reset + present.events(asked.types, asked.base))
         return Start(present.job, present.seq, opening)
+
+    async def _begin_anew(self, asked: Asked) -> Start | None:
+        """Return the present, for a client whose log went back; ``None`` if it cannot be read."""
+        try:
+            async with asyncio.timeout(OPENING_SECONDS):
+                return await self._read_present(asked, b"", is_reset=True)
+        except (StorageError, JobNotFound, TimeoutError):
+            return None
+
+    async def _check_epoch(self, *, is_back: bool = False) -> None:
+        """Let all streams begin anew if the log has another epoch, or is known to be back."""
+        epoch, read = self._source.epoch, self._source.read_epoch
+        with suppress(StorageError):  # it is looked for again
+            now = await (self._source.renew_epoch(epoch) if is_back and epoch else read())
+            if self._source.epoch == epoch != now:
+                self._source.epoch = now
+                self._reset_topics(is_told=bool(epoch))
+
+    def _reset_topics(self, *, is_told: bool) -> None:
+        if is_told:
+            for topic in self._topics.values():
+                topic.close()
+                topic.tail.reset()
+            self._topics.clear()
+
+    def _look_at_epoch(self, *, is_back: bool = False) -> None:
+        task = asyncio.create_task(self._check_epoch(is_back=is_back))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _put_off(self, asked: Asked, send: Send) -> None:
         waiting = encode_thinking(asked.job_id, "Waiting for the database...")
@@ -163,22 +204,32 @@ class Streams:
             writing.cancel()
 
     async def _write(self, asked: Asked, start: Start, send: Send) -> None:
-        watcher = Subscriber(asked, start.seq, self._source, send, lambda: self._is_draining)
         with self._counted():
             await send(head())
-            while start.opening:
-                await send(body(start.opening.pop(0)))
-            with suppress(StorageError):
-                await self._follow(watcher, start.job)
-            is_told = watcher.is_over or watcher.is_amid
+            subscriber = await self._send_log(asked, start, send)
+            while subscriber.is_reset and not subscriber.is_amid:
+                again = await self._begin_anew(asked)
+                if again is None:
+                    break
+                subscriber = await self._send_log(asked, again, send)
+            is_told = subscriber.is_over or subscriber.is_amid
             await send(body(b"" if is_told else self._goodbye(), is_last=True))
 
-    async def _follow(self, watcher: Subscriber, job: Job) -> None:
+    async def _send_log(self, asked: Asked, start: Start, send: Send) -> Subscriber:
+        """Send the opening events and what follows, until the end or until the log went back."""
+        subscriber = Subscriber(asked, start.seq, self._source, send, lambda: self._is_draining)
+        while start.opening:
+            await send(body(start.opening.pop(0)))
+        with suppress(StorageError):
+            await self._follow(subscriber, start.job)
+        return subscriber
+
+    async def _follow(self, subscriber: Subscriber, job: Job) -> None:
         if job.is_ended:
-            await watcher.replay(job.last_seq)
+            await subscriber.replay(job.last_seq)
             return
         with self._watched(job) as topic:
-            await watcher.follow(topic.tail)
+            await subscriber.follow(topic.tail)
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -196,7 +247,9 @@ class Streams:
         """The topic of the job while at least one client is here."""
         topic = self._topics.get(job.id)
         if topic is None or topic.tail.is_over:
-            topic = Topic(self._source, job, self._interval)
+            topic = Topic(
+                self._source, job, self._interval, lambda: self._look_at_epoch(is_back=True)
+            )
             self._topics[job.id] = topic
         topic.clients += 1
         try:
@@ -213,6 +266,7 @@ class Streams:
 
     def _wake(self, job_id: UUID | None, seq: int, lines: list[str]) -> None:
         if job_id is None:
+            self._look_at_epoch()
             for each in self._topics.values():
                 each.wake()
         elif topic := self._topics.get(job_id):

@@ -40,6 +40,8 @@ class Follower(Protocol):
 class FrameBuffer:
     """Frames after number ``floor`` up to number ``seq``, and between them some without a number.
 
+    ``is_reset`` tells that the log went back: nothing more will be added.
+
     A client is at a *place*, which counts frames from ``start`` to ``end``, and has reached a
     number. Clients at one place share one ``Batch``: nothing is joined or copied per client.
     """
@@ -48,6 +50,7 @@ class FrameBuffer:
         self.floor = self.seq = seq
         self.start = self.end = 0
         self.is_over = False
+        self.is_reset = False
         self._frames: list[Frame] = []
         self._batches: dict[tuple[int, int, frozenset[EventType], str], Batch] = {}
         self._followers: dict[Follower, None] = {}
@@ -78,6 +81,17 @@ class FrameBuffer:
         """Wake all who wait at the end."""
         for follower in list(self._followers):
             follower.wake()
+
+    @property
+    def last(self) -> Frame | None:
+        """The frame of number ``seq``, if it is kept."""
+        numbered = (frame for frame in reversed(self._frames) if frame.seq)
+        return next(numbered, None)
+
+    def reset(self) -> None:
+        """Let all who follow know that the log went back."""
+        self.is_reset = True
+        self.wake()
 
     def holds(self, seq: int) -> bool:
         """Whether a client that has reached ``seq`` can go on from here alone."""

@@ -8,7 +8,7 @@ from uuid import UUID
 import psycopg
 
 from mondrian.database.listen import Listener
-from mondrian.jobs.sql import EVENTS_CHANNEL
+from mondrian.jobs.sql import EPOCH_NOTICE, EVENTS_CHANNEL
 
 RECONNECT_SECONDS = 0.5
 
@@ -72,6 +72,9 @@ class Listen:
             self._listener.close()
 
     def _pass_on(self, payload: str) -> None:
+        if payload == EPOCH_NOTICE:
+            self._wake(None, 0, [])
+            return
         head, *lines = payload.split("\n")
         job_id, _, seq = head.partition(" ")
         self._wake(UUID(job_id), int(seq), lines)

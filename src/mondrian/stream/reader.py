@@ -57,6 +57,7 @@ class LogReader:
     """Reads of the store and the ``queue`` for one event loop. Errors are those of ``Store``."""
 
     def __init__(self, store: Store, queue: Queue) -> None:
+        self.epoch = ""
         self._store = store
         self._queue = queue
         self._threads = ThreadPoolExecutor(THREADS, "mondrian-stream")
@@ -70,6 +71,18 @@ class LogReader:
         for threads in (self._threads, self._one_thread):
             threads.shutdown(wait=False, cancel_futures=True)
 
+    async def read_epoch(self) -> str:
+        """Return the log's epoch as it is now. ``epoch`` is the one that cursors get."""
+        return await self._run(self._store.epoch)
+
+    async def renew_epoch(self, epoch: str) -> str:
+        """Return the log's next epoch after ``epoch``."""
+        return await self._run(lambda: self._store.renew_epoch(epoch))
+
+    def log_of(self, job_id: UUID) -> str:
+        """Return what a cursor says before its number."""
+        return f"{self.epoch}.{job_id.hex[:8]}."
+
     async def read(self, job_id: UUID) -> Job:
         """The job as it is."""
         return await self._run(lambda: self._store.read(job_id))
@@ -82,15 +95,19 @@ class LogReader:
         """The job's present, encoded, of one database snapshot."""
 
         def read() -> Opening:
-            return _encode_opening(self._store.snapshot(job_id))
+            return _encode_opening(self._store.snapshot(job_id), log)
 
-        return await self._shared(job_id, lambda: self._take_turn(read))
+        log = self.log_of(job_id)
+        return await self._shared(log, lambda: self._take_turn(read))
 
     async def frames_after(self, job_id: UUID, seq: int) -> list[Frame]:
         """The next events of the log, encoded, at most ``CHUNK``."""
-        return await self._run(
-            lambda: [encode_event(event) for event in self._store.events_after(job_id, seq, CHUNK)]
-        )
+
+        def read() -> list[Frame]:
+            log, events = self.log_of(job_id), self._store.events_after(job_id, seq, CHUNK)
+            return [encode_event(event, log) for event in events]
+
+        return await self._run(read)
 
     async def pieces_after(
         self, job_id: UUID, seq: int, offset: int, types: frozenset[EventType], base: str = ""
@@ -103,7 +120,8 @@ class LogReader:
             log = self._store.log_after(job_id, seq, types, REPLAYED, REPLAYED_BYTES)
             if log.pruned_seq > seq:
                 return None
-            frames = [encode(type_, payload, number) for number, type_, payload in log.lines]
+            of = self.log_of(job_id)
+            frames = [encode(type_, payload, number, of) for number, type_, payload in log.lines]
             whole = [each._replace(wire=addressed(each, base)) for each in frames]
             return list(pack(whole, seq, offset))
 
@@ -147,7 +165,7 @@ class LogReader:
         return answer
 
 
-def _encode_opening(snapshot: Snapshot) -> Opening:
+def _encode_opening(snapshot: Snapshot, log: str) -> Opening:
     job_id = snapshot.job.id
     parts = [(EventType.STATUS_UPDATE.value, snapshot.status_update)]
     for advisor, text in snapshot.texts.items():
@@ -156,8 +174,8 @@ def _encode_opening(snapshot: Snapshot) -> Opening:
     return Opening(
         job=snapshot.job,
         seq=snapshot.seq,
-        plain=encode(*parts[0], snapshot.seq).wire,
+        plain=encode(*parts[0], snapshot.seq, log).wire,
         # Only the last has the number: whoever loses the connection before it begins anew.
         full=b"".join([*(encode(*part).wire for part in parts[:-1]),
-                       encode(*parts[-1], snapshot.seq).wire]),
+                       encode(*parts[-1], snapshot.seq, log).wire]),
     )  # fmt: skip

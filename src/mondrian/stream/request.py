@@ -20,12 +20,14 @@ _OPTIONAL = {"tokens": EventType.TOKEN, "report": EventType.REPORT_PARTIAL}
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A job, the number after which to go on (``None`` for the present), and the types wanted.
-    ``base`` goes before the paths in the events: where this server is for this client."""
+    ``epoch`` is the cursor's (empty for a plain number, of an older client). ``base`` goes before
+    the paths in the events: where this server is for this client."""
 
     job_id: UUID
     cursor: int | None
     types: frozenset[EventType]
     base: str = ""
+    epoch: str = ""
 
 
 def read_request(scope: Scope) -> Asked:
@@ -33,10 +35,14 @@ def read_request(scope: Scope) -> Asked:
     name = scope.get("path_params", {}).get("job") or scope["path"].rsplit("/", 1)[-1]
     query = parse_qs(scope["query_string"].decode("latin-1"))
     sent = dict(scope["headers"]).get(b"last-event-id", b"").decode("latin-1")
+    job_id = parse_job_id(str(name))
+    # The header wins: EventSource keeps its URL when it comes back; polyfills add to it.
+    given = sent or _last(query, "lastEventId") or _last(query, "after")
+    epoch, cursor = read_cursor(given, job_id)
     return Asked(
-        job_id=parse_job_id(str(name)),
-        # The header wins: EventSource keeps its URL when it comes back; polyfills add to it.
-        cursor=read_cursor(sent or _last(query, "lastEventId") or _last(query, "after")),
+        job_id=job_id,
+        cursor=cursor,
+        epoch=epoch,
         types=read_include(query.get("include", [])),
         base=scope.get("state", {}).get("base", ""),
     )
@@ -46,11 +52,19 @@ def _last(query: Mapping[str, list[str]], name: str) -> str:
     return query.get(name, [""])[-1]
 
 
-def read_cursor(text: str) -> int | None:
-    """The number in a cursor; ``NO_CURSOR`` if it is none, ``None`` if there is no cursor."""
+_CURSOR = re.compile(r"(?:(?P<epoch>[0-9a-z]{1,16})\.(?P<job>[0-9a-f]{8})\.)?(?P<seq>[0-9]{1,18})")
+
+
+def read_cursor(text: str, job_id: UUID) -> tuple[str, int | None]:
+    """Return the epoch and the number of a cursor: ``<epoch>.<job>.<seq>``, or a plain number,
+    which has no epoch. The number is ``NO_CURSOR`` if it is no cursor of this job, ``None`` if
+    there is none."""
     if not text:
-        return None
-    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else NO_CURSOR
+        return "", None
+    found = _CURSOR.fullmatch(text)
+    if found is None or found["job"] not in (None, job_id.hex[:8]):
+        return "", NO_CURSOR
+    return found["epoch"] or "", int(found["seq"])
 
 
 def read_include(words: Iterable[str]) -> frozenset[EventType]:

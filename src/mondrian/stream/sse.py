@@ -38,17 +38,17 @@ class Frame(NamedTuple):
     wire: bytes
 
 
-def encode(type: str, payload: str, seq: int | None = None) -> Frame:  # noqa: A002
-    """The frame of an event whose ``payload`` is one line of JSON."""
-    number = (
-        "" if seq is None else f"id: {seq}\n"
-    )  # last: some clients move at once when they see it
+def encode(type: str, payload: str, seq: int | None = None, log: str = "") -> Frame:  # noqa: A002
+    """The frame of an event whose ``payload`` is one line of JSON. ``log`` goes before its number:
+    with it, that is a cursor."""
+    # last: some clients move at once when they see it
+    number = "" if seq is None else f"id: {log}{seq}\n"
     return Frame(seq, type, f"event: {type}\ndata: {payload}\n{number}\n".encode())
 
 
-def encode_event(event: Event) -> Frame:
+def encode_event(event: Event, log: str) -> Frame:
     """The frame of an event of the log."""
-    return encode(event.type, event.payload, event.seq)
+    return encode(event.type, event.payload, event.seq, log)
 
 
 def encode_thinking(job_id: UUID, thinking: str, **known: float | str | None) -> Frame:
@@ -71,7 +71,7 @@ def encode_connected(job_id: UUID) -> bytes:
 
 def encode_reset(job_id: UUID) -> bytes:
     """Tell the client that its cursor leads nowhere, and that it gets the present instead."""
-    reason = "The cursor is malformed, past the end of the log, or no longer kept."
+    reason = "The cursor is of another log, malformed, past the end, or no longer kept."
     return encode("reset", encode_payload("reset", job_id, {"reason": reason})).wire
 
 

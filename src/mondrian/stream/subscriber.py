@@ -45,7 +45,7 @@ class Subscriber:
         self._source = source
         self._send = send
         self._is_leaving = is_leaving
-        self._tail: FrameBuffer
+        self._tail = FrameBuffer(seq)
         self._place = -1
         self._offset = 0  # so much was sent of the event after ``seq``
         self._is_cut_off = False
@@ -102,8 +102,14 @@ class Subscriber:
         if not self._woken.done():
             self._woken.set_result(None)
 
+    @property
+    def is_reset(self) -> bool:
+        """Whether the log that was followed went back."""
+        return self._tail.is_reset
+
     def _should_end(self) -> bool:
-        return self.is_over or self._is_cut_off or (self._is_leaving() and not self.is_amid)
+        is_asked_to = self._is_leaving() or self.is_reset
+        return self.is_over or self._is_cut_off or (is_asked_to and not self.is_amid)
 
     async def _send_some(self, pieces: list[Piece]) -> None:
         """Send pieces up to the first that has to wait."""

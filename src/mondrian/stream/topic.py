@@ -6,10 +6,13 @@
 2. The clock never waits for the database longer than ``PATIENCE_SECONDS``; then it says what it
    knows. So no client waits longer than interval + 0.5 s, whatever has died.
 3. What the clock says has no number and is in no log.
+4. A log that went back (after a failover, or from a backup) is another log with the same numbers.
+   It shows by its end, or where it has grown past that, by the last event that we know, which is
+   read with what follows it.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from mondrian.errors import JobNotFound, StorageError
 from mondrian.jobs.job import EventType, Job, Status, encode_payload
@@ -25,10 +28,13 @@ PAUSE_SECONDS = 0.05
 class Topic:
     """One watched job, as of a ``job`` just read. ``clients`` counts who watches it."""
 
-    def __init__(self, source: LogReader, job: Job, interval_seconds: float) -> None:
+    def __init__(
+        self, source: LogReader, job: Job, interval_seconds: float, tell_back: Callable[[], None]
+    ) -> None:
         self.tail = FrameBuffer(job.last_seq)
         self.clients = 0
         self._source = source
+        self._tell_back = tell_back
         self._clock = Clock(job, interval_seconds, _now())
         self._is_stale = False
         self._look: asyncio.Task[None] | None = None
@@ -40,6 +46,10 @@ class Topic:
         """The job as it was read last."""
         return self._clock.job
 
+    @property
+    def _is_closed(self) -> bool:
+        return self.tail.is_over or self.tail.is_reset
+
     def close(self) -> None:
         """Stop looking and speaking."""
         self._speaking.cancel()
@@ -50,11 +60,11 @@ class Topic:
         """Take note that events up to ``seq`` are in the log, the last of which are told in
         ``lines``, if any are."""
         first = seq - len(lines) + 1
-        if seq > self.tail.seq and first != self.tail.seq + 1:
-            self.wake()
-        elif seq > self.tail.seq:
-            parts = (line.partition(" ") for line in lines)
-            self._take([encode(type_, text, n) for n, (type_, _, text) in enumerate(parts, first)])
+        if first != self.tail.seq + 1 or not lines:
+            self.wake()  # also where it tells nothing new: the log may have gone back
+            return
+        log, parts = self._source.log_of(self.job.id), (line.partition(" ") for line in lines)
+        self._take([encode(type_, text, n, log) for n, (type_, _, text) in enumerate(parts, first)])
 
     def wake(self) -> "asyncio.Task[None]":
         """Look at the log now; once more, if a look is under way."""
@@ -66,7 +76,7 @@ class Topic:
 
     async def _catch_up(self) -> None:
         try:
-            while self._is_stale and not self.tail.is_over:
+            while self._is_stale and not self._is_closed:
                 self._is_stale = False
                 self._clock.ask(_now())
                 await self._read()
@@ -79,12 +89,19 @@ class Topic:
             pass  # the clock will say so, and look again
 
     async def _read(self) -> None:
-        if frames := await self._source.frames_after(self.job.id, self.tail.seq):
-            self._is_stale = self._is_stale or len(frames) == CHUNK
+        seq, last = self.tail.seq, self.tail.last
+        frames = await self._source.frames_after(self.job.id, seq - bool(last))
+        if last and frames[:1] == [last]:
+            frames, last = frames[1:], None
+        if frames and not last:
+            self._is_stale = self._is_stale or len(frames) >= CHUNK - 1
             # meanwhile some of them may have been told
             self._take([frame for frame in frames if (frame.seq or 0) > self.tail.seq])
             return
         asked, job = _now(), await self._source.read(self.job.id)
+        if last or job.last_seq < seq:
+            self._tell_back()
+            return
         is_queued = job.status is Status.QUEUED
         place = await self._source.place(job.id) if is_queued else None
         self._clock.learn(job, place, asked)
@@ -96,12 +113,12 @@ class Topic:
         self.tail.add(frames)
 
     async def _keep_time(self) -> None:
-        while not self.tail.is_over:
+        while not self._is_closed:
             await asyncio.sleep(max(PAUSE_SECONDS, self._clock.next_look() - _now()))
             if _now() < self._clock.next_look():
                 continue
             await asyncio.wait({self.wake()}, timeout=PATIENCE_SECONDS)
-            if not self.tail.is_over and self._clock.should_speak(_now()):
+            if not self._is_closed and self._clock.should_speak(_now()):
                 thinking, known = self._clock.speak(_now())
                 self.tail.add([encode_thinking(self.job.id, thinking, **known)])
 

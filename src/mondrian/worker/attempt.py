@@ -172,5 +172,4 @@ def _finish(job_log: JobLog, reports: Sequence[Report], texts: Sequence[str]) ->
         Answer(advisor=report.advisor, report=report.model_dump(mode="json"), text=text)
         for report, text in zip(reports, texts, strict=True)
     ]
-    held = job_log.held
-    held.insist(lambda: job_log.store.finish(held.claim, [complete], reports=answers))
+    job_log.finish([complete], answers)

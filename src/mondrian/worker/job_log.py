@@ -23,7 +23,7 @@ from mondrian.engines.base import Phase
 from mondrian.errors import AttemptSuperseded, DatabaseUnavailable, StorageFull
 from mondrian.jobs.events import update_fields
 from mondrian.jobs.job import MAX_ATTEMPTS, Claim, Entry, EventType, Job
-from mondrian.jobs.store import Store
+from mondrian.jobs.store import Answer, Store
 
 log = logging.getLogger(__name__)
 
@@ -143,9 +143,17 @@ class JobLog:
         """Append to the log, and change the job, whatever the database does meanwhile."""
 
         def write() -> int:
-            return self.store.append(self.held.claim, entries, **changes)
+            return self.store.append(self.held.claim, entries, seen=self._seq, **changes)
 
         self._seq = self.held.insist(write, lambda: self._find(entries))
+
+    def finish(self, entries: Sequence[Entry], reports: Sequence[Answer]) -> None:
+        """End the job as done, whatever the database does meanwhile."""
+
+        def write() -> int:
+            return self.store.finish(self.held.claim, entries, reports=reports, seen=self._seq)
+
+        self.held.insist(write)
 
     def _find(self, entries: Sequence[Entry]) -> int | None:
         """The number of the last of ``entries`` if they are in the log: all are, or none."""

@@ -254,7 +254,8 @@ class Worker:
             pass
         except StorageError:
             log.exception("job %s cannot be ended", claim.job.id)
-        if self._stopping.is_set():
+        if self._stopping.is_set() or isinstance(error, AttemptSuperseded):
+            # that is refused, but where the log went back: there the next attempt fills the gap
             self._hand_back(claim)
         return None
 

@@ -3,6 +3,6 @@
 ``python -m mondrian.jobs.sql`` prints each statement so that it can be pasted into psql.
 """
 
-from mondrian.jobs.sql.shared import EVENTS_CHANNEL, JOBS_CHANNEL
+from mondrian.jobs.sql.shared import EPOCH_NOTICE, EVENTS_CHANNEL, JOBS_CHANNEL
 
-__all__ = ["EVENTS_CHANNEL", "JOBS_CHANNEL"]
+__all__ = ["EPOCH_NOTICE", "EVENTS_CHANNEL", "JOBS_CHANNEL"]

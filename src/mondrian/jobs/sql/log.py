@@ -4,7 +4,9 @@ from mondrian.jobs.job import Event
 from mondrian.jobs.sql.shared import (
     CLOSING_WORDS,
     ENDED_WORDS,
-    HELD,
+    EPOCH_NOTICE,
+    EVENTS_CHANNEL,
+    HELD_BEFORE,
     job_columns,
     logged,
     notified,
@@ -18,7 +20,7 @@ WRITE = statement(f"""
         SELECT *, (status, step_phase, current_advisor) IS DISTINCT FROM (
             coalesce(%(status)s, status), coalesce(%(step_phase)s, step_phase),
             coalesce(%(current_advisor)s, current_advisor)) AS is_changed
-        FROM jobs WHERE {HELD} FOR UPDATE
+        FROM jobs WHERE {HELD_BEFORE} FOR UPDATE
     ), moved AS (
         UPDATE jobs SET
             status = coalesce(%(status)s, held.status),
@@ -58,7 +60,7 @@ APPEND = statement(f"""
             llm_thinking = coalesce(%(llm_thinking)s, llm_thinking),
             progress = greatest(progress, %(progress)s),
             last_seq = last_seq + cardinality(%(types)s::text[])
-        WHERE {HELD} RETURNING id, attempt, last_seq
+        WHERE {HELD_BEFORE} RETURNING id, attempt, last_seq
     ), logged AS (
         INSERT INTO events (job_id, seq, type, attempt, payload)
         SELECT moved.id, moved.last_seq - cardinality(%(types)s::text[]) + g.place, g.type,
@@ -97,3 +99,18 @@ SNAPSHOT = statement(f"""
             AND events.attempt = jobs.attempt - (status = 'cancelled')::int ORDER BY seq
         ) AS tokens
     FROM jobs WHERE id = %(id)s""")
+
+# The timeline is another one after a failover, the system after a dump was restored elsewhere, the
+# database's number after it was restored in its place; the word where none of these tells.
+_EPOCH = """left(md5(concat_ws(' ', word,
+        (SELECT system_identifier FROM pg_control_system()),
+        left(pg_walfile_name(pg_current_wal_lsn()), 8),
+        (SELECT oid FROM pg_database WHERE datname = current_database()))), 8)"""
+
+EPOCH = statement(f"SELECT {_EPOCH} AS epoch FROM log_epoch")
+
+# Of those who notice that the log went back, one renews the epoch.
+RENEW_EPOCH = statement(f"""
+    UPDATE log_epoch SET word = md5(random()::text || clock_timestamp()::text)
+    WHERE {_EPOCH} = %(epoch)s
+    RETURNING pg_notify('{EVENTS_CHANNEL}', '{EPOCH_NOTICE}')""")

@@ -13,6 +13,8 @@ from mondrian.jobs.job import CLOSING, ENDED, RUNNING, Job
 
 EVENTS_CHANNEL = "mondrian_events"
 JOBS_CHANNEL = "mondrian_jobs"
+EPOCH_NOTICE = "epoch"
+"""What the first channel says when the log has another epoch."""
 
 _LEFT = "lease_seconds"
 COLUMNS = tuple(field.name for field in fields(Job))
@@ -32,6 +34,7 @@ RUNNING_WORDS = quote_words(RUNNING)
 ENDED_WORDS = quote_words(ENDED)
 CLOSING_WORDS = quote_words(CLOSING)
 HELD = f"id = %(id)s AND attempt = %(attempt)s AND status IN {RUNNING_WORDS}"
+HELD_BEFORE = f"{HELD} AND last_seq >= %(seen)s"
 
 
 def job_columns(row: str) -> str:

@@ -73,18 +73,20 @@ class Logs(Connected):
         current_advisor: int | None = None,
         progress: int | None = None,
         mode_used: str | None = None,
+        seen: int = 0,
     ) -> int:
         """Log ``entries`` in their order, all or none, change what is given, and wake readers.
 
         A ``status_update`` goes before them if status, step or advisor changed. ``progress`` never
         goes back within an attempt, nor over 99. Returns the last number in the log. Raises
-        ``AttemptSuperseded`` and writes nothing if the attempt is over.
+        ``AttemptSuperseded`` and writes nothing if the attempt is over, or the log does not reach
+        to number ``seen`` any more: then it went back, and has a gap.
         """
         assert status is None or status in RUNNING
         progress = None if progress is None else max(0, min(progress, 99))
         thinking = clean(llm_thinking)
         if (status, step_phase, current_step, current_advisor, mode_used) == (None,) * 5:
-            changes = {"llm_thinking": thinking, "progress": progress}
+            changes = {"llm_thinking": thinking, "progress": progress, "seen": seen}
             return self._log(sql.APPEND, claim, entries, **changes)
         return self._write(
             claim,
@@ -96,6 +98,7 @@ class Logs(Connected):
             current_advisor=current_advisor,
             progress=progress,
             mode_used=mode_used,
+            seen=seen,
         )
 
     def finish(
@@ -105,12 +108,14 @@ class Logs(Connected):
         *,
         reports: Sequence[Answer] = (),
         error: Mapping[str, Any] | None = None,
+        seen: int = 0,
     ) -> int:
         """End the job: ``done``, or with an ``error`` (code, message, retryable).
 
         The status with its update, ``entries`` (``analysis_complete``), the ``error`` event,
         ``done`` and the reports are committed together, and only if this attempt is the current
-        one and nobody else ended the job; else ``AttemptSuperseded``. Returns the last number.
+        one, nobody else ended the job, and the log reaches to number ``seen``; else
+        ``AttemptSuperseded``. Returns the last number.
         """
         error = error and clean_error(error)
         status = Status.ERROR if error else Status.DONE
@@ -128,6 +133,7 @@ class Logs(Connected):
             llm_thinking=None if error else "Done",
             progress=None if error else 100,
             error=json.dumps(error) if error else None,
+            seen=seen,
             score=_mean_score(reports),
         )
 
@@ -173,6 +179,17 @@ class Logs(Connected):
             attempt=job.attempt - (job.status is Status.CANCELLED),
             texts=texts,
         )
+
+    def epoch(self) -> str:
+        """Return the epoch of the log, a short word: another one after the log went back."""
+        [row] = self._run(sql.EPOCH)
+        return str(row["epoch"])
+
+    def renew_epoch(self, epoch: str) -> str:
+        """Give the log another epoch, unless it has another one than ``epoch`` already, and wake
+        all who follow it. Returns the one it has now. (Two round trips.)"""
+        self._run(sql.RENEW_EPOCH, epoch=epoch)
+        return self.epoch()
 
     def _write(
         self,
