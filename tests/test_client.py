@@ -21,7 +21,14 @@ from hypothesis import strategies as st
 from mondrian.client import Client, SseDecoder, StreamEvent
 from mondrian.client.client import _Place
 from mondrian.engines import open_engine
-from mondrian.errors import DamagedPhoto, JobNotFound, NotAllowed, PhotoError, ServerUnavailable
+from mondrian.errors import (
+    DamagedPhoto,
+    JobNotFound,
+    NotAllowed,
+    PhotoError,
+    RequestError,
+    ServerUnavailable,
+)
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
 from support.servers import make_app, running
@@ -435,3 +442,26 @@ def test_a_key_is_shown(store: Store, database: str, tmp_path: Path) -> None:
         with pytest.raises(NotAllowed):
             stranger.jobs()
         assert friend.jobs() == []
+
+
+def test_a_proxy_that_refuses_large_bodies_is_named() -> None:
+    class Proxy(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            body = b"<html>413 Request Entity Too Large</html>"  # as nginx says it
+            self.send_response(413)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *said: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with (
+            Client(f"http://127.0.0.1:{server.server_address[1]}") as client,
+            pytest.raises(RequestError, match="client_max_body_size"),
+        ):
+            client.submit(b"x")
+        server.shutdown()

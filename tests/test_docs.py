@@ -82,3 +82,9 @@ def test_every_room_is_on_the_map() -> None:
 def test_the_fields_of_an_update_are_described_as_declared() -> None:
     rows = [f"| `{name}` | {words} |" for name, words in UPDATE_FIELDS.items()]
     assert "\n".join(rows) in page("events")
+
+
+def test_every_error_code_has_its_trouble() -> None:
+    shooting = page("troubleshooting")
+    for error in list_errors():
+        assert f"`{error().code}`" in shooting, error

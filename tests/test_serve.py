@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,6 +51,32 @@ def test_check_of_a_server_that_keeps_its_word(server: str) -> None:
     assert any(re.search(r"Generating analysis\.\.\. \(\d+ tokens, ", each) for each in updates)
     assert summary.startswith(f"{len(updates)} updates in ")
     assert re.search(r"interval of 0\.5 s; gap .*; 190 tokens at .* tokens/s; done\.$", summary)
+
+
+def test_check_stops_after_so_many_updates_and_tells_its_figures(server: str) -> None:
+    done = run("check", "--count", 2, "--json", "--server", server)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["updates"], told["status"], told["complaints"]) == (2, "cancelled", [])
+    assert 0 <= told["mean_gap"] <= told["longest_gap"] <= told["interval"] + 0.5
+
+
+def test_a_second_port_answers_as_the_old_advisor_service_did(home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    url = recording(home)
+    with (
+        started("serve", "--port", 0, "--also", port, "--home", home, "--engine", url),
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
+    ):
+        health = client.get("/health").json()
+        assert health["status"] == "UP"
+        assert health["model"]
+        assert health["fine_tuned"] is False
+        assert "device" in health
+        answer = client.post("/analyze", files={"image": ("p.jpg", jpeg())}).json()
+        assert answer["status"] == "done"
+        assert client.get("/model-status").json()["status"] == "ready"
 
 
 def test_a_job_from_the_terminal(server: str, tmp_path: Path) -> None:
@@ -234,7 +261,7 @@ def test_nobody_there_is_a_sentence(tmp_path: Path) -> None:
 
 def test_every_option_has_its_variable() -> None:
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    about_output = {"as_json", "limit", "photo", "cors_origin", "dry_run"}
+    about_output = {"as_json", "count", "limit", "photo", "cors_origin", "dry_run"}
     for name in ("serve", "worker", "prune", "submit", "watch", "cancel", "jobs", "check"):
         options = [each for each in commands[name].params if each.param_type_name == "option"]
         for option in options:

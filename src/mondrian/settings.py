@@ -55,7 +55,16 @@ def _split(given: Any) -> Any:
     return tuple(word.strip() for each in texts for word in each.split(",") if word.strip())
 
 
+def _split_ports(given: Any) -> Any:
+    """The numbers of a list of ports, as ``_split`` gives its words."""
+    ports = (given,) if isinstance(given, int) else given
+    return [str(each) for each in ports] if isinstance(ports, tuple | list) else _split(ports)
+
+
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Ports = Annotated[
+    tuple[Annotated[int, Field(ge=0, le=65535)], ...], NoDecode, BeforeValidator(_split_ports)
+]
 
 
 class Settings(BaseSettings):
@@ -142,6 +151,11 @@ class Settings(BaseSettings):
             description="origins that may call the API from a browser; the option once for each, "
             "the variable as a list with commas or in JSON",
         )
+    )
+    also: Annotated[Ports, Option(group=_SERVER, metavar="PORT")] = Field(
+        default=(),
+        description="more ports to answer at, such as 5100, where older clients look for the "
+        "advisor service; the option once for each, the variable as a list with commas",
     )
     done_status: Annotated[Literal["done", "completed"], Option(group=_SERVER)] = Field(
         default="done",

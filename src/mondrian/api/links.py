@@ -1,5 +1,6 @@
 """Absolute addresses: clients take them out of an answer and use them as they are."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -8,6 +9,9 @@ from uuid import UUID
 from starlette.requests import Request
 
 from mondrian.settings import Settings
+
+_PREFIX = re.compile(r"(/[\w.~-]+){1,8}", re.ASCII)
+"""What a proxy may say that it has taken off the paths."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,5 +50,8 @@ class Links:
 def base_of(request: Request, settings: Settings) -> str:
     """Return where this server is for whoever sent ``request``, without a slash at its end: as it
     reached us, or as ``settings.base_url`` says."""
-    base = settings.base_url or f"{request.url.scheme}://{request.headers.get('host', 'localhost')}"
-    return base.rstrip("/")
+    if settings.base_url:
+        return settings.base_url.rstrip("/")
+    host = request.headers.get("host", "localhost")
+    prefix = request.headers.get("x-forwarded-prefix", "").rstrip("/")
+    return f"{request.url.scheme}://{host}{prefix if _PREFIX.fullmatch(prefix) else ''}"

@@ -423,6 +423,9 @@ class Health(BaseModel):
     database: str = Field(description="`up`, or `down` while it does not answer.")
     update_interval: float = Field(description="Seconds between two updates of a job.")
     timestamp: float
+    model: str | None = Field(None, description="The model, where this process has one.")
+    device: str | None = Field(None, description="What it computes on, where the engine tells.")
+    fine_tuned: bool = Field(False, description="Whether the engine has an adapter.")
 
 
 class ModelStatus(BaseModel):

@@ -1,6 +1,7 @@
 """``mondrian check``: does a server keep its word, that nobody waits in silence?"""
 
 import importlib.util
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -29,11 +30,13 @@ COUNTED = frozenset(
 
 @dataclass(kw_only=True)
 class Cadence:
-    """When a job's events came, in seconds on ``clock``, and what they said."""
+    """When a job's events came, in seconds on ``clock``, and what they said. ``is_cut`` tells that
+    the job was cancelled after as many updates as were asked for."""
 
     clock: Callable[[], float] = time.monotonic
     updates: int = 0
     status: str = "unknown"
+    is_cut: bool = False
     error: str = ""
     figures: dict[str, Any] = field(default_factory=dict)
     _times: list[float] = field(default_factory=list)
@@ -71,6 +74,20 @@ class Cadence:
         """The mean silence, in seconds."""
         return sum(self.gaps) / len(self.gaps) if self.gaps else 0.0
 
+    def summary(self, interval_seconds: float) -> dict[str, Any]:
+        """Return the figures; all times in seconds."""
+        return {
+            "updates": self.updates,
+            "seconds": round(self.seconds, 3),
+            "interval": interval_seconds,
+            "mean_gap": round(self.mean_gap, 3),
+            "longest_gap": round(self.longest_gap, 3),
+            "tokens": self.figures.get("tokens"),
+            "tokens_per_second": self.figures.get("tokens_per_second"),
+            "status": "cancelled" if self.is_cut else self.status,
+            "complaints": self.complaints(interval_seconds),
+        }
+
     def complaints(self, interval_seconds: float) -> list[str]:
         """What the server did not keep."""
         found = []
@@ -79,7 +96,7 @@ class Cadence:
                 f"there were {self.longest_gap:.1f} s of silence, and "
                 f"{interval_seconds + SLACK_SECONDS:g} s is the most"
             )
-        if self.status != "done":
+        if self.status != "done" and not self.is_cut:
             found.append(f"the job ended as {self.status}: {self.error}".rstrip(": "))
         return found
 
@@ -90,8 +107,14 @@ def check(
     photo: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The photo; a cup of coffee by default.")
     ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option(min=1, help="Cancel the job after so many updates, and judge those."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Submit a photo and measure: exit 0 if updates came on time and the job is done."""
+    """Submit a photo and measure: exit 0 if updates came on time and the job is done (or was
+    cancelled after ``--count`` updates), else 1."""
     cadence = Cadence()
     with connect(settings) as client:
         interval = client.update_interval()
@@ -99,12 +122,16 @@ def check(
         try:
             for event in client.watch(job):
                 cadence.take(event)
-                if event.type == "thinking_update":
+                if event.type == "thinking_update" and not as_json:
                     print(describe_line(event.fields, cadence.seconds), flush=True)
+                if cadence.updates == count and cadence.status == "unknown":
+                    client.cancel(job)
+                    cadence.is_cut = True
+                    break
         except KeyboardInterrupt:
             client.cancel(job)
             sys.exit(INTERRUPTED)
-    print(_summary(cadence, interval))
+    print(json.dumps(cadence.summary(interval)) if as_json else _summarize(cadence, interval))
     if complaints := cadence.complaints(interval):
         print(f"mondrian: {'; '.join(complaints)}.", file=sys.stderr)
         sys.exit(1)
@@ -118,12 +145,12 @@ def sample() -> Path:
     return Path(found.origin).parent / "data" / "coffee.png"
 
 
-def _summary(cadence: Cadence, interval: float) -> str:
+def _summarize(cadence: Cadence, interval: float) -> str:
     tokens, speed = cadence.figures.get("tokens"), cadence.figures.get("tokens_per_second")
     written = f"{tokens} tokens" if tokens else "no tokens"
     written += f" at {speed:.1f} tokens/s" if speed else ""
     return (
         f"{cadence.updates} updates in {cadence.seconds:.1f} s at an interval of {interval:g} s; "
         f"gap {cadence.mean_gap:.1f} s in the mean, {cadence.longest_gap:.1f} s at the longest; "
-        f"{written}; {cadence.status}."
+        f"{written}; {'cancelled' if cadence.is_cut else cadence.status}."
     )

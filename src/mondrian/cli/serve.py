@@ -16,21 +16,9 @@ _WORK = (
     *("lease", "stall", "retention", "quota", "home"),
 )
 _SERVE = (
-    *(
-        "share",
-        "waiting_per_owner",
-        "host",
-        "port",
-        "worker",
-        "key",
-        "key_file",
-        "admin_key",
-        "open",
-        "hosts",
-        "base_url",
-    ),
-    *("cors_origins", "source", "advisor", "connections", "connections_per_address", "proxies"),
-    *("share", "waiting_per_owner"),
+    *("host", "port", "also", "worker", "key", "key_file", "admin_key", "open", "hosts"),
+    *("base_url", "done_status", "cors_origins", "source", "advisor", "share"),
+    *("waiting_per_owner", "connections", "connections_per_address", "proxies"),
 )
 
 

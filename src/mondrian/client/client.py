@@ -402,6 +402,16 @@ def _checked(response: httpx.Response) -> httpx.Response:
         told = response.json()
         code, message = str(told["code"]), str(told["error"])
     except (ValueError, KeyError, TypeError):
-        code, message = "", f"The server answered {response.status_code}. Try again in a moment."
+        code, message = "", _advise(response.status_code)
     unnamed = ServerUnavailable if response.is_server_error else RequestError
     raise (find_error(code) or unnamed)(message)
+
+
+def _advise(status: int) -> str:
+    """Return what to do about an answer that is none of ours, such as a proxy's."""
+    if status == 413:
+        return (
+            "A proxy before the server refuses a body of this size (413). With nginx, raise "
+            "client_max_body_size, for example to 60m, or send a smaller photo."
+        )
+    return f"The server answered {status}. Try again in a moment."

@@ -45,11 +45,11 @@ def run_server(
     settings: Settings,
     opening: "Future[Database]",
     engine: Engine | None,
-    door: socket.socket,
+    sockets: list[socket.socket],
     leaving: Leaving,
     announce: Callable[[str], None],
 ) -> None:
-    """Serve at ``door``, and work on ``engine`` if there is one, until asked to leave."""
+    """Serve at ``sockets``, and work on ``engine`` if there is one, until asked to leave."""
     with ExitStack() as stack:
         rooms = stack.enter_context(_opened(settings, opening))
         streams = Streams(
@@ -70,28 +70,28 @@ def run_server(
             leaving.hand_back = worker.stop
             stack.enter_context(_working(worker))
 
-        def open_door() -> None:
-            announce(address(settings.host, door))
+        def announce_address() -> None:
+            announce(address(settings.host, sockets[0]))
             if engine:
                 _load(engine)
 
         stack.enter_context(_pruning(rooms))
-        server = Server(app, open_door, open_room(settings))
+        server = Server(app, announce_address, open_room(settings))
         # uvicorn's own choice of loop is uvloop where there is one: half the lateness of asyncio's
         with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
-            runner.run(_serve(server, door, streams, worker, leaving))
+            runner.run(_serve(server, sockets, streams, worker, leaving))
 
 
 async def _serve(
     server: "Server",
-    door: socket.socket,
+    sockets: list[socket.socket],
     streams: Streams,
     worker: Worker | None,
     leaving: Leaving,
 ) -> None:
     loop, asked = asyncio.get_running_loop(), asyncio.Event()
     leaving.begin = lambda: loop.call_soon_threadsafe(asked.set)
-    serving, asking = asyncio.create_task(server.serve([door])), asyncio.create_task(asked.wait())
+    serving, asking = asyncio.create_task(server.serve(sockets)), asyncio.create_task(asked.wait())
     await asyncio.wait({serving, asking}, return_when=asyncio.FIRST_COMPLETED)
     asking.cancel()
     if worker:
@@ -150,6 +150,7 @@ def engine_status(
         "engine": engine.url,
         "model": engine.model,
         "sees": engine.sees,
+        "has_adapter": engine.has_adapter,
         "tokens": worker.meter.tokens,
         "tokens_per_second": worker.meter.tokens_per_second,
         "peak_memory_gb": worker.meter.peak_memory_gb,

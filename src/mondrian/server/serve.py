@@ -1,7 +1,8 @@
 """What ``mondrian serve`` and ``mondrian worker`` build, and how they take it down.
 
 1. What may be refused comes first: the address, the engine, the port. Then the database, the
-   workers, and last the door opens and the address is told. The model loads beside all that.
+   workers, and last the server accepts connections and its address is printed. The model
+   loads beside all that.
 2. Signals are ours, not uvicorn's: running jobs go back to the queue, streams are told to come
    back, connections end, and the embedded PostgreSQL is stopped after its last user.
 3. Nothing on the way out waits without a limit: all is down in less than five seconds. What is
@@ -14,7 +15,7 @@ from contextlib import ExitStack, closing
 from mondrian.engines import Engine, open_engine
 from mondrian.server.database import leave_database, opening_database
 from mondrian.server.signals import leaving_by_signal
-from mondrian.server.socket import bound, check_exposure
+from mondrian.server.socket import check_exposure, listen
 from mondrian.settings import Settings
 
 
@@ -28,12 +29,12 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     with ExitStack() as stack:
         leaving = stack.enter_context(leaving_by_signal())
         engine = stack.enter_context(closing(_open_engine(settings))) if settings.worker else None
-        door = stack.enter_context(bound(settings))
+        sockets = stack.enter_context(listen(settings))
         opening = stack.enter_context(opening_database(settings, _concurrency(settings, engine)))
         leaving.close = lambda: leave_database(opening)
         from mondrian.server.processes import run_server
 
-        run_server(settings, opening, engine, door, leaving, announce)
+        run_server(settings, opening, engine, sockets, leaving, announce)
 
 
 def work(settings: Settings, announce: Callable[[str], None]) -> None:

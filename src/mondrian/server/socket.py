@@ -1,10 +1,10 @@
-"""The door of the server: the address it listens at."""
+"""The listening sockets of the server."""
 
 import os
 import resource
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -39,30 +39,38 @@ def is_loopback(host: str) -> bool:
 
 
 @contextmanager
-def bound(settings: Settings) -> Iterator[socket.socket]:
-    """A socket at the address of the settings, with room for many clients."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        door = socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
-    except OSError as exc:
-        raise SettingsError(
-            f"Mondrian cannot serve at {settings.host}, port {settings.port}: "
-            f"{_describe(exc)}. Choose another with --host and --port."
-        ) from exc
+def listen(settings: Settings) -> Iterator[list[socket.socket]]:
+    """Listen at the address of the settings, and at its other ports (``also``).
+
+    Yields the sockets, that of the main port first. Raises ``SettingsError`` for a port that cannot
+    be had.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_FILES)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
-    with door:
-        yield door
+    with ExitStack() as stack:
+        ports = (settings.port, *settings.also)
+        yield [stack.enter_context(_open_socket(settings.host, port)) for port in ports]
+
+
+def _open_socket(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as exc:
+        raise SettingsError(
+            f"Mondrian cannot serve at {host}, port {port}: {_describe(exc)}. Choose another "
+            "with --host, --port and --also."
+        ) from exc
+
+
+def address(host: str, listening: socket.socket) -> str:
+    """The URL that a bound socket answers at."""
+    port = listening.getsockname()[1]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _describe(exc: OSError) -> str:
     """What the operating system refused, in its words alone: Python adds a tuple to them."""
     is_lookup = isinstance(exc, socket.gaierror)
     return os.strerror(exc.errno) if exc.errno and not is_lookup else str(exc.strerror or exc)
-
-
-def address(host: str, door: socket.socket) -> str:
-    """The URL that a bound socket answers at."""
-    port = door.getsockname()[1]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

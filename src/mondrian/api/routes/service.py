@@ -57,6 +57,7 @@ async def _probe(request: Request) -> Probe:
 @router.get("/health", summary="Whether the server is there")
 async def health(services: ServicesDep, probe: Annotated[Probe, Depends(_probe)]) -> Health:
     """Always 200 while the server runs; `database` tells whether that answers too."""
+    status = services.engine_status()
     return Health(
         status="UP",
         service="mondrian",
@@ -64,6 +65,9 @@ async def health(services: ServicesDep, probe: Annotated[Probe, Depends(_probe)]
         database="up" if await probe.is_up(services) else "down",
         update_interval=services.settings.update_interval,
         timestamp=time.time(),
+        model=status.get("model"),
+        device=status.get("device"),
+        fine_tuned=bool(status.get("has_adapter")),
     )
 
 
