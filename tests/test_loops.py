@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mondrian.answers import DIMENSIONS
-from mondrian.answers.loops import LEAST, LEAST_BLANK, LoopWatch
+from mondrian.answers.loops import LEAST, LEAST_BLANK, AnswerWatch, LoopWatch
 from support.demo_reports import DEMO
 
 ANSWER = json.dumps({"dimensions": [d.model_dump(exclude={"evidence"}) for d in DEMO]})
@@ -72,6 +72,56 @@ def test_a_whole_answer_over_and_over_is_a_loop() -> None:
     found = watch(ANSWER * 5)
     assert found
     assert found[0] < len(ANSWER) * 3 + 100
+
+
+def test_a_loop_that_counts_is_one() -> None:
+    for form in (
+        "Step {n}: look again at the light. ",
+        "{n}. The light.\n",
+        '{{"{n}": "light"}}, ',
+    ):
+        found = watch(ANSWER + "".join(form.format(n=n) for n in range(1, 400)))
+        assert found
+        assert found[0] < len(ANSWER) + 2500
+
+
+def rounds(count: int) -> str:
+    """So many answers, each in words of its own."""
+    rows = [
+        [
+            {
+                "name": name,
+                "score": 1 + (n + place) % 9,
+                "comment": f"The {'abcdefghi'[n] * 9} is calm.",
+            }
+            for place, name in enumerate(DIMENSIONS)
+        ]
+        for n in range(count)
+    ]
+    return "\n".join(json.dumps({"dimensions": each}) for each in rows)
+
+
+@pytest.mark.parametrize("piece", [4, 50, 200])
+def test_one_answer_after_the_other_is_a_loop(piece: int) -> None:
+    text, watch = rounds(9), AnswerWatch()
+    pieces = (text[place : place + piece] for place in range(0, len(text), piece))
+    found = next((n, surplus) for n, each in enumerate(pieces) if (surplus := watch.take(each)))
+    end = (found[0] + 1) * piece
+    assert end <= len(rounds(4)) + 3000
+    assert len(rounds(2)) <= end - found[1] <= len(rounds(3)) + 3000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        rounds(3),
+        json.dumps({field: dict.fromkeys(DIMENSIONS, field) for field in "abcdefgh"}),
+        "\n".join(f"### {name}\n" for name in DIMENSIONS * 20),
+    ],
+)
+def test_names_that_come_again_are_no_answers(text: str) -> None:
+    watch = AnswerWatch()
+    assert not any(watch.take(text[n : n + 7]) for n in range(0, len(text), 7))
 
 
 def test_watching_takes_the_same_time_for_each_token() -> None:

@@ -300,7 +300,7 @@ def test_without_mlx_it_says_what_to_install(
     checkpoints: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "path", [])
-    with pytest.raises(UnknownEngine, match=r"`pip install mlx-vlm"):
+    with pytest.raises(UnknownEngine, match=r"`pip install 'mlx-vlm>=0\.7\.10'"):
         open_engine(f"mlx:{checkpoints / 'qwen2'}")
 
 
@@ -483,3 +483,15 @@ def test_a_text_is_whole_at_its_end(checkpoints: Path, adapted: HostedEngine) ->
     assert not any(text.endswith("\ufffd") for text in texts)
     stopped = [tokens[-1] for *_, tokens in answers if tokens[-1].finish_reason == "stop"]
     assert any(last.text for last in stopped)
+
+
+@pytest.mark.parametrize("version", ["0.6.3", "0.7.9", "0.5"])
+def test_an_old_mlx_vlm_is_refused_with_what_to_install(
+    version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about = tmp_path / f"mlx_vlm-{version}.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: mlx-vlm\nVersion: {version}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UnknownEngine, match=rf"{version} is too old.*'mlx-vlm>=0\.7\.10'"):
+        open_engine(f"mlx:{tmp_path}")

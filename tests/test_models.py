@@ -320,7 +320,7 @@ SMALL_MAC = Machine(memory_bytes=8 * 10**9, cores=8, has_metal=True, has_mlx=Tru
         (MAC, (QWEN_MLX, QWEN, SMOLLM2), "mlx:qwen3-vl-4b", "sees the photo"),
         (MAC, (SMOLLM2,), "llamacpp:smollm2-135m", "Better: mlx:qwen3-vl-4b (about 3.1 GB): `mon"),
         (MAC, (QWEN,), "llamacpp:qwen3-vl-4b", ": `mondrian pull mlx:qwen3-vl-4b`"),
-        (BARE_MAC, (QWEN_MLX, SMOLVLM), "llamacpp:smolvlm-500m", "pip install mlx-vlm"),
+        (BARE_MAC, (QWEN_MLX, SMOLVLM), "llamacpp:smolvlm-500m", "pip install 'mlx-vlm>=0.7.10'"),
         (SMALL_MAC, (QWEN_MLX, SMOLVLM), "llamacpp:smolvlm-500m", "about 6.5 GB of memory"),
         (PC, (QWEN_MLX, QWEN), "llamacpp:qwen3-vl-4b", "needs Apple silicon"),
         (SMALL_MAC, (SMOLVLM,), "llamacpp:smolvlm-500m", "`mondrian pull llamacpp:qwen3-vl-4b`"),

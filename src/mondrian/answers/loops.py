@@ -1,10 +1,16 @@
 """Notices a model that has fallen into a loop and would write the same text to no end.
 
-A loop is a text that came several times in a row, to the letter: five times, or three if it is
-long, and 240 characters in all (some sixty tokens). Without a letter or a digit, as white space and
-the rules of tables are, it takes 2,000. What repeats itself with reason stays below: dimensions
-share their keys, but their names differ, and no list of an answer has five items.
+A loop is a text that came several times in a row, to the letter but for its digits, since some
+count: five times, or three if it is long, and 240 characters in all (some sixty tokens). Without a
+letter or a digit, as white space and the rules of tables are, it takes 2,000. What repeats itself
+with reason stays below: dimensions share their keys, but their names differ, and no list of an
+answer has five items. The other loop is the fourth answer in a row with all eight dimensions, in
+whatever words.
 """
+
+from mondrian.answers.answer import DIMENSIONS
+from mondrian.answers.outline import Outline
+from mondrian.answers.read import count_answers
 
 LEAST = 240
 LEAST_BLANK = 2000
@@ -25,13 +31,45 @@ class LoopWatch:
     def take(self, text: str) -> int:
         """Take the next portion. Returns how many characters at the end only repeat what comes
         before them, if there is a loop, and 0 if there is none."""
-        self._tail = (self._tail + text)[-_WINDOW:]
+        self._tail = (self._tail + text.translate(_ALIKE))[-_WINDOW:]
         self._unseen += len(text)
         if self._unseen < _STEP:
             return 0
         self._unseen = 0
         period = _period(self._tail)
         return _run(self._tail, period) - period if period else 0
+
+
+_ALIKE = str.maketrans(dict.fromkeys("123456789", "0"))
+
+
+class AnswerWatch:
+    """Watches whether a text as it grows gives one answer after the other."""
+
+    def __init__(self) -> None:
+        self._outline = Outline()
+        self._parts: list[str] = []
+        self._ends: list[int] = []
+        self._length = 0
+
+    def take(self, text: str) -> int:
+        """Take the next portion. Returns how many characters at the end are one answer too many, or
+        0."""
+        self._parts.append(text)
+        self._length += len(text)
+        self._outline.read(text)
+        if self._outline.begun < len(DIMENSIONS):
+            return 0
+        self._outline = Outline()
+        self._ends.append(self._length)
+        count = len(self._ends)
+        if count <= _MOST_ANSWERS or count & (count - 1):  # asked at 4, 8, 16: reading takes time
+            return 0
+        is_loop = count_answers("".join(self._parts)) >= _MOST_ANSWERS
+        return self._length - self._ends[-2] if is_loop else 0
+
+
+_MOST_ANSWERS = 3
 
 
 def _period(tail: str) -> int:

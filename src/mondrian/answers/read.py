@@ -76,6 +76,16 @@ def read_partial(text: str) -> Answer | PartialAnswer:
     )
 
 
+def count_answers(text: str) -> int:
+    """Return how many answers ``text`` holds that judge all eight dimensions."""
+    text = _plain_text(text)
+    ways = (json_records(text), prose_records(text))
+    judged = [[j for record in way if (j := judge(record))] for way in ways]
+    drafts = [_drafts(judgements, text) for judgements in judged if judgements]
+    whole = [sum(len(d.scores) == len(DIMENSIONS) for d in each) for each in drafts]
+    return max(whole, default=0)
+
+
 def _said(text: str) -> str:
     """``text`` cleaned. Raises ``ValueError`` if it says nothing."""
     text = clean(text)
@@ -175,12 +185,16 @@ class _Reading(NamedTuple):
 
 
 def _read(text: str) -> _Reading:
-    text = _MARGIN.sub("", without_thinking(text).translate(_WIDE))
+    text = _plain_text(text)
     reading = _choose(json_records(text), text)
     if len(reading.dimensions) == len(DIMENSIONS):
         return reading
     other = _choose(prose_records(text), text)
     return max(reading, other, key=lambda each: each.weight)
+
+
+def _plain_text(text: str) -> str:
+    return _MARGIN.sub("", without_thinking(text).translate(_WIDE))
 
 
 _WIDE = str.maketrans("｛｝［］＂", '{}[]"')

@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import replace
 
 from mondrian.answers import Answer, read_answer
-from mondrian.answers.loops import LoopWatch
+from mondrian.answers.loops import AnswerWatch, LoopWatch
 from mondrian.engines.base import Engine, Output, Phase, Progress, Request, Token
 from mondrian.errors import AnswerError
 
@@ -52,13 +52,14 @@ class Answering:
 
     def _write(self, request: Request) -> Generator[Output, None, None]:
         """Let the engine write ``_text``, until its end or a loop."""
-        before, parts, loops, surplus = self.last, list[str](), LoopWatch(), 0
+        before, parts, surplus = self.last, list[str](), 0
+        loops, answers = LoopWatch(), AnswerWatch()
         with closing(self._engine.stream(request)) as stream:
             for item in stream:
                 if isinstance(item, Token):
                     parts.append(item.text)
                     item = self.last = _added(before, item)
-                    surplus = loops.take(item.text)
+                    surplus = loops.take(item.text) or answers.take(item.text)
                 yield item
                 if surplus:
                     self.notes.append(

@@ -88,7 +88,7 @@ class Model:
         if self.engine == "mlx" and not machine.has_metal:
             return "needs Apple silicon"
         if self.engine == "mlx" and not machine.has_mlx:
-            return "needs mlx-vlm: pip install mlx-vlm"
+            return "needs mlx-vlm: pip install 'mlx-vlm>=0.7.10'"
         if not machine.has_room_for(self.memory_bytes):
             return f"needs about {self.memory_bytes / 1e9:.1f} GB of memory"
         return None

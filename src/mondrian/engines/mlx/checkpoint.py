@@ -1,6 +1,8 @@
 """What ``mlx:`` needs before it loads: mlx-vlm, a checkpoint that is whole, and an adapter."""
 
+import re
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -8,17 +10,21 @@ from mondrian.errors import ModelNotFound, UnknownEngine
 from mondrian.models import NAMES
 from mondrian.models.local import find_folder, find_missing
 
+LEAST_VERSION = "0.7.10"
+"""Below it mlx-vlm misreads a photo behind the first chunk of a prompt, and does not say so."""
+
 
 def find_checkpoint(target: str, home: Path) -> Path:
     """The folder of ``target``: a path, or a name of the catalogue or of the Hugging Face hub whose
     files are in ``home``/models or in the hub's own cache. Nothing is fetched.
 
-    Raises ``UnknownEngine`` without mlx-vlm, and ``ModelNotFound``.
+    Raises ``UnknownEngine`` without an mlx-vlm that is new enough, and ``ModelNotFound``.
     """
     if find_spec("mlx_vlm") is None:
         raise UnknownEngine(
             f"The engine mlx: needs mlx-vlm. Install it with `{install_command()}`."
         )
+    check_version()
     folder = Path(target).expanduser()
     found = folder if folder.is_dir() else find_folder(target, home)
     if found and (missing := find_missing(found)):
@@ -47,6 +53,25 @@ def check_adapter(path: Path) -> Path:
     )
 
 
+def check_version() -> None:
+    """Raise ``UnknownEngine`` if mlx-vlm is older than ``LEAST_VERSION``."""
+    try:
+        found = version("mlx-vlm")
+    except PackageNotFoundError:  # a checkout of it, which has no version
+        return
+    if _numbers(found) < _numbers(LEAST_VERSION):
+        raise UnknownEngine(
+            f"mlx-vlm {found} is too old: it misreads photos. Install it anew with "
+            f"`{install_command()}`."
+        )
+
+
+def _numbers(version: str) -> list[int]:
+    return [*map(int, re.findall(r"\d+", version)[:3])]
+
+
 def install_command() -> str:
     """What installs mlx-vlm on this machine."""
-    return "pip install mlx-vlm" + (" 'mlx[cpu]'" if sys.platform == "linux" else "")
+    return f"pip install 'mlx-vlm>={LEAST_VERSION}'" + (
+        " 'mlx[cpu]'" if sys.platform == "linux" else ""
+    )
