@@ -1,13 +1,16 @@
 """What many tests share: one embedded PostgreSQL, a fresh database in it for each test, and
 workers."""
 
+import atexit
+import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 from uuid import uuid4
 
@@ -16,7 +19,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from mondrian.database.embedded import EmbeddedServer
+from mondrian.database.embedded import EmbeddedServer, is_root
 from mondrian.database.postgres import Pool, checked_url, open_pool
 from mondrian.database.schema import migrate
 from mondrian.engines import open_engine
@@ -30,6 +33,12 @@ from support.streaming import Services, serving
 from support.working import Hire, make_worker
 
 __all__ = ["locked", "one_locked", "one_service", "service"]
+
+
+if is_root() and "MONDRIAN_POSTGRES" not in os.environ:  # data would stay in /var/lib/mondrian
+    os.environ["MONDRIAN_POSTGRES"] = mkdtemp(prefix="mondrian-clusters-")
+    os.chmod(os.environ["MONDRIAN_POSTGRES"], 0o711)
+    atexit.register(shutil.rmtree, os.environ["MONDRIAN_POSTGRES"], ignore_errors=True)
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def test_openapi_tells_every_route_and_refusal(service: Service) -> None:
     shapes = schema["components"]["schemas"]
     assert shapes["UploadAnswer"]["examples"][0]["status"] == "queued"
     refused = operations["post", "/upload"]["responses"]
-    assert {"408", "409", "413", "415", "503", "507"} <= set(refused)
+    assert {"408", "409", "413", "415", "429", "503", "507"} <= set(refused)
 
 
 def test_everything_is_documented(service: Service) -> None:

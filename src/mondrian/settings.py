@@ -204,6 +204,11 @@ class Settings(BaseSettings):
         description="where LISTEN is sent: PostgreSQL's own address, where the database's URL is "
         "that of a pooler in transaction mode",
     )
+    postgres: Annotated[Path, Option(group=_STORAGE, metavar="FOLDER")] = Field(
+        default=Path("/var/lib/mondrian"),
+        description="where the embedded server keeps its data if root runs Mondrian: it works as "
+        "another user then",
+    )
     photos: Annotated[
         str | None, Option(group=_STORAGE, metavar="URL", unset="`photos` in the home folder")
     ] = Field(

@@ -25,6 +25,7 @@ _WORDS = {
     409: "The job's state, or an earlier use of the Idempotency-Key, does not allow it.",
     413: "Over 50 MB or 100 megapixels.",
     415: "Not a photo that Mondrian reads.",
+    429: "Too much at once: too many photos wait, or updates come too fast.",
     500: "Something went wrong; the log says what.",
     502: "The engine failed.",
     503: "The database or the photo store does not answer. Try again in a moment.",

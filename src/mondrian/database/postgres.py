@@ -71,15 +71,21 @@ class Database:
 
 
 def open_database(
-    url: str | None, home: Path, *, listen_url: str | None = None, max_connections: int = 10
+    url: str | None,
+    home: Path,
+    *,
+    listen_url: str | None = None,
+    max_connections: int = 10,
+    clusters: Path | None = None,
 ) -> Database:
-    """Open the database at ``url``, or the embedded one in ``home/postgres``, and bring its schema
-    up to date. ``listen_url`` is where LISTEN is sent, the same by default.
+    """Open the database at ``url``, or the embedded one of ``home`` (whose data lies in
+    ``clusters`` if root runs this), and bring its schema up to date. ``listen_url`` is where LISTEN
+    is sent, the same by default.
 
     Raise ``SettingsError`` for a URL, folder or schema that cannot be used, and
     ``DatabaseUnavailable`` where nobody answers.
     """
-    server = None if url else EmbeddedServer(home)
+    server = None if url else EmbeddedServer(home, clusters)
     try:
         url = checked_url(server.url if server else url or "")
         listen_url = checked_url(listen_url) if listen_url else url

@@ -47,7 +47,10 @@ class PhotoStore:
                 f"{shorten(url, 300)} is no photo store. Use file:///folder or s3://bucket/prefix."
             )
         with _translated(f"The photo folder {folder}"):
-            return cls(LocalStore(folder, mkdir=True), folder)
+            store = LocalStore(folder, mkdir=True)
+            if folder.stat().st_uid == os.geteuid():
+                folder.chmod(0o700)
+            return cls(store, folder)
 
     def put(self, key: str, encoded: bytes) -> None:
         """Store a photo, whole or not at all, and return when it would survive a power cut.
@@ -57,6 +60,7 @@ class PhotoStore:
         with _translated():
             self._store.put(_checked(key), encoded, use_multipart=False)
             if self._folder:
+                (self._folder / key).chmod(0o600)
                 _sync(self._folder / key)
 
     def get(self, key: str) -> bytes:

@@ -28,6 +28,7 @@ def opening_database(settings: Settings, concurrency: int) -> Iterator["Future[D
             settings.home,
             listen_url=settings.listen_database,
             max_connections=connections,
+            clusters=settings.postgres,
         )
 
     left = threading.Event()

@@ -9,6 +9,7 @@
    stuck for longer is not waited for (``signals``).
 """
 
+import os
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 
@@ -26,6 +27,7 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     photo store raise when they are opened.
     """
     check_exposure(settings)
+    _keep_private()
     with ExitStack() as stack:
         leaving = stack.enter_context(leaving_by_signal())
         engine = stack.enter_context(closing(_open_engine(settings))) if settings.worker else None
@@ -43,6 +45,7 @@ def work(settings: Settings, announce: Callable[[str], None]) -> None:
 
     Raises what engine, database and photo store raise when they are opened.
     """
+    _keep_private()
     with ExitStack() as stack:
         leaving = stack.enter_context(leaving_by_signal())
         engine = stack.enter_context(closing(_open_engine(settings)))
@@ -51,6 +54,11 @@ def work(settings: Settings, announce: Callable[[str], None]) -> None:
         from mondrian.server.processes import run_worker
 
         run_worker(settings, opening, engine, leaving, announce)
+
+
+def _keep_private() -> None:
+    """Whatever this process and its children write from now on is for its user alone."""
+    os.umask(0o077)
 
 
 def _open_engine(settings: Settings) -> Engine:

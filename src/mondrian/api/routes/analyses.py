@@ -18,7 +18,7 @@ from mondrian.api.uploads.receive import Upload, UploadDep
 from mondrian.errors import EngineError, JobConflict, find_error
 from mondrian.jobs.job import Job, Status
 
-router = APIRouter(tags=["photos"], responses=refusals(404, 408, 409, 413, 415, 502, 503, 507))
+router = APIRouter(tags=["photos"], responses=refusals(404, 408, 409, 413, 415, 429, 502, 503, 507))
 
 _FORMAT = {"type": "string", "enum": ["json", "html", "sse"], "default": "json"}
 

@@ -147,7 +147,7 @@ def cancel_job(job: JobDep, request: Request, services: ServicesDep, links: Link
     status_code=201,
     response_model=UploadAnswer,
     summary="Critique a photo once more",
-    responses=refusals(404, 408, 409, 413, 503, 507),
+    responses=refusals(404, 408, 409, 413, 429, 503, 507),
     openapi_extra=retry_body(),
 )
 async def retry_job(job: JobDep, upload: UploadDep) -> Any:
@@ -186,7 +186,7 @@ def delete_ended_jobs(services: ServicesDep, visitor: VisitorDep) -> Deleted:
 @router.put(
     "/job/{job}/thinking",
     summary="Say what an outside advisor is thinking",
-    responses=refusals(404, 408, 409, 413, 503),
+    responses=refusals(404, 408, 409, 413, 429, 503),
     openapi_extra=json_body(ThinkingBody),
 )
 async def think(

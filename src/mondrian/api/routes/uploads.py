@@ -12,7 +12,7 @@ from mondrian.api.schemas import SubmitBody, UploadAnswer
 from mondrian.api.uploads.multipart import read_json
 from mondrian.api.uploads.receive import UploadDep
 
-router = APIRouter(tags=["photos"], responses=refusals(408, 409, 413, 415, 503, 507))
+router = APIRouter(tags=["photos"], responses=refusals(408, 409, 413, 415, 429, 503, 507))
 
 
 @router.post(
