@@ -12,6 +12,7 @@ from PIL import Image, ImageCms
 from PIL.ExifTags import IFD, Base
 
 from mondrian.photos import prepare_photo, read_photo
+from mondrian.photos.notes import Note
 from support.pictures import CAT, display_p3, distance, linear, saved
 from support.pngs import chunk, insert
 
@@ -62,6 +63,13 @@ def heic(picture: Image.Image, primaries: int, transfer: int, **options: Any) ->
     return saved(picture, "HEIF", quality=95, chroma=444, save_nclx_profile=True, **numbers)
 
 
+def avif(picture: Image.Image, primaries: int, transfer: int) -> bytes:
+    """As Pillow writes it, with other numbers in its box of colours."""
+    made = saved(picture, "AVIF", quality=95, subsampling="4:4:4")
+    at = made.index(b"colrnclx") + 8
+    return made[:at] + struct.pack(">HH", primaries, transfer) + made[at + 4 :]
+
+
 def png_with(picture: Image.Image, *chunks: bytes) -> bytes:
     return insert(saved(picture, "PNG"), *chunks)
 
@@ -102,6 +110,8 @@ SAID: dict[str, bytes] = {
     "HEIC, sRGB": heic(CAT, 1, 13),
     "HEIC, unspecified": heic(CAT, 2, 2),
     "HEIC, video's curve": heic(CAT, 1, 1),
+    "AVIF, Display P3": avif(P3, 12, 13),
+    "AVIF, sRGB": avif(CAT, 1, 13),
     "EXIF's R03": r03("R03"),
     "EXIF's colour space of 2": with_exif(ADOBE, ColorSpace=2),
     "EXIF's colour space of 1": with_exif(CAT, ColorSpace=1),
@@ -140,13 +150,16 @@ def test_another_index_says_nothing() -> None:
     [
         heic(PQ, 9, 16),
         heic(HLG, 9, 18),
+        avif(PQ, 9, 16),
         png_with(PQ, chunk(b"cICP", bytes([9, 16, 0, 1]))),
         png_with(HLG, chunk(b"cICP", bytes([9, 18, 0, 1]))),
     ],
-    ids=["PQ in HEIC", "HLG in HEIC", "PQ in PNG", "HLG in PNG"],
+    ids=["PQ in HEIC", "HLG in HEIC", "PQ in AVIF", "PQ in PNG", "HLG in PNG"],
 )
 def test_hdr_up_to_white_is_what_it_is_in_srgb(content: bytes) -> None:
-    assert distance(read_photo(content), CAT) < 5
+    photo = read_photo(content)
+    assert distance(photo, CAT) < 5
+    assert photo.notes == read_photo(photo.encode()).notes == (Note.TONE_MAPPED,)
 
 
 def test_the_lights_of_hdr_are_told_apart() -> None:
@@ -186,7 +199,7 @@ def test_a_profile_of_many_elements_costs_what_one_without_costs() -> None:
     assert times[1] < 0.5 + 10 * times[0]  # 40 s where the elements are followed
 
 
-@pytest.mark.parametrize("format_", ["PNG", "JPEG", "WEBP", "TIFF", "HEIF"])
+@pytest.mark.parametrize("format_", ["PNG", "JPEG", "WEBP", "TIFF", "HEIF", "AVIF"])
 def test_a_profile_without_end_is_left_out(format_: str) -> None:
     profile = display_p3() + bytes(1_100_000)
     options: dict[str, Any] = {} if format_ in ("PNG", "TIFF") else {"quality": 95}

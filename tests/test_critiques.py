@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from mondrian.engines.replay import record
 from mondrian.errors import AnswerError, EngineFailed, UnknownAdvisor
 from mondrian.findings import brief, facts, find
 from mondrian.measurements import Measurements, measure
+from mondrian.photos.notes import Note
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +144,18 @@ def test_an_engine_that_sees_is_read(photo: Photo, tmp_path: Path) -> None:
     assert report.engine.finish_reason == "stop"
     assert report.overall_score == 7
     assert report.salvaged
+
+
+def test_how_the_photo_was_read_is_a_technical_note(photo: Photo, tmp_path: Path) -> None:
+    engine = play(tmp_path, {"text": answer()}, {"finish": "stop"})
+    noted = replace(photo, notes=(Note.RAW_PREVIEW,))
+    assert critique_report(noted, engine).technical_notes[0] == Note.RAW_PREVIEW
+    assert Note.RAW_PREVIEW not in critique_report(photo, engine).technical_notes
+
+
+def critique_report(photo: Photo, engine: Engine) -> Report:
+    [report] = [item for item in critique(photo, "ansel", engine) if isinstance(item, Report)]
+    return report
 
 
 def test_an_engine_that_does_not_see_cannot_invent(photo: Photo, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_half_transparent_is_half_white() -> None:
     assert np.abs(pixels.astype(int) - 127).max() <= 1
 
 
-@pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "TIFF", "HEIF"])
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF"])
 def test_display_p3_becomes_srgb(format_: str) -> None:
     from_p3 = np.array([[1.2249, -0.2247, 0], [-0.042, 1.0419, 0], [-0.0197, -0.0786, 1.0979]])
     colour = np.array([200, 100, 80]) / 255

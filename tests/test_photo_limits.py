@@ -8,14 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mondrian.errors import (
-    DamagedPhoto,
-)
-from mondrian.photos import (
-    prepare_photo,
-    read_photo,
-)
+from mondrian.errors import DamagedPhoto, TooManyPixels
+from mondrian.photos import prepare_photo, read_photo
 from support.pictures import CAT, display_p3, saved
+from support.pngs import png
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -36,6 +32,45 @@ def test_100_megapixels_fit_in_a_gigabyte() -> None:
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert int(ran.stdout) * 1024 < 1e9
     assert ran.stderr == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_200_megapixels_are_read_at_half_their_size() -> None:
+    code = """if True:
+        import io, warnings
+        from pathlib import Path
+        from PIL import Image
+        from mondrian.photos import prepare_photo, read_photo
+        warnings.simplefilter("error")
+        Image.MAX_IMAGE_PIXELS = None
+        row = Image.linear_gradient("L").resize((16320, 16)).convert("RGB")
+        large = Image.new("RGB", (16320, 12240))
+        for top in range(0, 12240, 16):
+            large.paste(row, (0, top))
+        file = io.BytesIO()
+        large.save(file, "JPEG")
+        del large
+        Path("/proc/self/clear_refs").write_text("5")
+        prepared = prepare_photo(file.getvalue())
+        assert (prepared.width, prepared.height) == (8160, 6120)
+        photo = read_photo(prepared.encoded)
+        assert (photo.width, photo.height) == (8160, 6120)
+        print(*photo.notes)
+        print(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+    """
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    note, kilobytes = ran.stdout.splitlines()
+    assert note == "Read at half its size: it has over 102 megapixels."
+    assert int(kilobytes) * 1024 < 1e9
+
+
+def test_what_cannot_be_halved_is_refused() -> None:
+    row = Image.new("L", (12_000, 9_000))
+    for content in (saved(row, "JPEG", progressive=True), png(12_000, 9_000, 8, 0)):
+        with pytest.raises(TooManyPixels, match="108 megapixels, and 102 is the most, or 204"):
+            read_photo(content)
+    with pytest.raises(TooManyPixels, match="220 megapixels"):
+        read_photo(saved(Image.new("L", (20_000, 11_000)), "JPEG"))
 
 
 def test_photos_are_read_in_many_threads() -> None:

@@ -101,7 +101,7 @@ class SettingsError(MondrianError):
 
 
 class PhotoError(MondrianError):
-    """The photo cannot be used. Try another one, as JPEG, HEIC, PNG, WebP or TIFF."""
+    """The photo cannot be used. Try another one, as JPEG, HEIC, AVIF, PNG, WebP or TIFF."""
 
     http_status = 400
     exit_code = 65
@@ -128,7 +128,7 @@ class PhotoTooLarge(PhotoError):
 
 
 class TooManyPixels(PhotoError):
-    """The photo has more than 100 megapixels. Scale it down and try again."""
+    """The photo has over 100 megapixels, or 200 as JPEG. Scale it down and try again."""
 
     http_status = 413
 

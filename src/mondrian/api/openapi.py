@@ -23,7 +23,7 @@ _WORDS = {
     404: "There is no such job, or nothing at this address.",
     408: "No byte came for 30 seconds.",
     409: "The job's state, or an earlier use of the Idempotency-Key, does not allow it.",
-    413: "Over 50 MB or 100 megapixels.",
+    413: "Over 50 MB, 100 megapixels, or 200 as JPEG.",
     415: "Not a photo that Mondrian reads.",
     429: "Too much at once: too many photos wait, or updates come too fast.",
     500: "Something went wrong; the log says what.",
@@ -69,7 +69,7 @@ _FIELDS = {
     "image": {
         "type": "string",
         "format": "binary",
-        "description": "The photo: JPEG, HEIC, PNG, WebP or TIFF, at most 50 MB and 100 "
+        "description": "The photo: JPEG, HEIC, AVIF, PNG, WebP, TIFF or RAW, at most 50 MB and 100 "
         "megapixels. A part named `file` is understood too.",
     },
     "advisor": {

@@ -19,7 +19,7 @@ PhotosArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="PHOTO...",
-        help="Photos: JPEG, HEIC, PNG, WebP or TIFF; - is standard input.",
+        help="Photos: JPEG, HEIC, AVIF, PNG, WebP, TIFF or RAW; - is standard input.",
         show_default=False,
     ),
 ]

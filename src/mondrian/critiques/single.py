@@ -77,7 +77,11 @@ def _work(
         evidence={finding.dimension: finding.evidence for finding in findings},
         measurements=asdict(measurements),
         engine=_figures(engine, answering.last, time.monotonic() - started),
-        technical_notes=[*facts(measurements, findings).splitlines(), *answering.notes],
+        technical_notes=[
+            *photo.notes,
+            *facts(measurements, findings).splitlines(),
+            *answering.notes,
+        ],
     )
 
 

@@ -22,6 +22,7 @@ class MeasuredPhoto:
     height: int
     view: bytes = field(repr=False)
     measurements: Measurements
+    notes: tuple[str, ...] = ()
 
 
 def read_measured(source: bytes | Path, *, name: str | None = None) -> MeasuredPhoto:
@@ -34,4 +35,5 @@ def read_measured(source: bytes | Path, *, name: str | None = None) -> MeasuredP
         height=photo.height,
         view=photo.view,
         measurements=measure(photo),
+        notes=photo.notes,
     )

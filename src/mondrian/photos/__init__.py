@@ -1,8 +1,10 @@
 """Photos: bytes become a checked, upright, sRGB ``Photo`` without GPS, and are kept.
 
-``decoding`` opens what may be hostile and turns it upright and to sRGB; ``photo`` makes a
-``Photo`` or a ``StoredPhoto`` of it; ``storage`` keeps photos in a folder or a bucket. ``formats``
-tells what bytes are, and ``exif`` what the camera wrote.
+``formats`` tells what bytes are. ``decoding`` opens what may be hostile, with what ``jpeg``,
+``png``, ``tiff``, ``bmff`` and ``raw`` know of their containers, and turns it upright and to sRGB,
+which ``colour`` knows. ``photo`` makes a ``Photo`` or a ``StoredPhoto`` of it, with what the camera
+wrote (``exif``) and ``notes`` of how it was read. ``readers`` does so in processes of their own,
+and ``storage`` keeps photos in a folder or a bucket.
 """
 
 from mondrian.photos.decoding import MAX_PIXELS, MAX_SIDE

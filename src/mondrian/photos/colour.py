@@ -10,7 +10,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageFilter
-from PIL.ExifTags import IFD, Base, Interop
+
+from mondrian.photos.exif import is_adobe_rgb
 
 Converter: TypeAlias = Callable[[Image.Image], Image.Image]
 Floats: TypeAlias = NDArray[np.float64]
@@ -60,7 +61,7 @@ def srgb_converter(image: Image.Image) -> Converter:
         return _converter_from_numbers(image)
     if "srgb" not in image.info and ("gamma" in image.info or "chromaticity" in image.info):
         return _converter_from_png(image)
-    if _is_adobe_rgb(image):
+    if is_adobe_rgb(image):
         return _converter_from_primaries(_ADOBE_RGB, _ADOBE_GAMMA, image)
     return as_rgb
 
@@ -126,18 +127,6 @@ def _converter_from_png(image: Image.Image) -> Converter:
     white_x, white_y, *colours = image.info.get("chromaticity", (*_D65, *_SRGB[:6]))
     exponent = None if _SRGB_GAMMA[0] < gamma < _SRGB_GAMMA[1] else min(max(gamma, 0.2), 5.0)
     return _converter_from_primaries((*colours, white_x, white_y), exponent, image)
-
-
-def _is_adobe_rgb(image: Image.Image) -> bool:
-    """Whether EXIF says Adobe RGB: by R03 (DCF 2.0), or by a colour space of 2, as some write."""
-    try:
-        exif = image.getexif()
-        if exif.get_ifd(IFD.Exif).get(Base.ColorSpace) == 2:
-            return True
-        index = exif.get_ifd(IFD.Interop).get(Interop.InteropIndex)
-    except Exception:  # as in read_exif
-        return False
-    return isinstance(index, str) and index.startswith("R03")
 
 
 def _converter_from_primaries(

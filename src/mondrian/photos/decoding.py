@@ -3,10 +3,12 @@
 import hashlib
 import io
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import (
+    AvifImagePlugin,
     Image,
     ImageFile,
     JpegImagePlugin,
@@ -17,9 +19,13 @@ from PIL import (
 from PIL.ExifTags import Base
 
 from mondrian.errors import DamagedPhoto, TooManyPixels, UnsupportedPhoto
-from mondrian.photos.colour import Converter, as_rgb
-from mondrian.photos.jpeg import Jpeg
+from mondrian.photos import bmff
+from mondrian.photos.colour import Converter, as_rgb, is_hdr
+from mondrian.photos.exif import read_notes
+from mondrian.photos.jpeg import Jpeg, parse_jpeg
+from mondrian.photos.notes import Note
 from mondrian.photos.png import clean_png, read_cicp
+from mondrian.photos.raw import find_preview
 from mondrian.photos.tiff import (
     BITS,
     COMPRESSION,
@@ -31,6 +37,8 @@ from mondrian.photos.tiff import (
 
 # Cameras of 100 megapixels give up to 11648×8736 pixels, 101.8 million.
 MAX_PIXELS = 102_000_000
+# Those of phones with 200 megapixels, decoded at half their width and height.
+MAX_HALVED_PIXELS = 204_000_000
 # The longest side that libjpeg writes: a photo is stored as JPEG.
 MAX_SIDE = 65_500
 
@@ -53,36 +61,83 @@ _TURNS = {
 }
 
 
-def open_image(content: bytes, format_: str) -> Image.Image:
-    """Return the image of ``content``, in a format that ``identify`` named and that is no JPEG,
-    with its header read.
+@dataclass(kw_only=True, slots=True)
+class OpenPhoto:
+    """A photo with its header read: ``image`` is safe to load. ``jpeg`` is what may be stored as
+    it is, where its picture is upright and in sRGB."""
 
-    ``Image.open`` would warn of 100 megapixels, and only for the whole process can it be told
-    not to; and it would ask every plugin there is. Naming the plugin does neither.
+    image: Image.Image
+    jpeg: Jpeg | None = None
+    notes: tuple[Note, ...] = ()
+
+
+def open_photo(content: bytes, format_: str, name: str) -> OpenPhoto:
+    """Open a photo in a format that ``identify`` told; ``name`` opens the sentence of a refusal.
+
+    Raise ``UnsupportedPhoto`` for kinds of it that are not read, ``TooManyPixels``, and
+    ``DamagedPhoto`` or any other exception for what is broken.
     """
-    source = io.BytesIO(content)
-    match format_:
-        case "PNG":
-            image = _open_png(clean_png(content))
-        case "WEBP":
-            image = _StillWebP(source)
-        case "TIFF":
-            image = _open_tiff(content)
-        case _:
-            image = _open_heif(source)
+    if format_ == "JPEG":
+        return _open_parsed(parse_jpeg(content))
+    if format_ == "RAW":
+        preview = find_preview(content)
+        if preview is None:
+            raise UnsupportedPhoto(
+                f"{name} is a camera RAW file without a preview that can be read. Export it as "
+                "JPEG or HEIC and try again."
+            )
+        return _open_parsed(preview, Note.RAW_PREVIEW)
+    image = _without_endless_exif(_open_image(content, format_))
     check_size(*image.size)
-    return _without_endless_exif(image)
+    return OpenPhoto(image=image, notes=(Note.TONE_MAPPED,) if is_hdr(image) else ())
 
 
-def open_jpeg(jpeg: Jpeg) -> Image.Image:
-    """Return the image of a JPEG, with its header read.
+def read_size(content: bytes, format_: str) -> tuple[int, int]:
+    """Return the width and the height that a photo says it has, before anything else is done with
+    it. Raises any exception for what is broken."""
+    if format_ == "JPEG":
+        return parse_jpeg(content).size
+    if format_ == "RAW":
+        preview = find_preview(content)
+        return preview.size if preview else (0, 0)
+    if format_ == "PNG":
+        return int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
+    with _open_image(content, format_) as image:
+        return image.size
 
-    Raises ``DamagedPhoto`` if the end is missing, and with it a part of the picture.
-    """
-    check_size(*jpeg.size)
+
+def _open_parsed(jpeg: Jpeg, *notes: Note) -> OpenPhoto:
+    """Open a JPEG; one of too many pixels at half its size, which libjpeg does row by row."""
+    width, height = jpeg.size
+    is_halved = width * height > MAX_PIXELS and jpeg.is_sequential
+    if is_halved:
+        check_size(width, height, MAX_HALVED_PIXELS)
+        notes = (*notes, Note.HALF_SIZE)
+    else:
+        check_size(width, height)
     if not jpeg.is_ended:
         _check_end(jpeg)
-    return _without_endless_exif(_open_jpeg(jpeg.encode_with_words()))
+    image = _without_endless_exif(_open_jpeg(jpeg.encode_with_words()))
+    if is_halved:
+        image.draft("RGB", (width // 2, height // 2))
+    notes = (*notes, *(note for note in read_notes(image) if note not in notes))
+    return OpenPhoto(image=image, jpeg=None if is_halved else jpeg, notes=notes)
+
+
+def _open_image(content: bytes, format_: str) -> Image.Image:
+    """``Image.open`` would warn of 100 megapixels, and ask every plugin there is. Naming the
+    plugin does neither."""
+    match format_:
+        case "PNG":
+            return _open_png(clean_png(content))
+        case "WEBP":
+            return _StillWebP(io.BytesIO(content))
+        case "TIFF":
+            return _open_tiff(content)
+        case "AVIF":
+            return _open_avif(content)
+        case _:
+            return _open_heif(content)
 
 
 def _without_endless_exif(image: Image.Image) -> Image.Image:
@@ -128,10 +183,17 @@ def _open_png(content: bytes) -> Image.Image:
     return image
 
 
-def _open_heif(source: io.BytesIO) -> Image.Image:
+def _open_avif(content: bytes) -> Image.Image:
+    image = AvifImagePlugin.AvifImageFile(io.BytesIO(content))
+    if cicp := bmff.read_cicp(content):
+        image.info["cicp"] = cicp
+    return image
+
+
+def _open_heif(content: bytes) -> Image.Image:
     from pillow_heif import HeifImageFile
 
-    image = HeifImageFile(source)  # type: ignore[no-untyped-call]
+    image = HeifImageFile(io.BytesIO(content))  # type: ignore[no-untyped-call]
     if said := image.info.get("nclx_profile"):
         image.info["cicp"] = (said["color_primaries"], said["transfer_characteristics"])
     return image
@@ -173,12 +235,13 @@ class _StillWebP(WebPImagePlugin.WebPImageFile):
         return frame
 
 
-def check_size(width: int, height: int) -> None:
-    """Raise ``TooManyPixels`` for a picture over ``MAX_PIXELS`` or ``MAX_SIDE``."""
-    if width * height > MAX_PIXELS:
+def check_size(width: int, height: int, most: int = MAX_PIXELS) -> None:
+    """Raise ``TooManyPixels`` for a picture of over ``most`` pixels, or over ``MAX_SIDE``."""
+    if width * height > most:
         raise TooManyPixels(
             f"The photo has {width}×{height} pixels, {width * height / 1e6:.0f} megapixels, and "
-            f"{MAX_PIXELS // 10**6} is the most. Scale it down and try again."
+            f"{MAX_PIXELS // 10**6} is the most, or {MAX_HALVED_PIXELS // 10**6} in a JPEG that is "
+            "not progressive. Scale it down and try again."
         )
     if max(width, height) > MAX_SIDE:
         raise TooManyPixels(

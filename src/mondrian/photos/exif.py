@@ -1,6 +1,7 @@
 """EXIF: what a camera wrote down, read with suspicion, written back without anything private."""
 
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,12 +9,16 @@ from fractions import Fraction
 from typing import Any
 
 from PIL import Image
-from PIL.ExifTags import IFD, Base
+from PIL.ExifTags import IFD, Base, Interop
 from PIL.TiffImagePlugin import IFDRational
 
 from mondrian.errors import printable
+from mondrian.photos.notes import Note
 
 MAX_TEXT = 100
+
+# What the stored photo's tag for a program says, before the names of notes.
+_WRITER = "Mondrian: "
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,13 +40,16 @@ class Exif:
 
 
 def read_exif(image: Image.Image) -> Exif:
-    """Read what ``Exif`` holds from a loaded image; what is missing or garbage becomes ``None``."""
+    """Return what ``Exif`` holds, from a loaded image; what is missing or garbage is ``None``."""
     try:
         directory = image.getexif()
-        tags: dict[int, Any] = {tag: directory.get(tag) for tag in (Base.Make, Base.Model)}
-        tags |= directory.get_ifd(IFD.Exif)
+        return exif_from_tags({**directory, **directory.get_ifd(IFD.Exif)})
     except Exception:  # Pillow meets a garbled directory with any exception there is
         return Exif()
+
+
+def exif_from_tags(tags: dict[int, Any]) -> Exif:
+    """Return what ``Exif`` holds, from the tags of the first directory and the camera's."""
     return Exif(
         camera=_camera(_text(tags.get(Base.Make)), _text(tags.get(Base.Model))),
         lens=_text(tags.get(Base.LensModel)),
@@ -53,21 +61,56 @@ def read_exif(image: Image.Image) -> Exif:
     )
 
 
-def write_exif(exif: Exif) -> bytes:
-    """Write an EXIF segment from which ``read_exif`` reads an equal ``Exif``; empty for none."""
+def read_notes(image: Image.Image) -> tuple[Note, ...]:
+    """Return the notes that ``write_exif`` wrote."""
+    try:
+        words = str(image.getexif().get(Base.Software, ""))
+    except Exception:  # as in read_exif
+        return ()
+    names = words.removeprefix(_WRITER).split() if words.startswith(_WRITER) else []
+    return tuple(note for note in Note if note.name in names)
+
+
+def is_adobe_rgb(source: Image.Image | Image.Exif) -> bool:
+    """Whether EXIF says Adobe RGB: by R03 (DCF 2.0), or by a colour space of 2, as some write."""
+    try:
+        exif = source.getexif() if isinstance(source, Image.Image) else source
+        if exif.get_ifd(IFD.Exif).get(Base.ColorSpace) == 2:
+            return True
+        index = exif.get_ifd(IFD.Interop).get(Interop.InteropIndex)
+    except Exception:  # as in read_exif
+        return False
+    return isinstance(index, str) and index.startswith("R03")
+
+
+def write_exif(
+    exif: Exif,
+    notes: Iterable[Note] = (),
+    *,
+    orientation: int = 1,
+    is_adobe_rgb: bool = False,
+) -> bytes:
+    """Return an EXIF segment from which ``read_exif`` reads an equal ``Exif``, and ``read_notes``
+    equal notes; empty for none."""
     inner = {
         Base.LensModel: exif.lens and _ascii(exif.lens),
         Base.FocalLength: exif.focal_length_mm and _rational(exif.focal_length_mm),
         Base.FNumber: exif.aperture and _rational(exif.aperture),
         Base.ExposureTime: exif.exposure_seconds and _rational(exif.exposure_seconds),
+        Base.ColorSpace: 2 if is_adobe_rgb else None,
         **_iso_tags(exif.iso),
         **_taken_at_tags(exif.taken_at),
     }
+    outer = {
+        Base.Model: exif.camera and _ascii(exif.camera),
+        Base.Orientation: orientation if orientation > 1 else None,
+        Base.Software: (names := " ".join(note.name for note in notes)) and _WRITER + names,
+        IFD.Exif: {int(tag): value for tag, value in inner.items() if value},
+    }
     directory = Image.Exif()
-    if exif.camera:
-        directory[Base.Model] = _ascii(exif.camera)
-    if present := {int(tag): value for tag, value in inner.items() if value}:
-        directory[IFD.Exif] = present
+    for tag, value in outer.items():
+        if value:
+            directory[tag] = value
     return directory.tobytes() if len(directory) else b""
 
 
@@ -123,11 +166,11 @@ def _iso_tags(iso: int | None) -> dict[int, Any]:
 def _taken_at(tags: dict[int, Any]) -> str | None:
     taken = _text(tags.get(Base.DateTimeOriginal)) or ""
     offset = _text(tags.get(Base.OffsetTimeOriginal)) or ""
-    if not re.fullmatch(r"\d{4}:\d\d:\d\d \d\d:\d\d:\d\d", taken, re.ASCII):
+    if not re.fullmatch(r"\d{4}[:/-]\d\d[:/-]\d\d[ T]\d\d:\d\d:\d\d", taken, re.ASCII):
         return None
     if not re.fullmatch(r"[+-]\d\d:\d\d", offset, re.ASCII):
         offset = ""
-    local = f"{taken[:10].replace(':', '-')}T{taken[11:]}"
+    local = f"{re.sub('[:/]', '-', taken[:10])}T{taken[11:]}"
     return _iso_8601(local + offset) or _iso_8601(local)
 
 

@@ -25,11 +25,11 @@ _APP0, _APP1, _APP2, _APP14 = 0xE0, 0xE1, 0xE2, 0xEE
 # A marker: in a scan FF is followed by 00 or a restart marker, and the first other one ends it.
 _MARKER = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
 # Baseline, extended and progressive, with Huffman's or arithmetic coding: what libjpeg decodes.
-_FRAMES = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}
+FRAMES = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}
 _PROGRESSIVE_FRAMES = {0xC2, 0xCA}
 # Lossless and differential frames, and JPEG-LS.
 _OTHER_FRAMES = {0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7}
-_CODING = _FRAMES | _OTHER_FRAMES | {0xC4, 0xCC} | set(range(0xDA, 0xE0))
+_CODING = FRAMES | _OTHER_FRAMES | {0xC4, 0xCC} | set(range(0xDA, 0xE0))
 
 _JFIF = b"\xff\xe0\0\x10JFIF\0\1\2\0\0\1\0\1\0\0"
 _ADOBE = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0"
@@ -53,10 +53,18 @@ class Jpeg:
     _xmp: Bytes = b""
     _profile: list[Bytes] = field(default_factory=list)
 
+    @property
+    def exif(self) -> bytes:
+        """The first segment of EXIF, without its marker; empty if there is none."""
+        return bytes(self._exif[0][4:]) if self._exif else b""
+
+    @exif.setter
+    def exif(self, exif: bytes) -> None:
+        self._exif = [_exif_segment(exif)]
+
     def encode(self, exif: bytes = b"") -> bytes:
         """Return the picture with ``exif``, as ``write_exif`` writes it, and no other words."""
-        length = (len(exif) + 2).to_bytes(2)
-        return self._join(b"\xff\xe1" + length + exif if exif else b"")
+        return self._join(_exif_segment(exif))
 
     def encode_with_words(self, end: bytes = b"") -> bytes:
         """Return the picture with what its camera said of it: EXIF, XMP and colour profile.
@@ -102,6 +110,10 @@ class Jpeg:
         self.is_sequential = marker not in _PROGRESSIVE_FRAMES
 
 
+def _exif_segment(exif: bytes) -> bytes:
+    return b"\xff\xe1" + (len(exif) + 2).to_bytes(2) + exif if exif else b""
+
+
 def parse_jpeg(content: bytes) -> Jpeg:
     """Return the first picture of a JPEG file.
 
@@ -120,7 +132,7 @@ def parse_jpeg(content: bytes) -> Jpeg:
             raise DamagedPhoto
         segments, scans = segments + 1, scans + (marker == _SCAN)
         _check_counts(segments, scans)
-        if marker in _FRAMES | _OTHER_FRAMES:
+        if marker in FRAMES | _OTHER_FRAMES:
             jpeg._add_frame(marker, content[begin + 2 : at])
         if marker == _SCAN:
             following = _MARKER.search(content, at)

@@ -16,13 +16,13 @@ from mondrian.errors import DamagedPhoto, EmptyPhoto, PhotoError, PhotoTooLarge,
 from mondrian.photos.colour import srgb_converter
 from mondrian.photos.decoding import (
     is_plain,
-    open_image,
-    open_jpeg,
+    open_photo,
     upright_srgb,
 )
 from mondrian.photos.exif import Exif, read_exif, shorten, write_exif
 from mondrian.photos.formats import identify
 from mondrian.photos.jpeg import parse_jpeg
+from mondrian.photos.notes import Note
 
 MAX_BYTES = 50_000_000
 MAX_NAME = 120
@@ -36,10 +36,11 @@ class Photo:
 
     ``pixels`` is uint8 of shape (height, width, 3), sRGB, upright, read-only. ``sha256`` is the
     hex digest of the bytes that came; photos are equal if it and the words about them are.
-    ``format`` is ``JPEG``, ``PNG``, ``WEBP``, ``HEIF`` or ``TIFF``. ``name`` is the file's name
-    without folders, printable, 1 to 120 characters, for people; it is not to be trusted.
-    ``original`` holds the bytes that came if they are a JPEG whose picture is upright and in sRGB
-    already: it need not be encoded again.
+    ``format`` is ``JPEG``, ``PNG``, ``WEBP``, ``HEIF``, ``AVIF``, ``TIFF`` or ``RAW``. ``name`` is
+    the file's name without folders, printable, 1 to 120 characters, for people; it is not to be
+    trusted.
+    ``notes`` are sentences about how it was read. ``original`` is the JPEG that came, but for its
+    words, if its picture is upright and in sRGB already: it need not be encoded again.
     """
 
     pixels: NDArray[np.uint8] = field(repr=False, compare=False)
@@ -47,6 +48,7 @@ class Photo:
     format: str
     name: str
     exif: Exif
+    notes: tuple[Note, ...] = ()
     original: bytes | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -79,9 +81,10 @@ class Photo:
         colour, or less where the file would be over ``MAX_BYTES``: ``read_photo`` reads it back,
         with the same size and ``exif``.
         """
+        exif = write_exif(self.exif, self.notes)
         if self.original:
-            return parse_jpeg(self.original).encode(write_exif(self.exif))
-        image, exif = Image.fromarray(self.pixels), write_exif(self.exif)
+            return parse_jpeg(self.original).encode(exif)
+        image = Image.fromarray(self.pixels)
         for quality in _STORED_QUALITIES:
             encoded = _jpeg(image, quality, exif, subsampling=0)
             if len(encoded) <= MAX_BYTES:
@@ -113,18 +116,23 @@ def read_photo(source: bytes | Path | str, *, name: str | None = None) -> Photo:
     ``PhotoTooLarge`` and ``TooManyPixels``, or itself where there is no such file.
     """
     content, name = _read(source, name)
-    format_ = identify(content, name or "The file")
-    with _decoding(), _open(content, format_) as image:
-        image.load()
-        to_srgb = srgb_converter(image)
-        return Photo(
-            pixels=upright_srgb(image, to_srgb),
-            sha256=hashlib.sha256(content).hexdigest(),
-            format=format_,
-            name=name or "photo",
-            exif=read_exif(image),
-            original=content if format_ == "JPEG" and is_plain(image, to_srgb) else None,
-        )
+    called = name or "The file"
+    format_ = identify(content, called)
+    with _decoding():
+        opened = open_photo(content, format_, called)
+        with opened.image as image:
+            image.load()
+            to_srgb = srgb_converter(image)
+            is_kept = opened.jpeg and is_plain(image, to_srgb)
+            return Photo(
+                pixels=upright_srgb(image, to_srgb),
+                sha256=hashlib.sha256(content).hexdigest(),
+                format=format_,
+                name=name or "photo",
+                exif=read_exif(image),
+                notes=opened.notes,
+                original=opened.jpeg.encode() if opened.jpeg and is_kept else None,
+            )
 
 
 def prepare_photo(source: bytes | Path | str, *, name: str | None = None) -> StoredPhoto:
@@ -134,13 +142,15 @@ def prepare_photo(source: bytes | Path | str, *, name: str | None = None) -> Sto
     it, for a quarter of the work. Raises what ``read_photo`` raises.
     """
     content, name = _read(source, name)
-    if identify(content, name or "The file") == "JPEG":
+    called = name or "The file"
+    format_ = identify(content, called)
+    if format_ in ("JPEG", "RAW"):
         with _decoding():
-            jpeg = parse_jpeg(content)
-            image = open_jpeg(jpeg)
-            if is_plain(image, srgb_converter(image)):
+            opened = open_photo(content, format_, called)
+            image, jpeg = opened.image, opened.jpeg
+            if jpeg and is_plain(image, srgb_converter(image)):
                 width, height = image.size
-                exif = write_exif(read_exif(image))
+                exif = write_exif(read_exif(image), opened.notes)
                 image.draft("RGB", (max(1, width // 8), max(1, height // 8)))
                 image.load()
                 return StoredPhoto(
@@ -158,10 +168,6 @@ def prepare_photo(source: bytes | Path | str, *, name: str | None = None) -> Sto
         width=photo.width,
         height=photo.height,
     )
-
-
-def _open(content: bytes, format_: str) -> Image.Image:
-    return open_jpeg(parse_jpeg(content)) if format_ == "JPEG" else open_image(content, format_)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mondrian.errors import DamagedPhoto, PhotoReaderUnavailable, PhotoTooComplex
-from mondrian.photos.decoding import MAX_PIXELS
+from mondrian.photos.decoding import MAX_HALVED_PIXELS
 from mondrian.photos.reading import Answer, Reading, Size
 from mondrian.process.limits import LimitPassed, Limits
 from mondrian.process.parent import ChildEnded
@@ -93,7 +93,7 @@ def _limits(item: object) -> Limits | None:
     """Return what reading may take: at first, and once its size is known."""
     if isinstance(item, Answer):
         return None
-    megapixels = min(item.megapixels, MAX_PIXELS / 1e6) if isinstance(item, Size) else 0.0
+    megapixels = min(item.megapixels, MAX_HALVED_PIXELS / 1e6) if isinstance(item, Size) else 0.0
     return Limits(seconds=SECONDS + SECONDS_PER_MEGAPIXEL * megapixels, memory_bytes=MEMORY_BYTES)
 
 

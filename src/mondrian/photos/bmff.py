@@ -1,0 +1,77 @@
+"""The boxes of HEIF's, AVIF's and Canon's files (ISO 14496-12; ISO 23008-12)."""
+
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
+
+_MAX_BOXES = 1_000
+
+
+def find_boxes(content: bytes, *path: bytes, begin: int = 0, end: int | None = None) -> list[bytes]:
+    """Return what the boxes at the end of ``path`` hold, in their order: none where it ends early.
+
+    Boxes in a ``uuid`` box begin behind its 16 bytes, those in a ``meta`` box behind its flags.
+    """
+    kind, *below = path
+    places = [place for name, *place in _boxes(content, begin, end or len(content)) if name == kind]
+    if not below:
+        return [content[first:last] for first, last in places]
+    skipped = {b"meta": 4, b"uuid": 16}.get(kind, 0)
+    found = list[bytes]()
+    for first, last in places:
+        found += find_boxes(content, *below, begin=first + skipped, end=last)
+    return found
+
+
+def read_cicp(content: bytes) -> tuple[int, int] | None:
+    """Return the colour primaries and the transfer of ITU-T H.273 of the first picture."""
+    with suppress(struct.error, IndexError):
+        properties = _properties(content)
+        for number in _of_first_picture(content):
+            kind, held = properties[number - 1]
+            if kind == b"colr" and held[:4] == b"nclx":
+                primaries, transfer = struct.unpack_from(">HH", held, 4)
+                return primaries, transfer
+    return None
+
+
+def _boxes(content: bytes, begin: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the kind of each box, and where what it holds begins and ends."""
+    for _ in range(_MAX_BOXES):
+        if begin + 8 > end:
+            return
+        size, kind = struct.unpack_from(">I4s", content, begin)
+        head = 8
+        if size == 1 and begin + 16 <= end:
+            (size,) = struct.unpack_from(">Q", content, begin + 8)
+            head = 16
+        following = end if size == 0 else begin + size
+        if following < begin + head:
+            return
+        yield kind, begin + head, min(following, end)
+        begin = following
+
+
+def _properties(content: bytes) -> list[tuple[bytes, bytes]]:
+    [held] = find_boxes(content, b"meta", b"iprp", b"ipco")[:1] or [b""]
+    return [(kind, held[first:last]) for kind, first, last in _boxes(held, 0, len(held))]
+
+
+def _of_first_picture(content: bytes) -> list[int]:
+    """Return the numbers, from 1 on, of the properties of the primary item."""
+    [item] = find_boxes(content, b"meta", b"pitm")[:1] or [b""]
+    [links] = find_boxes(content, b"meta", b"iprp", b"ipma")[:1] or [b""]
+    (primary,) = struct.unpack_from(">I" if item[0] else ">H", item, 4)
+    flags, count = struct.unpack_from(">II", links, 0)
+    name, link = (">I" if flags >> 24 else ">H"), (">H" if flags & 1 else ">B")
+    at = 8
+    for _ in range(min(count, _MAX_BOXES)):
+        (number,) = struct.unpack_from(name, links, at)
+        at += struct.calcsize(name)
+        step, links_at = struct.calcsize(link), at + 1
+        at = links_at + links[at] * step
+        if number == primary:
+            mask = (1 << (8 * step - 1)) - 1
+            found = (struct.unpack_from(link, links, n)[0] for n in range(links_at, at, step))
+            return [one & mask for one in found]
+    return []
