@@ -27,7 +27,7 @@ from mondrian.models import (
 )
 from mondrian.models.known import Hub as HubSource
 from mondrian.models.known import to_pull
-from support.hub_server import Hub, running
+from support.hub_server import COMMIT, Hub, running
 
 SMOLLM2 = next(model for model in CATALOGUE if model.name == "smollm2-135m")
 SMOLVLM = next(model for model in CATALOGUE if model.name == "smolvlm-500m")
@@ -185,6 +185,27 @@ def test_a_pull_that_goes_on_at_another_commit_is_of_that_one(hub: Hub, tmp_path
     come = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert come.pop("mondrian.json")
     assert come == new
+
+
+def test_another_commit_than_that_of_the_first_pull_is_refused(hub: Hub, tmp_path: Path) -> None:
+    repo = repo_of(QWEN_MLX.source)
+    hub.repos[repo] = {"model.safetensors": BIG, "config.json": b"{}"}
+    folder = pull("qwen3-vl-4b", tmp_path, quiet, MAC)
+    shutil.rmtree(folder)
+    assert pull("qwen3-vl-4b", tmp_path, quiet, MAC) == folder  # the same once more
+    shutil.rmtree(folder)
+    hub.repos[repo] = {"model.safetensors": BIG[::-1], "config.json": b"{}"}
+    with pytest.raises(ModelNotFound, match=r"other files .* --update"):
+        pull("qwen3-vl-4b", tmp_path, quiet, MAC)
+    hub.commit = COMMIT[::-1]  # and the old one is no longer there
+    with pytest.raises(ModelNotFound, match=r"other files .* --update"):
+        pull("qwen3-vl-4b", tmp_path, quiet, MAC)
+    assert not folder.exists()
+    pull("qwen3-vl-4b", tmp_path, quiet, MAC, should_update=True)
+    assert (folder / "model.safetensors").read_bytes() == BIG[::-1]
+    come = len(hub.asked)
+    assert pull("qwen3-vl-4b", tmp_path, quiet, MAC, should_update=True) == folder
+    assert len(hub.asked) == come  # nothing has changed
 
 
 @pytest.fixture

@@ -122,6 +122,14 @@ def test_a_process_that_was_killed_in_between_costs_nothing(one: PhotoReaders) -
     assert one.run(prepare_photo, PHOTO).width == 640
 
 
+def test_the_process_knows_no_secrets(one: PhotoReaders, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MONDRIAN_KEY", "a key of sixteen letters")
+    monkeypatch.setenv("HF_TOKEN", "a token")
+    told = one.run(hogs.environment, PHOTO)
+    assert "PYTHONPATH" in told
+    assert not {"MONDRIAN_KEY", "HF_TOKEN"} & told.keys()
+
+
 def test_it_ends_when_nobody_wants_it(one: PhotoReaders, tmp_path: Path) -> None:
     marker, left = tmp_path / "begun", threading.Event()
     with ThreadPoolExecutor(2) as threads:

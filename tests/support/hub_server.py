@@ -27,12 +27,13 @@ class Hub:
     breaks: dict[str, int] = field(default_factory=dict)
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     url: str = ""
+    commit: str = COMMIT
 
     def listing(self, repo: str) -> dict[str, Any]:
         """What the API tells of a repository."""
         return {
             "id": repo,
-            "sha": COMMIT,
+            "sha": self.commit,
             "siblings": [
                 {"rfilename": name, "size": len(content), "blobId": blob_id(content)}
                 | ({"lfs": large(content)} if len(content) > 1024 else {})
@@ -60,22 +61,31 @@ def running(hub: Hub) -> Iterator[Hub]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
-            if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)", path):
-                self.tell(match[1])
-            elif match := re.fullmatch(rf"/([^/]+/[^/]+)/resolve/{COMMIT}/(.+)", path):
+            if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/(\w+))?", path):
+                if match[2] in (None, hub.commit):
+                    self.tell(match[1])
+                else:
+                    self.refuse("RevisionNotFound")
+            elif match := re.fullmatch(rf"/([^/]+/[^/]+)/resolve/{hub.commit}/(.+)", path):
                 self.send_file(match[1], match[2])
             else:
                 self.send_error(404)
 
         def tell(self, repo: str) -> None:
-            is_known = repo in hub.repos
-            body = json.dumps(hub.listing(repo) if is_known else {"error": "Repository not found"})
-            self.send_response(200 if is_known else 404)
-            if not is_known:
-                self.send_header("X-Error-Code", "RepoNotFound")
+            if repo not in hub.repos:
+                self.refuse("RepoNotFound")
+                return
+            body = json.dumps(hub.listing(repo))
+            self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body.encode())
+
+        def refuse(self, code: str) -> None:
+            self.send_response(404)
+            self.send_header("X-Error-Code", code)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
 
         def send_file(self, repo: str, name: str) -> None:
             content, asked = hub.repos[repo][name], self.headers["Range"]
@@ -86,7 +96,7 @@ def running(hub: Hub) -> Iterator[Hub]:
                 body = bytes(len(body))
             self.send_response(206 if asked else 200)
             self.send_header("ETag", f'"{blob_id(content)}"')
-            self.send_header("X-Repo-Commit", COMMIT)
+            self.send_header("X-Repo-Commit", hub.commit)
             self.send_header("Content-Length", str(len(body)))
             if asked:
                 self.send_header(

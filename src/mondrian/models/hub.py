@@ -40,16 +40,41 @@ class Entry:
     digest: str
 
 
-def fetch(source: Hub, folder: Path, progress: PullProgress) -> None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pin:
+    """What a first pull recorded: the commit of the repository, and its files."""
+
+    commit: str
+    files: list[Entry]
+
+
+_CHANGED = (
+    "{repo} has other files on the Hugging Face hub than when it was first pulled (commit "
+    "{commit}). Look at what changed there, and add --update to pull what it has now."
+)
+
+
+def fetch(
+    source: Hub, folder: Path, progress: PullProgress, *, should_update: bool = False
+) -> None:
     """Fetch the files of ``source`` into ``folder``, unless they are there and whole.
 
-    Raises ``ModelNotFound`` with what to do when they cannot be had.
+    The first pull records the commit and the checksums, beside the folder; later ones take these
+    and no others, unless they ``should_update``. Raises ``ModelNotFound`` with what to do when they
+    cannot be had.
     """
-    if is_whole(folder, progress):
+    if not should_update and is_whole(folder, progress):
         return
     part = folder.with_name(f".pull-{folder.name}")
+    record = folder.with_name(f".{folder.name}.json")
+    pinned = _read_pin(record)
     with _explained(source.repo):
-        commit, entries = _listed(source)
+        commit, entries = _listed(source, pinned.commit if pinned and not should_update else None)
+        is_same = pinned is not None and pinned.files == entries
+        if pinned and not (is_same or should_update):
+            raise ModelNotFound(_CHANGED.format(repo=source.repo, commit=pinned.commit[:12]))
+        if is_same and should_update and is_whole(folder, progress):
+            return
         part.mkdir(parents=True, exist_ok=True)
         total, done = sum(entry.bytes for entry in entries), 0
         check_room(part, total)
@@ -61,6 +86,21 @@ def fetch(source: Hub, folder: Path, progress: PullProgress) -> None:
     (part / LISTING).write_text(listing, encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     part.replace(folder)
+    pin = json.dumps(asdict(Pin(commit=commit, files=entries)))
+    record.write_text(pin, encoding="utf-8")
+
+
+def _read_pin(record: Path) -> Pin | None:
+    if not record.exists():
+        return None
+    try:
+        read = json.loads(record.read_text(encoding="utf-8"))
+        return Pin(commit=read["commit"], files=[Entry(**fields) for fields in read["files"]])
+    except (OSError, ValueError, LookupError, TypeError) as exc:
+        raise ModelNotFound(
+            f"{record}, which records what was pulled first, cannot be read. Remove it to pull "
+            "what the hub has now."
+        ) from exc
 
 
 def _remove_others(folder: Path, entries: list[Entry]) -> None:
@@ -89,12 +129,19 @@ def is_whole(folder: Path, progress: PullProgress) -> bool:
     return True
 
 
-def _listed(source: Hub) -> tuple[str, list[Entry]]:
-    """The commit that is newest now, and its files that match."""
+def _listed(source: Hub, commit: str | None) -> tuple[str, list[Entry]]:
+    """That commit, or the one that is newest now, and its files that match."""
     from huggingface_hub import HfApi
+    from huggingface_hub.errors import RevisionNotFoundError
 
     api = HfApi(endpoint=_endpoint(), library_name="mondrian")
-    found = api.model_info(source.repo, files_metadata=True, timeout=_TIMEOUT_SECONDS)
+    try:
+        found = api.model_info(
+            source.repo, revision=commit, files_metadata=True, timeout=_TIMEOUT_SECONDS
+        )
+    except RevisionNotFoundError as exc:
+        said = _CHANGED.format(repo=source.repo, commit=(commit or "")[:12])
+        raise ModelNotFound(said) from exc
     siblings = [
         sibling
         for sibling in found.siblings or ()

@@ -2,6 +2,7 @@
 programs fill."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ from mondrian.models.known import CATALOGUE, Hub, Model, hub_model
 
 _SHARED = "mlx-community"
 """Whose models in the hub's cache are known to be for MLX."""
+
+_TABLES = (".index.json", "tokenizer.json", "vocab.json", "added_tokens.json")
+"""Files that hold words or names of tensors, and nothing that is obeyed."""
 
 
 def find_folder(name: str, home: Path) -> Path | None:
@@ -40,6 +44,28 @@ def find_missing(folder: Path) -> str | None:
         if not (folder / name).is_file():
             return name
     return None if any(folder.glob("*.safetensors")) else "*.safetensors"
+
+
+def find_code(folder: Path) -> str | None:
+    """Return where the checkpoint in ``folder`` names Python code of its own, which would run when
+    it is loaded, such as ``model_file in config.json``. Raise ``ModelNotFound`` where a file cannot
+    be read."""
+    for path in sorted(folder.glob("*.json")):
+        if not path.name.endswith(_TABLES):
+            for key in _keys(_read_json(path)):
+                if key in ("model_file", "auto_map"):
+                    return f"{key} in {path.name}"
+    return None
+
+
+def _keys(value: Any) -> Iterator[str]:
+    """The keys of all objects in ``value`` that have a value."""
+    if isinstance(value, dict):
+        yield from (key for key, inner in value.items() if inner)
+        value = list(value.values())
+    if isinstance(value, list):
+        for inner in value:
+            yield from _keys(inner)
 
 
 def sees(folder: Path) -> bool:
@@ -77,7 +103,7 @@ def _models(names: set[str], home: Path) -> list[Model]:
 def _is_whole(folder: Path) -> bool:
     try:
         _read_json(folder / "config.json")
-        return find_missing(folder) is None
+        return find_missing(folder) is None and find_code(folder) is None
     except ModelNotFound:
         return False
 

@@ -15,6 +15,7 @@
 import contextlib
 import logging
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -31,6 +32,22 @@ from typing import Any
 from mondrian.process.child import Ended, Loaded, Stop
 
 log = logging.getLogger(__name__)
+
+
+_SECRET = re.compile(
+    r"KEY|TOKEN(?!IZ)|SECRET|PASS|_PWD|CREDENTIAL|COOKIE|_AUTH|DATABASE|_DSN|^(AWS|PG|SSH)"
+)
+_LOGIN = re.compile(r"://[^/\s]*@")
+
+
+def environment() -> dict[str, str]:
+    """Return this process's environment without keys, passwords and tokens: no variable whose name
+    says that it holds one, and no URL with a login. What runs in a child may be hostile."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not _SECRET.search(name.upper()) and not _LOGIN.search(value)
+    }
 
 
 class ChildEnded(Exception):
@@ -89,6 +106,7 @@ class Child:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module, label, *map(str, fds)],
                 pass_fds=fds,
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=self._words,
                 stderr=self._words,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mondrian.errors import ModelNotFound, UnknownEngine
 from mondrian.models import NAMES
-from mondrian.models.local import find_folder, find_missing
+from mondrian.models.local import find_code, find_folder, find_missing
 
 LEAST_VERSION = "0.7.10"
 """Below it mlx-vlm misreads a photo behind the first chunk of a prompt, and does not say so."""
@@ -18,7 +18,8 @@ def find_checkpoint(target: str, home: Path) -> Path:
     """The folder of ``target``: a path, or a name of the catalogue or of the Hugging Face hub whose
     files are in ``home``/models or in the hub's own cache. Nothing is fetched.
 
-    Raises ``UnknownEngine`` without an mlx-vlm that is new enough, and ``ModelNotFound``.
+    Raises ``UnknownEngine`` without an mlx-vlm that is new enough and for a checkpoint that brings
+    code of its own, and ``ModelNotFound``.
     """
     if find_spec("mlx_vlm") is None:
         raise UnknownEngine(
@@ -30,6 +31,11 @@ def find_checkpoint(target: str, home: Path) -> Path:
     if found and (missing := find_missing(found)):
         raise ModelNotFound(
             f"The model in {found} is not complete: {missing} is missing. Fetch it again."
+        )
+    if found and (code := find_code(found)):
+        raise UnknownEngine(
+            f"The checkpoint in {found} brings code of its own ({code}), which Mondrian does not "
+            "run. Use one of a kind that mlx-vlm knows by itself."
         )
     if found:
         return found

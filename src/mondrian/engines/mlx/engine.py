@@ -54,6 +54,7 @@ class Mlx:
                 str(self._path),
                 adapter_path=str(self._adapter) if self._adapter else None,
                 lazy=True,
+                trust_remote_code=False,
             )
         except Exception as exc:
             raise EngineFailed(self._cannot_load(exc)) from exc
