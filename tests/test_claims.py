@@ -70,7 +70,7 @@ def test_lost_job_gets_a_new_attempt_before_all_others(store: Store, pool: Pool)
 def test_renewed_lease_is_not_taken_over(store: Store, pool: Pool) -> None:
     claim = claimed(store)
     expire(pool, claim)
-    store.renew(claim, LEASE)
+    assert store.renew([claim], LEASE) == {claim.job.id}
     assert store.claim("other", LEASE) is None
 
 

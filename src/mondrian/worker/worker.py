@@ -1,7 +1,8 @@
 """The worker: threads that take jobs, one that keeps their claims, and what a failure costs.
 
 1. Each of the ``concurrency`` threads has one job at a time. One more keeps: it renews the claims,
-   sees those that are lost, and wakes the others for new jobs. That which called ``run`` waits for
+   sees those that are lost, and wakes one of the others for each new job (whoever claims one wakes
+   another: there may be more). That which called ``run`` waits for
    nothing but ``stop``. None of them ends by an error, whatever it is.
 2. A lease that ran out means that its worker died only if that worker could have renewed it. So
    jobs are taken over only after this process has watched the database answer on time for as long
@@ -48,7 +49,7 @@ log = logging.getLogger(__name__)
 
 KEEP_SECONDS = 0.5
 POLL_SECONDS = 5.0
-"""A thread without a job looks for one at least so often: nobody tells of a lease that ran out."""
+"""An idle worker looks for a job at least so often: nobody tells of a lease that ran out."""
 
 _LEAVE_SECONDS = 3.0
 _UNFORESEEN_SECONDS = 1.0
@@ -84,7 +85,8 @@ class Worker:
         self._concurrency = settings.concurrency or engine.slots
         self._stopping = threading.Event()
         self._changed = threading.Condition()
-        self._arrivals = 0
+        self._wakeups = 1
+        self._polled = time.monotonic()
         self._holds: set[HeldClaim] = set()
         self._renewed = self._awake_since = time.monotonic()
         self._kept = _now()
@@ -133,10 +135,7 @@ class Worker:
         began = _now()
         notices = self._listener.wait(KEEP_SECONDS)
         is_listening_anew = not notices and time.monotonic() - began[0] < KEEP_SECONDS * 0.9
-        if notices or is_listening_anew:
-            with self._changed:
-                self._arrivals += 1
-                self._changed.notify_all()
+        self._wake(len(notices) + (is_listening_anew or self._is_poll_due()))
         is_answered = self._renew()
         if is_listening_anew or not is_answered or not self._is_on_time(began):
             self._awake_since = time.monotonic()
@@ -159,13 +158,15 @@ class Worker:
         if time.monotonic() - self._renewed < KEEP_SECONDS * 0.9:
             return True
         self._renewed = time.monotonic()
-        for held in self._held():
-            try:
-                self._store.renew(held.claim, self._settings.lease)
-            except AttemptSuperseded:
-                held.is_lost.set()
-            except StorageError:
-                return False
+        if not (held := self._held()):
+            return True
+        try:
+            kept = self._store.renew([each.claim for each in held], self._settings.lease)
+        except StorageError:
+            return False
+        for each in held:
+            if each.claim.job.id not in kept:
+                each.is_lost.set()
         return True
 
     def _hand_all_back(self) -> None:
@@ -181,14 +182,33 @@ class Worker:
             return list(self._holds)
 
     def _take_jobs(self) -> None:
-        while not self._stopping.is_set():
+        while self._is_woken():
             with self._going_on():
-                arrivals = self._arrivals
-                claim = self._claim()
-                if claim is None:
-                    self._rest(arrivals)
-                while claim:
-                    claim = self._attempt(claim)
+                while not self._stopping.is_set() and (claim := self._claim()):
+                    self._wake(1)  # there may be more
+                    while claim:
+                        claim = self._attempt(claim)
+
+    def _wake(self, threads: int) -> None:
+        """Let so many idle threads look for a job."""
+        with self._changed:
+            self._wakeups = min(self._wakeups + threads, self._concurrency)
+            self._changed.notify(threads)
+
+    def _is_woken(self) -> bool:
+        """Wait until this thread should look for a job. Return whether it should, or stop."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopping.is_set() or self._wakeups > 0)
+            self._wakeups = max(0, self._wakeups - 1)
+        return not self._stopping.is_set()
+
+    def _is_poll_due(self) -> bool:
+        """Return whether a thread should look though there was no notice."""
+        now, pause = time.monotonic(), min(self._settings.update_interval, POLL_SECONDS)
+        is_due = now - self._polled >= pause
+        if is_due:
+            self._polled = now
+        return is_due
 
     def _claim(self) -> Claim | None:
         try:
@@ -197,14 +217,6 @@ class Worker:
             log.warning("no job can be claimed: %s", exc)
             self._awake_since = time.monotonic()
             return None
-
-    def _rest(self, arrivals: int) -> None:
-        """Wait a while for a job to claim."""
-        with self._changed:
-            self._changed.wait_for(
-                lambda: self._stopping.is_set() or self._arrivals != arrivals,
-                min(self._settings.update_interval, POLL_SECONDS),
-            )
 
     @contextmanager
     def _holding(self, claim: Claim) -> Iterator[HeldClaim]:

@@ -12,6 +12,8 @@ from mondrian.jobs.sql import claims, history, jobs, log, retention, sessions
 
 _EXAMPLES: dict[str, object] = {
     "id": UUID(int=1),
+    "first": UUID(int=1),
+    "last": UUID(int=2),
     "ids": "{}",
     "retry_of": UUID(int=2),
     "status": "processing",
@@ -21,6 +23,8 @@ _EXAMPLES: dict[str, object] = {
     "error": '{"code": "engine_failed", "message": "The engine failed.", "retryable": true}',
     "types": "{token}",
     "payloads": '{"{}"}',
+    "channels": "{x}",
+    "attempts": "{1}",
     "statuses": "{queued}",
     "advisors": "{ansel}",
     "reports": '{"{}"}',

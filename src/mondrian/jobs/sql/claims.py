@@ -9,7 +9,7 @@ from mondrian.jobs.sql.shared import (
     attempt_payload,
     job_columns,
     logged,
-    notified,
+    noticed,
     statement,
     status_update,
 )
@@ -93,7 +93,7 @@ _TAKEN = f""", moved AS (
         ("done", DONE_PAYLOAD, "moved.is_over"),
     )
 }
-    SELECT {job_columns("moved")}, {notified()} FROM moved"""
+    SELECT {job_columns("moved")}, {noticed()} FROM moved"""
 
 CLAIM = statement(_NEXT + _TAKEN)
 
@@ -104,9 +104,20 @@ RETRY = statement(f"""
         FROM jobs WHERE {HELD} FOR UPDATE
     ){_TAKEN}""")
 
+# One statement for all claims of a worker, and no write while none is due.
 RENEW = statement(f"""
-    UPDATE jobs SET lease_until = clock_timestamp() + make_interval(secs => %(lease_seconds)s)
-    WHERE {HELD} RETURNING id""")
+    WITH held AS (
+        SELECT jobs.id, jobs.attempt, lease_until < clock_timestamp()
+            + make_interval(secs => %(lease_seconds)s * 2 / 3.0) AS is_due
+        FROM jobs JOIN unnest(%(ids)s::uuid[], %(attempts)s::integer[]) claims (id, attempt)
+            ON jobs.id = claims.id AND jobs.attempt = claims.attempt
+        WHERE status IN {RUNNING_WORDS}
+    ), renewed AS (
+        UPDATE jobs SET lease_until = clock_timestamp() + make_interval(secs => %(lease_seconds)s)
+        FROM held WHERE jobs.id = held.id AND jobs.attempt = held.attempt AND is_due
+            AND status IN {RUNNING_WORDS}
+    )
+    SELECT id FROM held""")
 
 HAND_BACK = statement(f"""
     WITH moved AS (
@@ -120,7 +131,7 @@ HAND_BACK = statement(f"""
         ("status_update", status_update("moved"), "true"),
     )
 }
-    SELECT moved.id, {notified(is_claimable="true")} FROM moved""")
+    SELECT moved.id, {noticed(is_claimable="true")} FROM moved""")
 
 # The queued jobs, with the turn of their owner among those who have as many running jobs.
 WAITING = statement(f"""{_TURNS}

@@ -8,7 +8,7 @@ from mondrian.jobs.sql.shared import (
     ENDED_WORDS,
     job_columns,
     logged,
-    notified,
+    noticed,
     payload,
     statement,
     status_update,
@@ -41,7 +41,7 @@ ADD = statement(f"""
         DELETE FROM discarded USING moved WHERE discarded.photo_key = moved.photo_key
     ), {logged(("status_update", status_update("moved"), "true"))}
     SELECT kept.job_id AS kept_job_id, kept.fingerprint, {job_columns("moved")},
-        {notified(is_claimable="moved.status = 'queued'")}
+        {noticed(is_claimable="moved.status = 'queued'")}
     FROM (SELECT) one LEFT JOIN kept ON true LEFT JOIN moved ON true""")
 
 START = statement(f"""
@@ -49,7 +49,7 @@ START = statement(f"""
         UPDATE jobs SET status = 'queued', last_seq = last_seq + 1
         WHERE id = %(id)s AND status = 'pending' RETURNING *
     ), {logged(("status_update", status_update("moved"), "true"))}
-    SELECT {job_columns("moved")}, {notified(is_claimable="true")} FROM moved""")
+    SELECT {job_columns("moved")}, {noticed(is_claimable="true")} FROM moved""")
 
 _KNOWN = {"thinking": "moved.llm_thinking", "basis": "'unknown'", "attempt": "moved.attempt"}
 _THINKING = payload(
@@ -72,7 +72,7 @@ CANCEL = statement(f"""
         ("done", DONE_PAYLOAD, "true"),
     )
 }
-    SELECT {job_columns("moved")}, {notified()} FROM moved
+    SELECT {job_columns("moved")}, {noticed()} FROM moved
     UNION ALL SELECT {job_columns("found")}, null, null FROM found WHERE status IN {ENDED_WORDS}""")
 
 MAX_OUTSIDE_BYTES = 1_000_000
@@ -84,7 +84,7 @@ ADD_THINKING = statement(f"""
         WHERE id = %(id)s AND status NOT IN {ENDED_WORDS} AND outside_bytes < {MAX_OUTSIDE_BYTES}
         RETURNING *
     ), {logged(("thinking_update", _THINKING, "true"))}
-    SELECT {job_columns("moved")}, {notified()} FROM moved""")
+    SELECT {job_columns("moved")}, {noticed()} FROM moved""")
 
 
 REPEATED = statement("""

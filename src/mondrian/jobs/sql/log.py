@@ -9,7 +9,7 @@ from mondrian.jobs.sql.shared import (
     HELD_BEFORE,
     job_columns,
     logged,
-    notified,
+    noticed,
     statement,
     status_update,
 )
@@ -51,7 +51,7 @@ WRITE = statement(f"""
         FROM moved, unnest(%(advisors)s::text[], %(reports)s::json[], %(texts)s::text[])
             WITH ORDINALITY r (advisor, report, text, place)
     )
-    SELECT moved.last_seq, {notified(told="%(told)s::text")} FROM moved""")
+    SELECT moved.last_seq, {noticed()} FROM moved""")
 
 # The same for an append that changes no status: most of them, and for half the price.
 APPEND = statement(f"""
@@ -68,7 +68,7 @@ APPEND = statement(f"""
         FROM moved, unnest(%(types)s::text[], %(payloads)s::text[])
             WITH ORDINALITY g (type, payload, place)
     )
-    SELECT moved.last_seq, {notified(told="%(told)s::text")} FROM moved""")
+    SELECT moved.last_seq, {noticed()} FROM moved""")
 
 
 def events_after(*, of_types: bool) -> bytes:

@@ -1,9 +1,9 @@
 """What the statements of several roles share.
 
 Statements that change a job share a form: ``moved`` is the changed row, its ``last_seq`` already
-raised; ``logged`` writes the events; NOTIFY goes out with the answer. A row is read first (``FOR
-UPDATE`` in a CTE) where its old values matter: that read returns the newest committed row, while
-the snapshot of the statement may be older.
+raised; ``logged`` writes the events; ``noticed`` is what then is told of it. A
+row is read first (``FOR UPDATE`` in a CTE) where its old values matter: that read returns the
+newest committed row, while the snapshot of the statement may be older.
 """
 
 from collections.abc import Iterable
@@ -93,7 +93,12 @@ def logged(*entries: tuple[str, str, str], more: str = "") -> str:
     )"""
 
 
-def notified(*, is_claimable: str = "false", told: str = "''") -> str:
-    """Return SQL for the notices of a changed job (rule 7 of the store)."""
-    return f"""pg_notify('{EVENTS_CHANNEL}', moved.id || ' ' || moved.last_seq || {told}),
-        CASE WHEN {is_claimable} THEN pg_notify('{JOBS_CHANNEL}', moved.id::text) END"""
+def noticed(*, is_claimable: str = "false") -> str:
+    """Return SQL for the columns from which the notices of a changed job are made (rule 7 of the
+    store)."""
+    return f"moved.id || ' ' || moved.last_seq AS notice, {is_claimable} AS is_claimable"
+
+
+NOTIFY = statement("""
+    SELECT pg_notify(channel, payload)
+    FROM unnest(%(channels)s::text[], %(payloads)s::text[]) n (channel, payload)""")

@@ -17,10 +17,10 @@
    there is one ``done`` event, and a cancelled job stays cancelled.
 6. ``status_update`` events are written by these statements from the row, when status, step or
    advisor changed. Nobody else writes them.
-7. NOTIFY is a wake-up, sent with the commit: ``mondrian_events`` with ``<job> <last seq>``,
-   ``mondrian_jobs`` with ``<job>`` when one can be claimed. Readers also look by themselves. Small
-   events that end with that number are told in it, a line each (``<type> <payload>``), as they
-   were committed: who knows all before them need not read them.
+7. A notice is a wake-up, sent after the commit (``notices.py``): ``mondrian_events`` with ``<job>
+   <last seq>``, ``mondrian_jobs`` with ``<job>`` when one can be claimed. Readers also look by
+   themselves. Small events that end with that number are told in it, a line each (``<type>
+   <payload>``), as they were committed: who knows all before them need not read them.
 8. Payloads are stored as the text that is sent. PostgreSQL never parses them: a JSON column would
    refuse what a model may write (``\\u0000``).
 """

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 
+from mondrian.database.listen import Notice
 from mondrian.database.postgres import Pool, translated
 from mondrian.errors import JobConflict, JobNotFound
 from mondrian.jobs.job import Claim, Job, Status, StepPhase
-from mondrian.jobs.sql.shared import COLUMNS
+from mondrian.jobs.notices import Notifier
+from mondrian.jobs.sql.shared import COLUMNS, EVENTS_CHANNEL, JOBS_CHANNEL
 
 
 class Connected:
@@ -15,9 +17,12 @@ class Connected:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._notifier = Notifier(pool)
 
     def _one(self, statement: bytes, **parameters: Any) -> dict[str, Any]:
-        rows = self._run(statement, **parameters)
+        return self._only(self._run(statement, **parameters))
+
+    def _only(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         if not rows:
             raise JobNotFound
         return rows[0]
@@ -26,6 +31,17 @@ class Connected:
         with translated(), self._pool.connection() as connection:
             cursor = connection.execute(statement, parameters)
             return cursor.fetchall() if cursor.description else []
+
+    def _change(self, statement: bytes, told: str = "", **parameters: Any) -> list[dict[str, Any]]:
+        """Run a statement that changes a job, then send its notices, with what is ``told``."""
+        rows = self._run(statement, **parameters)
+        for row in rows:
+            if row["notice"]:
+                notices = [Notice(EVENTS_CHANNEL, row["notice"] + told)]
+                if row["is_claimable"]:
+                    notices.append(Notice(JOBS_CHANNEL, row["notice"].partition(" ")[0]))
+                self._notifier.send(notices)
+        return rows
 
 
 def identify(claim: Claim) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The queue: who may claim a job, holds it, waits and runs."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -85,10 +85,16 @@ class Claims(Connected):
             raise AttemptSuperseded
         return None if next_claim.job.is_ended else next_claim
 
-    def renew(self, claim: Claim, lease_seconds: float) -> None:
-        """Hold the claim for so long from now. Raises ``AttemptSuperseded`` if it is lost."""
-        if not self._run(sql.RENEW, lease_seconds=lease_seconds, **identify(claim)):
-            raise AttemptSuperseded
+    def renew(self, claims: Collection[Claim], lease_seconds: float) -> set[UUID]:
+        """Hold the claims for so long from now, those whose lease is over by a third or more.
+        Return the jobs that are still held; the other claims are lost."""
+        rows = self._run(
+            sql.RENEW,
+            ids=[claim.job.id for claim in claims],
+            attempts=[claim.attempt for claim in claims],
+            lease_seconds=lease_seconds,
+        )
+        return {row["id"] for row in rows}
 
     def release(self, claim: Claim) -> None:
         """Queue the job again, in its old place, counting no failure; wake another worker.
@@ -96,7 +102,7 @@ class Claims(Connected):
         Its next attempt is announced at once (rule 4): the log never shows a way back to
         ``queued`` alone. Raises ``AttemptSuperseded``.
         """
-        if not self._run(sql.HAND_BACK, **identify(claim)):
+        if not self._change(sql.HAND_BACK, **identify(claim)):
             raise AttemptSuperseded
 
     def waiting(self) -> list[Waiting]:
@@ -122,7 +128,7 @@ class Claims(Connected):
         error: Mapping[str, Any],
         **more: Any,
     ) -> Claim | None:
-        rows = self._run(
+        rows = self._change(
             statement,
             worker=worker,
             lease_seconds=lease_seconds,

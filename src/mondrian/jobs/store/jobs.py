@@ -35,7 +35,7 @@ class Jobs(Connected):
         """
         values = {name: getattr(job, name) for name in sql.ADD_COLUMNS}
         values |= {"advisors": list(job.advisors), "filename": clean(job.filename)}
-        [row] = self._run(
+        [row] = self._change(
             sql.ADD, idempotency_key=idempotency_key, fingerprint=fingerprint or "", **values
         )
         if row["kept_job_id"] in (None, job.id):
@@ -47,7 +47,7 @@ class Jobs(Connected):
     def start(self, job_id: UUID) -> Job:
         """Queue a pending job. One that is queued or running already is returned as it is (two
         round trips); an ended one raises ``JobConflict``."""
-        if rows := self._run(sql.START, id=job_id):
+        if rows := self._change(sql.START, id=job_id):
             return read_job(rows[0])
         return refuse_if_ended(self.read(job_id))
 
@@ -57,12 +57,12 @@ class Jobs(Connected):
         After it no other end can come. A job that has ended already is returned as it is. Raises
         ``JobNotFound``.
         """
-        return read_job(self._one(sql.CANCEL, id=job_id))
+        return read_job(self._only(self._change(sql.CANCEL, id=job_id)))
 
     def add_thinking(self, job_id: UUID, text: str) -> Job:
         """Log what an outside advisor is thinking. Raise ``JobNotFound``, ``JobConflict`` if the
         job has ended, and ``TooManyRequests`` beyond a megabyte."""
-        if rows := self._run(sql.ADD_THINKING, id=job_id, thinking=clean(text)):
+        if rows := self._change(sql.ADD_THINKING, id=job_id, thinking=clean(text)):
             return read_job(rows[0])
         refuse_if_ended(self.read(job_id))
         raise TooManyRequests("Too much was said of this job from outside already. Let it end.")

@@ -215,7 +215,7 @@ class Logs(Connected):
         self, statement: bytes, claim: Claim, entries: Sequence[Entry], **parameters: Any
     ) -> int:
         payloads = [entry.encode(claim.job.id) for entry in entries]
-        rows = self._run(
+        rows = self._change(
             statement,
             types=[entry.type for entry in entries],
             payloads=payloads,

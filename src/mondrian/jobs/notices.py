@@ -1,0 +1,62 @@
+"""Notices, sent after the commits that they tell of.
+
+PostgreSQL takes a lock of the whole server for the commit of a transaction that has notified, until
+that commit is on disk: no two of them would share a flush, in any database. So a change is
+committed without a notice, and its notice follows in a transaction that writes nothing else, which
+need not be flushed. A process that dies in between sends none: readers look for themselves too.
+"""
+
+import logging
+import threading
+from collections.abc import Iterable
+
+import psycopg
+
+from mondrian.database.listen import Notice
+from mondrian.database.postgres import Pool
+from mondrian.jobs.sql.shared import NOTIFY
+
+log = logging.getLogger(__name__)
+
+
+class Notifier:
+    """Sends notices, for any number of threads: at once where none of them is sending, else
+    gathered into the next transaction. Those of one thread keep their order."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._lock = threading.Lock()
+        self._waiting: list[Notice] = []
+        self._is_sending = False
+
+    def send(self, notices: Iterable[Notice]) -> None:
+        """Send the notices, or leave that to the thread which is sending."""
+        with self._lock:
+            self._waiting += notices
+            if self._is_sending or not self._waiting:
+                return
+            self._is_sending = True
+        self._send_waiting()
+        if self._has_more():  # of others, who must not hold up this thread
+            threading.Thread(target=self._send_all, name="notices", daemon=True).start()
+
+    def _send_all(self) -> None:
+        while True:
+            self._send_waiting()
+            if not self._has_more():
+                return
+
+    def _has_more(self) -> bool:
+        with self._lock:
+            self._is_sending = bool(self._waiting)
+            return self._is_sending
+
+    def _send_waiting(self) -> None:
+        with self._lock:
+            notices, self._waiting = self._waiting, []
+        channels, payloads = zip(*notices, strict=True)
+        try:
+            with self._pool.connection() as connection:
+                connection.execute(NOTIFY, {"channels": list(channels), "payloads": list(payloads)})
+        except psycopg.Error as exc:  # the change is committed, and readers look for themselves
+            log.debug("notices are lost: %s", exc)
