@@ -1,6 +1,5 @@
 """The JSON that goes in and out, as it stands in /openapi.json."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlencode
@@ -210,14 +209,12 @@ class JobFilter(BaseModel):
         below = self.below if is_by_score else None
         return {"before": before, "ids": ids, "is_by_score": is_by_score, "below": below, **same}
 
-    def next_page(self, found: Sequence[Job]) -> str:
-        """The query of the page after ``found``; nothing if that was the last."""
-        if len(found) < self.limit:
-            return ""
+    def next_page(self, last: Job) -> str:
+        """Return the query of the page that goes on after ``last``."""
         given = self.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
-        given["before"] = found[-1].created_at.isoformat()
+        given["before"] = last.created_at.isoformat()
         if self.sort == "score":
-            given["below"] = found[-1].score
+            given["below"] = last.score
         return urlencode(given)
 
 

@@ -100,7 +100,8 @@ def list_jobs(
 ) -> Response:
     """As an object, as the array in it alone, or as a page."""
     conditions = wanted.conditions() | {"owner": visitor.listed_owner}
-    found = services.store.list_jobs(wanted.limit, **conditions)
+    one_more = services.store.list_jobs(wanted.limit + 1, **conditions)
+    found = one_more[: wanted.limit]
     places = services.places(found)
     word = services.settings.done_status
     jobs = [JobState.of(job, links, places.get(job.id)).with_done_status(word) for job in found]
@@ -111,7 +112,7 @@ def list_jobs(
             title="History",
             jobs=[(state, photo_name(job)) for state, job in zip(jobs, found, strict=True)],
             wanted=wanted,
-            more=wanted.next_page(found),
+            more=wanted.next_page(found[-1]) if one_more[wanted.limit :] else "",
             advisors=list(services.advisors.values()),
             names=advisor_names(services),
         )

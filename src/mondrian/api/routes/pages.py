@@ -60,9 +60,9 @@ def show_comparison(
     """Show what several advisors say of one photo, side by side."""
     same = list_same_photo(services, visitor, job)
     reports: dict[str, Report] = {}
-    for each in [job, *same]:
+    for each in [*same, job]:  # its own reports count, in the place of older ones
         for answer in services.store.reports(each.id):
-            reports.setdefault(answer.advisor, Report.model_validate(answer.report))
+            reports[answer.advisor] = Report.model_validate(answer.report)
     return page(
         request.scope,
         "compare",

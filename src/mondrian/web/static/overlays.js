@@ -25,12 +25,17 @@ export function connectOverlays(main) {
     }
   }
 
+  /** The card that the keyboard is on: it counts more than where the pointer happens to lie. */
+  function focused() {
+    return main.querySelector(".card:is(:focus-visible, :has(:focus-visible))");
+  }
+
   viewer.addEventListener("change", load);
   const cards = [...main.querySelectorAll(".card[data-shows]")];
   if (matchMedia("(hover: hover)").matches) {
     for (const card of cards) {
-      card.addEventListener("pointerenter", () => show(card));
-      card.addEventListener("pointerleave", () => show(null));
+      card.addEventListener("pointerenter", () => show(focused() ?? card));
+      card.addEventListener("pointerleave", () => show(focused()));
     }
   } else {
     const seen = new IntersectionObserver((entries) => {

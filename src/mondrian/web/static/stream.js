@@ -54,13 +54,13 @@ export function follow(url, cursor, intervalSeconds, on) {
     if (!(await on.gone())) open();
   }
 
-  function wake() {
+  /** Look at once: another network makes no use of the old line, however open it seems. */
+  function wake(event) {
     const isSilent = Date.now() - heard > 1000 * (intervalSeconds + 2);
-    if (!isOver && document.visibilityState !== "hidden"
-        && (isSilent || source.readyState !== EventSource.OPEN)) {
-      wait = FIRST_WAIT;
-      open();
-    }
+    const isLost = source.readyState !== EventSource.OPEN || event.type === "online";
+    if (isOver || document.visibilityState === "hidden" || !(isSilent || isLost)) return;
+    wait = FIRST_WAIT;
+    open();
   }
 
   function watch() {

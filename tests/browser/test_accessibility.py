@@ -1,0 +1,111 @@
+"""Everybody can use the pages: by keyboard, enlarged, with a screen reader, in light and dark."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from support.browser import Served, Visit, Visiting
+from support.uploads import jpeg
+
+NARROW = {"width": 320, "height": 640}
+
+
+@pytest.fixture(scope="module")
+def paths(served: Served) -> dict[str, str]:
+    """The address of a page of each kind."""
+    done = served.send("done.jpg", photo=jpeg(300, 200, "#886644"), advisor="ansel,weston")
+    failed = served.send("failed.jpg", advisor="gogh")
+    live = served.send("live.jpg", advisor="gehry")
+    served.await_end(done)
+    served.await_end(failed)
+    return {
+        "home": "/",
+        "live": f"/jobs/{live}",
+        "done": f"/jobs/{done}",
+        "failed": f"/jobs/{failed}",
+        "compare": f"/jobs/{done}/compare",
+        "history": "/jobs",
+        "login": "/login",
+        "missing": "/nowhere",
+    }
+
+
+@pytest.fixture(scope="module", params=["light", "dark"])
+def themed(request: pytest.FixtureRequest, browser: Any, served: Served) -> Iterator[Visit]:
+    """A visit in light and one in dark."""
+    visit = Visit(browser, served.url, color_scheme=request.param)
+    yield visit
+    visit.close()
+
+
+KINDS = ("home", "live", "done", "failed", "compare", "history", "login", "missing")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_axe_finds_nothing_serious(themed: Visit, paths: dict[str, str], kind: str) -> None:
+    page = themed.open(paths[kind])
+    found = Axe().run(page, options={"resultTypes": ["violations"]})
+    bad = [
+        (each["id"], [node["target"] for node in each["nodes"]][:5])
+        for each in found.response["violations"]
+        if each["impact"] in ("serious", "critical")
+    ]
+    page.close()
+    assert bad == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_lost_at_320_pixels(visit: Visiting, paths: dict[str, str], kind: str) -> None:
+    page = visit(viewport=NARROW).open(paths[kind])
+    wide = page.evaluate(
+        """() => [...document.querySelectorAll("body *")].filter((each) =>
+            each.getBoundingClientRect().right > innerWidth + 1 && !each.closest(".scroll, svg, "
+            + ".toggles, .skip, .unseen")).map((each) => each.outerHTML.slice(0, 80))"""
+    )
+    assert wide == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+
+
+def focused(page: Page) -> str:
+    return str(page.evaluate("document.activeElement.outerHTML.slice(0, 200)"))
+
+
+def press_until(page: Page, key: str, wanted: str, most: int = 60) -> None:
+    """Press ``key`` until what is focused has ``wanted`` in it."""
+    for _ in range(most):
+        page.keyboard.press(key)
+        if wanted in focused(page):
+            return
+    raise AssertionError(f"{wanted} is not reached")
+
+
+def test_all_is_done_by_keyboard(visit: Visiting) -> None:
+    page = visit().open()
+    page.keyboard.press("Tab")
+    assert "Skip" in focused(page)
+    press_until(page, "Tab", 'id="photos"')
+    page.set_input_files(":focus", {"name": "k.jpg", "mimeType": "image/jpeg", "buffer": jpeg()})
+    press_until(page, "Tab", 'value="okeefe"')
+    page.keyboard.press("Space")
+    press_until(page, "Tab", ">Critique<")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("/jobs/"))
+    expect(page.locator(".plate")).to_have_count(2, timeout=60_000)
+    expect(page.locator("h2.result")).to_be_focused()
+    press_until(page, "Tab", 'data-dimension="Color Harmony"')
+    expect(page.locator("[data-overlay=palette]")).to_be_visible()
+    press_until(page, "Tab", ">Delete<")
+    page.keyboard.press("Enter")
+    press_until(page, "Tab", "Delete for ever")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("/jobs$"))
+
+
+def test_nothing_moves_for_who_does_not_want_it(visit: Visiting, paths: dict[str, str]) -> None:
+    page = visit(reduced_motion="reduce").open(paths["live"])
+    moving = page.evaluate("document.getAnimations().length")
+    assert moving == 0
