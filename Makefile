@@ -3,7 +3,7 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 
-.PHONY: help install demo test wheel faults fleet lint types bench picture clean
+.PHONY: help install demo test wheel faults fleet lint types bench corpus picture clean
 
 help:
 	@echo 'make demo     set up, then critique a real photo with live updates'
@@ -15,6 +15,7 @@ help:
 	@echo 'make lint     check and format style'
 	@echo 'make types    check types'
 	@echo 'make bench    measure, as ratios'
+	@echo 'make corpus   read and store the test pictures of Pillow, fetched once'
 	@echo 'make clean    remove $(VENV) and what was built'
 
 install: $(INSTALLED)
@@ -50,6 +51,9 @@ types: $(READY)
 
 bench: $(READY)
 	scripts/bench $(VENV)
+
+corpus: $(READY)
+	scripts/corpus $(VENV)
 
 picture: install
 	scripts/picture $(VENV)

@@ -179,6 +179,7 @@ NOISY = {
     "JPEG": insert(saved(CAT, "JPEG"), segment(0xE1, endless_exif())),
     "JPEG, few": insert(saved(CAT, "JPEG"), segment(0xE1, endless_exif()[:6_000])),
     "TIFF": saved(CAT, "TIFF", tiffinfo={n: bytes(9000) for n in range(50_000, 50_300)})[:-200_000],
+    "TIFF, many channels": tiff([(256, SHORT, 8), (257, SHORT, 8), (277, SHORT, 65_535)]),
     "PNG": saved(CAT, "PNG", exif=endless_exif()),
     "WebP": saved(CAT, "WEBP", exif=endless_exif()),
 }

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import logging
 import warnings
 from dataclasses import dataclass
 
@@ -47,6 +48,7 @@ _STRIP_PIXELS = 2**21
 # Pillow warns of each broken tag, and of large pictures, by texts without end: one photo could fill
 # the log. What cannot be read becomes an error, or is missing.
 warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 # EXIF orientation: are width and height exchanged, then the steps along rows and columns.
 _TURNS = {
