@@ -16,7 +16,7 @@ LAYERS: list[set[str]] = [
     {"advisors"},
     {"critiques"},
     {"jobs"},
-    {"worker", "stream", "client"},
+    {"worker", "stream", "client", "catalogue"},
     {"api", "web"},
     {"server"},
     {"cli"},

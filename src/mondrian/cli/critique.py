@@ -13,9 +13,24 @@ import typer
 
 from mondrian import errors
 from mondrian.cli.app import INTERRUPTED, stderr, stdout
+from mondrian.cli.catalogue import CsvOption, Outcome, SheetOption, judge_folders
 from mondrian.cli.choice import suggest, tell_choice
-from mondrian.cli.files import Source, check_writable, find_format, find_photos, write
-from mondrian.cli.options import Group, JsonOption, OutputOption, PhotosArgument, command
+from mondrian.cli.files import (
+    Source,
+    check_writable,
+    find_format,
+    find_paths,
+    find_photos,
+    write,
+)
+from mondrian.cli.options import (
+    Group,
+    JsonOption,
+    OutputOption,
+    PhotosArgument,
+    RecursiveOption,
+    command,
+)
 
 if TYPE_CHECKING:
     from typing import TypeGuard
@@ -41,6 +56,7 @@ LIVE_INTERVAL_SECONDS = 0.5
         "critique photo.jpg",
         "critique photo.jpg -a ansel,okeefe -o critique.pdf",
         "critique *.jpg --html pages/",
+        "critique ~/Pictures/2026 -r --sheet sheet.html",
     ],
 )
 def critique(
@@ -56,12 +72,26 @@ def critique(
         Path | None, typer.Option(metavar="FILE", help="Write it as PDF; of several, a folder.")
     ] = None,
     output: OutputOption = None,
+    recursive: RecursiveOption = False,
+    sheet: SheetOption = None,
+    csv: CsvOption = None,
 ) -> None:
-    """Critique photos here and now: no server, no database."""
+    """Critique photos here and now: no server, no database.
+
+    With -r, --sheet or --csv the photos of folders are ranked. Those that were judged before are
+    not judged again.
+    """
     from mondrian.advisors import choose_advisors, load_advisors
     from mondrian.measurements import prepare
     from mondrian.photos.readers import PhotoReaders
 
+    if recursive or sheet or csv:
+        if html or pdf or output:
+            raise errors.SettingsError("Of folders there is a ranking: --sheet, --csv or --json.")
+        outcome = Outcome(title=", ".join(photos), sheet=sheet, csv=csv, as_json=as_json)
+        chosen = choose_advisors(settings.advisor, load_advisors(settings.home))
+        judge_folders(find_paths(photos), settings, chosen, outcome)
+        return
     try:
         files = _place(photos, html, pdf, output)
         chosen = choose_advisors(settings.advisor, load_advisors(settings.home))

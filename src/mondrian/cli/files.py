@@ -30,6 +30,15 @@ def find_photos(arguments: Sequence[str]) -> list[Source]:
     return [_find_photo(argument) for argument in arguments]
 
 
+def find_paths(arguments: Sequence[str]) -> list[Path]:
+    """Return the files and folders that a person named. Raise ``PhotoError`` for what is none."""
+    paths = [Path(argument).expanduser() for argument in arguments]
+    for path in paths:
+        if not path.exists():
+            raise PhotoError(f"There is no photo or folder at {path}. Check the path.")
+    return paths
+
+
 def _find_photo(argument: str) -> Source:
     if argument == STDIN:
         content = sys.stdin.buffer.read(_MAX_BYTES + 1)
@@ -43,7 +52,7 @@ def _find_photo(argument: str) -> Source:
         )
     path = Path(argument).expanduser()
     if path.is_dir():
-        raise PhotoError(f"{path} is a folder. Name photos in it, as {path}/*.jpg.")
+        raise PhotoError(f"{path} is a folder. Give -r too, to take all photos in it.")
     if not path.exists():
         raise PhotoError(f"There is no photo at {path}. Check the path and try again.")
     return Source(path.name, path)

@@ -3,7 +3,7 @@ server's jobs from the terminal."""
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +12,14 @@ import typer
 
 from mondrian import errors
 from mondrian.cli.app import INTERRUPTED, fail, stderr, stdout
-from mondrian.cli.options import Group, JsonOption, OutputOption, PhotosArgument, command
+from mondrian.cli.options import (
+    Group,
+    JsonOption,
+    OutputOption,
+    PhotosArgument,
+    RecursiveOption,
+    command,
+)
 from mondrian.jobs.job import ENDED, Status, parse_job_id
 
 if TYPE_CHECKING:
@@ -38,17 +45,60 @@ def given_advisor(settings: "Settings") -> str | None:
 
 
 @command(
-    "advisor", "server", "key", group=Group.CLIENT, examples=["submit *.jpg", "submit - < a.jpg"]
+    *("advisor", "server", "key", "home"),
+    group=Group.CLIENT,
+    examples=["submit *.jpg", "submit - < photo.jpg", "submit ~/Pictures/2026 -r"],
 )
-def submit(photos: PhotosArgument, settings: "Settings") -> None:
-    """Hand photos to a server; print the id of each one's job."""
+def submit(
+    photos: PhotosArgument, settings: "Settings", recursive: RecursiveOption = False
+) -> None:
+    """Hand photos to a server; print the id of each one's job.
+
+    With -r those of folders; what was handed to that server before is passed over.
+    """
     from mondrian.cli.files import find_photos
 
-    sources = find_photos(photos)
     with connect(settings) as client:
-        for source in sources:
+        if recursive:
+            _submit_folders(client, photos, settings)
+            return
+        for source in find_photos(photos):
             job = client.submit(source.photo, advisor=given_advisor(settings))
             print(job["job_id"], flush=True)
+
+
+def _submit_folders(client: "Client", paths: Sequence[str], settings: "Settings") -> None:
+    from mondrian.catalogue import Judgement, Judgements, find_files
+    from mondrian.cli.files import find_paths
+
+    judgements, failures = Judgements(settings.home), 0
+    advisor, files = given_advisor(settings), find_files(find_paths(paths))
+    for number, file in enumerate(files, start=1):
+        place = f"{number} of {len(files)}: {errors.printable(file.path.name)}"
+        try:
+            size, modified_ns, sha256 = judgements.identify(file.path)
+            if judgements.find(sha256, advisor or "", settings.server, ""):
+                continue
+            job = client.submit(file.path, advisor=advisor)["job_id"]
+        except errors.PhotoError as exc:
+            failures += 1
+            print(f"mondrian: {place}: {exc.message}", file=sys.stderr)
+            continue
+        handed_in = Judgement(
+            path=str(file.path),
+            size=size,
+            modified_ns=modified_ns,
+            sha256=sha256,
+            advisor=advisor or "",
+            engine=settings.server,
+            version="",
+            report={"job_id": job},
+        )
+        judgements.add(handed_in)
+        stderr().print(place, soft_wrap=True, markup=False, highlight=False)
+        print(job, flush=True)
+    if failures:
+        sys.exit(1)
 
 
 @command("server", "key", group=Group.CLIENT, examples=["watch 0b8f", "watch 0b8f --json"])

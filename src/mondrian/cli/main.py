@@ -5,12 +5,13 @@ import sys
 from typer.models import CommandInfo
 
 from mondrian import errors
-from mondrian.cli import check, critique, doctor, jobs, models, prune, reference, serve
+from mondrian.cli import catalogue, check, critique, doctor, jobs, models, prune, reference, serve
 from mondrian.cli.app import app, fail
 from mondrian.cli.options import Group
 
 __all__ = [
     "app",
+    "catalogue",
     "check",
     "critique",
     "doctor",

@@ -24,6 +24,12 @@ PhotosArgument = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON to stdout.")]
+RecursiveOption = Annotated[
+    bool,
+    typer.Option(
+        *("--recursive", "-r"), metavar="", help="Take folders, with all photos in and below them."
+    ),
+]
 OutputOption = Annotated[
     Path | None,
     typer.Option(

@@ -1,0 +1,28 @@
+"""Folders of photos: which are judged already, which go together, and how they rank.
+
+``folder`` finds the photos, ``judgements`` remembers what was said of them, ``judge`` critiques
+what is left, ``duplicates`` groups bursts, and ``ranking``, ``sheet`` show the outcome.
+"""
+
+from mondrian.catalogue.folder import PhotoFile, find_files
+from mondrian.catalogue.judge import Failed, Judge, Judged, Skipped, Working
+from mondrian.catalogue.judgements import Judgement, Judgements
+from mondrian.catalogue.ranking import Row, rank
+from mondrian.catalogue.sheet import encode_row, make_csv, make_sheet
+
+__all__ = [
+    "Failed",
+    "Judge",
+    "Judged",
+    "Judgement",
+    "Judgements",
+    "PhotoFile",
+    "Row",
+    "Skipped",
+    "Working",
+    "encode_row",
+    "find_files",
+    "make_csv",
+    "make_sheet",
+    "rank",
+]

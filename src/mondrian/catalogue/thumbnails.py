@@ -1,0 +1,42 @@
+"""Small pictures of judged photos, so that a contact sheet reads no photo again."""
+
+import io
+from pathlib import Path
+
+WIDTH = 400
+_QUALITY = 78
+
+
+def save_thumbnail(folder: Path, sha256: str, jpeg: bytes) -> None:
+    """Write the thumbnail of a JPEG, unless it is there. One that cannot be written is done
+    without."""
+    from PIL import Image
+
+    path = thumbnail_path(folder, sha256)
+    if path.exists():
+        return
+    with Image.open(io.BytesIO(jpeg)) as image:
+        image.draft("RGB", (WIDTH, WIDTH))
+        image.thumbnail((WIDTH, WIDTH))
+        encoded = io.BytesIO()
+        image.convert("RGB").save(encoded, "JPEG", quality=_QUALITY)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_bytes(encoded.getvalue())
+        part.replace(path)
+    except OSError:
+        return
+
+
+def read_thumbnail(folder: Path, sha256: str) -> bytes | None:
+    """Return the thumbnail of a photo, if there is one."""
+    try:
+        return thumbnail_path(folder, sha256).read_bytes()
+    except OSError:
+        return None
+
+
+def thumbnail_path(folder: Path, sha256: str) -> Path:
+    """Return where the thumbnail of a photo lies."""
+    return folder / f"{sha256}.jpg"
