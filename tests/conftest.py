@@ -22,7 +22,7 @@ from psycopg.conninfo import make_conninfo
 from mondrian.database.embedded import EmbeddedServer, is_root
 from mondrian.database.postgres import Pool, checked_url, open_pool
 from mondrian.database.schema import migrate
-from mondrian.engines import open_engine
+from mondrian.engines import Engine, open_engine
 from mondrian.engines.native.engine import HostedEngine
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
@@ -126,12 +126,12 @@ def photos(tmp_path: Path) -> PhotoStore:
 @pytest.fixture
 def hire(store: Store, photos: PhotoStore, database: str, tmp_path: Path) -> Iterator[Hire]:
     """Make a worker on the engine of a URL."""
-    engines: list[HostedEngine] = []
+    engines: list[Engine] = []
 
     def hire(url: str, store: Store = store, **settings: Any) -> Worker:
         engine = open_engine(url)
-        assert isinstance(engine, HostedEngine)
-        engine._stop_seconds = 0.3
+        if isinstance(engine, HostedEngine):
+            engine._stop_seconds = 0.3
         engines.append(engine)
         given: dict[str, Any] = {"update_interval": 1.0, "home": tmp_path, **settings}
         return make_worker(store, photos, engine, database, **given)

@@ -46,11 +46,12 @@ _BACK_OFF_SECONDS = (0.1, 0.2, 0.5, 1.0)
 @dataclass(kw_only=True, eq=False)
 class HeldClaim:
     """A claim in the hands of this process. ``is_lost`` is set when it is no longer, ``stopping``
-    when the worker stops."""
+    when the worker stops. ``has_text`` tells that the engine has written something."""
 
     claim: Claim
     stopping: Event
     is_lost: Event = field(default_factory=Event)
+    has_text: bool = False
 
     def check(self) -> None:
         """Raise ``AttemptSuperseded`` if the work should end now."""
@@ -146,6 +147,7 @@ class JobLog:
             return self.store.append(self.held.claim, entries, seen=self._seq, **changes)
 
         self._seq = self.held.insist(write, lambda: self._find(entries))
+        self.held.has_text |= any(entry.type is EventType.TOKEN for entry in entries)
 
     def finish(self, entries: Sequence[Entry], reports: Sequence[Answer]) -> None:
         """End the job as done, whatever the database does meanwhile."""

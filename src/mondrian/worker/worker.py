@@ -8,10 +8,13 @@
    jobs are taken over only after this process has watched the database answer on time for as long
    as a lease: after a sleep of the machine or an absence of the database, everybody who is alive
    has renewed by then.
-3. A stop hands the jobs back, which counts no failure. What a stopped thread still tries to write
+3. A worker reports itself, so that others know who is alive. One whose engine fails before its
+   first token gives the job to another, which counts no failure, and claims nothing until the
+   engine answers: else it would fail faster than others work, and draw the whole queue.
+4. A stop hands the jobs back, which counts no failure. What a stopped thread still tries to write
    is refused, since a hand-back raises the attempt. All of that has one deadline: where the
    database does not answer, the leases run out.
-4. When an engine crashes or is stuck, every job in it is a suspect: nobody knows which of them did
+5. When an engine crashes or is stuck, every job in it is a suspect: nobody knows which of them did
    it. From then on it has the engine to itself, so that the next time, if there is one, takes no
    other job along.
 """
@@ -19,6 +22,7 @@
 import logging
 import os
 import platform
+import secrets
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -27,6 +31,7 @@ from contextlib import contextmanager, suppress
 from mondrian.advisors import Advisor
 from mondrian.database.listen import Listener
 from mondrian.engines.base import Engine
+from mondrian.engines.openai.connection import without_secrets
 from mondrian.engines.watched import Meter, WatchedEngine
 from mondrian.errors import (
     AttemptSuperseded,
@@ -38,11 +43,12 @@ from mondrian.errors import (
     StorageError,
 )
 from mondrian.jobs.job import Claim
-from mondrian.jobs.store import Store
+from mondrian.jobs.store import Store, WorkerReport, WorkerState
 from mondrian.photos import PhotoStore
 from mondrian.photos.readers import PhotoReaders
 from mondrian.settings import Settings
 from mondrian.worker.attempt import work
+from mondrian.worker.breaker import Breaker, is_gone
 from mondrian.worker.job_log import HeldClaim, JobLog
 
 log = logging.getLogger(__name__)
@@ -74,7 +80,8 @@ class Worker:
         settings: Settings,
     ) -> None:
         self.meter = Meter()
-        self.name = f"{platform.node()}:{os.getpid()}"
+        # containers may have one host name, and all of them the process id 1
+        self.name = f"{platform.node()}:{os.getpid()}:{secrets.token_hex(3)}"
         self._store = store
         self._photos = photos
         self._readers = readers
@@ -88,6 +95,11 @@ class Worker:
         self._wakeups = 1
         self._polled = time.monotonic()
         self._holds: set[HeldClaim] = set()
+        self._breaker = Breaker(engine, self._stopping, self._wake_all)
+        self._is_draining = False
+        self._has_others = False
+        self._reported: tuple[object, ...] = ()
+        self._report_at = 0.0
         self._renewed = self._awake_since = time.monotonic()
         self._kept = _now()
 
@@ -102,6 +114,8 @@ class Worker:
             thread.start()
         while not self._stopping.is_set():  # not `wait`: `stop` may come as a signal in this thread
             keeper.join(KEEP_SECONDS)
+            if self._is_draining and not self._holds:
+                self.stop()
         leaver = threading.Thread(target=self._hand_all_back, name="leaver", daemon=True)
         leaver.start()
         deadline = time.monotonic() + _LEAVE_SECONDS
@@ -114,6 +128,52 @@ class Worker:
         self._stopping.set()
         with self._changed:
             self._changed.notify_all()
+
+    def drain(self) -> None:
+        """Make ``run`` return when the jobs that it has are done; no other is claimed. From any
+        thread, any number of times."""
+        self._is_draining = True
+
+    def report(self) -> WorkerReport:
+        """Return what this worker tells of itself."""
+        state, reason = WorkerState.READY, ""
+        if self._is_draining:
+            state = WorkerState.DRAINING
+        elif self._breaker.is_open:
+            state, reason = WorkerState.ENGINE_DOWN, self._breaker.reason
+        return WorkerReport(
+            name=self.name,
+            engine=without_secrets(self._engine.url),
+            model=self._engine.model,
+            slots=self._concurrency,
+            busy=len(self._holds),
+            state=state,
+            reason=reason,
+        )
+
+    def _report(self) -> None:
+        """Report, where that is due or the state has changed, and do as is asked."""
+        report, now = self.report(), time.monotonic()
+        told = (report.state, report.reason)
+        if told == self._reported and now < self._report_at:
+            return
+        try:
+            orders = self._store.report_worker(report, self._settings.lease)
+        except StorageError:
+            return
+        self._reported, self._report_at = told, now + self._settings.lease / 3
+        self._has_others = orders.has_others
+        if orders.should_drain:
+            self.drain()
+
+    def _may_claim(self) -> bool:
+        """Return whether jobs are to be claimed. Alone, a worker whose engine is gone claims them
+        still: whoever waits is better told what is the matter."""
+        is_able = not (self._breaker.is_open and self._has_others)
+        return is_able and not self._is_draining and not self._stopping.is_set()
+
+    def _wake_all(self) -> None:
+        self._wake(self._concurrency)
 
     @contextmanager
     def _going_on(self) -> Iterator[None]:
@@ -129,6 +189,8 @@ class Worker:
             with self._going_on():
                 self._keep()
         self._listener.close()
+        with suppress(StorageError):
+            self._store.forget_worker(self.name)
 
     def _keep(self) -> None:
         """One round: wait half a second for jobs to claim, and renew what is held."""
@@ -137,6 +199,7 @@ class Worker:
         is_listening_anew = not notices and time.monotonic() - began[0] < KEEP_SECONDS * 0.9
         self._wake(len(notices) + (is_listening_anew or self._is_poll_due()))
         is_answered = self._renew()
+        self._report()
         if is_listening_anew or not is_answered or not self._is_on_time(began):
             self._awake_since = time.monotonic()
         self._kept = _now()
@@ -184,7 +247,7 @@ class Worker:
     def _take_jobs(self) -> None:
         while self._is_woken():
             with self._going_on():
-                while not self._stopping.is_set() and (claim := self._claim()):
+                while self._may_claim() and (claim := self._claim()):
                     self._wake(1)  # there may be more
                     while claim:
                         claim = self._attempt(claim)
@@ -232,6 +295,7 @@ class Worker:
     def _attempt(self, claim: Claim) -> Claim | None:
         """Do the job, or fail at it. Returns the claim for another attempt, if there is one."""
         settings = self._settings
+        held = None
         try:
             with self._holding(claim) as held:
                 engine = WatchedEngine(
@@ -246,18 +310,24 @@ class Worker:
                 work(job_log, self._photos, self._readers, engine, self._advisors)
             return None
         except MondrianError as exc:
-            return self._judge(claim, exc)
+            has_text = held is not None and held.has_text
+            return self._judge(claim, exc, is_gone=is_gone(exc, has_text=has_text))
         except Exception:
             log.exception("job %s failed in a way that nobody foresaw", claim.job.id)
             return self._judge(claim, MondrianError())
 
-    def _judge(self, claim: Claim, error: MondrianError) -> Claim | None:
-        """Let the failure cost what its class says."""
+    def _judge(self, claim: Claim, error: MondrianError, *, is_gone: bool = False) -> Claim | None:
+        """Let the failure cost what its class says. Where the engine ``is_gone``, other workers
+        have the job, if there are any."""
         verdict = error.retry_policy
         held = HeldClaim(claim=claim, stopping=self._stopping)
         level = logging.DEBUG if verdict is RetryPolicy.FORGET else logging.INFO
         log.log(level, "job %s, attempt %d: %s", claim.job.id, claim.attempt, error)
         try:
+            if is_gone:
+                self._breaker.open(error)
+                if held.insist(lambda: self._store.give_to_others(claim, summarize(error))):
+                    return None
             if verdict is not RetryPolicy.FORGET:
                 return held.insist(
                     lambda: self._end_or_retry(claim, error, verdict), lambda: self._next(claim)
@@ -283,12 +353,16 @@ class Worker:
         is_retryable = verdict is RetryPolicy.AGAIN
         known = {"code": error.code, "message": error.message, "retryable": is_retryable}
         if is_retryable:
-            reason = error.message.partition(". ")[0].rstrip(".")
             is_suspect = isinstance(error, EngineCrashed | EngineStalled)
             lease = self._settings.lease
-            return self._store.retry(claim, lease, reason, known, is_suspect=is_suspect)
+            return self._store.retry(claim, lease, summarize(error), known, is_suspect=is_suspect)
         self._store.finish(claim, error=known)
         return None
+
+
+def summarize(error: MondrianError) -> str:
+    """Return the first sentence of an error's message, without its full stop."""
+    return error.message.partition(". ")[0].rstrip(".")
 
 
 def _now() -> tuple[float, float]:

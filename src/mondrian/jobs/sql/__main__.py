@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from uuid import UUID
 
-from mondrian.jobs.sql import claims, history, jobs, log, retention, sessions
+from mondrian.jobs.sql import claims, history, jobs, log, retention, sessions, workers
 
 _EXAMPLES: dict[str, object] = {
     "id": UUID(int=1),
@@ -36,7 +36,7 @@ _EXAMPLES: dict[str, object] = {
 _WORDS = {
     "owner", "filename", "photo_key", "photo_sha256", "mode", "mode_used", "base_url", "search",
     "current_step", "idempotency_key", "fingerprint", "worker", "reason", "llm_thinking",
-    "thinking", "told", "advisor", "engine", "model", "value", "session_id",
+    "name", "state",    "thinking", "told", "advisor", "engine", "model", "value", "session_id",
 }  # fmt: skip
 _QUOTED = re.compile(r"('[^']*')")
 _CLAUSES = re.compile(r" (?=(?:FROM|WHERE|SET|VALUES|RETURNING|ORDER BY|UNION ALL|LEFT JOIN)\b)")
@@ -44,7 +44,7 @@ _CLAUSES = re.compile(r" (?=(?:FROM|WHERE|SET|VALUES|RETURNING|ORDER BY|UNION AL
 
 def list_statements() -> Iterator[tuple[str, bytes]]:
     """Yield the name of each statement, and the statement as it is sent, with placeholders."""
-    for module in (jobs, claims, log, retention, sessions, history):
+    for module in (jobs, claims, log, workers, retention, sessions, history):
         role = module.__name__.rpartition(".")[2]
         for name, value in vars(module).items():
             if isinstance(value, bytes):

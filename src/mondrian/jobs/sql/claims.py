@@ -13,6 +13,7 @@ from mondrian.jobs.sql.shared import (
     statement,
     status_update,
 )
+from mondrian.jobs.sql.workers import IS_LIVING
 
 # Owners with queued jobs, by one index probe each; how many jobs of each run, and when it was
 # served last: the price does not grow with the queue. (Materialized, else it is worked out anew for
@@ -44,6 +45,8 @@ _NEXT = f"""{_TURNS}, candidates AS (
             FROM (SELECT * FROM turns ORDER BY running, served NULLS FIRST, head LIMIT 4) turns
             CROSS JOIN LATERAL (
                 SELECT id, created_at FROM jobs WHERE status = 'queued' AND owner = turns.owner
+                    AND (avoid_until IS NULL OR avoid_until < now()
+                        OR NOT %(worker)s = ANY (avoid))
                 ORDER BY created_at, id LIMIT 16
             ) queued
             UNION ALL
@@ -56,7 +59,8 @@ _NEXT = f"""{_TURNS}, candidates AS (
             status <> 'queued' AND failures + 1 >= {MAX_ATTEMPTS} AS is_over,
             false AS makes_suspect
         FROM candidates JOIN jobs ON jobs.id = candidates.id
-        WHERE status = 'queued' OR (status IN {RUNNING_WORDS} AND lease_until < now())
+        WHERE (status = 'queued' OR (status IN {RUNNING_WORDS} AND lease_until < now()))
+            AND NOT EXISTS (SELECT FROM queue_state WHERE is_paused)
         ORDER BY running, served NULLS FIRST, jobs.created_at, jobs.id
         LIMIT 1 FOR UPDATE OF jobs SKIP LOCKED
     )"""
@@ -119,19 +123,36 @@ RENEW = statement(f"""
     )
     SELECT id FROM held""")
 
-HAND_BACK = statement(f"""
+AVOID_SECONDS = 30
+
+
+def _release(condition: str, changes: str, reason: str) -> bytes:
+    return statement(f"""
     WITH moved AS (
         UPDATE jobs SET status = 'queued', step_phase = 'queued', current_step = 'Waiting in queue',
             llm_thinking = '', current_advisor = 0, progress = 0, attempt = attempt + 1,
-            claimed_by = null, lease_until = null, last_seq = last_seq + 2
-        WHERE {HELD} RETURNING *
+            claimed_by = null, lease_until = null, last_seq = last_seq + 2 {changes}
+        WHERE {HELD} {condition} RETURNING *
     ), {
-    logged(
-        ("attempt", attempt_payload("'handed back'"), "true"),
-        ("status_update", status_update("moved"), "true"),
-    )
-}
+        logged(
+            ("attempt", attempt_payload(reason), "true"),
+            ("status_update", status_update("moved"), "true"),
+        )
+    }
     SELECT moved.id, {noticed(is_claimable="true")} FROM moved""")
+
+
+HAND_BACK = _release("", "", "'handed back'")
+
+# To a worker that is alive and has not failed at this job as this one has.
+GIVE_TO_OTHERS = _release(
+    f"""AND EXISTS (
+        SELECT FROM workers WHERE name <> %(worker)s AND NOT name = ANY (jobs.avoid)
+            AND state <> 'draining' AND {IS_LIVING})""",
+    f""", avoid = array_append(avoid, %(worker)s),
+        avoid_until = clock_timestamp() + interval '{AVOID_SECONDS} seconds'""",
+    "%(reason)s::text",
+)
 
 # The queued jobs, with the turn of their owner among those who have as many running jobs.
 WAITING = statement(f"""{_TURNS}

@@ -79,6 +79,8 @@ PRUNE = statement(f"""
     )
     SELECT (SELECT count(*) FROM pruned) AS jobs, (SELECT count(*) FROM gone) AS events""")
 
-FORGET_KEYS = statement("DELETE FROM idempotency WHERE created_at < now() - interval '24 hours'")
+FORGET_KEYS = statement("""
+    WITH forgotten AS (DELETE FROM workers WHERE seen_at < now() - interval '7 days')
+    DELETE FROM idempotency WHERE created_at < now() - interval '24 hours'""")
 
 TRY_LOCK = statement("SELECT pg_try_advisory_xact_lock(%(lock)s) AS is_ours")

@@ -31,11 +31,24 @@ from mondrian.jobs.store.jobs import Jobs
 from mondrian.jobs.store.log import MAX_TOLD, Answer, Log, Logs, Snapshot
 from mondrian.jobs.store.retention import Retention
 from mondrian.jobs.store.sessions import Sessions
+from mondrian.jobs.store.workers import WorkerEntry, WorkerReport, Workers, WorkerState
 
-__all__ = ["LOST", "MAX_TOLD", "Answer", "Log", "Running", "Snapshot", "Store", "Waiting"]
+__all__ = [
+    "LOST",
+    "MAX_TOLD",
+    "Answer",
+    "Log",
+    "Running",
+    "Snapshot",
+    "Store",
+    "Waiting",
+    "WorkerEntry",
+    "WorkerReport",
+    "WorkerState",
+]
 
 
-class Store(Jobs, Claims, Logs, Retention, Sessions, TimingHistory):
+class Store(Jobs, Claims, Logs, Workers, Retention, Sessions, TimingHistory):
     """All that is kept of jobs. One ``Store`` is for all threads of a process.
 
     Every method is one round trip unless it says otherwise, and raises ``DatabaseUnavailable``

@@ -105,6 +105,13 @@ class Claims(Connected):
         if not self._change(sql.HAND_BACK, **identify(claim)):
             raise AttemptSuperseded
 
+    def give_to_others(self, claim: Claim, reason: str) -> bool:
+        """Queue the job again for another worker than the claim's, counting no failure. Return
+        whether there is one: alive, not draining, and without a failure at this job. (Where this
+        attempt is over there is none.)"""
+        parameters = {"worker": claim.worker, "reason": clean(reason), **identify(claim)}
+        return bool(self._change(sql.GIVE_TO_OTHERS, **parameters))
+
     def waiting(self) -> list[Waiting]:
         """The queued jobs, oldest first."""
         return [
