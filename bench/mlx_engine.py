@@ -50,7 +50,7 @@ import pickle, sys, time
 from pathlib import Path
 from types import SimpleNamespace
 import mlx_vlm
-from mondrian.engines.mlx import Mlx
+from mondrian.engines.mlx.engine import Mlx
 asking = Mlx(path=Path(sys.argv[1]), max_tokens=int(sys.argv[2]))
 asking._model, asking._processor = model, processor = mlx_vlm.load(sys.argv[1])
 asking._watch = SimpleNamespace(prompt=None, can_pause=True)  # not watched, nothing kept

@@ -211,6 +211,11 @@ def _last_field(head: str) -> str | None:
 
 def answer_field(key: str) -> str | None:
     """The field of ``Answer`` that ``key`` means beside the dimensions, if any."""
+    return _answer_field(key) if len(key) <= _LONGEST else None
+
+
+@lru_cache(maxsize=4096)
+def _answer_field(key: str) -> str | None:
     word = letters(key)
     found = _ANSWER_FIELDS.get(word) or _ANSWER_FIELDS.get(_nearest(word, _ANSWER_FIELDS) or "")
     return found[0] if found else None

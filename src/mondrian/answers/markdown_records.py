@@ -272,12 +272,18 @@ def _plain(text: str) -> str:
 
 def _split(line: str) -> _Line | None:
     """A line such as ``### 2. Lighting (8/10): text`` as its head and its rest."""
+    if len(line) > 2 * _LONGEST_HEAD and not _MAY_END_HEAD.search(line, 0, 2 * _LONGEST_HEAD):
+        return None
     plain = _NUMBERING.sub("", _MARKUP.sub("", line.strip()))
     match = _HEAD.fullmatch(re.sub(r"^[\W_]+", "", plain).rstrip())
     if match is None:
         return None
     separator, rest = match[2] or "", match[3] or ""
     return _Line(match[1], rest if separator in (":", "：") else separator + rest)
+
+
+_LONGEST_HEAD = 50
+_MAY_END_HEAD = re.compile(r"[:：(（\[|–—→=⭐★,\d-]")
 
 
 def _is_heading(line: str, head: str) -> bool:
