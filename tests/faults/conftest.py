@@ -1,12 +1,14 @@
 """The table of the kit: each test tells its row, and all are printed at the end."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
 from mondrian.client import StreamEvent
+from support.attacks import MAX_BYTES, Attack, Target, Watch, attacked
 
 TITLES = ["fault", "what was seen", "lost", "twice", "seconds"]
+ATTACK_TITLES = ["attack", "what came", "seconds", "MB", "slowest /health"]
 
 
 class Row:
@@ -42,6 +44,34 @@ def fault(request: pytest.FixtureRequest) -> Fault:
     return begin
 
 
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """A server with keys, of the attacks of one module."""
+    with attacked(tmp_path_factory.mktemp("target")) as target:
+        yield target
+
+
+Attacking = Callable[[str, Target, Attack], None]
+
+
+@pytest.fixture
+def attack(request: pytest.FixtureRequest) -> Attacking:
+    """Make an attack, by its name, on a target, and tell its row: what came, the seconds it took,
+    the memory of all of Mondrian's processes and the slowest answer of ``/health`` meanwhile."""
+
+    def make(name: str, target: Target, how: Attack) -> None:
+        cells = [name, "IT FELL", "-", "-", "-"]
+        request.node.user_properties.append(("attack", cells))
+        with Watch(target) as watch:
+            came = how(target)
+        assert watch.bytes < MAX_BYTES
+        assert watch.slowest < 60
+        figures = (f"{watch.seconds:.1f}", f"{watch.bytes / 1e6:.0f}", f"{watch.slowest:.2f}")
+        cells[1:] = [came, *figures]
+
+    return make
+
+
 def gaps(events: Iterable[StreamEvent]) -> tuple[int, int]:
     """How many numbers are missing among those of ``events``, from 1 on, and how many came
     twice."""
@@ -55,12 +85,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         each for outcome in ("passed", "failed") for each in terminalreporter.getreports(outcome)
     ]
     told = [each.user_properties for each in reports if each.when == "call"]
-    rows = [cells for properties in told for name, cells in properties if name == "fault"]
-    if not rows:
-        return
-    table = [TITLES, *sorted(rows)]
+    for kind, titles in (("fault", TITLES), ("attack", ATTACK_TITLES)):
+        rows = [cells for properties in told for name, cells in properties if name == kind]
+        if rows:
+            _print(terminalreporter, f"{kind}s", [titles, *sorted(rows)])
+
+
+def _print(terminalreporter: pytest.TerminalReporter, title: str, table: list[list[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    terminalreporter.section("faults")
+    terminalreporter.section(title)
     for cells in table:
         line = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
         terminalreporter.write_line(line.rstrip())

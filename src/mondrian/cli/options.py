@@ -76,7 +76,8 @@ class SettingsCommand(TyperCommand):
 
         set_verbosity(is_quiet=ctx.params.pop("quiet"), is_verbose=ctx.params.pop("verbose"))
         given = {field: ctx.params.pop(name) for name, field in self.settings.items()}
-        ctx.obj = Settings.read(**given)
+        # A list option that was not given is an empty list, which is not what is meant.
+        ctx.obj = Settings.read(**{f: v for f, v in given.items() if v not in ([], ())})
         return super().invoke(ctx)
 
     @cached_property
