@@ -3,7 +3,7 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 
-.PHONY: help install demo test wheel faults fleet lint types bench corpus picture clean
+.PHONY: help install demo test wheel faults fleet lint types bench corpus truth picture clean
 
 help:
 	@echo 'make demo     set up, then critique a real photo with live updates'
@@ -16,6 +16,7 @@ help:
 	@echo 'make types    check types'
 	@echo 'make bench    measure, as ratios'
 	@echo 'make corpus   read and store the test pictures of Pillow, fetched once'
+	@echo 'make truth    count what is false of labelled photos (400 MB are fetched)'
 	@echo 'make clean    remove $(VENV) and what was built'
 
 install: $(INSTALLED)
@@ -54,6 +55,8 @@ bench: $(READY)
 
 corpus: $(READY)
 	scripts/corpus $(VENV)
+truth: $(READY)
+	scripts/truth $(VENV) bench/truth/photos
 
 picture: install
 	scripts/picture $(VENV)

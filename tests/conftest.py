@@ -52,6 +52,9 @@ def server_home() -> Iterator[Path]:
         yield Path(home)
 
 
+# nothing that a test starts is to fetch a network unasked
+os.environ.setdefault("MONDRIAN_OFFLINE", "1")
+
 # a shell's background jobs, and all that they start, are deaf to Ctrl-C: tests press it
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -100,11 +103,13 @@ def store(pool: Pool) -> Store:
 
 @pytest.fixture(scope="session")
 def home(request: pytest.FixtureRequest) -> Path:
-    """A home that holds the embedded model: pulled once, kept in pytest's cache."""
+    """A home that holds the embedded model and the network for the subject: pulled once, kept in
+    pytest's cache."""
     from mondrian.models import pull
 
     folder = request.config.cache.mkdir("home")
-    pull("smollm2-135m", folder, lambda step, done, total: None)
+    for name in ("smollm2-135m", "u2netp"):
+        pull(name, folder, lambda step, done, total: None)
     return folder
 
 

@@ -96,7 +96,7 @@ def test_no_score_is_made_up(written: object) -> None:
 
 
 def test_a_scale_of_a_hundred_is_clear_only_from_all_scores() -> None:
-    hundred = [{**d.model_dump(exclude={"evidence"}), "score": d.score * 10} for d in DEMO]
+    hundred = [{**d.model_dump(exclude={"evidence"}), "score": (d.score or 0) * 10} for d in DEMO]
     assert read_answer(json.dumps({"dimensions": hundred})).dimensions == DEMO
     hundred[0]["score"] = 6
     with pytest.raises(AnswerError):

@@ -105,7 +105,7 @@ def test_every_dimension_of_an_answer_in_another_language_is_read(
         dict(
             zip(
                 data.draw(st.sampled_from([keys, KEYS[0]])),
-                (names[DIMENSIONS.index(d.name)], write(d.score), d.comment, d.recommendation),
+                (names[DIMENSIONS.index(d.name)], write(d.score or 0), d.comment, d.recommendation),
                 strict=True,
             )
         )

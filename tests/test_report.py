@@ -4,7 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from mondrian.answers import Answer, Dimension
-from mondrian.reports import Report, build_report, grade, overall_score
+from mondrian.errors import AnswerError
+from mondrian.reports import Report, build_report, grade, markdown, overall_score
 from support.demo_reports import DEMO, FIGURES, demo_report
 
 
@@ -32,10 +33,46 @@ def test_grade(score: float, word: str) -> None:
     assert grade(score) == word
 
 
-def test_overall_score_is_the_mean_to_one_decimal() -> None:
-    assert overall_score(DEMO) == 6.5
-    assert overall_score(DEMO[:2]) == 5.2  # the mean is 5.25
-    assert demo_report().grade == "C+"
+def test_the_lowest_score_spoils_the_mean() -> None:
+    assert overall_score(DEMO) == 5.3  # the mean is 6.5, and the lowest lacks 2 to 6
+    assert demo_report().grade == "D"
+    good = [d for d in DEMO if d.score and d.score >= 6]
+    assert overall_score(good) == 7.1  # the mean alone
+    falling = [
+        overall_score([DEMO[0].model_copy(update={"score": score}), *good])
+        for score in (7.0, 5.0, 4.0, 2.0)
+    ]
+    assert falling == sorted(falling, reverse=True)
+    assert falling[0] - falling[-1] >= 2
+
+
+def test_an_advisor_weighs_the_scores() -> None:
+    light, heavy = ({DEMO[2].name: weight} for weight in (0.25, 4.0))
+    assert overall_score(DEMO, light) < overall_score(DEMO) < overall_score(DEMO, heavy)
+    report = demo_report().model_copy(update={"weights": {"Composition": 4.0}})
+    assert [d.name for d in report.top_three][:2] == ["Lighting", "Composition"]
+
+
+def test_what_is_not_judged_counts_for_nothing() -> None:
+    silent = DEMO[0].model_copy(update={"score": None})
+    judged = [d for d in DEMO if d is not DEMO[0]]
+    assert overall_score([silent, *judged]) == overall_score(judged)
+    report = demo_report().model_copy(update={"dimensions": (silent, *judged)})
+    assert silent not in report.top_three
+    assert report.missing == ("Composition",)
+    assert "not judged" in str(report)
+    with pytest.raises(AnswerError):
+        overall_score([silent])
+
+
+def test_a_good_photo_needs_no_repair() -> None:
+    assert demo_report().needs_repair
+    fine = tuple(d for d in DEMO if d.score and d.score >= 5)
+    report = demo_report().model_copy(update={"dimensions": fine})
+    assert not report.needs_repair
+    assert len(report.top_three) == 3
+    assert "Nothing needs repair" in markdown(report)
+    assert "Nothing needs repair" not in markdown(demo_report())
 
 
 def test_top_three_are_the_lowest_with_ties_in_order() -> None:

@@ -93,6 +93,12 @@ class Settings(BaseSettings):
         float, Option(group=_CRITIQUE, metavar="SECONDS", name="--interval")
     ] = Field(default=5.0, ge=0.1, le=60.0, description="seconds between two thinking updates")
 
+    offline: Annotated[bool, Option(group=_CRITIQUE)] = Field(
+        default=False,
+        description="fetch nothing unasked; else the first critique fetches `u2netp` (4.6 MB), "
+        "which finds the subject of a photo",
+    )
+
     server: Annotated[str, Option(group=_SERVER, metavar="URL")] = Field(
         default=DEFAULT_SERVER, description="the server that client commands talk to"
     )

@@ -87,7 +87,7 @@ def some_items(draw: st.DrawFn, dimensions: Sequence[Dimension]) -> list[dict[st
     """The dimensions as objects, in one of many spellings and orders of keys."""
     spell, write = draw(st.sampled_from(SPELLINGS)), draw(st.sampled_from(SCORES))
     keys, order = draw(st.sampled_from(KEYS)), draw(st.permutations(range(4)))
-    rows = [(spell(d.name), write(d.score), d.comment, d.recommendation) for d in dimensions]
+    rows = [(spell(d.name), write(d.score or 0), d.comment, d.recommendation) for d in dimensions]
     return [{keys[n]: row[n] for n in order} for row in rows]
 
 
@@ -185,7 +185,7 @@ def in_table(head: str, scale: float = 10) -> Callable[[Sequence[Dimension]], st
     def write(dimensions: Sequence[Dimension]) -> str:
         lines = [f"| {head} |", "|---|---|---|---|"]
         for d in dimensions:
-            score = f"{d.score * scale / 10:g}"
+            score = f"{(d.score or 0) * scale / 10:g}"
             lines.append(f"| **{d.name}** | {score} | {d.comment} | {d.recommendation} |")
         return "\n".join(lines)
 
@@ -263,7 +263,7 @@ JSON_SHAPES: dict[str, Callable[[Sequence[Dimension]], str]] = {
     "score with its scale": in_json(
         lambda d: {
             "aspect": d.name,
-            "score": {"value": d.score / 2, "max": 5},
+            "score": {"value": (d.score or 0) / 2, "max": 5},
             "notes": d.comment,
             "suggestions": [d.recommendation],
         }
@@ -271,7 +271,7 @@ JSON_SHAPES: dict[str, Callable[[Sequence[Dimension]], str]] = {
     "scale in the key": in_json(
         lambda d: {
             "name": d.name,
-            "score_out_of_5": d.score / 2,
+            "score_out_of_5": (d.score or 0) / 2,
             "reason": d.comment,
             "recommendation": d.recommendation,
         }
@@ -341,5 +341,5 @@ def read(text: str) -> tuple[Dimension, ...]:
         return ()
 
 
-def facts_of(dimensions: Sequence[Dimension]) -> set[tuple[str, float]]:
+def facts_of(dimensions: Sequence[Dimension]) -> set[tuple[str, float | None]]:
     return {(d.name, d.score) for d in dimensions}

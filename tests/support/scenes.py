@@ -1,11 +1,8 @@
-"""Photos whose truth is known: made scenes, and real photographs made worse.
-
-``python tests/scenes.py`` prints how the measurements of four real photographs move when they are
-blurred, tilted or overexposed.
-"""
+"""Photos whose truth is known: made scenes, and real photographs made worse."""
 
 import math
 from functools import cache
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,15 +11,27 @@ from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter, rotate
 from scipy.signal import fftconvolve
 
-from mondrian.measurements import Measurements, measure
+from mondrian.measurements import Measurements, Subject, measure
 from mondrian.photos import Exif, Photo
 
 Pixels: TypeAlias = NDArray[np.uint8]
 Floats: TypeAlias = NDArray[np.float64]
 
 
-def found(pixels: Any) -> Measurements:
-    return measure(Photo(pixels=bytes8(pixels), sha256="", format="PNG", name="x", exif=Exif()))
+NO_HOME = Path(__file__).parent
+"""A home without the network for the subject."""
+
+
+def found(pixels: Any, home: Path = NO_HOME) -> Measurements:
+    photo = Photo(pixels=bytes8(pixels), sha256="", format="PNG", name="x", exif=Exif())
+    return measure(photo, home=home)
+
+
+def subject_of(pixels: Any, home: Path) -> Subject:
+    """What the network in ``home`` finds, which must be something."""
+    subject = found(pixels, home).subject
+    assert subject is not None
+    return subject
 
 
 def bytes8(values: Any) -> Pixels:
@@ -103,17 +112,6 @@ def sea(tilt: float) -> Floats:
     return np.asarray(np.where(below < 0, sky, water) + rng.normal(0, 4, y.shape))
 
 
-def woods(tilt: float) -> Floats:
-    """The jagged silhouette of a level wood before the sky."""
-    rng = np.random.default_rng(6)
-    y, x = np.mgrid[:400, :600]
-    tops = 4 * np.abs(cloud(rng, (1, 600), (0, 4)))
-    tops -= np.polyval(np.polyfit(x[0] - 300, tops[0], 1), x[0] - 300)
-    below = y - 240 - math.tan(math.radians(tilt)) * (x - 300) + tops
-    sky, land = 210 + 4 * cloud(rng, y.shape, 20), 60 + 10 * cloud(rng, y.shape, 1.5)
-    return np.asarray(np.where(below < 0, sky, land) + rng.normal(0, 4, y.shape))
-
-
 def houses(tilt: float) -> Floats:
     """A street of flat roofs, walls and windows."""
     rng = np.random.default_rng(7)
@@ -154,31 +152,3 @@ def degraded(name: str) -> dict[str, Pixels]:
         "tilted": tilted(pixels, 5),
         "overexposed": brighter(pixels, 1.75),
     }
-
-
-def _row(kind: str, figures: Measurements) -> str:
-    exposure, sharpness, subject = figures.exposure, figures.sharpness, figures.subject
-    tilt = figures.horizon.tilt_degrees
-    return (
-        f"{kind:12} luma {exposure.mean:.2f} p5-95 {exposure.percentiles[5]:.2f}-"
-        f"{exposure.percentiles[95]:.2f} hi {exposure.clipped_highlights_percent:5.2f}% "
-        f"lo {exposure.blocked_shadows_percent:5.2f}% DR {exposure.dynamic_range_stops:4.1f} "
-        f"rms {figures.contrast.rms:.2f} | M {figures.colour.colourfulness:5.1f} "
-        f"C {figures.colour.saturation:4.1f} {figures.colour.harmony} {figures.colour.cast} "
-        f"{figures.colour.cast_strength:.0f} | sharp {sharpness.mean:.2f} "
-        f"peak {sharpness.peak:.2f} "
-        f"subj {-1 if sharpness.subject is None else sharpness.subject:.2f} {sharpness.blur} "
-        f"noise {figures.noise_sigma:.1f} | tilt {'none' if tilt is None else f'{tilt:+.1f}'} "
-        f"({figures.horizon.confidence:.2f}) | subject {subject.x:.2f},{subject.y:.2f} "
-        f"area {subject.area:.2f} ({subject.confidence:.2f}) sep {figures.separation.score:.2f} | "
-        f"lr {figures.balance.left_right:+.2f} tb {figures.balance.top_bottom:+.2f} | "
-        f"falloff {figures.depth.sharpness_falloff:.2f} layers {figures.depth.tonal_layers:.2f} "
-        f"haze {figures.depth.haze:.2f} conv {figures.depth.convergence:.2f}"
-    )
-
-
-if __name__ == "__main__":
-    for photograph in ("astronaut", "chelsea", "coffee", "rocket"):
-        print(photograph)
-        for version, pixels in degraded(photograph).items():
-            print("  " + _row(version, found(pixels)))

@@ -9,13 +9,14 @@ import random
 import tomllib
 import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from string import Formatter
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
+from mondrian.answers import DIMENSIONS
 from mondrian.errors import InvalidAdvisor, UnknownAdvisor
 from mondrian.findings import KINDS, Finding
 
@@ -51,7 +52,9 @@ class Phrasing:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Advisor:
     """One advisor. ``prompt`` goes to a model that sees, ``voice``, one sentence, to one that does
-    not; ``phrasings`` maps the id of every finding to what such a model may choose from."""
+    not; ``phrasings`` maps the id of every finding to what such a model may choose from.
+    ``weights`` say what each dimension counts for in the overall score, from 0.25 to 4; those that
+    are not there count 1."""
 
     id: str
     name: str
@@ -65,6 +68,7 @@ class Advisor:
     artworks: tuple[Artwork, ...]
     prompt: str
     phrasings: Mapping[str, Phrasing]
+    weights: Mapping[str, float] = field(default_factory=dict)
 
 
 def load_advisors(home: Path | None = None) -> dict[str, Advisor]:
@@ -163,8 +167,9 @@ def _read_advisor(path: Path, phrases: Path) -> Advisor:
 
 def _read_head(path: Path, head: Mapping[str, object]) -> dict[str, Any]:
     """The front matter as fields of ``Advisor``; only ``name`` must be there."""
-    from pydantic import BaseModel, ConfigDict, Field, ValidationError
+    from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+    Weight: TypeAlias = Annotated[float, Field(ge=0.25, le=4)]
     stem = path.parent.name if path.name == "advisor.md" else path.stem
 
     class Head(BaseModel):
@@ -180,6 +185,7 @@ def _read_head(path: Path, head: Mapping[str, object]) -> dict[str, Any]:
         commons_url: str = Field(default="", pattern=_WEB)
         focus_areas: tuple[FocusArea, ...] = ()
         artworks: tuple[Artwork, ...] = ()
+        weights: dict[Annotated[str, AfterValidator(_check_dimension)], Weight] = {}
 
     try:
         read = Head.model_validate(head)
@@ -188,6 +194,12 @@ def _read_head(path: Path, head: Mapping[str, object]) -> dict[str, Any]:
         where = ".".join(map(str, problem["loc"]))
         raise InvalidAdvisor(f"{path}: `{where}` is wrong: {problem['msg']}.") from exc
     return {name: getattr(read, name) for name in Head.model_fields}
+
+
+def _check_dimension(name: str) -> str:
+    if name not in DIMENSIONS:
+        raise ValueError(f"{name!r} is none of {', '.join(DIMENSIONS)}")
+    return name
 
 
 def _read_phrasings(path: Path) -> dict[str, Phrasing]:

@@ -21,10 +21,10 @@ class Value(BaseModel):
 
 
 class Dimension(Value):
-    """One dimension's judgement. ``score`` is from 1 to 10."""
+    """One dimension's judgement. ``score`` is from 1 to 10, ``None`` where it is not judged."""
 
     name: str
-    score: float = Field(ge=1, le=10)
+    score: float | None = Field(ge=1, le=10)
     comment: str
     recommendation: str
     evidence: tuple[str, ...] = ()

@@ -29,6 +29,16 @@ class Judgement:
         """Whether the comment is whole and says something."""
         return self.cut != "comment" and says_something(self.comment)
 
+    @property
+    def is_not_judged(self) -> bool:
+        """Whether it says that the dimension has no score: ``"score": null``."""
+        fields = self.record.fields
+        return any(dimension_field(key) == "score" and fields[key] == "null" for key in fields)
+
+    def is_complete(self, scale: float | None) -> bool:
+        """Whether it has all that a dimension needs."""
+        return self.has_comment and bool(self.score_out_of_ten(scale) or self.is_not_judged)
+
     def score_out_of_ten(self, scale: float | None) -> float | None:
         """The score, where bare numbers are out of ``scale``; ``None`` if it is not clear."""
         return self.score.out_of_ten(scale) if self.score and self.cut != "score" else None

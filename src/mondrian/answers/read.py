@@ -15,6 +15,7 @@ salvage:
 4. A score says its own scale (``8/10``, ``85 %``, ``4/5``), or the answer says it once for all. A
    bare number is from 1 to 10, or out of 100 if all make that clear. What is not clear is dropped,
    such as a bare number that the end of the text may have cut: a wrong score is worse than none.
+   ``null`` says that the dimension is not judged.
 5. Comments may be in any language, names in those of ``languages.py``: we do not guess by position.
 6. A model's thinking (``<think>``) is not its answer, and a template's ``<comment>`` no comment.
 """
@@ -100,7 +101,7 @@ Said = Annotated[str, AfterValidator(_said)]
 
 class _PlainDimension(BaseModel):
     name: str
-    score: float = Field(strict=True, ge=1, le=10)
+    score: float | None = Field(strict=True, ge=1, le=10)
     comment: Said
     recommendation: Said
 
@@ -124,7 +125,8 @@ def _read_plain(text: str) -> Answer | None:
         return None
     dimensions = _in_order(Dimension(**dict(dimension)) for dimension in plain.dimensions)
     said = "\n".join(f"{d.comment}\n{d.recommendation}" for d in dimensions)
-    if stated_scales(text, [d.score for d in dimensions], said) - {10.0}:
+    scores = [d.score for d in dimensions if d.score is not None]
+    if stated_scales(text, scores, said) - {10.0}:
         return None
     return Answer(**{**dict(plain), "dimensions": dimensions})
 
@@ -141,10 +143,13 @@ class _Draft(NamedTuple):
     scale: float | None
 
     @property
-    def scores(self) -> dict[str, float]:
-        """The scores of the complete dimensions."""
-        scores = {n: j.score_out_of_ten(self.scale) for n, j in self.judgements.items()}
-        return {n: score for n, score in scores.items() if score and self.judgements[n].has_comment}
+    def scores(self) -> dict[str, float | None]:
+        """The scores of the complete dimensions, ``None`` of those that are not judged."""
+        return {
+            name: judgement.score_out_of_ten(self.scale)
+            for name, judgement in self.judgements.items()
+            if judgement.is_complete(self.scale)
+        }
 
     @property
     def text_length(self) -> int:
@@ -236,7 +241,8 @@ def _drafts(judgements: Sequence[Judgement], text: str) -> list[_Draft]:
     seen = set[str]()
     for _, group in groupby(judgements, lambda each: each.record.group):
         some = list(group)
-        complete = {e.name.name for e in some if e.name.is_exact and e.score and e.has_comment}
+        exact = [e for e in some if e.name.is_exact and e.has_comment]
+        complete = {e.name.name for e in exact if e.score or e.is_not_judged}
         if complete & seen:
             answers.append([])
             seen = set()
@@ -257,7 +263,7 @@ def _best(same: Sequence[Judgement], scale: float | None) -> Judgement:
     """What to believe of one dimension: the first that is complete and named in full."""
 
     def rank(each: Judgement) -> tuple[bool, bool]:
-        return bool(each.score_out_of_ten(scale)) and each.has_comment, each.name.is_exact
+        return each.is_complete(scale), each.name.is_exact
 
     best = max(same, key=rank)
     return best if rank(best)[0] else join(same) or best

@@ -286,13 +286,15 @@ class Recommendation(Dimension):
 
 
 class Summary(BaseModel):
-    """The top three recommendations of one advisor."""
+    """The top three recommendations of one advisor; without ``needs_repair`` they are what would
+    make a good photo better."""
 
     job_id: UUID
     title: str
     advisor: str
     overall_score: float
     grade: str
+    needs_repair: bool
     recommendations: list[Recommendation]
 
 

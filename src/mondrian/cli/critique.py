@@ -50,7 +50,7 @@ LIVE_INTERVAL_SECONDS = 0.5
 
 
 @command(
-    *("advisor", "engine", "adapter", "update_interval", "stall", "home"),
+    *("advisor", "engine", "adapter", "update_interval", "stall", "offline", "home"),
     group=Group.LOCAL,
     examples=[
         "critique photo.jpg",
@@ -83,6 +83,7 @@ def critique(
     """
     from mondrian.advisors import choose_advisors, load_advisors
     from mondrian.measurements import prepare
+    from mondrian.models import pull_subject_network
     from mondrian.photos.readers import PhotoReaders
 
     if recursive or sheet or csv:
@@ -96,6 +97,8 @@ def critique(
         files = _place(photos, html, pdf, output)
         chosen = choose_advisors(settings.advisor, load_advisors(settings.home))
         sources = find_photos(photos)
+        if not settings.offline:
+            pull_subject_network(settings.home, _tell)
         engine = _open(settings)
     except errors.MondrianError as exc:
         if as_json:
@@ -111,6 +114,10 @@ def critique(
             readers=readers,
         )
         session.run(sources)
+
+
+def _tell(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
 
 
 def _open(settings: "Settings") -> "Engine":
@@ -159,7 +166,7 @@ class Session:
 
         def look(is_wanted: Callable[[], bool]) -> "MeasuredPhoto":
             run = partial(self.readers.run, read_measured, is_wanted=is_wanted)
-            return run(source.photo, name=source.name)
+            return run(source.photo, name=source.name, home=self.settings.home)
 
         panel = Panel(
             look=look,

@@ -85,7 +85,7 @@ class LiveFace(Face):
 
     def __init__(self, console: Console, names: Sequence[str] = (), place: int = 1) -> None:
         super().__init__(console, names, place)
-        self._judged: dict[str, float] = {}
+        self._judged: dict[str, float | None] = {}
         self._past: list[Line] = []
         self._began = 0.0
         self._spinner = Spinner("dots", style="yellow")
@@ -140,6 +140,7 @@ class LiveFace(Face):
         judged = [
             Line.assemble("   ", bar(score), f" {score:4.1f}  ", (name, "bold"))
             for name, score in self._judged.items()
+            if score is not None
         ]
         return Group(*self._past, self._spinner, *judged)
 

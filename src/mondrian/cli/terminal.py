@@ -10,7 +10,7 @@ from rich.text import Text as Line
 
 from mondrian.answers import Dimension
 from mondrian.reports import Report
-from mondrian.reports.shared import provenance
+from mondrian.reports.shared import format_score, name_beginning, provenance
 
 _WIDE = 100
 _HOSTILE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -34,6 +34,8 @@ def print_report(console: Console, report: Report) -> None:
     for dimension in report.dimensions:
         console.print(_dimension(dimension, cells=20 if console.width >= _WIDE else 10))
     console.print(Line("\nTop three recommendations", style="bold"))
+    if beginning := name_beginning(report):
+        console.print(Padding(Line(beginning), (0, 0, 0, 2)))
     for number, dimension in enumerate(report.top_three, start=1):
         console.print(_recommendation(number, dimension))
     console.print(Padding(Line(plain(" ".join(provenance(report))), style="dim"), (1, 0, 0, 0)))
@@ -59,7 +61,9 @@ def _dimension(dimension: Dimension, cells: int) -> RenderableType:
         Line.assemble(("→ ", "yellow"), plain(dimension.recommendation)),
     ]
     words += [Line(f"· {plain(evidence)}", style="dim") for evidence in dimension.evidence]
-    score = Line.assemble(bar(dimension.score, cells), f" {dimension.score:4.1f}")
+    score = Line("not judged", style="dim")
+    if dimension.score is not None:
+        score = Line.assemble(bar(dimension.score, cells), f" {dimension.score:4.1f}")
     table.add_row(Line(dimension.name, style="bold"), score, Group(*words))
     return Padding(table, (1, 0, 0, 0))
 
@@ -69,7 +73,7 @@ def _recommendation(number: int, dimension: Dimension) -> RenderableType:
         Line.assemble(
             (f"{number}. ", "bold red"),
             (dimension.name, "bold"),
-            f" ({dimension.score:.1f}): {plain(dimension.recommendation)}",
+            f" ({format_score(dimension.score)}): {plain(dimension.recommendation)}",
         ),
         (0, 0, 0, 2),
     )

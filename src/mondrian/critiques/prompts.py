@@ -48,8 +48,9 @@ _SEEING = (
     "Critique this photograph. Judge each of the eight dimensions with a score from 1 to 10, a "
     "comment on what you see, and a recommendation. Say nothing that the photograph does not show: "
     "if you cannot tell what something is, describe its shape, tone and colour, leave it unnamed, "
-    "and invent no person, place, time or story. The facts below were measured in it; trust them "
-    "over your impression. Answer in JSON."
+    "and invent no person, place, time or story. Score by what you see yourself. The facts below "
+    "were measured in it; the figures are right, but a measurement does not know what is meant: "
+    "where you see that one does not hold, contradict it and say what you see. Answer in JSON."
 )
 
 _ANSWER = "Critique the photograph now, in JSON."

@@ -16,11 +16,14 @@ from mondrian.critiques.prompts import ask
 from mondrian.critiques.repair import Answering
 from mondrian.engines.base import Engine, Phase, Progress, Token
 from mondrian.errors import AnswerError
-from mondrian.findings import Finding, facts, find
+from mondrian.findings import Finding, Severity, facts, find
 from mondrian.measurements import Measurements, measure
 from mondrian.measurements.reading import MeasuredPhoto
 from mondrian.photos import Photo
 from mondrian.reports import EngineFigures, Report, build_report
+
+DISAGREEING = 3.0
+"""So many points must a model's score lie above a measured one to be contradicted."""
 
 
 def critique(
@@ -74,14 +77,31 @@ def _work(
         answer,
         advisor=advisor.id,
         advisor_name=advisor.name,
-        evidence={finding.dimension: finding.evidence for finding in findings},
+        evidence={
+            finding.dimension: (*_disagreements(answer, finding, engine), *finding.evidence)
+            for finding in findings
+        },
         measurements=asdict(measurements),
+        weights=advisor.weights,
         engine=_figures(engine, answering.last, time.monotonic() - started),
         technical_notes=[
             *photo.notes,
             *facts(measurements, findings).splitlines(),
             *answering.notes,
         ],
+    )
+
+
+def _disagreements(answer: Answer, finding: Finding, engine: Engine) -> tuple[str, ...]:
+    """Return what to say where an engine that sees praises what was measured to be faulty."""
+    if not engine.sees or finding.severity is not Severity.FAULT or finding.score is None:
+        return ()
+    praised = (d for d in answer.dimensions if d.name == finding.dimension and d.score is not None)
+    return tuple(
+        f"the model gives {d.score:g}, what was measured speaks against it: "
+        f"{finding.id.replace('_', ' ')} ({finding.score:g} of 10)"
+        for d in praised
+        if d.score and d.score - finding.score >= DISAGREEING
     )
 
 

@@ -1,13 +1,16 @@
 """The curves that turn a measurement into a score, and the thresholds between findings.
 
 A curve runs straight between its points and level beyond them. Each stays in the band of its
-finding's severity: strengths 7.5 to 9.5, ordinary states 6 to 7.5, weaknesses 5 to 6 (a marred mood
-4.5 to 5), faults 1.5 to 5.5. So no weakness scores as low as a plain fault.
+finding's severity: strengths 7.5 to 9.5, ordinary states 6 to 7.5, weaknesses 5 to 6,
+faults 1.5 to 4.9. So no weakness scores as low as a fault.
 docs/findings.md says why each stands where it does.
 """
 
 from dataclasses import dataclass
 from itertools import pairwise
+
+LEAST_STRUCTURE = 0.02
+"""Of a frame with less structure nothing can be told of its sharpness."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,47 +47,48 @@ def _curve(*points: tuple[float, float]) -> Curve:
     return Curve(points)
 
 
-TILT = _curve((1, 5.5), (2, 4.5), (4, 3.5), (8, 2.5), (15, 2))
+TILT = _curve((1, 4.9), (2, 4.5), (4, 3.5), (7, 2.5), (11, 2))
 ON_THIRD = _curve((0, 9.5), (0.08, 7.5))
 CENTRED = _curve((0, 7.5), (0.08, 6))
 OFF_GRID = _curve((0.08, 6.5), (0.25, 6))
 AT_EDGE = _curve((0, 5), (0.2, 6))
-UNCLEAR = _curve((0, 5), (0.3, 6))
+UNCLEAR = _curve((0, 5), (0.8, 6))
 
-HIGHLIGHTS = _curve((1, 5.5), (3, 4.5), (8, 3.5), (20, 2.5), (50, 2))
-SHADOWS = _curve((5, 5.5), (10, 4.5), (25, 3.5), (50, 2.5), (80, 2))
-TOO_DARK = _curve((0.05, 1.5), (0.15, 2.5), (0.3, 3.5), (0.45, 4.5), (0.55, 5.5))
-TOO_BRIGHT = _curve((0.4, 5.5), (0.55, 4), (0.75, 2.5))
-FLAT = _curve((0, 2.5), (0.1, 3.5), (0.2, 4.5), (0.35, 5.5))
+HIGHLIGHTS = _curve((1, 4.9), (3, 4.5), (8, 3.5), (20, 2.5), (50, 1.5))
+SHADOWS = _curve((5, 4.9), (10, 4.3), (25, 3.2), (50, 2.2), (80, 1.5))
+TOO_DARK = _curve((0.05, 1.5), (0.15, 2), (0.3, 3), (0.5, 4.9))
+TOO_BRIGHT = _curve((0.45, 4.9), (0.55, 4), (0.75, 2))
+FLAT = _curve((0, 1.5), (0.1, 2.5), (0.2, 3.9), (0.4, 4.9))
 FULL_RANGE = _curve((0, 9), (2, 8.5), (7, 7.5))
 MODERATE = _curve((0.35, 6), (0.75, 7.5))
 
-SOFT = _curve((0.1, 2), (0.25, 3), (0.4, 4), (0.6, 5.5))
-MOTION = _curve((0.3, 2.5), (0.5, 3.5), (0.7, 4.5), (0.85, 5.5))
-MISSED = _curve((0, 2.5), (0.3, 3.5), (0.5, 5))
-NOISE = _curve((6, 5.5), (12, 4), (25, 2.5), (50, 2))
+SOFT = _curve((0.1, 1.5), (0.25, 2.5), (0.4, 3.5), (0.6, 4.9))
+MOTION = _curve((0.3, 1.5), (0.5, 3), (0.65, 4), (0.85, 4.9))
+MISSED = _curve((0, 2), (0.3, 3.5), (0.45, 4.9))
+NOISE = _curve((4, 4.9), (12, 4), (25, 2.5), (45, 1.5))
 CRISP = _curve((0.7, 7.5), (1, 9.5))
-ACCEPTABLE = _curve((0.3, 6), (0.7, 7.5))
+CRISP_ALL = _curve((0.82, 7.5), (1, 9.5))
+ACCEPTABLE = _curve((0.3, 6), (0.82, 7.5))
 
-CAST = _curve((12, 5.5), (18, 4.5), (24, 3.5), (34, 2.5), (45, 2))
-OVERSATURATED = _curve((50, 5.5), (60, 4.5), (80, 3))
+CAST = _curve((12, 4.9), (18, 4), (24, 3), (30, 2))
+OVERSATURATED = _curve((85, 4.9), (110, 3))
 MONOCHROME = _curve((0.08, 6), (0.25, 7.5))
 ANALOGOUS = _curve((10, 7.5), (50, 8.5))
 COMPLEMENTARY = _curve((10, 7.5), (50, 9.5))
 MUTED = _curve((4, 6), (12, 7))
-MANY_HUES = _curve((15, 6), (80, 5))
+MANY_HUES = _curve((15, 6), (80, 5.6))
 
 WELL_SEPARATED = _curve((0.6, 7.5), (1, 9.5))
 PARTLY_SEPARATED = _curve((0.3, 6), (0.6, 7.5))
-MERGED = _curve((0, 5), (0.3, 6))
-NOT_ISOLATED = _curve((0, 5), (0.3, 6))
+MERGED = _curve((0, 5.2), (0.3, 6))
+NOT_ISOLATED = _curve((0, 5), (0.8, 6))
 
 DEPTH = _curve((0.4, 7.5), (1, 9.5))
-LITTLE_DEPTH = _curve((0, 5), (0.4, 6))
+LITTLE_DEPTH = _curve((0, 5.6), (0.05, 5.9))
 
 BALANCED = _curve((0, 9), (0.1, 7.5))
 GENTLY = _curve((0.1, 7.5), (0.25, 6))
-HEAVY = _curve((0.25, 6), (0.6, 5))
+HEAVY = _curve((0.25, 6), (0.6, 5.3))
 
 BRIGHT_MOOD = _curve((0.65, 7.5), (0.85, 8.5))
 DARK_MOOD = _curve((0.1, 8.5), (0.28, 7.5))
@@ -92,4 +96,4 @@ VIVID = _curve((45, 7.5), (85, 9.5))
 DRAMATIC = _curve((0.25, 7.5), (0.36, 9.5))
 QUIET = _curve((0.06, 8.5), (0.15, 7.5))
 RESTRAINED = _curve((0.1, 6), (0.25, 7))
-MARRED = _curve((1.5, 4.5), (4, 5))
+MARRED = _curve((1.5, 5), (3, 5.5))

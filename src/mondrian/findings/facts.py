@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mondrian.findings.framing import has_subject, lean
-from mondrian.findings.kinds import Finding
-from mondrian.findings.words import figure, percent, place
+from mondrian.findings.curves import LEAST_STRUCTURE
+from mondrian.findings.framing import is_without_subject, lean
+from mondrian.findings.kinds import Finding, Severity
+from mondrian.findings.words import figure, main_colours, percent, place
 from mondrian.measurements import Measurements
 
 
@@ -15,26 +16,34 @@ def describe(measurements: Measurements) -> tuple[str, ...]:
     shape, key = _shape(measurements), _key(measurements)
     article = "An" if shape == "upright" else "A"
     colours = _colours(measurements)
-    spot = place(measurements.subject.x, measurements.subject.y)
-    seen = has_subject(measurements)
+    drawn, drawing = _eye(measurements)
     return (
         f"{article} {shape} photograph, {key} in tone, "
-        f"{f'mainly {colours}' if colours else 'with hardly any colour'}; "
-        f"{f'the main subject lies in the {spot}' if seen else 'no single part stands out'}.",
+        f"{f'mainly {colours}' if colours else 'with hardly any colour'}; {drawn}.",
         f"{f'Mainly {colours}' if colours else 'Almost without colour'}, and {key} in tone, "
-        f"this {shape} photograph "
-        f"{f'draws the eye to the {spot}' if seen else 'lets no single part stand out'}.",
-        f"{f'In the {spot} lies the main subject' if seen else 'There is no clear main subject'} "
-        f"of this {shape} photograph, which is {key} in tone and "
+        f"this {shape} photograph {drawing}.",
+        f"{drawn[0].upper()}{drawn[1:]} in this {shape} photograph, which is {key} in tone and "
         f"{f'chiefly {colours}' if colours else 'nearly colourless'}.",
         f"The photograph is {shape} and {key} in tone, "
-        f"{f'with {colours} as its main colours' if colours else 'with almost no colour'}, and "
-        f"{f'the eye goes to the {spot}' if seen else 'the eye finds no single place to rest'}.",
+        f"{f'with {colours} as its main colours' if colours else 'with almost no colour'}; "
+        f"it {drawing}.",
     )
 
 
+def _eye(m: Measurements) -> tuple[str, str]:
+    """Where the eye goes, as a clause, and as what the photograph does."""
+    if subject := m.subject_in_picture:
+        spot = place(subject.x, subject.y)
+        return f"the main subject lies in the {spot}", f"draws the eye to the {spot}"
+    if is_without_subject(m):
+        return "no single part stands out", "lets no single part stand out"
+    spot = place(m.contrast.strongest_x, m.contrast.strongest_y)
+    return f"the strongest contrast lies in the {spot}", f"has its strongest contrast in the {spot}"
+
+
 def _shape(m: Measurements) -> str:
-    ratio = m.width / m.height
+    width, height = m.picture_size
+    ratio = width / height
     if ratio > 2.2:
         return "panoramic"
     return "horizontal" if ratio > 1.05 else "upright" if ratio < 0.95 else "square"
@@ -57,18 +66,31 @@ def brief(findings: Sequence[Finding]) -> str:
 
 
 def facts(measurements: Measurements, findings: Sequence[Finding]) -> str:
-    """The measured facts as plain text, at most 250 tokens, for a prompt beside the photo."""
+    """The measured facts as plain text, at most 250 tokens, for a prompt beside the photo: only
+    what is sure, so no horizon or subject where none was found, and of the findings the faults."""
     m = measurements
     lines = {
         "Photo": f"{m.width}×{m.height} px, {_shape(m)}{_camera(m)}",
+        "Margins": _margins(m),
         "Tone": _tone(m),
         "Colour": _palette(m),
         "Sharpness": _sharpness(m),
         "Horizon": _horizon(m),
         "Subject": _subject(m),
-        "Found": ", ".join(finding.id.replace("_", " ") for finding in findings),
+        "Faults": ", ".join(
+            finding.id.replace("_", " ")
+            for finding in findings
+            if finding.severity is Severity.FAULT
+        ),
     }
-    return "\n".join(f"{name}: {line}." for name, line in lines.items())
+    return "\n".join(f"{name}: {line}." for name, line in lines.items() if line)
+
+
+def _margins(m: Measurements) -> str:
+    """The margins, which are no part of what is measured; nothing without one."""
+    sides = ("left", "top", "right", "bottom")
+    found = [f"{side} {width}" for side in sides if (width := getattr(m.margins, side))]
+    return f"{', '.join(found)} px of uniform colour, left out of what follows" if found else ""
 
 
 def _camera(m: Measurements) -> str:
@@ -100,33 +122,35 @@ def _tone(m: Measurements) -> str:
 
 
 def _palette(m: Measurements) -> str:
-    named = ", ".join(f"{part.name} {percent(part.share)}" for part in m.colour.dominant[:3])
     cast = "no cast" if m.colour.cast == "none" else f"{m.colour.cast} cast"
-    return f"{named}; {m.colour.harmony}, {cast}, colourfulness {figure(m.colour.colourfulness)}"
+    strength = f"colourfulness {figure(m.colour.colourfulness)}"
+    return f"{main_colours(m.colour.dominant, 3)}; {m.colour.harmony}, {cast}, {strength}"
 
 
 def _sharpness(m: Measurements) -> str:
     sharp = m.sharpness
+    if sharp.structure < LEAST_STRUCTURE:
+        return "nothing there that could be sharp"
     subject = "" if sharp.subject is None else f", {sharp.subject:.1f} on the subject"
+    blur = "" if sharp.blur == "none" else f"; blur {sharp.blur}"
     return (
         f"{sharp.peak:.1f} of 1 at best ({place(sharp.sharpest_x, sharp.sharpest_y)}), "
-        f"{sharp.mean:.1f} on average{subject}; blur {sharp.blur}, "
-        f"noise {figure(m.noise_sigma)} of 255"
+        f"{sharp.mean:.1f} on average{subject}{blur}; noise {figure(m.noise_sigma)} of 255"
     )
 
 
 def _horizon(m: Measurements) -> str:
     tilt = lean(m)
     if tilt is None:
-        return "not found"
+        return ""
     if abs(tilt) < 0.5:
         return "level"
     return f"{figure(abs(tilt))}° lower on the {'right' if tilt > 0 else 'left'}"
 
 
 def _subject(m: Measurements) -> str:
-    if not has_subject(m):
-        return "none stands out"
-    s = m.subject
-    separation = f"separation {m.separation.score:.1f} of 1"
-    return f"{place(s.x, s.y)}, {percent(s.area)} of the frame; {separation}"
+    subject, apart = m.subject_in_picture, m.separation
+    if subject is None:
+        return "none stands out" if is_without_subject(m) else ""
+    separation = f"; separation {apart.score:.1f} of 1" if apart else ""
+    return f"{place(subject.x, subject.y)}, {percent(subject.area)} of the frame{separation}"

@@ -13,7 +13,7 @@ from mondrian.findings.technique import colour, focus, lighting
 from mondrian.findings.words import figure
 from mondrian.measurements import Measurements
 
-SEVERE = 4.0
+SEVERE = 3.0
 FAULTY_MOOD = 6.0
 FAULT_NAMES = {
     "horizon_tilted": "the tilt",
@@ -33,19 +33,27 @@ def find(measurements: Measurements) -> tuple[Finding, ...]:
 
 
 def _impact(m: Measurements, others: Sequence[Finding]) -> Finding:
-    marring = [finding for finding in others if finding.score <= SEVERE and _fault_name(finding)]
-    worst = min(marring, key=lambda finding: finding.score, default=None)
-    if worst and (name := _fault_name(worst)):
-        evidence = [f"{worst.dimension} scores {figure(worst.score)} because of {name}"]
-        return finding_of("marred", curves.MARRED(worst.score), evidence, fault=name)
+    severe = [
+        (finding.score, finding)
+        for finding in others
+        if finding.severity is Severity.FAULT and finding.score and finding.score <= SEVERE
+    ]
+    marring = [
+        (score, finding.dimension, name)
+        for score, finding in severe
+        if (name := _fault_name(finding))
+    ]
+    if marring:
+        score, dimension, name = min(marring)
+        evidence = [f"{dimension} scores {figure(score)} because of {name}"]
+        return finding_of("marred", curves.MARRED(score), evidence, fault=name)
     evidence = [
         f"mean brightness {m.exposure.mean:.2f} of 1",
         f"contrast {m.contrast.rms:.2f} (standard deviation of brightness)",
         f"colourfulness {figure(m.colour.colourfulness)}",
     ]
     kind, score = _mood(m)
-    is_faulty = any(f.severity is Severity.FAULT and f.score <= SEVERE for f in others)
-    return finding_of(kind, min(score, FAULTY_MOOD) if is_faulty else score, evidence)
+    return finding_of(kind, min(score, FAULTY_MOOD) if severe else score, evidence)
 
 
 def _fault_name(finding: Finding) -> str | None:

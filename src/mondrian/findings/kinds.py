@@ -6,12 +6,14 @@ from enum import IntEnum
 
 
 class Severity(IntEnum):
-    """How much a finding speaks against the photo. Each has its band of scores."""
+    """How much a finding speaks against the photo. Each has its band of scores; what is not judged
+    has no score."""
 
     STRENGTH = 0
     ORDINARY = 1
     WEAKNESS = 2
     FAULT = 3
+    NOT_JUDGED = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,19 +30,20 @@ class Kind:
 class Finding:
     """What was found in one dimension of one photo.
 
-    ``score`` is from 1 to 10 in steps of 0.5. ``placeholders`` holds a value for each placeholder
+    ``score`` is from 1 to 10 in steps of 0.1, ``None`` where the dimension is not judged.
+    ``placeholders`` holds a value for each placeholder
     of the kind. ``evidence`` are short statements with figures and units.
     """
 
     id: str
     dimension: str
-    score: float
+    score: float | None
     severity: Severity
     placeholders: Mapping[str, str]
     evidence: tuple[str, ...]
 
 
-_STRENGTH, _ORDINARY, _WEAKNESS, _FAULT = Severity
+_STRENGTH, _ORDINARY, _WEAKNESS, _FAULT, _NOT_JUDGED = Severity
 
 _DIMENSIONS: Mapping[str, Mapping[str, tuple[Severity, str]]] = {
     "Composition": {
@@ -50,6 +53,7 @@ _DIMENSIONS: Mapping[str, Mapping[str, tuple[Severity, str]]] = {
         "subject_off_grid": (_ORDINARY, ""),
         "subject_at_edge": (_WEAKNESS, "edge"),
         "no_clear_subject": (_WEAKNESS, ""),
+        "placement_not_judged": (_NOT_JUDGED, "where"),
     },
     "Lighting": {
         "highlights_clipped": (_FAULT, "percent"),
@@ -70,6 +74,7 @@ _DIMENSIONS: Mapping[str, Mapping[str, tuple[Severity, str]]] = {
         "crisp_subject": (_STRENGTH, ""),
         "crisp_throughout": (_STRENGTH, ""),
         "acceptably_sharp": (_ORDINARY, ""),
+        "sharpness_not_judged": (_NOT_JUDGED, ""),
     },
     "Color Harmony": {
         "cast_warm": (_FAULT, ""),
@@ -88,12 +93,14 @@ _DIMENSIONS: Mapping[str, Mapping[str, tuple[Severity, str]]] = {
         "partly_separated": (_ORDINARY, "by"),
         "merged": (_WEAKNESS, ""),
         "nothing_isolated": (_WEAKNESS, ""),
+        "isolation_not_judged": (_NOT_JUDGED, ""),
     },
     "Depth & Perspective": {
         "layered": (_STRENGTH, ""),
         "shallow_focus": (_STRENGTH, ""),
         "converging_lines": (_STRENGTH, ""),
         "little_depth": (_WEAKNESS, ""),
+        "depth_not_judged": (_NOT_JUDGED, ""),
     },
     "Visual Balance": {
         "balanced": (_STRENGTH, ""),
@@ -126,13 +133,15 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
-def finding_of(kind: str, score: float, evidence: Sequence[str], **placeholders: str) -> Finding:
-    """A finding of ``kind`` with its ``score`` rounded to half a point."""
+def finding_of(
+    kind: str, score: float | None, evidence: Sequence[str], **placeholders: str
+) -> Finding:
+    """Return a finding of ``kind`` with its ``score`` rounded to a tenth."""
     known = KINDS[kind]
     return Finding(
         id=known.id,
         dimension=known.dimension,
-        score=round(2 * score) / 2,
+        score=None if score is None else round(score, 1),
         severity=known.severity,
         placeholders=placeholders,
         evidence=tuple(evidence),

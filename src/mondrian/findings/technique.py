@@ -1,51 +1,67 @@
 """How the photo was made: lighting, focus and colour."""
 
 from mondrian.findings import curves
-from mondrian.findings.framing import has_subject
 from mondrian.findings.kinds import Finding, finding_of
-from mondrian.findings.words import coloured, figure, opposite, percent, place
+from mondrian.findings.words import (
+    coloured,
+    figure,
+    main_colours,
+    opposite,
+    percent,
+    place,
+    word_of_sharpness,
+)
 from mondrian.measurements import Measurements
 
 SOFTER_AROUND = 1.3
 BLURS = {"defocus": "defocused", "unknown": "soft"}
+PLAIN_AROUND = 0.35
 DEEP, LIGHT, WHOLE_RANGE, FLAT_RANGE = 0.08, 0.88, 0.6, 0.6
+DARK_MIDDLE, BRIGHT_MIDDLE = 0.3, 0.78
 
 
 def lighting(m: Measurements) -> Finding:
     """Tones lost at an end first, then tones crowded at one, then the range."""
     tones = m.exposure
-    white, black = tones.clipped_highlights_percent, tones.blocked_shadows_percent
+    white, black = tones.lost_highlights_percent, tones.lost_shadows_percent
     evidence = [
-        f"{figure(white)} % of the pixels are pure white",
-        f"{figure(black)} % of the pixels are pure black",
+        f"{figure(tones.clipped_highlights_percent)} % of the pixels are pure white",
+        f"{figure(tones.blocked_shadows_percent)} % of the pixels are pure black",
         f"tones from {tones.percentiles[5]:.2f} to {tones.percentiles[95]:.2f} of 1",
     ]
-    lost = [
-        white >= curves.HIGHLIGHTS.start and curves.HIGHLIGHTS(white),
-        black >= curves.SHADOWS.start and curves.SHADOWS(black),
-    ]
-    if all(lost):
+    highlights = curves.HIGHLIGHTS(white) if white >= curves.HIGHLIGHTS.start else None
+    shadows = curves.SHADOWS(black) if black >= curves.SHADOWS.start else None
+    if highlights and shadows:
         figures = {"highlights": figure(white), "shadows": figure(black)}
-        return finding_of("both_ends_clipped", min(lost), evidence, **figures)
-    if lost[0]:
-        return finding_of("highlights_clipped", lost[0], evidence, percent=figure(white))
-    if lost[1]:
-        return finding_of("shadows_blocked", lost[1], evidence, percent=figure(black))
+        # both ends lost are worse than the worse of them
+        score = (
+            min(highlights, shadows)
+            - (curves.HIGHLIGHTS.points[0][1] - max(highlights, shadows)) / 2
+        )
+        return finding_of("both_ends_clipped", max(1.5, score), evidence, **figures)
+    if highlights:
+        return finding_of("highlights_clipped", highlights, evidence, percent=figure(white))
+    if shadows:
+        return finding_of("shadows_blocked", shadows, evidence, percent=figure(black))
     return finding_of(*_range(m), evidence)
 
 
 def _range(m: Measurements) -> tuple[str, float]:
     """The finding and the score of a photo whose tones are all kept."""
     tones, spread = m.exposure, m.contrast.spread
-    low, high = tones.percentiles[1], tones.percentiles[99]
-    if high <= curves.TOO_DARK.end:
-        return "too_dark", curves.TOO_DARK(high)
-    if low >= curves.TOO_BRIGHT.start:
-        return "too_bright", curves.TOO_BRIGHT(low)
-    if spread <= curves.FLAT.end and high - low <= FLAT_RANGE:
-        return "flat_light", curves.FLAT(spread)
-    if low <= DEEP and high >= LIGHT and spread >= WHOLE_RANGE:
-        clipped = tones.clipped_highlights_percent + tones.blocked_shadows_percent
+    low, middle, high = (tones.percentiles[percent] for percent in (1, 50, 99))
+    faults = []
+    if high <= curves.TOO_DARK.end and middle <= DARK_MIDDLE:
+        faults.append(("too_dark", curves.TOO_DARK(high)))
+    if low >= curves.TOO_BRIGHT.start and middle >= BRIGHT_MIDDLE:
+        faults.append(("too_bright", curves.TOO_BRIGHT(low)))
+    if not faults and spread <= curves.FLAT.end and high - low <= FLAT_RANGE:
+        faults.append(("flat_light", curves.FLAT(spread)))
+    if faults:
+        return min(faults, key=lambda fault: fault[1])
+    is_kept = tones.blocked_shadows_percent < curves.SHADOWS.start
+    if is_kept and low <= DEEP and high >= LIGHT and spread >= WHOLE_RANGE:
+        clipped = tones.lost_highlights_percent + tones.lost_shadows_percent
         return "full_range", curves.FULL_RANGE(clipped)
     return "moderate_range", curves.MODERATE(spread)
 
@@ -54,12 +70,18 @@ def focus(m: Measurements) -> Finding:
     """The worst of softness everywhere, a missed focus and noise; without these, crispness."""
     sharp = m.sharpness
     where = place(sharp.sharpest_x, sharp.sharpest_y)
+    if sharp.structure < curves.LEAST_STRUCTURE:
+        evidence = [f"structure in {percent(sharp.structure)} of the frame"]
+        return finding_of("sharpness_not_judged", None, evidence)
     evidence = [
-        f"sharpness {sharp.mean:.2f} of 1 on average, {sharp.peak:.2f} at its best",
+        f"{word_of_sharpness(sharp.mean)} on average ({sharp.mean:.2f} of 1), "
+        f"{word_of_sharpness(sharp.peak)} at its best ({sharp.peak:.2f})",
         f"sharpest in the {where}",
     ]
     if sharp.subject is not None:
-        evidence.append(f"sharpness {sharp.subject:.2f} of 1 over the subject")
+        evidence.append(
+            f"{word_of_sharpness(sharp.subject)} over the subject ({sharp.subject:.2f})"
+        )
     if sharp.blur == "motion" and sharp.motion_angle_degrees is not None:
         evidence.append(f"blurred along {sharp.motion_angle_degrees:.0f}° from the horizontal")
     evidence.append(f"noise of {figure(m.noise_sigma)} levels of 255")
@@ -72,17 +94,17 @@ def focus(m: Measurements) -> Finding:
 def _softness(m: Measurements) -> tuple[str, float] | None:
     """Soft everywhere, and by what."""
     sharp = m.sharpness
-    if sharp.blur == "motion" and sharp.mean < curves.MOTION.end:
+    if sharp.blur == "motion":
         return "motion_blurred", curves.MOTION(sharp.mean)
-    if sharp.blur in BLURS and sharp.mean < curves.SOFT.end:
+    if sharp.blur in BLURS:
         return BLURS[sharp.blur], curves.SOFT(sharp.mean)
     return None
 
 
 def _missed(m: Measurements) -> tuple[str, float] | None:
     """A clear subject that is far softer than the sharpest part, which lies outside it."""
-    sharp, subject = m.sharpness, m.subject
-    if sharp.subject is None or not has_subject(m):
+    sharp, subject = m.sharpness, m.subject_in_picture
+    if sharp.subject is None or subject is None:
         return None
     is_on_subject = (
         subject.left <= sharp.sharpest_x <= subject.right
@@ -99,19 +121,26 @@ def _noise(m: Measurements) -> tuple[str, float] | None:
 
 
 def _crispness(m: Measurements) -> tuple[str, float]:
-    sharp, crisp = m.sharpness, curves.CRISP.start
-    on_subject = sharp.subject if sharp.subject is not None and has_subject(m) else 0.0
-    if on_subject >= crisp and m.separation.sharpness_ratio >= SOFTER_AROUND:
-        return "crisp_subject", curves.CRISP(on_subject)
-    if sharp.mean >= crisp:
-        return "crisp_throughout", curves.CRISP(sharp.mean)
+    sharp = m.sharpness
+    if _is_sharp_before_soft(m) and sharp.subject:
+        return "crisp_subject", curves.CRISP(sharp.subject)
+    if sharp.mean >= curves.CRISP_ALL.start:
+        return "crisp_throughout", curves.CRISP_ALL(sharp.mean)
     return "acceptably_sharp", curves.ACCEPTABLE(sharp.mean)
+
+
+def _is_sharp_before_soft(m: Measurements) -> bool:
+    """Whether the subject is crisp, and what is around it softer or without structure."""
+    sharp, apart = m.sharpness, m.separation
+    if apart is None or sharp.subject is None or sharp.subject < curves.CRISP.start:
+        return False
+    return apart.sharpness_ratio >= SOFTER_AROUND or sharp.around < PLAIN_AROUND
 
 
 def colour(m: Measurements) -> Finding:
     """A cast first, then too much chroma, then none, then how the hues stand to each other."""
     palette = m.colour
-    main = " and ".join(f"{part.name} {percent(part.share)}" for part in palette.dominant[:2])
+    main = main_colours(palette.dominant, 2)
     evidence = [
         f"mainly {main}" if main else "no main colour",
         f"colourfulness {figure(palette.colourfulness)}, mean chroma {figure(palette.saturation)}",

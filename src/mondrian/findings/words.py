@@ -19,6 +19,21 @@ def percent(share: float) -> str:
     return f"{share * 100:.0f} %"
 
 
+def word_of_sharpness(sharpness: float) -> str:
+    """Return ``very sharp``, ``sharp``, ``fairly sharp``, ``soft`` or ``very soft``."""
+    words = ((0.2, "very soft"), (0.45, "soft"), (0.65, "fairly sharp"), (0.8, "sharp"))
+    return next((word for limit, word in words if sharpness < limit), "very sharp")
+
+
+def main_colours(colours: Sequence[DominantColour], most: int) -> str:
+    """Return ``brown 33 %, steel blue 22 %``: equal names are one colour, at most so many."""
+    shares: dict[str, float] = {}
+    for colour in colours:
+        shares[colour.name] = shares.get(colour.name, 0) + colour.share
+    named = sorted(shares.items(), key=lambda item: -item[1])[:most]
+    return ", ".join(f"{name} {percent(share)}" for name, share in named)
+
+
 def place(x: float, y: float) -> str:
     """Where in the frame the point lies: ``upper left``, ``centre``, ``lower centre``.
 

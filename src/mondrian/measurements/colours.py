@@ -1,6 +1,7 @@
 """Colour: the main colours and their harmony, the cast, colourfulness and chroma."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,11 @@ MERGE_DISTANCE = 14.0
 LEAST_SHARE = 0.02
 MOST_COLOURS = 5
 LEAST_CAST = 12.0
-MOST_CAST = 45.0
+MOST_CAST = 30.0
+TONED = 2.5
+TONES = (12.0, 40.0, 65.0, 97.0)
+LEAST_TONE = 0.04
+LIKE_THE_CAST = 0.3
 GREY_LIGHTNESS = 60.0
 # where each cast ends on the circle of CIELAB hues, in degrees
 CAST_SECTORS = (("magenta", 10), ("warm", 110), ("green", 185), ("cool", 305), ("magenta", 360))
@@ -22,8 +27,8 @@ COLOURED = 8.0
 # each harmony with its even sectors and the width of each in degrees
 HARMONIES = (("analogous", 1, 90), ("complementary", 2, 80), ("triadic", 3, 50))
 # CIELAB hues of the painters' colours, and their places on the painters' wheel
-PAINTERS_LAB = (36, 62, 98, 140, 275, 318)
-PAINTERS_WHEEL = (0, 60, 120, 180, 240, 300)
+PAINTERS_LAB = (36, 62, 98, 140, 275, 318, 396)
+PAINTERS_WHEEL = (0, 60, 120, 180, 240, 300, 360)
 
 
 def colour(views: Views) -> Colour:
@@ -33,7 +38,7 @@ def colour(views: Views) -> Colour:
     return Colour(
         dominant=_dominant(views),
         harmony=_harmony(views.lab, chroma),
-        cast=_cast(a, b, share),
+        cast=_cast(views.lab, a, b, share),
         cast_a=a,
         cast_b=b,
         cast_strength=math.hypot(a, b),
@@ -130,7 +135,8 @@ def _harmony(lab: Plane, chroma: Plane) -> str:
     if coloured.mean() < 0.05 or chroma.mean() < COLOURED / 2:
         return "monochrome"
     hues = np.degrees(np.arctan2(lab[..., 2], lab[..., 1]))[coloured]
-    wheel = np.interp(hues % 360, PAINTERS_LAB, PAINTERS_WHEEL, period=360) % 360
+    hues = (hues - PAINTERS_LAB[0]) % 360 + PAINTERS_LAB[0]
+    wheel = np.interp(hues, PAINTERS_LAB, PAINTERS_WHEEL) % 360
     weight = np.bincount((wheel // 5).astype(int) % 72, chroma[coloured], 72)
     weight = weight / weight.sum()
     fits = (name for name, sectors, width in HARMONIES if _fits(weight, sectors, width // 5))
@@ -185,13 +191,49 @@ def _neutrals(views: Views) -> tuple[float, float, float]:
     for _ in range(6):
         likeness = np.exp(-((ab - centre) ** 2).sum(axis=1) / (2 * 6**2))
         weight = likeness * prior + 1e-12
-        centre = weight @ ab / weight.sum()
+        centre = (weight[:, None] * ab).sum(axis=0) / weight.sum()
     return float(centre[0]), float(centre[1]), float(likeness.sum() / light.size)
 
 
-def _cast(a: float, b: float, share: float) -> str:
-    """Name the cast: below 12 it is not seen, above 45 or on too little it is a colour, no cast."""
-    if share < 0.035 or not LEAST_CAST <= math.hypot(a, b) <= MOST_CAST:
+def _cast(lab: Plane, a: float, b: float, share: float) -> str:
+    """Name the cast. Below 12 it is not seen, above 30 or on too little it is a colour, no cast.
+
+    It must show in all tones that there are, and a photo whose hue follows from its lightness alone
+    is toned: that is meant.
+    """
+    strength = math.hypot(a, b)
+    if share < 0.035 or not LEAST_CAST <= strength <= MOST_CAST:
+        return "none"
+    if _is_toned(lab) or not _shows_in_all_tones(lab, (a / strength, b / strength), strength):
         return "none"
     hue = math.degrees(math.atan2(b, a)) % 360
     return next((name for name, end in CAST_SECTORS if hue < end), "magenta")
+
+
+def _is_toned(lab: Plane) -> bool:
+    """Whether a* and b* depend on the lightness alone, as in a sepia print."""
+    level = (lab[..., 0].ravel() / 5).astype(int)
+    counts = np.maximum(np.bincount(level), 1)
+    for channel in (lab[..., 1].ravel().astype(float), lab[..., 2].ravel().astype(float)):
+        mean = np.bincount(level, channel) / counts
+        if float(np.sqrt(((channel - mean[level]) ** 2).mean())) > TONED:
+            return False
+    return True
+
+
+def _shows_in_all_tones(lab: Plane, way: tuple[float, float], strength: float) -> bool:
+    """Whether what has the least colour leans along ``way`` in two of dark, middle and light tones
+    at least, and in none the other way."""
+    light = lab[..., 0]
+    tones = [(light >= low) & (light < high) for low, high in pairwise(TONES)]
+    leans = [_lean(lab[tone], way) for tone in tones if tone.mean() >= LEAST_TONE]
+    return len(leans) > 1 and min(leans) >= 0 and sorted(leans)[-2] >= LIKE_THE_CAST * strength
+
+
+def _lean(lab: Plane, way: tuple[float, float]) -> float:
+    """How far the least coloured tenth leans along ``way``, at a lightness of 60."""
+    scale = GREY_LIGHTNESS / np.maximum(lab[:, 0], 1)
+    a, b = lab[:, 1] * scale, lab[:, 2] * scale
+    chroma = np.hypot(a, b)
+    least = chroma <= np.quantile(chroma, 0.1)
+    return float((a[least] * way[0] + b[least] * way[1]).mean())

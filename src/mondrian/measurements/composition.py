@@ -5,9 +5,17 @@ import math
 import numpy as np
 from PIL import Image
 
+from mondrian.measurements.horizon import Lines, convergence
 from mondrian.measurements.sharpness import Floats, Tiles, share_of
-from mondrian.measurements.values import Balance, Depth, Separation
-from mondrian.measurements.views import Mask, Plane, Views, slopes, smooth
+from mondrian.measurements.values import (
+    FULL_COLOUR,
+    FULL_FOCUS,
+    FULL_TONE,
+    Balance,
+    Depth,
+    Separation,
+)
+from mondrian.measurements.views import Mask, Plane, Views, slopes
 
 BANDS = 8
 
@@ -40,8 +48,8 @@ def _leaning(profile: Plane) -> tuple[float, float]:
     return float(profile @ places) / total, float(profile @ np.sign(places - 0.5)) / total
 
 
-def separation(views: Views, tiles: Tiles, mask: Mask | None) -> Separation:
-    """How the subject (``mask``, of any size) differs from all that is not.
+def separation(views: Views, tiles: Tiles, mask: Mask | None) -> Separation | None:
+    """How the subject (``mask``, of any size) differs from all that is not; ``None`` without one.
 
     Sharpness is compared over tiles with structure; where one side has none the ratio is 1, and it
     is held to 0.1 to 10. With l the luma difference over 0.5, c the colour difference over ΔE 60
@@ -49,17 +57,15 @@ def separation(views: Views, tiles: Tiles, mask: Mask | None) -> Separation:
     1 - (1 - l)(1 - c)(1 - s).
     """
     if mask is None:
-        return Separation(
-            luma_difference=0.0, colour_difference=0.0, sharpness_ratio=1.0, score=0.0
-        )
+        return None
     size = views.glance.shape[1], views.glance.shape[0]
     inside = np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST), bool)
     if inside.all() or not inside.any():
-        return separation(views, tiles, None)
+        return None
     luma = abs(float(views.glance[inside].mean() - views.glance[~inside].mean()))
     colour = float(np.linalg.norm(views.lab[inside].mean(axis=0) - views.lab[~inside].mean(axis=0)))
     ratio = _sharpness_ratio(tiles, mask)
-    parts = luma / 0.5, colour / 60, math.log2(ratio) / 1.5
+    parts = luma / FULL_TONE, colour / FULL_COLOUR, math.log2(ratio) / FULL_FOCUS
     rest = math.prod(1 - min(1.0, max(0.0, part)) for part in parts)
     return Separation(
         luma_difference=luma, colour_difference=colour, sharpness_ratio=ratio, score=1 - rest
@@ -76,13 +82,13 @@ def _sharpness_ratio(tiles: Tiles, mask: Mask) -> float:
     return float(np.clip(near / max(far, 1e-6), 0.1, 10))
 
 
-def depth(views: Views, tiles: Tiles) -> Depth:
+def depth(views: Views, tiles: Tiles, lines: Lines) -> Depth:
     """Cues of depth, of those that Gibson (The Perception of the Visual World, 1950) names."""
     return Depth(
         sharpness_falloff=_falloff(tiles),
         tonal_layers=_layers(views.lab[..., 0]),
         haze=_haze(views),
-        convergence=_convergence(views.glance),
+        convergence=convergence(lines),
     )
 
 
@@ -137,47 +143,3 @@ def _haze(views: Views) -> float:
 
     rise = float(light[:half].mean() - light[-half:].mean()) / 20
     return math.sqrt(fall(contrast) * fall(chroma)) * min(1.0, max(0.0, rise))
-
-
-def _convergence(luma: Plane) -> float:
-    """How much of the frame's edges points to one place in it or close by.
-
-    Each place of a grid is tried as the vanishing point, as Rother does (A new approach to
-    vanishing point detection, Image and Vision Computing 20, 2002), with edge pixels for lines:
-    an edge votes if it points there within 3°. Votes are counted by direction in steps of 15°, of
-    which none brings more than a tenth of the edges. Level and upright ones do not count, nor does
-    the strongest of the others: lines that converge come from two oblique directions or more. A
-    sum of 0.03 is 0, of 0.15 is 1.
-    """
-    x, y, along_x, along_y = _edges(luma)
-    if len(x) < 50:
-        return 0.0
-    height, width = luma.shape
-    places = np.linspace(-0.2, 1.2, 22)
-    direction = np.round(np.arctan2(along_y, along_x) / math.pi * 12).astype(int) % 12
-    best = 0.0
-    for place_y in places * height:
-        away_x = places[:, None] * width - x
-        away_y = place_y - y
-        distance = np.hypot(away_x, away_y)
-        aside = np.abs(away_x * along_y - away_y * along_x)
-        votes = (aside < math.sin(math.radians(3)) * distance) & (distance > 0.1 * width)
-        cells = (direction + 12 * np.arange(len(places))[:, None]).ravel()
-        sums = np.bincount(cells, votes.ravel() / len(x), 12 * len(places)).reshape(-1, 12)
-        oblique = np.minimum(np.delete(sums, (0, 6), axis=1), 0.1)
-        best = max(best, float((oblique.sum(axis=1) - oblique.max(axis=1)).max()))
-    return float(np.clip((best - 0.03) / 0.12, 0, 1))
-
-
-def _edges(luma: Plane) -> tuple[Plane, Plane, Plane, Plane]:
-    """The clearest edge pixels, at most 1500: x, y, and the unit vector along the edge."""
-    right, down = slopes(smooth(luma, 1.0))
-    xx, xy, yy = (smooth(product, 1.5) for product in (right * right, right * down, down * down))
-    strength = np.hypot(xx - yy, 2 * xy)
-    strength[:3] = strength[-3:] = strength[:, :3] = strength[:, -3:] = 0
-    clear = (strength > 0.7 * (xx + yy)) & (strength > 1e-4)
-    y, x = np.nonzero(clear)
-    strongest = np.argsort(-strength[clear], kind="stable")[:6000:4]
-    y, x = y[strongest], x[strongest]
-    across = 0.5 * np.arctan2(2 * xy[y, x], xx[y, x] - yy[y, x])
-    return x.astype(np.float32), y.astype(np.float32), -np.sin(across), np.cos(across)

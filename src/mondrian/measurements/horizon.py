@@ -1,15 +1,20 @@
-"""How far the photo leans, from its long straight lines near the horizontal and the vertical.
+"""How far the photo leans, from its straight lines near the horizontal and the vertical.
 
-At three sizes the ridges of the gradient vote, each near its own direction and apart by polarity,
-for the lines that they may lie on: a Hough transform (Duda & Hart, CACM 15, 1972) with gradient
-directions (O'Gorman & Clowes, IEEE Trans. Computers 25, 1976). The votes of a line are its length.
-An angle's score is the sum of the squared lengths of its lines, so that one horizon outweighs much
-texture. Horizontals and verticals add up where they agree, verticals the less the farther they are
-from the middle, since they lean there when the camera looks up. The finest size at which the
-winner stands out gives the angle; the small sizes see the mean course of a jagged skyline.
+The ridges of the gradient vote, each near its own direction and apart by polarity, for the lines
+that they may lie on: a Hough transform (Duda & Hart, CACM 15, 1972) with gradient directions
+(O'Gorman & Clowes, IEEE Trans. Computers 25, 1976). The votes of a line are its length. An angle's
+score is the sum of the squared lengths of its lines, so that one horizon outweighs much texture.
+
+One line proves nothing: a shelf, a deck or a ridge runs obliquely in a photo that stands upright.
+So the tilt is told only where two sources agree: uprights in the left and in the right half (a
+camera that looks up makes them lean against each other), level lines in the upper and in the lower
+half (those of a wall seen at an angle converge), or, from 3° on, level lines with uprights. Where
+uprights stand clearly, they outweigh level lines that lean otherwise. A horizon stands for itself:
+one straight line from side to side, along all of which it is darker, or lighter, above than below.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -24,95 +29,187 @@ from mondrian.measurements.views import Plane, Views, slopes, smooth
 Floats: TypeAlias = NDArray[np.float64]
 
 LONGEST = 640
-# the sizes as divisors of 640 pixels, and what the score of each counts for
-SIZES = ((1, 1.0), (3, 0.6), (7, 0.4))
 SIGMA = 1.3
 STEP = 0.25
-MOST_TILT = 13.0
+MOST_TILT = 11.0
 EDGE = 14.0
 ANGLES = np.arange(-EDGE, EDGE + STEP / 2, STEP)
 OWN_DIRECTION = 3.5
-LEAST_CONFIDENCE = 0.2
+AGREEING = 1.0
+LEAST_STRENGTH = 1.5
+FULL_STRENGTH = 3.0
+LEAST_SCORE = 0.008
+STRONG_SCORE = 0.05
+OBLIQUE = 3.0
+ONE_LINE = 0.5
+SKYLINE_DIVISOR, SKYLINE_LENGTH, SKYLINE_STEP = 3, 0.3, 0.1
+CONVERGING_STRENGTH, CONVERGING_SCORE = 2.0, 0.02
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """The angle that some lines have in degrees. ``strength`` is how far its score stands above
+    the median of all angles, as a power of 2."""
+
+    angle: float
+    strength: float
+    score: float
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether it tells anything."""
+        return self.strength >= LEAST_STRENGTH and self.score >= LEAST_SCORE
+
+    @property
+    def is_converging(self) -> bool:
+        """Whether it is clear enough to stand against another direction."""
+        return self.strength >= CONVERGING_STRENGTH and self.score >= CONVERGING_SCORE
+
+    def agrees(self, other: "Source") -> bool:
+        """Whether both tell the same."""
+        is_clear = self.is_clear and other.is_clear
+        return is_clear and abs(self.angle - other.angle) <= AGREEING
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Lines:
-    """At one size: the score of each of ``ANGLES`` and the length of its longest line, as a share
-    of the frame, for horizontals and verticals."""
+    """What the lines on either side of the middle tell, and all of them together: ``level`` ones
+    above and below, ``upright`` ones at the left and at the right. ``skyline`` is the angle of a
+    horizon that runs from side to side, if there is one."""
 
-    level: Floats
-    upright: Floats
-    longest_level: Floats
-    longest_upright: Floats
-
-
-def horizon(views: Views) -> Horizon:
-    """The tilt in degrees, to 13° either way, and how sure it is; no tilt below 0.2."""
-    sizes = [_lines(plane) for plane in _planes(views.screen)]
-    score = np.zeros_like(ANGLES)
-    for (_, weight), size in zip(SIZES, sizes, strict=True):
-        score += weight * (size.level + size.upright)
-    best = int(np.argmax(score))
-    if score[best] <= 0 or abs(ANGLES[best]) > MOST_TILT:
-        return Horizon(tilt_degrees=None, confidence=0.0)
-    confidence = _confidence(best, sizes, score)
-    if confidence < LEAST_CONFIDENCE:
-        return Horizon(tilt_degrees=None, confidence=confidence)
-    return Horizon(tilt_degrees=_refined(best, sizes, score), confidence=confidence)
+    level: tuple[Source, Source]
+    levels: Source
+    upright: tuple[Source, Source]
+    uprights: Source
+    skyline: float | None
 
 
-def _confidence(best: int, sizes: list[Lines], score: Floats) -> float:
-    """How far the best score stands above the median of all angles, 2^0.7 times being 0 and 2^2.5
-    times 1, and how long its longest line is, 0.04 of the frame being 0 and 0.18 being 1."""
+def find_lines(views: Views) -> Lines:
+    """Find the lines near the horizontal and the vertical."""
+    plane = _shrink(views.screen)
+    level = _halves(_vote(plane) / plane.shape[1])
+    # upright lines lie level in the turned plane, leaning the other way
+    turned = np.ascontiguousarray(plane.T)
+    upright = _halves(_vote(turned)[:, ::-1] / plane.shape[0])
+    return Lines(
+        level=(_source(level[0]), _source(level[1])),
+        levels=_source(level[0] + level[1]),
+        upright=(_source(upright[0]), _source(upright[1])),
+        uprights=_source(upright[0] + upright[1]),
+        skyline=_find_skyline(plane),
+    )
+
+
+def _find_skyline(plane: Plane) -> float | None:
+    height, width = (max(1, side // SKYLINE_DIVISOR) for side in plane.shape)
+    small = np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BOX))
+    votes = _vote(small) / width
+    _, place, distance = np.unravel_index(int(np.argmax(votes)), votes.shape)
+    if votes.max() < SKYLINE_LENGTH:
+        return None
+    angle = float(ANGLES[place])
+    steps = _steps_across(small, angle, int(distance) - votes.shape[2] // 2)
+    one_way = steps * np.sign(np.median(steps))
+    if np.percentile(one_way, 10) < SKYLINE_STEP or one_way.min() < SKYLINE_STEP / 8:
+        return None
+    return _centre(votes[:, :, distance].max(axis=0), int(place))
+
+
+def _steps_across(plane: Plane, angle: float, distance: int) -> Floats:
+    """Return by how much it is lighter above the line than below, in 32 parts from side to side;
+    0 where the line has left the frame."""
+    height, width = plane.shape
+    turn, x = math.radians(angle), np.arange(width) - width / 2
+    line = (distance + x * math.sin(turn)) / math.cos(turn) + height / 2
+    sums = np.concatenate([np.zeros((1, width)), np.cumsum(plane, axis=0, dtype=np.float64)])
+    reach = max(2, round(0.03 * height))
+
+    def mean(top: Floats, bottom: Floats) -> Floats:
+        first, last = (np.clip(np.round(y).astype(int), 0, height) for y in (top, bottom))
+        columns = np.arange(width)
+        between = sums[last, columns] - sums[first, columns]
+        return np.asarray(between / np.maximum(last - first, 1), np.float64)
+
+    is_inside = (line - reach - 1 >= 0) & (line + reach + 1 <= height)
+    steps = mean(line - reach - 1, line - 1) - mean(line + 1, line + reach + 1)
+    parts = np.array_split(np.where(is_inside, steps, 0), min(32, width))
+    return np.array([float(part.mean()) for part in parts])
+
+
+def horizon(lines: Lines) -> Horizon:
+    """Return the tilt in degrees, to 11° either way, and how sure it is: 0.5 of a horizon alone, 0
+    where no two sources agree, and then no tilt."""
+    for one, other in _agreeing(lines):
+        weight = one.score + other.score
+        tilt = (one.angle * one.score + other.angle * other.score) / weight
+        if abs(tilt) <= MOST_TILT:
+            sure = min(one.strength, other.strength) / FULL_STRENGTH
+            return Horizon(tilt_degrees=tilt, confidence=min(1.0, sure))
+    if lines.skyline is not None and abs(lines.skyline) <= MOST_TILT:
+        return Horizon(tilt_degrees=lines.skyline, confidence=ONE_LINE)
+    return Horizon(tilt_degrees=None, confidence=0.0)
+
+
+def convergence(lines: Lines) -> float:
+    """Return how far the lines on either side of the middle lean toward each other: uprights that
+    meet above, or level lines that meet at a side; 4° is 0, and 8° is 1."""
+    (left, right), (above, below) = lines.upright, lines.level
+    pairs = (
+        (left, right, left.angle - right.angle),
+        (above, below, abs(above.angle - below.angle)),
+    )
+    apart = [angle for one, other, angle in pairs if one.is_converging and other.is_converging]
+    return min(1.0, max(0.0, max(apart, default=0.0) - 4) / 4)
+
+
+def _agreeing(lines: Lines) -> Iterator[tuple[Source, Source]]:
+    """Yield the pairs of sources that agree, the surest kind first."""
+    (left, right), (above, below) = lines.upright, lines.level
+    if left.agrees(right):
+        yield left, right
+    if above.agrees(below) and not _is_denied(above, lines.uprights):
+        yield above, below
+    if lines.levels.agrees(lines.uprights) and abs(lines.levels.angle) >= OBLIQUE:
+        yield lines.levels, lines.uprights
+
+
+def _is_denied(levels: Source, uprights: Source) -> bool:
+    is_strong = uprights.is_clear and uprights.score >= STRONG_SCORE
+    return is_strong and abs(levels.angle - uprights.angle) > 1.5 * AGREEING
+
+
+def _halves(votes: Floats) -> tuple[Floats, Floats]:
+    """Return the scores of the angles from the lines on either side of the middle."""
+    scores, middle = (votes**2).sum(axis=0), votes.shape[2] // 2
+    return scores[:, :middle].sum(axis=1), scores[:, middle:].sum(axis=1)
+
+
+def _source(scores: Floats) -> Source:
+    best = int(np.argmax(scores))
+    if scores[best] <= 0:
+        return Source(angle=0.0, strength=0.0, score=0.0)
     near = np.abs(ANGLES - ANGLES[best]) <= 1.5
-    common = max(float(np.median(score[~near])), float(score[best]) / 64)
-    above = math.log2(float(score[best]) / common)
-    lengths = (np.maximum(size.longest_level, size.longest_upright)[near] for size in sizes)
-    longest = max(float(length.max()) for length in lengths)
-    return min(1.0, max(0.0, above - 0.7) / 1.8) * min(1.0, max(0.0, longest - 0.04) / 0.14)
+    common = max(float(np.median(scores[~near])), float(scores[best]) / 64)
+    return Source(
+        angle=_centre(scores, best),
+        strength=math.log2(float(scores[best]) / common),
+        score=float(scores[best]),
+    )
 
 
-def _planes(screen: Plane) -> list[Plane]:
+def _shrink(screen: Plane) -> Plane:
     image = Image.fromarray(screen)
     scale = min(1.0, LONGEST / max(image.size))
-    sizes = [[max(1, round(side * scale / divisor)) for side in image.size] for divisor, _ in SIZES]
-    return [
-        np.asarray(image.resize((width, height), Image.Resampling.BOX)) for width, height in sizes
-    ]
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    return np.asarray(image.resize((width, height), Image.Resampling.BOX))
 
 
-def _refined(best: int, sizes: list[Lines], score: Floats) -> float:
-    for size in sizes:
-        own = size.level + size.upright
-        peak = _peak(own, best)
-        if own[peak] > 2 * np.median(own):
-            return _centre(own, peak)
-    return _centre(score, best)
-
-
-def _peak(score: Floats, best: int, reach: int = 5) -> int:
-    start = max(0, best - reach)
-    return start + int(np.argmax(score[start : best + reach + 1]))
-
-
-def _centre(score: Floats, peak: int, reach: int = 14) -> float:
+def _centre(score: Floats, peak: int, reach: int = 4) -> float:
     """The centre of what stands above 0.6 of a peak: finer than the step between angles, and the
     middle of lines that lean both ways."""
     window = slice(max(0, peak - reach), peak + reach + 1)
     mass = np.maximum(score[window] - 0.6 * score[peak], 0)
     return float(mass @ ANGLES[window] / mass.sum())
-
-
-def _lines(plane: Plane) -> Lines:
-    flat = _vote(plane) / plane.shape[1]
-    # upright lines lie level in the turned plane, leaning the other way
-    upright = _vote(np.ascontiguousarray(plane.T))[:, ::-1] / plane.shape[0]
-    return Lines(
-        level=(flat**2).sum(axis=(0, 2)),
-        upright=(_central(upright) ** 2).sum(axis=(0, 2)),
-        longest_level=flat.max(axis=(0, 2)),
-        longest_upright=upright.max(axis=(0, 2)),
-    )
 
 
 def _vote(plane: Plane) -> Floats:
@@ -173,9 +270,3 @@ def _gradient(plane: Plane) -> tuple[Plane, Plane]:
     right, down = slopes(plane)
     across = np.array([3, 10, 3], np.float32) / 16
     return correlate1d(right, across, axis=0), correlate1d(down, across, axis=1)
-
-
-def _central(votes: Floats) -> Floats:
-    """Weigh upright lines down toward the sides, where they lean when the camera looks up."""
-    distances = np.linspace(-1, 1, votes.shape[2])
-    return votes * np.exp(-((distances / 0.5) ** 2))

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mondrian.measurements.views import REC709, look
+from mondrian.models import SUBJECT_NETWORK
 from mondrian.photos import read_photo
+from mondrian.settings import Settings
 
 MASKS = ("highlights", "shadows", "sharpness", "subject")
 """The masks that there are, by name."""
@@ -31,15 +33,14 @@ def make_masks(encoded: bytes | Path) -> Mapping[str, bytes]:
     views = look(photo.pixels)
     size = views.glance.shape[1], views.glance.shape[0]
     luma = np.asarray(Image.fromarray(photo.pixels).convert("L", REC709))
-    found = subject.find(views)
-    has_subject = found.subject is not None and found.mask is not None
-    region = found.mask if has_subject else np.zeros((1, 1), np.bool_)
+    found = subject.find(views, SUBJECT_NETWORK.find(Settings.read().home))
+    region = np.zeros((1, 1), np.bool_) if found.mask is None else found.mask
     tiles = np.asarray(sharpness.sharpness(sharpness.tile(views), None).map, np.float32)
     masks = {
         "highlights": _part(luma >= _WHITE_FROM, size),
         "shadows": _part(luma <= _BLACK_TO, size),
         "sharpness": _resize((np.clip(tiles, 0, 1) * 255).astype(np.uint8), size),
-        "subject": _resize(np.asarray(region).astype(np.uint8) * np.uint8(255), size),
+        "subject": _resize(region.astype(np.uint8) * np.uint8(255), size),
     }
     return {name: _png(mask) for name, mask in masks.items()}
 

@@ -25,8 +25,10 @@ class MeasuredPhoto:
     notes: tuple[str, ...] = ()
 
 
-def read_measured(source: bytes | Path, *, name: str | None = None) -> MeasuredPhoto:
-    """Read and measure a photo. Raise what ``read_photo`` raises."""
+def read_measured(
+    source: bytes | Path, *, name: str | None = None, home: Path | None = None
+) -> MeasuredPhoto:
+    """Read and measure a photo; ``home`` is that of ``measure``. Raise what ``read_photo`` does."""
     photo = read_photo(source, name=name)
     return MeasuredPhoto(
         name=photo.name,
@@ -34,6 +36,6 @@ def read_measured(source: bytes | Path, *, name: str | None = None) -> MeasuredP
         width=photo.width,
         height=photo.height,
         view=photo.view,
-        measurements=measure(photo),
+        measurements=measure(photo, home=home),
         notes=photo.notes,
     )

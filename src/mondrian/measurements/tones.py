@@ -6,12 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mondrian.measurements.values import Contrast, Exposure
-from mondrian.measurements.views import Views
+from mondrian.measurements.views import Plane, Views, smooth
 
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
+GROUND_OF_WHITE, GROUND_OF_BLACK = 0.9, 0.1
+"""How much of the perimeter a ground takes at least: paper lies all around, and a blown sky over
+half of it; a black studio or a night sky reaches a part of one side at least."""
+MOSTLY_GROUND = 0.9
 DARKEST_LINEAR = 1 / 255 / 12.92
 BLOCK = 32
 MOST_BLOCKS = 2048
+SMOOTH_SHARE = 0.1
+CORRELATED = 2.5
 
 
 def exposure(views: Views) -> Exposure:
@@ -24,23 +30,53 @@ def exposure(views: Views) -> Exposure:
     """
     counts = views.luma_counts
     low, high = np.percentile(views.linear, (1, 99))
+    white, black = (float(100 * part.sum() / counts.sum()) for part in (counts[254:], counts[:2]))
+    white_ground = _ground(views.white, GROUND_OF_WHITE)
+    black_ground = _ground(views.black, GROUND_OF_BLACK)
     return Exposure(
         mean=float(counts @ np.arange(256) / counts.sum() / 255),
         percentiles={percent: _percentile(counts, percent) for percent in PERCENTILES},
-        clipped_highlights_percent=float(100 * counts[254:].sum() / counts.sum()),
-        blocked_shadows_percent=float(100 * counts[:2].sum() / counts.sum()),
+        clipped_highlights_percent=white,
+        blocked_shadows_percent=black,
+        lost_highlights_percent=white * (1 - white_ground),
+        lost_shadows_percent=black * (1 - black_ground),
         dynamic_range_stops=math.log2(max(high, DARKEST_LINEAR) / max(low, DARKEST_LINEAR)),
     )
 
 
+def _ground(clipped: Plane, least_perimeter: float) -> float:
+    """Return how much of what is ``clipped`` (its share in each part of a plane) is a ground: the
+    regions that reach the edge, if together they cover that share of the perimeter."""
+    from scipy.ndimage import label
+
+    regions, _ = label(clipped > 0.5)
+    perimeter = np.concatenate([regions[0], regions[-1], regions[1:-1, 0], regions[1:-1, -1]])
+    reaching = np.isin(regions, np.unique(perimeter[perimeter > 0]))
+    if (perimeter > 0).mean() < least_perimeter or not reaching.any():
+        return 0.0
+    share = float(clipped[reaching].sum() / clipped.sum())
+    return 1.0 if share > MOSTLY_GROUND else share  # the holes of letters are paper, too
+
+
 def contrast(views: Views) -> Contrast:
     """The spread of luma over all pixels. RMS contrast is Peli's (1990), J. Opt. Soc. Am. A 7."""
+    x, y = _strongest(views.glance)
     counts, levels = views.luma_counts, np.arange(256) / 255
     mean = counts @ levels / counts.sum()
     return Contrast(
         rms=math.sqrt(counts @ (levels - mean) ** 2 / counts.sum()),
         spread=_percentile(counts, 95) - _percentile(counts, 5),
+        strongest_x=x,
+        strongest_y=y,
     )
+
+
+def _strongest(luma: Plane) -> tuple[float, float]:
+    """The centre of the part, an eighth of the frame wide, whose luma varies most."""
+    spread = max(luma.shape) / 16
+    variance = smooth(luma * luma, spread) - smooth(luma, spread) ** 2
+    y, x = np.unravel_index(int(np.argmax(variance)), luma.shape)
+    return (float(x) + 0.5) / luma.shape[1], (float(y) + 0.5) / luma.shape[0]
 
 
 def _percentile(counts: NDArray[np.int64], percent: float) -> float:
@@ -55,13 +91,35 @@ def noise_sigma(views: Views) -> float:
     answer of a mask that ignores planes and straight edges. Texture answers to that mask as noise
     does, so it is taken in blocks of 32 × 32 pixels at full size, and the quarter of them that
     answers least speaks for the photo. Blocks that touch black or white hide their noise and
-    count only where there are no others.
+    count only where there are no others. Of a photo that is texture all over it is 0: only blocks
+    count whose noise averages out, as that of grass does not.
     """
     blocks = _blocks(views.pixels)
     answers = np.abs(_immerkaer(blocks)).mean(axis=(1, 2, 3)) * math.sqrt(math.pi / 2) / 6
     clipped = ((blocks <= 1) | (blocks >= 254)).mean(axis=(1, 2, 3)) > 0.02
-    kept = np.sort(answers if clipped.all() else answers[~clipped])
-    return float(np.median(kept[: max(1, len(kept) // 4)]))
+    usable = np.ones_like(clipped) if clipped.all() else ~clipped
+    quietest = np.argsort(np.where(usable, answers, np.inf), kind="stable")
+    quietest = quietest[: max(1, int(usable.sum()) // 4)]
+    smooth_ones = quietest[_averages_out(blocks[quietest], answers[quietest])]
+    if len(smooth_ones) < max(1, SMOOTH_SHARE * len(quietest)):
+        return 0.0
+    return float(np.median(answers[smooth_ones]))
+
+
+def _averages_out(blocks: NDArray[np.int16], sigma: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether the means of 4 × 4 pixels vary as white noise of ``sigma`` lets them, or little.
+
+    Their deviation is taken along rows and columns, so that a gradient counts for nothing."""
+    height, width = (side // 4 * 4 for side in blocks.shape[1:3])
+    if min(height, width) < 12:
+        return np.ones(len(blocks), bool)
+    means = blocks[:, :height, :width].reshape(len(blocks), height // 4, 4, width // 4, 4, 3)
+    coarse = means.mean(axis=(2, 4))
+    bends = coarse[:, 2:, 1:-1] + coarse[:, :-2, 1:-1] + coarse[:, 1:-1, 2:] + coarse[:, 1:-1, :-2]
+    bends = bends - 4 * coarse[:, 1:-1, 1:-1]
+    # white noise of sigma: a quarter of it in each mean, times the root of 4 + 16
+    deviation = np.sqrt((bends**2).mean(axis=(1, 2, 3))) / math.sqrt(20)
+    return np.asarray(deviation <= 0.25 * CORRELATED * sigma + 0.5)
 
 
 def _blocks(pixels: NDArray[np.uint8]) -> NDArray[np.int16]:

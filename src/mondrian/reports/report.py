@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from pydantic import Field
+
 from mondrian.answers.answer import DIMENSIONS, Answer, Dimension, Value
 from mondrian.engines.base import Figures
+from mondrian.errors import AnswerError
 
 _GRADES = (
     (9.5, "A+"),
@@ -22,6 +25,10 @@ _GRADES = (
 )
 
 _STRENGTH_FROM = 7.0
+REPAIR_BELOW = 5.0
+"""What scores less is a fault to mend; what scores more might be better."""
+
+_LACKING, _SPOILING = 6.0, 0.6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +59,7 @@ class Report(Value):
     measurements: dict[str, Any]
     engine: EngineFigures
     salvaged: bool = False
+    weights: dict[str, float] = Field(default_factory=dict)
 
     @property
     def shown_name(self) -> str:
@@ -60,21 +68,37 @@ class Report(Value):
 
     @property
     def top_three(self) -> tuple[Dimension, ...]:
-        """The three dimensions with the lowest scores, lowest first, ties in the report's order."""
-        return tuple(sorted(self.dimensions, key=lambda dimension: dimension.score)[:3])
+        """The three judged dimensions to work at first: what needs repair, then what lacks most to
+        10 by the advisor's weight, ties in the report's order."""
+        ranked = sorted(
+            judged(self.dimensions),
+            key=lambda item: (
+                item[1] >= REPAIR_BELOW,
+                (item[1] - 10) * self.weights.get(item[0].name, 1.0),
+            ),
+        )
+        return tuple(dimension for dimension, _ in ranked[:3])
+
+    @property
+    def needs_repair(self) -> bool:
+        """Whether some dimension has a fault: a score below 5."""
+        return any(score < REPAIR_BELOW for _, score in judged(self.dimensions))
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The names of the dimensions that were not judged."""
-        judged = {dimension.name for dimension in self.dimensions}
-        return tuple(name for name in DIMENSIONS if name not in judged)
+        """The names of the dimensions that were not judged, or about which nothing was said."""
+        said = {dimension.name for dimension, _ in judged(self.dimensions)}
+        return tuple(name for name in DIMENSIONS if name not in said)
 
     def __str__(self) -> str:
         lines = [
             f"{self.shown_name}: {self.overall_score:.1f} ({self.grade})",
             self.image_description,
         ]
-        lines += [f"{d.name} {d.score:.1f}: {d.comment}" for d in self.dimensions]
+        lines += [
+            f"{d.name} {'not judged' if d.score is None else f'{d.score:.1f}'}: {d.comment}"
+            for d in self.dimensions
+        ]
         return "\n".join(line for line in lines if line)
 
 
@@ -84,9 +108,27 @@ def grade(score: float) -> str:
     return next((word for least, word in _GRADES if score >= least), "F")
 
 
-def overall_score(dimensions: Iterable[Dimension]) -> float:
-    """The mean of the scores, to one decimal. There must be one dimension at least."""
-    return round(fmean(dimension.score for dimension in dimensions), 1)
+def judged(dimensions: Iterable[Dimension]) -> list[tuple[Dimension, float]]:
+    """Return the dimensions that have a score, each with it."""
+    return [(each, each.score) for each in dimensions if each.score is not None]
+
+
+def overall_score(
+    dimensions: Iterable[Dimension], weights: Mapping[str, float] | None = None
+) -> float:
+    """Return the overall score from 1 to 10, to one decimal, of the dimensions that are judged.
+
+    It is the mean of their scores by ``weights`` (1 where a dimension has none), less 0.6 of what
+    the lowest lacks to 6: a photo is not saved by seven good dimensions if the eighth spoils it.
+    Raise ``AnswerError`` where none is judged.
+    """
+    scores = judged(dimensions)
+    if not scores:
+        raise AnswerError
+    weigh = [(weights or {}).get(dimension.name, 1.0) for dimension, _ in scores]
+    mean = fmean((score for _, score in scores), weigh)
+    lowest = min(score for _, score in scores)
+    return round(max(1.0, mean - _SPOILING * max(0.0, _LACKING - lowest)), 1)
 
 
 def build_report(
@@ -98,14 +140,15 @@ def build_report(
     measurements: Mapping[str, Any],
     engine: EngineFigures,
     technical_notes: Sequence[str] = (),
+    weights: Mapping[str, float] | None = None,
 ) -> Report:
     """Return the report of ``answer`` by the advisor of that id and name.
 
     ``evidence`` maps a dimension's name to what was measured about it; a model's own claims of
-    evidence never get there. ``technical_notes`` come before the model's. Strengths and
-    improvements that the model did not name are the comments of its (up to three) best dimensions
-    with a score of 7 or more, and the recommendations of its three lowest. ``measurements`` are
-    made JSON: keys are strings, numbers that are not finite ``None``.
+    evidence never get there. ``weights`` are the advisor's. ``technical_notes`` come before the
+    model's. Strengths and improvements that the model did not name are the comments of its (up to
+    three) best dimensions with a score of 7 or more, and the recommendations of its three lowest.
+    ``measurements`` are made JSON: keys are strings, numbers that are not finite ``None``.
     """
     from pydantic_core import from_json, to_json
 
@@ -113,7 +156,7 @@ def build_report(
         dimension.model_copy(update={"evidence": tuple(evidence.get(dimension.name, ()))})
         for dimension in answer.dimensions
     )
-    score = overall_score(dimensions)
+    score, weights = overall_score(dimensions, weights), dict(weights or {})
     return Report(
         advisor=advisor,
         advisor_name=advisor_name,
@@ -123,6 +166,7 @@ def build_report(
         grade=grade(score),
         key_strengths=answer.key_strengths or _strengths(dimensions),
         priority_improvements=answer.priority_improvements or _improvements(dimensions),
+        weights=weights,
         technical_notes=(*technical_notes, *answer.technical_notes),
         measurements=from_json(to_json(dict(measurements), inf_nan_mode="null")),
         engine=engine,
@@ -131,10 +175,10 @@ def build_report(
 
 
 def _strengths(dimensions: Sequence[Dimension]) -> tuple[str, ...]:
-    best = sorted(dimensions, key=lambda dimension: -dimension.score)[:3]
-    return tuple(dimension.comment for dimension in best if dimension.score >= _STRENGTH_FROM)
+    best = sorted(judged(dimensions), key=lambda item: -item[1])[:3]
+    return tuple(dimension.comment for dimension, score in best if score >= _STRENGTH_FROM)
 
 
 def _improvements(dimensions: Sequence[Dimension]) -> tuple[str, ...]:
-    lowest = sorted(dimensions, key=lambda dimension: dimension.score)[:3]
-    return tuple(dimension.recommendation for dimension in lowest if dimension.recommendation)
+    lowest = sorted(judged(dimensions), key=lambda item: item[1])[:3]
+    return tuple(dimension.recommendation for dimension, _ in lowest if dimension.recommendation)

@@ -22,7 +22,8 @@ def provenance(report: Report) -> tuple[str, ...]:
     else:
         origin = (
             f"{model} did not see the photo. "
-            "It chose among sentences that measurements of the photo made true."
+            "It chose among sentences that measurements of the photo made true. The scores are "
+            "measured, and the same for every advisor; what each counts for is the advisor's own."
         )
     speed = f" at {engine.tokens_per_second:.1f} tokens/s" if engine.tokens_per_second else ""
     sentences = [origin, f"{engine.tokens:,} tokens{speed} in {engine.seconds:.1f} s."]
@@ -42,7 +43,13 @@ def make_context(report: Report) -> dict[str, Any]:
         "name": report.shown_name,
         "provenance": provenance(report),
         "improvements": list_own_improvements(report),
+        "beginning": name_beginning(report),
     }
+
+
+def name_beginning(report: Report) -> str:
+    """Return the sentence before the top three of a report that needs no repair, or nothing."""
+    return "" if report.needs_repair else "Nothing needs repair. To go further:"
 
 
 def list_own_improvements(report: Report) -> Sequence[str]:
@@ -51,13 +58,16 @@ def list_own_improvements(report: Report) -> Sequence[str]:
     return () if lowest.issuperset(report.priority_improvements) else report.priority_improvements
 
 
-def format_score(value: float) -> str:
+def format_score(value: float | None) -> str:
     """Return a score with one decimal."""
-    return f"{value:.1f}"
+    return "not judged" if value is None else f"{value:.1f}"
 
 
-def name_level(score: float) -> str:
-    """``low`` below 5.5 (grade D and worse), ``middle``, or ``high`` from 7.5 (grade B) on."""
+def name_level(score: float | None) -> str:
+    """``low`` below 5.5 (grade D and worse), ``middle``, ``high`` from 7.5 (grade B) on, or
+    ``unjudged``."""
+    if score is None:
+        return "unjudged"
     return "low" if score < 5.5 else "middle" if score < 7.5 else "high"
 
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -26,6 +28,7 @@ from mondrian.jobs.retention import prune_hourly
 from mondrian.jobs.sql import JOBS_CHANNEL
 from mondrian.jobs.store import Store
 from mondrian.measurements import prepare
+from mondrian.models import pull_subject_network
 from mondrian.photos import PhotoStore
 from mondrian.photos.readers import PhotoReaders
 from mondrian.server.connections import Connections, open_room
@@ -185,6 +188,8 @@ def _opened(settings: Settings, opening: "Future[Database]") -> Iterator[Service
     """The parts, with the processes that read photos, which load beside all else."""
     with closing(PhotoReaders(settings.readers, prepare=prepare)) as readers:
         readers.warm()
+        if settings.worker and not settings.offline:
+            _fetch_subject_network(settings.home)
         database = opening.result()
         yield Services(
             settings=settings,
@@ -193,6 +198,12 @@ def _opened(settings: Settings, opening: "Future[Database]") -> Iterator[Service
             photos=PhotoStore.open(settings.photos_url),
             readers=readers,
         )
+
+
+def _fetch_subject_network(home: Path) -> None:
+    """Fetch the network that finds a photo's subject unless it is there, in a thread."""
+    fetch = partial(pull_subject_network, home, log.info)
+    threading.Thread(target=fetch, name="network", daemon=True).start()
 
 
 def _load(engine: Engine) -> None:

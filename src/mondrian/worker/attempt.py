@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import partial
+from pathlib import Path
 
 from mondrian.advisors import Advisor, find_advisor
 from mondrian.critiques.history import TimingRecord
@@ -45,8 +46,9 @@ def work(
     readers: PhotoReaders,
     engine: WatchedEngine,
     advisors: Mapping[str, Advisor],
+    home: Path,
 ) -> None:
-    """Do the job that ``job_log`` holds, to its end.
+    """Do the job that ``job_log`` holds, to its end. The network for the subject is in ``home``.
 
     Raises ``AttemptSuperseded`` when the claim is lost or the worker stops, and whatever a critique
     raises.
@@ -58,7 +60,7 @@ def work(
     job = job_log.job
     events = [AdvisorEvents(name, attempt=job_log.attempt) for name in job.advisors]
     panel = run_panel(
-        partial(_look, job_log, photos, readers),
+        partial(_look, job_log, photos, readers, home),
         chosen,
         engine,
         interval_seconds=job_log.tick_seconds,
@@ -115,12 +117,16 @@ def _recall(job_log: JobLog, engine: WatchedEngine) -> list[TimingRecord]:
 
 
 def _look(
-    job_log: JobLog, photos: PhotoStore, readers: PhotoReaders, is_wanted: Callable[[], bool]
+    job_log: JobLog,
+    photos: PhotoStore,
+    readers: PhotoReaders,
+    home: Path,
+    is_wanted: Callable[[], bool],
 ) -> MeasuredPhoto:
     """Fetch the photo, and have it read and measured."""
     encoded, name = _fetch(job_log, photos), job_log.job.filename
     try:
-        return readers.run(read_measured, encoded, is_wanted=is_wanted, name=name)
+        return readers.run(read_measured, encoded, is_wanted=is_wanted, name=name, home=home)
     except Unwanted as exc:
         raise AttemptSuperseded from exc
 

@@ -307,7 +307,14 @@ class Worker:
                     mode=claim.job.mode,
                 )
                 job_log = JobLog(self._store, held, settings.update_interval)
-                work(job_log, self._photos, self._readers, engine, self._advisors)
+                work(
+                    job_log,
+                    self._photos,
+                    self._readers,
+                    engine,
+                    self._advisors,
+                    settings.home,
+                )
             return None
         except MondrianError as exc:
             has_text = held is not None and held.has_text

@@ -1,0 +1,156 @@
+"""Each kind of finding is found where it should be, and a fault comes first."""
+
+from dataclasses import replace
+
+import pytest
+
+from mondrian.findings import Severity, find
+from mondrian.measurements import Depth, Measurements, Separation
+from support.measured import GOOD, NO_SUBJECT, change, finding, score_of
+
+TONES = GOOD.exposure.percentiles
+HAZY = {1: 0.35, 5: 0.4, 25: 0.45, 50: 0.5, 75: 0.55, 95: 0.6, 99: 0.65}
+FLAT = change("contrast", rms=0.06, spread=0.2)
+SEPARATION = Separation(luma_difference=0.0, colour_difference=0.0, sharpness_ratio=1.0, score=0.0)
+LAYERS = Depth(sharpness_falloff=0.3, tonal_layers=0.7, haze=0.0, convergence=0.0)
+FLAT_SPACE = replace(
+    NO_SUBJECT, depth=Depth(sharpness_falloff=0.1, tonal_layers=0.01, haze=0.0, convergence=0.0)
+)
+
+
+@pytest.mark.parametrize(
+    ("measurements", "expected"),
+    [
+        (GOOD, "subject_on_third"),
+        (change("horizon", tilt_degrees=3.5), "horizon_tilted"),
+        (change("horizon", tilt_degrees=3.5, confidence=0.2), "subject_on_third"),
+        (change("subject", third_distance=0.15, centre_distance=0.02), "subject_centred"),
+        (change("subject", third_distance=0.12, centre_distance=0.1), "subject_off_grid"),
+        (change("subject", left=0.0, x=0.1), "subject_at_edge"),
+        (change("subject", left=0.0, x=0.4), "subject_on_third"),
+        (replace(NO_SUBJECT, saliency=0.1), "no_clear_subject"),
+        (replace(NO_SUBJECT, saliency=0.9), "placement_not_judged"),
+        (replace(NO_SUBJECT, saliency=None), "placement_not_judged"),
+        (GOOD, "full_range"),
+        (change("exposure", lost_highlights_percent=12.0), "highlights_clipped"),
+        (change("exposure", lost_shadows_percent=30.0), "shadows_blocked"),
+        (
+            change("exposure", lost_highlights_percent=9.0, lost_shadows_percent=9.0),
+            "both_ends_clipped",
+        ),
+        (change("exposure", percentiles=TONES | {50: 0.1, 99: 0.3}), "too_dark"),
+        (change("exposure", percentiles=TONES | {1: 0.6, 50: 0.8}), "too_bright"),
+        (replace(FLAT, exposure=change("exposure", percentiles=HAZY).exposure), "flat_light"),
+        (FLAT, "moderate_range"),
+        (change("contrast", spread=0.5), "moderate_range"),
+        (GOOD, "crisp_subject"),
+        (change("sharpness", mean=0.3, blur="defocus"), "defocused"),
+        (change("sharpness", mean=0.3, blur="motion"), "motion_blurred"),
+        (change("sharpness", mean=0.3, blur="unknown"), "soft"),
+        (change("sharpness", mean=0.3, subject=0.5), "acceptably_sharp"),
+        (change("sharpness", structure=0.01), "sharpness_not_judged"),
+        (change("sharpness", subject=0.2, sharpest_x=0.9, sharpest_y=0.1), "focus_missed"),
+        (replace(GOOD, noise_sigma=20.0), "noisy"),
+        (change("sharpness", subject=None, mean=0.9), "crisp_throughout"),
+        (change("sharpness", subject=0.5), "acceptably_sharp"),
+        (GOOD, "complementary"),
+        (change("colour", cast="warm", cast_strength=14.0), "cast_warm"),
+        (change("colour", cast="cool", cast_strength=14.0), "cast_cool"),
+        (change("colour", cast="green", cast_strength=14.0), "cast_green"),
+        (change("colour", cast="magenta", cast_strength=14.0), "cast_magenta"),
+        (change("colour", saturation=95.0), "oversaturated"),
+        (change("colour", harmony="monochrome"), "monochrome"),
+        (change("colour", harmony="analogous"), "analogous"),
+        (change("colour", saturation=8.0), "muted"),
+        (change("colour", dominant=GOOD.colour.dominant[2:]), "muted"),
+        (change("colour", harmony="triadic"), "many_hues"),
+        (GOOD, "well_separated"),
+        (change("separation", score=0.45), "partly_separated"),
+        (change("separation", score=0.1), "merged"),
+        (replace(NO_SUBJECT, saliency=0.1), "nothing_isolated"),
+        (replace(NO_SUBJECT, saliency=0.9), "isolation_not_judged"),
+        (GOOD, "shallow_focus"),
+        (FLAT_SPACE, "little_depth"),
+        (replace(NO_SUBJECT, depth=replace(LAYERS, tonal_layers=0.3)), "depth_not_judged"),
+        (replace(NO_SUBJECT, depth=LAYERS), "layered"),
+        (change("depth", haze=0.7), "layered"),
+        (change("depth", convergence=0.8), "converging_lines"),
+        (GOOD, "balanced"),
+        (change("balance", left_right=-0.2), "gently_weighted"),
+        (change("balance", left_right=-0.5), "heavy_left"),
+        (change("balance", left_right=0.5), "heavy_right"),
+        (change("balance", top_bottom=-0.5), "heavy_top"),
+        (change("balance", top_bottom=0.5), "heavy_bottom"),
+        (GOOD, "restrained"),
+        (
+            replace(
+                GOOD,
+                exposure=replace(GOOD.exposure, mean=0.8),
+                contrast=replace(GOOD.contrast, rms=0.1, spread=0.5),
+            ),
+            "bright_and_open",
+        ),
+        (change("exposure", percentiles=TONES | {50: 0.1}), "dark_and_brooding"),
+        (change("colour", colourfulness=70.0), "vivid"),
+        (change("contrast", rms=0.33), "dramatic"),
+        (
+            replace(
+                GOOD,
+                contrast=replace(GOOD.contrast, rms=0.1, spread=0.4),
+                colour=replace(GOOD.colour, colourfulness=10),
+            ),
+            "quiet",
+        ),
+        (change("horizon", tilt_degrees=-7.0), "marred"),
+    ],
+)
+def test_each_finding_is_found(measurements: Measurements, expected: str) -> None:
+    assert expected in [finding.id for finding in find(measurements)]
+
+
+def test_the_placeholders_are_measured() -> None:
+    tilted = finding(change("horizon", tilt_degrees=-3.46), "Composition")
+    assert tilted.placeholders == {"tilt": "3.5", "side": "left"}
+    assert tilted.evidence == ("the level line leans 3.5° down to the left",)
+    clipped = finding(change("exposure", lost_highlights_percent=12.4), "Lighting")
+    assert clipped.placeholders == {"percent": "12"}
+    assert finding(GOOD, "Color Harmony").placeholders == {
+        "first": "brown",
+        "second": "steel blue",
+    }
+    assert finding(GOOD, "Subject Isolation").placeholders == {"by": "focus"}
+    level = change("separation", sharpness_ratio=1.0)
+    assert finding(level, "Subject Isolation").placeholders == {"by": "tone"}
+
+
+def test_the_worst_fault_that_has_a_name_mars_the_mood() -> None:
+    tilted = replace(change("horizon", tilt_degrees=8.0), noise_sigma=40.0)
+    assert finding(tilted, "Emotional Impact").placeholders == {"fault": "the tilt"}
+    noisy = finding(replace(GOOD, noise_sigma=40.0), "Emotional Impact")
+    assert (noisy.id, noisy.score) == ("restrained", 6.0)
+
+
+FAULTS = [
+    change("horizon", tilt_degrees=3.0),
+    change("exposure", lost_highlights_percent=9.0),
+    change("exposure", lost_shadows_percent=20.0),
+    change("exposure", percentiles=TONES | {50: 0.1, 99: 0.3}),
+    change("sharpness", mean=0.3, blur="defocus"),
+    change("sharpness", subject=0.2, sharpest_x=0.9, sharpest_y=0.1),
+    replace(GOOD, noise_sigma=14.0),
+    change("colour", cast="green", cast_strength=24.0),
+]
+
+
+@pytest.mark.parametrize("faulty", FAULTS)
+def test_a_fault_is_the_lowest_even_among_weaknesses(faulty: Measurements) -> None:
+    weak = replace(
+        faulty,
+        balance=replace(GOOD.balance, left_right=1.0),
+        depth=Depth(sharpness_falloff=0, tonal_layers=0, haze=0, convergence=0),
+        separation=SEPARATION,
+    )
+    worst, second = sorted(find(weak), key=score_of)[:2]
+    assert worst.severity is Severity.FAULT
+    assert score_of(worst) < 5 <= score_of(second)
+    assert score_of(worst) < score_of(finding(GOOD, worst.dimension))
