@@ -24,9 +24,11 @@ from mondrian.database.postgres import Pool, checked_url, open_pool
 from mondrian.database.schema import migrate
 from mondrian.engines import Engine, open_engine
 from mondrian.engines.native.engine import HostedEngine
+from mondrian.engines.replay import record
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
 from mondrian.worker import Worker
+from support.hosted import Play, open_hosted
 from support.recorded_server import Recorded, Serve
 from support.service import locked, one_locked, one_service, service
 from support.streaming import Services, serving
@@ -178,3 +180,21 @@ def serve() -> Iterator[Serve]:
     for server in servers:
         server.http.shutdown()
         server.http.server_close()
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Iterator[Play]:
+    """Opens an engine that plays these lines."""
+    engines: list[HostedEngine] = []
+
+    def play(*lines: dict[str, Any], query: str = "", stop_seconds: float = 5.0) -> HostedEngine:
+        path = tmp_path / f"{len(engines)} recording.jsonl"
+        record(path, list(lines))
+        engine = open_hosted(f"replay:{path}{query}")
+        engine._stop_seconds = stop_seconds
+        engines.append(engine)
+        return engine
+
+    yield play
+    for engine in engines:
+        engine.close()

@@ -34,6 +34,9 @@ from mondrian.process.child import Ended, Loaded, Stop
 log = logging.getLogger(__name__)
 
 
+_END_SECONDS = 2.0
+"""So long may a process that closed its end of the pipe still be there."""
+
 _SECRET = re.compile(
     r"KEY|TOKEN(?!IZ)|SECRET|PASS|_PWD|CREDENTIAL|COOKIE|_AUTH|DATABASE|_DSN|^(AWS|PG|SSH)"
 )
@@ -220,7 +223,7 @@ class Child:
     def _bury(self) -> None:
         """Free what belongs to the process, keep its last words, and tell the requests in it."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(0.2)  # it may be about to end by a signal of its own
+            self._process.wait(_END_SECONDS)  # it is about to end in its own way, which is told
         self._kill()
         self._send(None)
         self._sender.join()
