@@ -38,6 +38,12 @@ def keyed(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     yield from _serve(postgres, tmp_path_factory, "--key", "a-long-and-secret-key-of-mine")
 
 
+@pytest.fixture
+def opened(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The same, open to everybody."""
+    yield from _serve(postgres, tmp_path_factory, "--open")
+
+
 def _serve(postgres: str, folders: pytest.TempPathFactory, *more: object) -> Iterator[Served]:
     home = folders.mktemp("home")
     engine = write_recording(home / "recording.jsonl")

@@ -1,6 +1,7 @@
 """``mondrian serve`` and ``mondrian worker``."""
 
 import logging
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,11 @@ def serve(settings: "Settings") -> None:
     if settings.worker:
         with suppress(ModelNotFound):  # serving says so, after what else may be refused
             tell_choice(settings, should_suggest=True)
-    run(settings, lambda address: print(f"Mondrian serves at {address}", flush=True))
+    run(
+        settings,
+        lambda address: print(f"Mondrian serves at {address}", flush=True),
+        invite=_show_code,
+    )
 
 
 @command(*_WORK, group=Group.SERVICE)
@@ -42,6 +47,18 @@ def worker(settings: "Settings") -> None:
     _log()
     tell_choice(settings, should_suggest=True)
     work(settings, lambda name: print(f"Mondrian works as {name}", flush=True))
+
+
+def _show_code(url: str) -> None:
+    """Show ``url`` as a QR code to whoever is at the terminal; a file gets only where it leads."""
+    place = url.partition("/login")[0]
+    print(f"On a phone: {place}", flush=True)
+    if sys.stdout.isatty():
+        import segno
+
+        segno.make(url, error="m").terminal(compact=True)
+        if place != url:
+            print("The code logs one browser in, once, within 15 minutes.", flush=True)
 
 
 def _log() -> None:

@@ -32,6 +32,7 @@ from mondrian.models import pull_subject_network
 from mondrian.photos import PhotoStore
 from mondrian.photos.readers import PhotoReaders
 from mondrian.server.connections import Connections, open_room
+from mondrian.server.network import find_network_url
 from mondrian.server.protocol import configure
 from mondrian.server.signals import Leaving
 from mondrian.server.socket import BACKLOG, address
@@ -51,6 +52,7 @@ def run_server(
     sockets: list[socket.socket],
     leaving: Leaving,
     announce: Callable[[str], None],
+    invite: Callable[[str], None],
 ) -> None:
     """Serve at ``sockets``, and work on ``engine`` if there is one, until asked to leave."""
     with ExitStack() as stack:
@@ -75,6 +77,9 @@ def run_server(
 
         def announce_address() -> None:
             announce(address(settings.host, sockets[0]))
+            if url := find_network_url(settings, sockets[0].getsockname()[1]):
+                access = app.state.services.access
+                invite(f"{url}/login?code={access.make_login_code()}" if access.has_keys else url)
             if engine:
                 _load(engine)
 

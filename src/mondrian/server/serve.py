@@ -20,8 +20,15 @@ from mondrian.server.socket import check_exposure, listen
 from mondrian.settings import Settings
 
 
-def serve(settings: Settings, announce: Callable[[str], None]) -> None:
+def serve(
+    settings: Settings,
+    announce: Callable[[str], None],
+    invite: Callable[[str], None] = lambda url: None,
+) -> None:
     """Serve until SIGTERM or SIGINT; ``announce`` gets the address once it answers.
+
+    Where other devices reach the server, ``invite`` then gets the address for them. On a server
+    with a key it logs one browser in, once, within a quarter of an hour: show it, do not log it.
 
     Raises ``SettingsError`` for an address that cannot be served, and what engine, database and
     photo store raise when they are opened.
@@ -36,7 +43,7 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         leaving.close = lambda: leave_database(opening)
         from mondrian.server.processes import run_server
 
-        run_server(settings, opening, engine, sockets, leaving, announce)
+        run_server(settings, opening, engine, sockets, leaving, announce, invite)
 
 
 def work(settings: Settings, announce: Callable[[str], None]) -> None:
