@@ -3,12 +3,13 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 
-.PHONY: help install demo test wheel faults fleet lint types bench corpus truth picture clean
+.PHONY: help install demo test wheel clients faults fleet lint types bench corpus truth picture clean
 
 help:
 	@echo 'make demo     set up, then critique a real photo with live updates'
 	@echo 'make test     set up, then run every test'
 	@echo 'make wheel    build the wheel, install it elsewhere, and run it'
+	@echo 'make clients  follow jobs with SSE libraries of npm and PyPI through a broken line'
 	@echo 'make faults   kill whatever may die, and print what was seen'
 	@echo 'make fleet    run it behind pgbouncer, HAProxy, on a replica and S3'
 	@echo 'make install  make $(VENV) with all that running needs'
@@ -37,6 +38,9 @@ test: $(READY)
 
 wheel: $(READY)
 	MONDRIAN_TEST_WHEEL=1 $(VENV)/bin/pytest tests/test_wheel.py
+
+clients: $(READY)
+	MONDRIAN_TEST_CLIENTS=1 $(VENV)/bin/pytest tests/clients
 
 faults: $(READY)
 	$(VENV)/bin/pytest tests/faults
