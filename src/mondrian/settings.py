@@ -301,7 +301,7 @@ def _check_key(key: str) -> str:
     if len(key) < MIN_KEY_LENGTH or not re.fullmatch(r"[!-+\--~]+", key):
         raise SettingsError(
             f"A key has {MIN_KEY_LENGTH} characters at least, all of them ASCII, none a blank or a "
-            "comma, so that nobody guesses it. `openssl rand -hex 16` makes one."
+            "comma, so that it cannot be guessed. `openssl rand -hex 16` makes one."
         )
     return key
 

@@ -8,7 +8,7 @@ salvage:
    off counts as far as its last whole sentence. What is incomplete is dropped, never filled in.
 2. An answer ends where a dimension comes again that was complete. Of several answers the last of
    those with most dimensions counts: what comes before it was a draft, or thinking whose marks
-   nobody knows. With the same scores it is a repetition, and the longer one counts.
+   cannot be known. With the same scores it is a repetition, and the longer one counts.
 3. Within an answer a name written in full goes before a short form, the plainest key before others,
    the first before the next. A score here and a comment there, each without the other, make one
    dimension.

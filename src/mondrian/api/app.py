@@ -89,11 +89,11 @@ class Api(FastAPI):
         )
         self.state.services = services
         self.state.probe = Probe()
-        self._house = services
+        self._services = services
 
     def build_middleware_stack(self) -> ASGIApp:
         """The framework's own, and around all of it ours: its answers to failures pass too."""
-        services, inner = self._house, super().build_middleware_stack()
+        services, inner = self._services, super().build_middleware_stack()
         return guarded(inner, services.streams, services.access, services.settings)
 
     def openapi(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@
    lists only a browser's own.
 4. A key goes into a header, a form or a cookie, never into an address: addresses end up in logs. A
    token may stand there, for reading one job, for an hour. It is not made of the key.
-5. Keys are compared in constant time, and whoever shows wrong ones is slowed (``guesses.py``).
+5. Keys are compared in constant time, and clients that send wrong ones are slowed (``guesses.py``).
 """
 
 import asyncio
@@ -179,7 +179,7 @@ class Access:
         """Return a code that logs one browser in, once, within a quarter of an hour: with the first
         key. Raise ``InvalidRequest`` on a server without a key."""
         if not self._keys:
-            raise InvalidRequest("This server has no key, so nobody needs to log in.")
+            raise InvalidRequest("This server has no key, so there is no need to log in.")
         code = secrets.token_urlsafe(16)
         self._login_codes[code] = time.monotonic() + LOGIN_CODE_SECONDS
         return code
@@ -198,7 +198,7 @@ class Access:
         Raise ``InvalidRequest`` on a server without a key.
         """
         if not self._keys:
-            raise InvalidRequest("This server has no key, so nobody needs a token.")
+            raise InvalidRequest("This server has no key, so no token is needed.")
         if not visitor.has_key:
             raise NotAllowed
         return self.signer.make_token(job_id)
@@ -207,14 +207,14 @@ class Access:
         """Return a new session, as a cookie's value too: of the key that was shown, or on an open
         server a browser's own.
 
-        Raise ``InvalidRequest`` where nobody needs one, ``NotAllowed`` without a key.
+        Raise ``InvalidRequest`` where none is needed, ``NotAllowed`` without a key.
         """
         if visitor.has_key:
             return self.signer.make_session(visitor.owner)
         if self._keys:
             raise NotAllowed
         if not self.gives_sessions:
-            raise InvalidRequest("This server has no key, so nobody needs a session.")
+            raise InvalidRequest("This server has no key, so no session is needed.")
         if self._new_sessions.add(_address(request)) > _MAX_SESSIONS:
             raise NotAllowed("Too many sessions were asked for from here. Try again later.")
         return self.signer.make_session("")

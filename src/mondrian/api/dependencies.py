@@ -58,7 +58,7 @@ class Services:
 # These are coroutines, though they wait for nothing: FastAPI would run functions in a thread each.
 
 
-async def _house(request: Request) -> Services:
+async def _services(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
 
@@ -92,7 +92,7 @@ async def _job_id(
 
 def find_job(
     job_id: Annotated[UUID, Depends(_job_id)],
-    services: Annotated[Services, Depends(_house)],
+    services: Annotated[Services, Depends(_services)],
     visitor: Annotated[Visitor, Depends(_visitor)],
 ) -> Job:
     """Return a job that is there for ``visitor``. Raise ``JobNotFound`` for all others."""
@@ -102,11 +102,11 @@ def find_job(
     return job
 
 
-ServicesDep = Annotated[Services, Depends(_house)]
+ServicesDep = Annotated[Services, Depends(_services)]
 VisitorDep = Annotated[Visitor, Depends(_visitor)]
 LinksDep = Annotated[Links, Depends(_links)]
 JobDep = Annotated[Job, Depends(find_job)]
-"""The job of the path, if it is there for whoever asks: every route about a job takes this."""
+"""The job of the path, if the visitor may see it: every route about a job takes this."""
 IdempotencyKey = Annotated[
     str | None,
     Header(

@@ -72,7 +72,7 @@ def problem_of(error: MondrianError) -> JSONResponse:
 
 
 def unexpected() -> JSONResponse:
-    """The answer to what nobody thought of. It tells nothing of our inside."""
+    """Return the answer to an unexpected error. It reveals nothing internal."""
     return problem(500, "internal_error", UNEXPECTED)
 
 
@@ -80,7 +80,7 @@ def _headers(status: int) -> dict[str, str]:
     match status:
         case 401:
             return {"WWW-Authenticate": 'Bearer realm="mondrian"'}
-        case 408:  # the rest of the body may still come: nobody will read it
+        case 408:  # the rest of the body may still come, and is not read
             return {"Connection": "close"}
         case 429 | 503:
             return {"Retry-After": str(RETRY_AFTER_SECONDS)}

@@ -50,7 +50,7 @@ class Tally:
 
 
 class Guesses:
-    """Slows who guesses keys. Right keys are never slowed, whoever guesses beside them."""
+    """Slows clients that guess keys. Right keys are never slowed, also beside guesses."""
 
     def __init__(self) -> None:
         self.count = 0

@@ -48,7 +48,7 @@ class Links:
 
 
 def base_of(request: Request, settings: Settings) -> str:
-    """Return where this server is for whoever sent ``request``, without a slash at its end: as it
+    """Return where this server is for the sender of ``request``, without a slash at its end: as it
     reached us, or as ``settings.base_url`` says."""
     if settings.base_url:
         return settings.base_url.rstrip("/")

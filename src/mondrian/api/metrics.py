@@ -58,7 +58,7 @@ class Metrics(Collector):
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
-        """What is asked for when somebody looks."""
+        """Figures that are read at each scrape."""
         yield from self._of_the_database()
         yield GaugeMetricFamily(
             "mondrian_stream_clients",

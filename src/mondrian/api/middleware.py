@@ -131,7 +131,7 @@ def _cookie_of(answer: Response) -> bytes:
 class Middleware:
     """What every answer passes last. Here it gets the headers that tell browsers to be careful,
     where it does not say otherwise itself: our pages are words, tables and pictures, and nothing
-    else may run or load in them. And here what nobody expected ends, in the log.
+    else may run or load in them. Unexpected errors end here, in the log.
     """
 
     def __init__(self, app: ASGIApp, base_url: str | None) -> None:

@@ -1,7 +1,7 @@
 """Critiques the photos of a folder that have not been judged yet, one after the other.
 
 1. While the engine works at a photo the next one is read and measured, in a process of its own.
-2. What is judged is written down at once: whoever stops it loses no more than the photo at work.
+2. Each judgement is stored at once: stopping loses no more than the photo at work.
 3. A photo that cannot be judged is told, and does not stop the others.
 """
 

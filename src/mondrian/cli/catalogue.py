@@ -312,8 +312,8 @@ def _print(rows: "Sequence[Row]") -> None:
 
 
 def _list_settled(folder: Path) -> "Iterator[list[PhotoFile]]":
-    """Yield the photos of a folder that nobody is writing any more, at first and whenever something
-    has changed. Ends with Ctrl-C."""
+    """Yield the photos of a folder that are no longer being written, at first and after each
+    change. Ends with Ctrl-C."""
     from watchfiles import watch
 
     from mondrian.catalogue import find_files
@@ -336,7 +336,7 @@ def _settled(files: "Sequence[PhotoFile]") -> "list[PhotoFile]":
 
 
 def _age(path: Path) -> float:
-    """Return for how many seconds nobody has written to a file; 0 if it is gone."""
+    """Return for how many seconds a file has not been written to; 0 if it is gone."""
     try:
         return time.time() - path.stat().st_mtime
     except OSError:

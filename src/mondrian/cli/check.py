@@ -1,4 +1,4 @@
-"""``mondrian check``: does a server keep its word, that nobody waits in silence?"""
+"""``mondrian check``: are updates on time, and is the job done?"""
 
 import importlib.util
 import json

@@ -175,7 +175,7 @@ def retry(job: JobArgument, settings: "Settings") -> None:
 
 @command("server", "key", "database", group=Group.CLIENT)
 def cancel(job: JobArgument, settings: "Settings") -> None:
-    """Cancel a job, whether it waits or runs, and whoever works at it is there or not.
+    """Cancel a job, whether it waits or runs, and whether or not its worker answers.
 
     With --database and no --server its end is written into the database, without a server.
     """
@@ -284,7 +284,7 @@ def _print_jobs(found: Iterable[Mapping[str, Any]], names: Mapping[str, str]) ->
         cells = (job["filename"], advisors, _describe_state(job, names), _local(job["created_at"]))
         table.add_row(job["job_id"], *(Text(errors.printable(cell)) for cell in cells))
     console = stdout()
-    if not console.is_terminal:  # nothing is cut for whoever reads it by program
+    if not console.is_terminal:  # nothing is cut for programs that read it
         console.width = 400
     console.print(table)
 

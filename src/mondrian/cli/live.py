@@ -71,7 +71,7 @@ class Face:
     def _forget(self) -> None: ...
 
     def _who(self, fields: Mapping[str, Any]) -> str:
-        """Return whose critique an update is about; empty while it is nobody's."""
+        """Return whose critique an update is about; empty while it is of no advisor."""
         if fields.get("phase") in _NOBODYS or not 0 < self._place <= len(self._names):
             return ""
         count = len(self._names)

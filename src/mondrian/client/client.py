@@ -43,7 +43,7 @@ _MAX_FUTILE = 5
 class Client:
     """Talks to the service at ``base_url``, with its ``key`` if it has one. For one thread.
 
-    Every method raises ``ServerUnavailable`` where nobody answers and else the error of the tree
+    Every method raises ``ServerUnavailable`` where no server answers and else the error of the tree
     that the server names. ``watch`` connects again after at most ``max_retry_seconds``, and waits
     for a server that is away for ``patience_seconds``.
     """
@@ -301,7 +301,7 @@ class Client:
 class _Place:
     """How far a watcher is: ``cursor`` is the last number seen, ``heard`` when anything came.
 
-    ``is_kept_from`` says that somebody on the way keeps the stream's bytes, or always breaks the
+    ``is_kept_from`` says that a proxy on the way keeps the stream's bytes, or always breaks the
     line before an event is whole.
     """
 

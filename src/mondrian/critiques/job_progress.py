@@ -2,7 +2,7 @@
 
 1. The parts of the job get their shares of 99 percent once, by the time that they usually take, and
    keep them: percent does not go back.
-2. The time that is told is the whole job's. An advisor whose critiques nobody has counted yet is
+2. The time that is told is the whole job's. An advisor without recorded critiques is
    expected to take what the present one takes.
 """
 

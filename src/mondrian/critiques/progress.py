@@ -28,7 +28,7 @@ _SHARES = {
     Phase.GENERATING: 0.85,
 }
 _ORDER = tuple(_SHARES)
-_LENGTHS = (50.0, *(100.0,) * len(DIMENSIONS))  # of the parts of an answer that nobody knows
+_LENGTHS = (50.0, *(100.0,) * len(DIMENSIONS))  # of the parts of an answer, without any history
 _SLOWEST = 0.1
 _OVERDUE = 0.1
 _CAUTION = 0.2  # of the usual answer: errs least on answers of random length

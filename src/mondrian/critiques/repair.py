@@ -1,4 +1,4 @@
-"""What an engine writes for one critique: an answer, and a second one if nobody can read the first.
+"""What an engine writes for one critique: an answer, and a second one if the first cannot be read.
 
 1. A loop is ended, and what repeats itself is not read. It was shown, and stays shown.
 2. The second request is the first one with the unreadable answer below it. So an engine that sees

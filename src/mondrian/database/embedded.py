@@ -4,7 +4,7 @@ All processes with one ``MONDRIAN_HOME`` share one server. It lives in ``home/po
 on a socket in that folder and on nothing else, and survives the death of its users.
 
 1. The list of its users (``.handle_pids.json``) keeps those who were killed. They are struck off
-   before we join and before we leave; else nobody would ever be the last.
+   before we join and before we leave; else no process would ever be the last.
 2. A ``postmaster.pid`` left by a power cut may name a process that is now something else (in a
    container it nearly always does), or one that is dead and not yet buried. Such a file is removed;
    else that process is taken for the server.
@@ -80,7 +80,7 @@ class EmbeddedServer:
         return int(self._server.get_pid())
 
     def close(self) -> None:
-        """Leave the server, and stop it if nobody else is there. May be called twice."""
+        """Leave the server, and stop it if no other process uses it. May be called twice."""
         import psutil
 
         if not self._is_open:
@@ -173,7 +173,7 @@ def _find_folder(home: Path, clusters: Path | None) -> Path:
     if not is_root() or (inside / "PG_VERSION").exists():
         return _make(inside, "MONDRIAN_HOME").resolve()
     if inside.is_dir() and not inside.is_symlink():
-        with suppress(OSError):  # it is empty, or somebody's
+        with suppress(OSError):  # it is empty, or another user's
             inside.rmdir()
     clusters = (clusters or Settings.read().postgres).expanduser()
     if not clusters.exists():
@@ -205,7 +205,7 @@ def is_root() -> bool:
 
 
 def make_private(home: Path) -> None:
-    """Make ``home`` if need be, and let nobody else read it: 0700, or as root 0711, so that the
+    """Make ``home`` if need be, and let no other user read it: 0700, or as root 0711, so that the
     link in it can be followed. A folder that is more than our home is left as it is.
 
     Raise ``SettingsError`` if it cannot be made.
@@ -244,7 +244,7 @@ def entrance_to(folder: Path) -> Path:
 
 
 def _own_folder() -> Path:
-    """Our folder of links, which nobody else can write to."""
+    """Return our folder of links, which no other user can write to."""
     place = LINKS / f"mondrian-{os.getuid()}"
     if not place.exists():
         place.mkdir(exist_ok=True)
@@ -253,7 +253,7 @@ def _own_folder() -> Path:
     is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
     if not is_ours or found.st_mode & 0o022:
         raise SettingsError(
-            f"{place} belongs to somebody else. Remove it, or set MONDRIAN_HOME to a short path "
+            f"{place} belongs to another user. Remove it, or set MONDRIAN_HOME to a short path "
             "without spaces."
         )
     return place

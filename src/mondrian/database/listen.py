@@ -19,7 +19,7 @@ class Notice(NamedTuple):
 class Listener:
     """Listens on ``channels``, and connects anew after a lost server.
 
-    A wake-up is never the only one: whoever waits looks for itself after each ``wait``, whatever
+    A wake-up is never the only one: the waiting code looks for itself after each ``wait``, whatever
     that returned. An event loop calls ``connect`` in a thread, watches ``fileno`` and calls
     ``receive``.
     """

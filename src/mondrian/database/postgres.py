@@ -83,7 +83,7 @@ def open_database(
     is sent, the same by default.
 
     Raise ``SettingsError`` for a URL, folder or schema that cannot be used, and
-    ``DatabaseUnavailable`` where nobody answers.
+    ``DatabaseUnavailable`` where no server answers.
     """
     server = None if url else EmbeddedServer(home, clusters)
     try:
@@ -198,7 +198,7 @@ def _configure(connection: psycopg.Connection[Any]) -> None:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn the driver's errors into ours: nobody answers, no room, or anything else. The cause is
+    """Turn the driver's errors into ours: no answer, no room, or anything else. The cause is
     logged, each kind once."""
     try:
         yield

@@ -1,7 +1,7 @@
 """The schema: numbered SQL files, each applied once, under a lock of one transaction.
 
 1. Nothing of the session is used: behind a transaction pooler a lock of the session outlives its
-   process, and whoever comes next waits for it for ever.
+   process, and the next process waits for it for ever.
 2. Migrations are additive, so a program runs on a schema that is newer than itself: old and new
    processes work beside each other during an upgrade. One that would break older programs has
    ``breaking`` in its name, and those refuse to start.
@@ -19,7 +19,7 @@ from mondrian.errors import SettingsError
 
 log = logging.getLogger(__name__)
 
-LOCK = 0x6D6F6E64  # "mond": the advisory lock of whoever migrates
+LOCK = 0x6D6F6E64  # "mond": the advisory lock of migrations
 SAID_AFTER_SECONDS = 5.0
 _LOOK_SECONDS = 0.2
 

@@ -118,7 +118,7 @@ class LlamaCpp:
         parameters.n_batch = parameters.n_ubatch = BATCH_TOKENS
         parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = self._threads
         parameters.verbosity = 1  # errors only
-        # its server also listens on a loopback port, which nobody else may use
+        # its server also listens on a loopback port, which no other program may use
         parameters.api_keys = [self._key]
         parameters.cors_origins = ""
         parameters.ui = parameters.endpoint_slots = False

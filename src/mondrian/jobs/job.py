@@ -21,7 +21,7 @@ from uuid import UUID
 from mondrian.errors import JobNotFound
 
 MAX_ATTEMPTS = 3
-"""So many attempts may fail; then the job ends with an error. A hand-back is no failure."""
+"""So many attempts may fail; then the job ends with an error. A release is no failure."""
 
 
 class Status(StrEnum):
@@ -134,7 +134,7 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
-    """A worker's right to work at one attempt of a job. It holds until somebody raises the
+    """A worker's right to work at one attempt of a job. It holds until another write raises the
     attempt or the job ends; from then on every write with it raises ``AttemptSuperseded``."""
 
     job: Job

@@ -3,7 +3,7 @@
 1. Each worker takes the next job when it is free, as ``Store.claim`` chooses it: of the owner with
    the fewest running jobs, of these the one served least recently, the oldest. So what ends first
    decides who is next, and the queue is played through. Workers are counted by their leases: while
-   a job waits, none is idle. Where nobody knows what ends first, it is what began first.
+   a job waits, none is idle. Where it is not known what ends first, it is what began first.
 2. Running jobs end when their own updates say so; those that wait take what their advisors usually
    take on the engine and model of the last critique. Where either is not known, nor is the wait:
    nothing is guessed.

@@ -23,7 +23,7 @@ from mondrian.settings import Settings
 
 log = logging.getLogger(__name__)
 
-LOCK = 0x7072756E  # "prun": the advisory lock of whoever prunes
+LOCK = 0x7072756E  # "prun": the advisory lock of pruning
 PORTION = 200
 FIRST_SECONDS = 60.0
 PAUSE_SECONDS = 3600.0
@@ -103,4 +103,4 @@ def prune_hourly(
             log.warning("not all could be pruned: %s", exc)
             pause = AGAIN_SECONDS
         except Exception:
-            log.exception("pruning failed in a way that nobody foresaw")
+            log.exception("unexpected error while pruning")

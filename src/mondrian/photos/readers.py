@@ -1,7 +1,7 @@
 """Photos are read in processes of their own, which hostile bytes may only occupy for a while.
 
 Decoders are written in C and in Python, and neither can be stopped in a thread. In a child they are
-held to limits of time, processor and memory, and ended when nobody wants the photo any more. An
+held to limits of time, processor and memory, and ended when the photo is not wanted any more. An
 embedder who knows where its photos come from calls ``read_photo`` in its own process instead.
 """
 

@@ -2,11 +2,11 @@
 
 1. A thread reads the pipe and hands each message to the request that it belongs to. The end of the
    pipe is the end of the process: all requests in it learn of it within milliseconds.
-2. Another thread writes to the pipe: a process that does not read holds up nobody but that.
+2. Another thread writes to the pipe: a process that does not read holds up nothing else.
 3. A request that does not stop is abandoned. The process is killed when nothing but abandoned
    requests is left in it: at once for a request that was alone, otherwise after its neighbours,
    which did nothing wrong. One that ends late after all saves it.
-4. To load is a request too, but nobody watches it. A request that comes meanwhile waits for the
+4. To load is a request too, but it is not watched. A request that comes meanwhile waits for the
    same load, hears what it emits, and makes it abandoned if it stalls.
 5. Whether the process still takes requests is decided under the lock that also decides its end. A
    request is never given to a process that is about to be killed.
@@ -175,7 +175,7 @@ class Child:
         self._outbox.put(message)
 
     def _write(self) -> None:
-        with contextlib.suppress(OSError):  # whoever listens learns of the end
+        with contextlib.suppress(OSError):  # the listener learns of the end
             while (message := self._outbox.get()) is not None:
                 self._connection.send(message)
 

@@ -3,7 +3,7 @@
 1. A child that passes a limit, or whose answer is no longer wanted, is killed. Another one is
    started at once, so that the next question finds a warm one.
 2. The thread that waits for the answer is the one that watches: at most as many children work as
-   the pool has, and nobody else is needed to end one.
+   the pool has, and no other process is needed to end one.
 3. Limits count from the moment when the handler is loaded: what is hostile comes after that.
 4. A child that keeps much memory after its answer is replaced by a new one.
 """

@@ -31,7 +31,7 @@ class Connections:
 
     Those of ``proxies`` are exempt from the latter: all their clients come from one address.
     Where there is no room for one more, the one that has waited longest without asking for
-    anything is closed. So whoever holds connections to no purpose shuts nobody out.
+    anything is closed. So idle connections shut no client out.
     """
 
     most: int = 10_000

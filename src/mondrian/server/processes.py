@@ -72,7 +72,7 @@ def run_server(
         )
         worker = rooms.worker(engine, app.state.services.advisors) if engine else None
         if worker:
-            leaving.hand_back = worker.stop
+            leaving.release = worker.stop
             stack.enter_context(_working(worker))
 
         def announce_address() -> None:
@@ -120,14 +120,14 @@ def run_worker(
     advisors = load_advisors(settings.home)
     with _opened(settings, opening) as rooms, _pruning(rooms):
         worker = rooms.worker(engine, advisors)
-        leaving.begin = leaving.hand_back = worker.stop
+        leaving.begin = leaving.release = worker.stop
         announce(worker.name)
         _load(engine)
         worker.run()
 
 
 class Server(uvicorn.Server):
-    """uvicorn, that leaves signals to us and tells when its door is open."""
+    """uvicorn, that leaves signals to us and tells when it accepts connections."""
 
     def __init__(
         self, app: Any, on_open: Callable[[], None], room: Connections | None = None
@@ -140,7 +140,7 @@ class Server(uvicorn.Server):
         return nullcontext()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Open the door."""
+        """Accept connections."""
         await super().startup(sockets)
         self._on_open()
 

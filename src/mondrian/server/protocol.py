@@ -5,8 +5,8 @@ has room again, so that the bound costs nothing per event and holds for every ro
 
 1. A head has at most 64 KB and 100 fields (431), and 10 seconds to come (408). So have trailers,
    which are read past. What comes without being a head or a body is bounded like a head.
-2. A body that comes at less than 10 KB/s for 30 seconds is refused (408). Time in which nobody here
-   reads does not count. What comes of a body that nobody wants any more is read past for a while.
+2. A body that comes at less than 10 KB/s for 30 seconds is refused (408). Time in which this
+   process does not read does not count. The rest of an unwanted body is read past for a while.
 3. A connection on which nothing is asked is closed after 15 seconds, and before that where there is
    no room for another one: who asks for something is let in first (``Connections``).
 4. An answer that is under way is never mixed with a refusal: the connection is cut.
@@ -35,10 +35,10 @@ from mondrian.server.connections import Connections
 
 SEND_BUFFER_BYTES = 65_536
 """What the kernel may keep for a client (Linux doubles it for its own use). Left alone it grows to
-megabytes, and hides for as long that nobody reads."""
+megabytes, and hides for as long that the client does not read."""
 
 HIGH_WATER_BYTES = 32_768
-"""So much waits in the process before whoever writes has to wait."""
+"""So much waits in the process before a writer has to wait."""
 
 VANISHED_MS = 25_000
 """A peer that acknowledges nothing for so long, or has no room, is gone (where the system knows
@@ -134,7 +134,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A field has come: of the head, or a trailer, which nobody needs."""
+        """A field has come: of the head, or a trailer, which is not used."""
         self._fields += 1
         self._count(len(name) + len(value) + 4)
         if self._fields > MAX_FIELDS:
@@ -217,7 +217,7 @@ class BoundedProtocol(HttpToolsProtocol):
         seconds = self.loop.time() - self._body_began
         if self._is_complete or not self._body_began:
             return
-        if not self._is_answering:  # nobody wants the rest
+        if not self._is_answering:  # the rest is not wanted
             self._abort_later()
         elif seconds >= self.body_seconds and self._body_bytes < seconds * MIN_BYTES_PER_SECOND:
             self._refuse(UploadTooSlow(_TOO_SLOW))
@@ -241,7 +241,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._abort_later()
 
     def _disconnect(self) -> None:
-        """Tell whoever answers that nobody listens: also where a later request was read already."""
+        """Tell the application that the client is gone, also where a later request was read."""
         self.pipeline.clear()
         if self._is_answering:
             self._running.disconnected = True

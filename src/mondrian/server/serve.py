@@ -15,7 +15,7 @@ from contextlib import ExitStack, closing
 
 from mondrian.engines import Engine, open_engine
 from mondrian.server.database import leave_database, opening_database
-from mondrian.server.signals import leaving_by_signal
+from mondrian.server.signals import leave_on_signal
 from mondrian.server.socket import check_exposure, listen
 from mondrian.settings import Settings
 
@@ -36,7 +36,7 @@ def serve(
     check_exposure(settings)
     _keep_private()
     with ExitStack() as stack:
-        leaving = stack.enter_context(leaving_by_signal())
+        leaving = stack.enter_context(leave_on_signal())
         engine = stack.enter_context(closing(_open_engine(settings))) if settings.worker else None
         sockets = stack.enter_context(listen(settings))
         opening = stack.enter_context(opening_database(settings, _concurrency(settings, engine)))
@@ -54,7 +54,7 @@ def work(settings: Settings, announce: Callable[[str], None]) -> None:
     """
     _keep_private()
     with ExitStack() as stack:
-        leaving = stack.enter_context(leaving_by_signal())
+        leaving = stack.enter_context(leave_on_signal())
         engine = stack.enter_context(closing(_open_engine(settings)))
         opening = stack.enter_context(opening_database(settings, _concurrency(settings, engine)))
         leaving.close = lambda: leave_database(opening)

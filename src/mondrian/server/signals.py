@@ -34,12 +34,12 @@ class Leaving:
     """What the first signal begins.
 
     ``begin`` is called where the signal comes in: at first to exit, as soon as may be. From another
-    thread ``hand_back`` is called at once, and ``close`` after ``CLOSE_SECONDS``; both may be
+    thread ``release`` is called at once, and ``close`` after ``CLOSE_SECONDS``; both may be
     called again on the way that is usual.
     """
 
     begin: Callable[[], Any] = sys.exit
-    hand_back: Callable[[], Any] = _nothing
+    release: Callable[[], Any] = _nothing
     close: Callable[[], Any] = _nothing
     is_asked: bool = False
     _changed: threading.Event = field(default_factory=threading.Event)
@@ -57,7 +57,7 @@ class Leaving:
         if not self.is_asked:
             return
         overdue = threading.Event()  # never set: the process is to end before
-        _do_beside(self.hand_back)
+        _do_beside(self.release)
         overdue.wait(CLOSE_SECONDS)
         _do_beside(self.close)
         overdue.wait(EXIT_SECONDS - CLOSE_SECONDS)
@@ -78,7 +78,7 @@ def _do_beside(step: Callable[[], Any]) -> None:
 
 
 @contextmanager
-def leaving_by_signal() -> Iterator[Leaving]:
+def leave_on_signal() -> Iterator[Leaving]:
     """The signals are ours for the time of the ``with``."""
     leaving = Leaving()
     threading.Thread(target=leaving.end_in_time, name="leaving", daemon=True).start()

@@ -58,7 +58,7 @@ class Start:
 
 
 def _check_access(scope: Scope, start: Start | None) -> None:
-    """Raise ``JobNotFound`` for a job that is not there for whoever asks (the API knows)."""
+    """Raise ``JobNotFound`` for a job that the visitor may not see (the API knows)."""
     may_access = scope.get("state", {}).get("may_access")
     if start and may_access and not may_access(start.job):
         raise JobNotFound

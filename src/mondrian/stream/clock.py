@@ -1,4 +1,4 @@
-"""When a watched job is looked at, and what is said of it when nobody else speaks.
+"""When a watched job is looked at, and what is said of it when no worker writes.
 
 Pure: each method is given the time, in seconds of any clock, and none waits.
 
@@ -6,7 +6,7 @@ Pure: each method is given the time, in seconds of any clock, and none waits.
    the job it waits ``GRACE_SECONDS`` longer, since the worker's own update may be on its way; and
    it speaks as soon as the worker's lease runs out.
 2. What the log has told is newer than the job as it was read. Until it is read again, nothing is
-   said of its place, percent or attempt, and it is held by somebody.
+   said of its place, percent or attempt, and a worker holds it.
 3. A lost worker is told of when its lease runs out, whatever the interval: the lease is read when
    the log has been silent for ``LOOK_SECONDS``, and again when it should be over.
 """
@@ -47,7 +47,7 @@ class Clock:
     def hear(self, now: float, seq: int, *, is_paced: bool) -> None:
         """Take note of events in the log, up to ``seq``."""
         self._heard, self._seq = now, seq
-        self._lease_ends = math.inf  # held by somebody, until we know
+        self._lease_ends = math.inf  # taken as held, until we know
         if is_paced:
             self._spoken = now
 
@@ -76,7 +76,7 @@ class Clock:
         return min(self._spoken + self._interval + GRACE_SECONDS, ends, look)
 
     def should_speak(self, now: float) -> bool:
-        """Return whether nobody has spoken for an interval, or the worker is lost untold."""
+        """Return whether the log has been silent for an interval, or the worker is lost untold."""
         silent_since = self._spoken + self._interval + GRACE_SECONDS * self._is_held()
         return now >= silent_since or self._is_lost(now)
 
@@ -105,7 +105,7 @@ class Clock:
         return self._lease_ends is not None and self._told_lost < self._lease_ends
 
     def _is_lost(self, now: float) -> bool:
-        """Return whether the worker is lost, and nobody was told."""
+        """Return whether the worker is lost and that has not been sent yet."""
         ends = math.inf if self._lease_ends is None else self._lease_ends
         return self._is_held() and self._unanswered is None and ends <= now
 

@@ -16,7 +16,7 @@ RECONNECT_SECONDS = 0.5
 class Listen:
     """Tells ``wake(job, seq, lines)`` that a job has events up to ``seq``, the last of which may be
     told in ``lines`` (``<type> <payload>``), and ``wake(None, 0, [])`` that any job may have some:
-    after listening anew, and when the connection is lost, so that whoever depends on the database
+    after listening anew, and when the connection is lost, so that code that depends on the database
     asks it and notices."""
 
     def __init__(self, url: str, wake: Callable[[UUID | None, int, list[str]], None]) -> None:

@@ -175,7 +175,7 @@ def _encode_opening(snapshot: Snapshot, log: str) -> Opening:
         job=snapshot.job,
         seq=snapshot.seq,
         plain=encode(*parts[0], snapshot.seq, log).wire,
-        # Only the last has the number: whoever loses the connection before it begins anew.
+        # Only the last has the number: a client that loses the connection before it begins anew.
         full=b"".join([*(encode(*part).wire for part in parts[:-1]),
                        encode(*parts[-1], snapshot.seq, log).wire]),
     )  # fmt: skip

@@ -11,7 +11,7 @@ from mondrian.jobs.job import Event, EventType, encode_payload
 
 MAX_SEND_BYTES = 16_384
 """Frames are joined up to this size, to save system calls, and cut at it: what was sent and not
-taken is in nobody's hands but the client's own."""
+taken costs memory in the client alone."""
 
 RETRY_MS = 2000
 """How long ``EventSource`` waits before it connects again, unless a later ``retry:`` says more."""

@@ -3,7 +3,7 @@
 1. What has not been sent is in the tail or in the log: a client has no queue. What was read for it
    and has to wait is dropped, but for one piece, and read again; a long event is sent in pieces.
 2. A client whose log was pruned meanwhile is told to come back, and then that there is a gap.
-3. A client at the end of the tail sleeps, and what is added is sent for it by whoever adds it, as
+3. A client at the end of the tail sleeps, and what is added is sent for it by whatever adds it, as
    far as its transport takes it at once. Its task wakes only where it must wait, at the end, or
    when the server stops. To wake each client's task for each event costs half as much again, and
    leaves so many objects behind that the collector of garbage stops the loop for 0.1 s.

@@ -1,4 +1,4 @@
-"""One job that is being watched: its log read once for all, and a clock for what nobody says.
+"""One job that is being watched: its log read once for all, and a clock for what no worker says.
 
 1. The log is read after a wake-up and once per interval. A wake-up says "look": what is read is
    "what follows the last that I know", so a lost or a doubled one does no harm. One that tells just

@@ -1,6 +1,6 @@
 """What an attempt holds, and what it tells in the log of its job.
 
-1. A claim can be lost at any moment: by a cancel, a takeover, a hand-back. Whoever works asks its
+1. A claim can be lost at any moment: by a cancel, a reclaim, a release. The attempt asks its
    ``HeldClaim`` often whether to go on.
 2. A write that the database does not answer is made again until it does, while the critique goes
    on in its own thread. A lost connection may hide a commit, so the log is looked at first.
@@ -172,7 +172,7 @@ class JobLog:
             return self.job.last_seq + int((self._started - self._born) / self.interval_seconds)
         told = self.held.insist(lambda: self.store.events_after(self.job.id, 0, types=COUNTED))
         gaps = (after.created_at - before.created_at for before, after in pairwise(told))
-        late = self.tick_seconds  # as updates are, and yet nobody else speaks
+        late = self.tick_seconds  # as updates are, and the API does not speak yet
         silent = sum(int((gap.total_seconds() - late) / self.interval_seconds) for gap in gaps)
         return len(told) + silent + self.job.failures
 

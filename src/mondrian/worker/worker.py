@@ -1,7 +1,7 @@
 """The worker: threads that take jobs, one that keeps their claims, and what a failure costs.
 
 1. Each of the ``concurrency`` threads has one job at a time. One more keeps: it renews the claims,
-   sees those that are lost, and wakes one of the others for each new job (whoever claims one wakes
+   sees those that are lost, and wakes one of the others for each new job (which wakes
    another: there may be more). That which called ``run`` waits for
    nothing but ``stop``. None of them ends by an error, whatever it is.
 2. A lease that ran out means that its worker died only if that worker could have renewed it. So
@@ -12,11 +12,11 @@
    first token gives the job to another, which counts no failure, and claims nothing until the
    engine answers: else it would fail faster than others work, and draw the whole queue.
 4. A stop hands the jobs back, which counts no failure. What a stopped thread still tries to write
-   is refused, since a hand-back raises the attempt. All of that has one deadline: where the
+   is refused, since a release raises the attempt. All of that has one deadline: where the
    database does not answer, the leases run out.
-5. When an engine crashes or is stuck, every job in it is a suspect: nobody knows which of them did
-   it. From then on it has the engine to itself, so that the next time, if there is one, takes no
-   other job along.
+5. When an engine crashes or is stuck, every job in it is a poison job: it is not known which of
+   them did it. From then on it has the engine to itself, so that the next time, if there is one,
+   takes no other job along.
 """
 
 import logging
@@ -55,7 +55,7 @@ log = logging.getLogger(__name__)
 
 KEEP_SECONDS = 0.5
 POLL_SECONDS = 5.0
-"""An idle worker looks for a job at least so often: nobody tells of a lease that ran out."""
+"""An idle worker looks for a job at least so often: an expired lease is not announced."""
 
 _LEAVE_SECONDS = 3.0
 _UNFORESEEN_SECONDS = 1.0
@@ -116,14 +116,14 @@ class Worker:
             keeper.join(KEEP_SECONDS)
             if self._is_draining and not self._holds:
                 self.stop()
-        leaver = threading.Thread(target=self._hand_all_back, name="leaver", daemon=True)
+        leaver = threading.Thread(target=self._release_all, name="leaver", daemon=True)
         leaver.start()
         deadline = time.monotonic() + _LEAVE_SECONDS
         for thread in (leaver, *workers, keeper):
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def stop(self) -> None:
-        """Make ``run`` hand back its jobs and return, within seconds. From any thread, any number
+        """Make ``run`` release its jobs and return, within seconds. From any thread, any number
         of times."""
         self._stopping.set()
         with self._changed:
@@ -168,7 +168,7 @@ class Worker:
 
     def _may_claim(self) -> bool:
         """Return whether jobs are to be claimed. Alone, a worker whose engine is gone claims them
-        still: whoever waits is better told what is the matter."""
+        still: a waiting client is better told what is the matter."""
         is_able = not (self._breaker.is_open and self._has_others)
         return is_able and not self._is_draining and not self._stopping.is_set()
 
@@ -177,11 +177,11 @@ class Worker:
 
     @contextmanager
     def _going_on(self) -> Iterator[None]:
-        """What nobody foresaw costs the round that it comes in, not the thread."""
+        """Log an unexpected error, and let the thread go on with its next round."""
         try:
             yield
         except Exception:
-            log.exception("the worker goes on after an error that nobody foresaw")
+            log.exception("unexpected error in the worker, which goes on")
             self._stopping.wait(_UNFORESEEN_SECONDS)
 
     def _keep_claims(self) -> None:
@@ -232,11 +232,11 @@ class Worker:
                 each.is_lost.set()
         return True
 
-    def _hand_all_back(self) -> None:
+    def _release_all(self) -> None:
         for held in self._held():
-            self._hand_back(held.claim)
+            self._release(held.claim)
 
-    def _hand_back(self, claim: Claim) -> None:
+    def _release(self, claim: Claim) -> None:
         with suppress(AttemptSuperseded, StorageError):
             self._store.release(claim)
 
@@ -320,7 +320,7 @@ class Worker:
             has_text = held is not None and held.has_text
             return self._judge(claim, exc, is_gone=is_gone(exc, has_text=has_text))
         except Exception:
-            log.exception("job %s failed in a way that nobody foresaw", claim.job.id)
+            log.exception("job %s: unexpected error", claim.job.id)
             return self._judge(claim, MondrianError())
 
     def _judge(self, claim: Claim, error: MondrianError, *, is_gone: bool = False) -> Claim | None:
@@ -345,7 +345,7 @@ class Worker:
             log.exception("job %s cannot be ended", claim.job.id)
         if self._stopping.is_set() or isinstance(error, AttemptSuperseded):
             # that is refused, but where the log went back: there the next attempt fills the gap
-            self._hand_back(claim)
+            self._release(claim)
         return None
 
     def _next(self, claim: Claim) -> Claim | None:

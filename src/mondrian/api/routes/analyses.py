@@ -32,14 +32,16 @@ _FORMAT = {"type": "string", "enum": ["json", "html", "sse"], "default": "json"}
     },
     openapi_extra=form_body(response_format=_FORMAT),
 )
-async def analyze(request: Request, arrival: UploadDep) -> Response:
+async def analyze(request: Request, upload_request: UploadDep) -> Response:
     """As JSON, as a page, or as events. Leaving does not cancel the job."""
-    job, options = await arrival.receive(is_waited_for=True)
+    job, options = await upload_request.receive(is_waited_for=True)
     if options.response_format == "sse":
-        return _Handover(arrival.services, job)
+        return _Handover(upload_request.services, job)
     client = _WaitingClient(request.receive)
-    await arrival.services.streams(_stream_scope(request.scope, job), client.receive, client.send)
-    return await to_thread.run_sync(_answer, arrival, job, options.response_format)
+    await upload_request.services.streams(
+        _stream_scope(request.scope, job), client.receive, client.send
+    )
+    return await to_thread.run_sync(_answer, upload_request, job, options.response_format)
 
 
 @router.post(
@@ -49,10 +51,10 @@ async def analyze(request: Request, arrival: UploadDep) -> Response:
     responses={200: content("text/event-stream")},
     openapi_extra=form_body(),
 )
-async def analyze_stream(arrival: UploadDep) -> Response:
+async def analyze_stream(upload_request: UploadDep) -> Response:
     """At once what `/stream/{job}` answers."""
-    job, _ = await arrival.receive(is_waited_for=True)
-    return _Handover(arrival.services, job)
+    job, _ = await upload_request.receive(is_waited_for=True)
+    return _Handover(upload_request.services, job)
 
 
 class _Handover(Response):
@@ -60,11 +62,11 @@ class _Handover(Response):
 
     def __init__(self, services: Services, job: Job) -> None:
         super().__init__()
-        self._house = services
+        self._services = services
         self._job = job
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._house.streams(_stream_scope(scope, self._job), receive, send)
+        await self._services.streams(_stream_scope(scope, self._job), receive, send)
 
 
 def _stream_scope(scope: Scope, job: Job) -> Scope:
@@ -103,8 +105,8 @@ class _WaitingClient:
         return {"type": "http.disconnect"}
 
 
-def _answer(arrival: Upload, job: Job, format_: str) -> Response:
-    services, links = arrival.services, arrival.links
+def _answer(upload_request: Upload, job: Job, format_: str) -> Response:
+    services, links = upload_request.services, upload_request.links
     job = services.store.read(job.id)
     if job.status is Status.ERROR:
         return _failed(job.error or {})

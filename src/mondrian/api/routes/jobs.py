@@ -136,7 +136,7 @@ def start_job(job: JobDep, services: ServicesDep, links: LinksDep) -> JobState:
     responses=refusals(404, 503),
 )
 def cancel_job(job: JobDep, request: Request, services: ServicesDep, links: LinksDep) -> Any:
-    """End a job, whoever works at it. One that has ended already stays as it is."""
+    """End a job, also while a worker has it. One that has ended already stays as it is."""
     cancelled = services.store.cancel(job.id)
     if wants_page(request.scope):
         return lead_on(request.scope, f"/jobs/{job.id}")
@@ -165,7 +165,7 @@ async def retry_job(job: JobDep, upload: UploadDep) -> Any:
 def delete_job(job: JobDep, services: ServicesDep) -> Response:
     """Cancel a job, then remove it with its events, its report and its photo."""
     job = services.store.cancel(job.id)
-    # The photo first: while the row is there, whoever was disturbed can ask again.
+    # The photo first: while the row is there, an interrupted client can ask again.
     services.photos.delete(job.photo_key)
     services.store.delete(job.id)
     return Response(status_code=204)

@@ -182,8 +182,8 @@ async def _read_chosen(request: Request, services: Services, visitor: Visitor) -
 
 def _delete(services: Services, jobs: Sequence[Job]) -> None:
     for job in jobs:
-        with suppress(JobNotFound):  # somebody else was faster
+        with suppress(JobNotFound):  # another request was faster
             services.store.cancel(job.id)
-            # The photo first: while the row is there, whoever was disturbed can ask again.
+            # The photo first: while the row is there, an interrupted client can ask again.
             services.photos.delete(job.photo_key)
             services.store.delete(job.id)

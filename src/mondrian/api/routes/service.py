@@ -135,7 +135,7 @@ async def open_session(request: Request, services: ServicesDep, visitor: Visitor
 
 @router.delete("/session", status_code=204, summary="End the session", responses=refusals(503))
 def close_session(services: ServicesDep, visitor: VisitorDep) -> Response:
-    """End it for good, also for whoever has a copy of the cookie, and take the cookie back."""
+    """End it for good, also for copies of the cookie, and take the cookie back."""
     if visitor.session:
         services.access.end_session(visitor.session)
     answer = Response(status_code=204)

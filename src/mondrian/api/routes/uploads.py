@@ -22,13 +22,13 @@ router = APIRouter(tags=["photos"], responses=refusals(408, 409, 413, 415, 429, 
     summary="Send a photo",
     openapi_extra=form_body(),
 )
-async def upload(arrival: UploadDep) -> Any:
+async def upload(upload_request: UploadDep) -> Any:
     """Check a photo, keep it upright and without its place, and queue its critique. A browser's
     form is led on to the job's page."""
-    job, _ = await arrival.receive()
-    if wants_page(arrival.request.scope):
-        return lead_on(arrival.request.scope, f"/jobs/{job.id}")
-    return UploadAnswer.of(job, arrival.links)
+    job, _ = await upload_request.receive()
+    if wants_page(upload_request.request.scope):
+        return lead_on(upload_request.request.scope, f"/jobs/{job.id}")
+    return UploadAnswer.of(job, upload_request.links)
 
 
 def _submit_body() -> dict[str, Any]:
@@ -42,18 +42,18 @@ def _submit_body() -> dict[str, Any]:
     summary="Name a photo of the source folder, or send one",
     openapi_extra=_submit_body(),
 )
-async def submit(request: Request, arrival: UploadDep) -> UploadAnswer:
+async def submit(request: Request, upload_request: UploadDep) -> UploadAnswer:
     """JSON names a file in the folder that `MONDRIAN_SOURCE` says; a form is an upload."""
     if request.headers.get("content-type", "").lower().startswith("multipart/"):
-        job, _ = await arrival.receive()
-        return UploadAnswer.of(job, arrival.links)
-    intake = arrival.services.intake
-    with arrival.counted():
-        body = await read_json(request, SubmitBody, arrival.services.limits)
-        options = arrival.parse_options(_fields(body))
+        job, _ = await upload_request.receive()
+        return UploadAnswer.of(job, upload_request.links)
+    intake = upload_request.services.intake
+    with upload_request.counted():
+        body = await read_json(request, SubmitBody, upload_request.services.limits)
+        options = upload_request.parse_options(_fields(body))
         content, name = await to_thread.run_sync(intake.read_source, body.filename)
-        job = await arrival.add(lambda: content, name, options)
-    return UploadAnswer.of(job, arrival.links)
+        job = await upload_request.add(lambda: content, name, options)
+    return UploadAnswer.of(job, upload_request.links)
 
 
 def _fields(body: SubmitBody) -> dict[str, str]:

@@ -28,7 +28,7 @@ _TRUTHS |= {"false": False, "0": False, "no": False, "off": False, "": False}
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UploadOptions:
     """What is asked of a photo. ``asked`` is the advisors as they were asked for: ``random`` is
-    the same wish again, whoever it fell on."""
+    the same option again, whichever advisor was drawn."""
 
     asked: str
     advisors: tuple[str, ...]

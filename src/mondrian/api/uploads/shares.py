@@ -71,7 +71,7 @@ class Shares:
         if used.own_bytes + held_own > (self._share or quota):
             raise QuotaExceeded(
                 "Your share of the room for photos is full. Delete some of your critiques, or ask "
-                "whoever runs the server for a larger share."
+                "the server's operator for a larger share."
             )
 
 

@@ -84,7 +84,7 @@ class Watch:
         self._prompt = KeptPrompt()
 
     def tell(self, item: Any) -> None:
-        """Pass ``item`` on. Raises ``StoppedError`` if nobody wants to know."""
+        """Pass ``item`` on. Raises ``StoppedError`` if the request was stopped."""
         assert self._port is not None
         if self._port.emit(item):
             raise StoppedError

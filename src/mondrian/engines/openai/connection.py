@@ -1,6 +1,6 @@
 """One request of ``openai:`` to its server, and what can go wrong with it.
 
-1. A thread reads the connection and fills a queue, so whoever listens never waits longer than a
+1. A thread reads the connection and fills a queue, so the listener never waits longer than a
    heartbeat and can leave at any time. Leaving closes the connection, also before the server has
    said a word. So each request has a connection of its own.
 2. No key and no password is in any message: what others wrote goes through ``error_words``, and
@@ -104,7 +104,7 @@ class Exchange(Generic[T]):
                 yield item
         finally:
             self.stop()
-            if self._socket:  # else it is still connecting, and nobody can hurry that
+            if self._socket:  # else it is still connecting, and that cannot be hurried
                 reader.join(1.0)
 
     def stop(self) -> None:

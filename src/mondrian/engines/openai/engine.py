@@ -127,7 +127,7 @@ class OpenAIServer:
             self.status = f"error: {exc.message}"
             raise
         finally:
-            if self.status == "loading":  # whoever waited for it left
+            if self.status == "loading":  # the request that waited for it left
                 self.status = "unloaded"
 
     def _choose(self, models: list[dict[str, Any]]) -> None:
@@ -143,7 +143,7 @@ class OpenAIServer:
                 f"{models[0]['id']} and the like. Load one that sees, or name one with ?model=NAME."
             )
         self.model = self._wanted or answering[0]
-        # of a model that is not listed, nobody knows who will answer
+        # of a model that is not listed, it cannot be known what will answer
         kinds = (str(each.get("owned_by", "")) for each in models if each["id"] == self.model)
         self._kind = next(kinds, "")
 

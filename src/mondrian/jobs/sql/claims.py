@@ -65,7 +65,7 @@ _NEXT = f"""{_TURNS}, candidates AS (
         LIMIT 1 FOR UPDATE OF jobs SKIP LOCKED
     )"""
 
-# What a claim, a takeover and a retry do with the job in ``next``: three events for a lost one
+# What a claim, a reclaim and a retry do with the job in ``next``: three events for a lost one
 # (attempt, queued, processing; or error status, error, done when it is over), one for a queued one.
 _TAKEN = f""", moved AS (
         UPDATE jobs SET

@@ -6,12 +6,12 @@
    order, and readers miss events.)
 2. One operation is one statement in autocommit mode: it happens whole or not at all, and no lock
    outlives a round trip.
-3. An attempt has one holder. Whatever takes a claim away (takeover, retry, hand-back, cancel)
+3. An attempt has one holder. Whatever takes a claim away (reclaim, retry, release, cancel)
    raises ``attempt``; every write of a worker names its attempt and is refused if the row has
-   another, or has ended. The claim itself need not raise it: nobody has held the attempt of a
+   another, or has ended. The claim itself need not raise it: no worker has held the attempt of a
    queued job.
-4. A raised attempt and the ``attempt`` event that voids older text are one statement. A hand-back
-   and a takeover write it before the ``status_update`` that says ``queued``, so no client sees a
+4. A raised attempt and the ``attempt`` event that voids older text are one statement. A release
+   and a reclaim write it before the ``status_update`` that says ``queued``, so no client sees a
    job go back without it. ``failures`` counts crashes only, and decides when to give up.
 5. The end (``done`` event, status, reports) is one statement on a row that has not ended. So
    there is one ``done`` event, and a cancelled job stays cancelled.

@@ -52,7 +52,7 @@ class Jobs(Connected):
         return refuse_if_ended(self.read(job_id))
 
     def cancel(self, job_id: UUID) -> Job:
-        """End the job as cancelled, whoever works at it or died while doing so.
+        """End the job as cancelled, whether or not its worker is alive.
 
         After it no other end can come. A job that has ended already is returned as it is. Raises
         ``JobNotFound``.

@@ -114,7 +114,7 @@ class Logs(Connected):
 
         The status with its update, ``entries`` (``analysis_complete``), the ``error`` event,
         ``done`` and the reports are committed together, and only if this attempt is the current
-        one, nobody else ended the job, and the log reaches to number ``seen``; else
+        one, the job has not ended otherwise, and the log reaches to number ``seen``; else
         ``AttemptSuperseded``. Returns the last number.
         """
         error = error and clean_error(error)
@@ -155,7 +155,7 @@ class Logs(Connected):
     def log_after(
         self, job_id: UUID, seq: int, types: Iterable[EventType], limit: int, max_bytes: int
     ) -> Log:
-        """The same for whoever replays it: ``max_bytes`` of payload at most, or else one event, and
+        """Return the same for a replay: ``max_bytes`` of payload at most, or else one event, and
         what was pruned by then."""
         wanted = {"id": job_id, "seq": seq, "limit": limit, "max_bytes": max_bytes}
         wanted["types"] = [str(name) for name in types]

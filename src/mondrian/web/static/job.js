@@ -1,5 +1,5 @@
 // The page of a job. What it shows first is the server's; here it moves, and at the end it is
-// fetched anew, so that nobody draws a report twice.
+// fetched anew, so that no report is drawn twice.
 
 import { clearCards, takePart } from "./cards.js";
 import { connectOverlays } from "./overlays.js";

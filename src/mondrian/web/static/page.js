@@ -23,7 +23,7 @@ export function span(seconds) {
   return `${Math.round(seconds / 3600)} hours`;
 }
 
-/** Fetch a page of ours as a document. Throws where nobody answers. */
+/** Fetch a page of ours as a document. Throws where no server answers. */
 export async function fetchPage(url, options = {}) {
   const response = await fetch(url, { headers: { Accept: "text/html" }, ...options });
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
