@@ -338,4 +338,4 @@ def _offer_to_cancel(client: "Client", job: str) -> None:
     if sys.stdin.isatty() and typer.confirm("Cancel the job too?", err=True):
         print(_describe_cancelled(client.cancel(job)["status"]), file=sys.stderr)
     else:
-        print(f"The job goes on. See it again: mondrian watch {job[:8]}", file=sys.stderr)
+        print(f"The job goes on. See it again: mondrian watch {job}", file=sys.stderr)
