@@ -63,10 +63,11 @@ class PhotoReaders:
     ) -> T:
         """Return what ``function``, of a module, makes of ``photo`` and ``arguments``.
 
-        It may take 10 s and 2 s more per 10 megapixels, on the clock and of a processor, and 2 GB
-        of memory. Raise what it raises, ``PhotoTooComplex`` beyond those limits, ``DamagedPhoto``
-        if it ends its process twice, ``PhotoReaderUnavailable`` where there can be none, and
-        ``Unwanted`` soon after ``is_wanted`` says so.
+        It may take 10 s and 2 s more per 10 megapixels, of a processor and on the clock (there up
+        to three times as long where it has to wait for a processor), and 2 GB of memory. Raise what
+        it raises, ``PhotoTooComplex`` beyond those limits, ``DamagedPhoto`` if it ends its process
+        twice, ``PhotoReaderUnavailable`` where there can be none, and ``Unwanted`` soon after
+        ``is_wanted`` says so.
         """
         reading = Reading(function=function, photo=photo, arguments=arguments)
         try:
