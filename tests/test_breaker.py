@@ -94,7 +94,7 @@ def test_a_draining_worker_finishes_what_it_has_and_takes_nothing_new(
     hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path
 ) -> None:
     job = add_job(store, photos)
-    worker = hire(recording(tmp_path, pause=0.01), concurrency=1)
+    worker = hire(recording(tmp_path, pause=0.06), concurrency=1, lease=1.5)
     with at_work(worker) as thread:
         wait_for(lambda: store.read(job.id).status is Status.ANALYZING)
         later = add_job(store, photos)

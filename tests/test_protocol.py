@@ -316,8 +316,10 @@ def test_an_address_has_its_share_and_proxies_have_more() -> None:
 
 
 def test_the_room_follows_the_settings() -> None:
-    room = open_room(Settings(connections=50, connections_per_address=7, proxies=("10.0.0.0/8",)))
+    room = open_room(
+        Settings(connections=50, connections_per_address=7, trusted_proxies=("10.0.0.0/8",))
+    )
     assert (room.most, room.most_per_address) == (50, 7)
     assert room.proxies == [ip_network("10.0.0.0/8")]
     with pytest.raises(SettingsError, match="nonsense"):
-        open_room(Settings(proxies=("nonsense",)))
+        open_room(Settings(trusted_proxies=("nonsense",)))

@@ -36,6 +36,7 @@
     │   ├── ServerBusy
     │   ├── NotAllowed
     │   ├── ForeignRequest
+    │   ├── NotReady
     │   └── ServerUnavailable
     └── StorageError
         ├── DatabaseUnavailable
@@ -296,6 +297,13 @@ class ForeignRequest(RequestError):
 
     http_status = 403
     exit_code = 77
+
+
+class NotReady(RequestError):
+    """The server is not ready. Ask another one, or this one in a moment."""
+
+    http_status = 503
+    exit_code = 75
 
 
 class ServerUnavailable(RequestError):

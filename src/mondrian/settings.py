@@ -143,7 +143,9 @@ class Settings(BaseSettings):
         le=1_000_000,
         description="connections from one address, or one IPv6 network of 64 bits, at most",
     )
-    proxies: Annotated[Words, Option(group=_SERVER, metavar="ADDRESS", name="--proxy")] = Field(
+    trusted_proxies: Annotated[
+        Words, Option(group=_SERVER, metavar="ADDRESS", name="--trusted-proxy")
+    ] = Field(
         default=("127.0.0.1", "::1"),
         description="addresses or networks of proxies, whose `X-Forwarded-For` and "
         "`X-Forwarded-Proto` are believed, and which may have any number of connections",
@@ -189,6 +191,13 @@ class Settings(BaseSettings):
         ge=1.0,
         le=600.0,
         description="seconds that a worker may be silent before its jobs are another's",
+    )
+    health_port: Annotated[int | None, Option(group=_WORK, metavar="NUMBER")] = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="a port where `worker` answers `/health/live`, `/health/ready` and `/metrics`, "
+        "to all addresses",
     )
     stall: Annotated[float, Option(group=_WORK, metavar="SECONDS")] = Field(
         default=300.0,

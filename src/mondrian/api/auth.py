@@ -41,7 +41,7 @@ LOGIN_CODE_SECONDS = 900
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:\d{1,5})?", re.ASCII)
 _PUBLIC = re.compile(
-    r"/|/health|/openapi\.json|/session|/login|/manifest\.webmanifest|/favicon\.ico|"
+    r"/|/health(?:/live|/ready)?|/openapi\.json|/session|/login|/manifest\.webmanifest|/favicon\.ico|"
     r"/icon-\d+\.png|/web/.+"
 )
 _WITH_TOKEN = re.compile(r"/(stream|photo|analysis|summary|report)/.+")

@@ -1,6 +1,7 @@
 """What ``/metrics`` tells Prometheus, in a registry of this server's own."""
 
 import time
+from collections import Counter as Counts
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ from prometheus_client.registry import Collector
 from mondrian.api.guesses import Guesses
 from mondrian.errors import StorageError
 from mondrian.jobs.job import ENDED, Status
-from mondrian.jobs.store import Store
+from mondrian.jobs.store import Store, WorkerState
 
 ENDED_SECONDS = 30.0
 """So old may the counts of ended jobs be: to count them takes the longer the more there are."""
@@ -35,6 +36,7 @@ class Metrics(Collector):
         self._guesses = guesses
         self._ended: dict[Status, int] = {}
         self._ended_until = 0.0
+        self.is_schema_bad = False
         self._registry = CollectorRegistry()
         self._registry.register(self)
         self._uploads = Counter(
@@ -86,6 +88,31 @@ class Metrics(Collector):
             yield GaugeMetricFamily(
                 "mondrian_queue_length", "Jobs that wait for a worker.", counts[Status.QUEUED]
             )
+            yield from self._of_the_fleet()
+
+    def _of_the_fleet(self) -> Iterator[Metric]:
+        try:
+            age, workers = self._store.queue_age_seconds(), self._store.list_workers()
+        except StorageError:
+            return
+        yield GaugeMetricFamily(
+            "mondrian_queue_oldest_seconds", "How long the oldest queued job has waited.", age
+        )
+        living = [each for each in workers if each.is_living]
+        states = Counts(each.state for each in living)
+        by_state = GaugeMetricFamily(
+            "mondrian_workers", "Workers of the fleet, by state.", labels=["state"]
+        )
+        for state in WorkerState:
+            by_state.add_metric([state], states[state])
+        yield by_state
+        busy = sum(each.busy for each in living)
+        slots = GaugeMetricFamily(
+            "mondrian_slots", "Jobs that the fleet can have under way, by use.", labels=["use"]
+        )
+        slots.add_metric(["busy"], busy)
+        slots.add_metric(["idle"], sum(each.slots for each in living) - busy)
+        yield slots
 
     def _counts(self) -> dict[Status, int]:
         unended = self._store.counts(_UNENDED)

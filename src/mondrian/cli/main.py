@@ -5,7 +5,18 @@ import sys
 from typer.models import CommandInfo
 
 from mondrian import errors
-from mondrian.cli import catalogue, check, critique, doctor, jobs, models, prune, reference, serve
+from mondrian.cli import (
+    catalogue,
+    check,
+    critique,
+    doctor,
+    fleet,
+    jobs,
+    models,
+    prune,
+    reference,
+    serve,
+)
 from mondrian.cli.app import app, fail
 from mondrian.cli.options import Group
 
@@ -15,6 +26,7 @@ __all__ = [
     "check",
     "critique",
     "doctor",
+    "fleet",
     "jobs",
     "main",
     "models",

@@ -19,7 +19,7 @@ _WORK = (
 _SERVE = (
     *("host", "port", "also", "worker", "key", "key_file", "admin_key", "open", "hosts"),
     *("base_url", "done_status", "cors_origins", "source", "advisor", "share"),
-    *("waiting_per_owner", "connections", "connections_per_address", "proxies"),
+    *("waiting_per_owner", "connections", "connections_per_address", "trusted_proxies"),
 )
 
 
@@ -39,7 +39,7 @@ def serve(settings: "Settings") -> None:
     )
 
 
-@command(*_WORK, group=Group.SERVICE)
+@command(*_WORK, "health_port", group=Group.SERVICE)
 def worker(settings: "Settings") -> None:
     """Work at the jobs of a database, beside `mondrian serve --no-worker`."""
     from mondrian.server import work

@@ -95,7 +95,7 @@ def open_room(settings: Settings) -> Connections:
     return Connections(
         most=min(settings.connections, max(16, files - _OTHER_FILES)),
         most_per_address=settings.connections_per_address,
-        proxies=_read_networks(settings.proxies),
+        proxies=_read_networks(settings.trusted_proxies),
     )
 
 

@@ -32,6 +32,7 @@ from mondrian.models import pull_subject_network
 from mondrian.photos import PhotoStore
 from mondrian.photos.readers import PhotoReaders
 from mondrian.server.connections import Connections, open_room
+from mondrian.server.health import serving_health
 from mondrian.server.network import find_network_url
 from mondrian.server.protocol import configure
 from mondrian.server.signals import Leaving
@@ -72,7 +73,7 @@ def run_server(
         )
         worker = rooms.worker(engine, app.state.services.advisors) if engine else None
         if worker:
-            leaving.release = worker.stop
+            leaving.release, leaving.drain = worker.stop, worker.drain
             stack.enter_context(_working(worker))
 
         def announce_address() -> None:
@@ -121,9 +122,11 @@ def run_worker(
     with _opened(settings, opening) as rooms, _pruning(rooms):
         worker = rooms.worker(engine, advisors)
         leaving.begin = leaving.release = worker.stop
-        announce(worker.name)
-        _load(engine)
-        worker.run()
+        leaving.drain = worker.drain
+        with serving_health(worker, settings.health_port):
+            announce(worker.name)
+            _load(engine)
+            worker.run()
 
 
 class Server(uvicorn.Server):

@@ -1,4 +1,5 @@
-"""SIGTERM and SIGINT: the first one begins to leave, those after it change nothing.
+"""SIGTERM and SIGINT: the first one begins to leave, those after it change nothing. SIGUSR1 lets a
+worker drain: it finishes what it has, and takes nothing new.
 
 Five seconds later the process ends, whatever its threads do: a thread that is stuck can neither be
 stopped nor left behind otherwise. Until then the jobs have been handed back and the database has
@@ -41,6 +42,7 @@ class Leaving:
     begin: Callable[[], Any] = sys.exit
     release: Callable[[], Any] = _nothing
     close: Callable[[], Any] = _nothing
+    drain: Callable[[], Any] = _nothing
     is_asked: bool = False
     _changed: threading.Event = field(default_factory=threading.Event)
 
@@ -83,6 +85,7 @@ def leave_on_signal() -> Iterator[Leaving]:
     leaving = Leaving()
     threading.Thread(target=leaving.end_in_time, name="leaving", daemon=True).start()
     before = {each: signal.signal(each, leaving) for each in _SIGNALS}
+    before[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, lambda *_: leaving.drain())
     try:
         yield leaving
     finally:

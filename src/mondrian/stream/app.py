@@ -79,6 +79,11 @@ class Streams:
         self._is_draining = False
         self._all_left = asyncio.Event()
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether streams are told to come back elsewhere."""
+        return self._is_draining
+
     async def open(self) -> None:
         """Begin to listen. The database need not be there yet."""
         self._wakeups.open()

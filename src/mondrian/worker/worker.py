@@ -25,6 +25,7 @@ import platform
 import secrets
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
@@ -56,6 +57,8 @@ log = logging.getLogger(__name__)
 KEEP_SECONDS = 0.5
 POLL_SECONDS = 5.0
 """An idle worker looks for a job at least so often: an expired lease is not announced."""
+
+STUCK_SECONDS = 60.0
 
 _LEAVE_SECONDS = 3.0
 _UNFORESEEN_SECONDS = 1.0
@@ -98,6 +101,8 @@ class Worker:
         self._breaker = Breaker(engine, self._stopping, self._wake_all)
         self._is_draining = False
         self._has_others = False
+        self._is_database_up = True
+        self.counts = Counter[str]()
         self._reported: tuple[object, ...] = ()
         self._report_at = 0.0
         self._renewed = self._awake_since = time.monotonic()
@@ -134,6 +139,19 @@ class Worker:
         thread, any number of times."""
         self._is_draining = True
 
+    def why_not_live(self) -> str:
+        """Return why this worker should be started anew, empty if it should not: its keeper, which
+        looks every half second, has not for as long as ``STUCK_SECONDS``."""
+        is_stuck = time.monotonic() - self._kept[0] > STUCK_SECONDS
+        return "stuck" if is_stuck else ""
+
+    def why_not_ready(self) -> str:
+        """Return why this worker claims nothing, empty if it does."""
+        if not self._is_database_up:
+            return "database"
+        report = self.report()
+        return report.reason or ("" if report.state is WorkerState.READY else report.state)
+
     def report(self) -> WorkerReport:
         """Return what this worker tells of itself."""
         state, reason = WorkerState.READY, ""
@@ -160,7 +178,9 @@ class Worker:
         try:
             orders = self._store.report_worker(report, self._settings.lease)
         except StorageError:
+            self._is_database_up = False
             return
+        self._is_database_up = True
         self._reported, self._report_at = told, now + self._settings.lease / 3
         self._has_others = orders.has_others
         if orders.should_drain:
@@ -315,6 +335,7 @@ class Worker:
                     self._advisors,
                     settings.home,
                 )
+            self.counts["done"] += 1
             return None
         except MondrianError as exc:
             has_text = held is not None and held.has_text
@@ -326,6 +347,7 @@ class Worker:
     def _judge(self, claim: Claim, error: MondrianError, *, is_gone: bool = False) -> Claim | None:
         """Let the failure cost what its class says. Where the engine ``is_gone``, other workers
         have the job, if there are any."""
+        self.counts[error.code] += 1
         verdict = error.retry_policy
         held = HeldClaim(claim=claim, stopping=self._stopping)
         level = logging.DEBUG if verdict is RetryPolicy.FORGET else logging.INFO

@@ -1,9 +1,10 @@
 """The routes, by what they are about."""
 
-from mondrian.api.routes import advisors, analyses, jobs, pages, reports, service, uploads
+from mondrian.api.routes import advisors, analyses, jobs, pages, reports, service, uploads, workers
 
 ROUTERS = (
     service.router,
+    workers.router,
     pages.router,
     advisors.router,
     uploads.router,

@@ -18,7 +18,7 @@ from mondrian.api.openapi import content, json_body, refusals
 from mondrian.api.schemas import Health, ModelStatus, SessionBody, Token, TokenBody
 from mondrian.api.signing import TOKEN_SECONDS
 from mondrian.api.uploads.multipart import Limits, read_body, read_json
-from mondrian.errors import InvalidRequest, StorageError
+from mondrian.errors import DatabaseUnavailable, InvalidRequest, NotReady, StorageError
 from mondrian.jobs.job import parse_job_id
 
 router = APIRouter(tags=["service"])
@@ -44,8 +44,11 @@ class Probe:
 def _ask(services: Services) -> bool:
     try:
         services.store.list_jobs(limit=1)
-    except StorageError:
+    except StorageError as exc:
+        # whatever else it says, it answers: then its schema is not ours
+        services.metrics.is_schema_bad = not isinstance(exc, DatabaseUnavailable)
         return False
+    services.metrics.is_schema_bad = False
     return True
 
 
@@ -69,6 +72,28 @@ async def health(services: ServicesDep, probe: Annotated[Probe, Depends(_probe)]
         device=status.get("device"),
         fine_tuned=bool(status.get("has_adapter")),
     )
+
+
+@router.get("/health/live", summary="Whether the process is there")
+async def live() -> dict[str, str]:
+    """Always 200: whatever else is the matter, to start it anew would not mend it."""
+    return {"status": "UP"}
+
+
+@router.get("/health/ready", summary="Whether it can take uploads", responses=refusals(503))
+async def ready(
+    services: ServicesDep, probe: Annotated[Probe, Depends(_probe)]
+) -> dict[str, str | None]:
+    """503 with the reason while it cannot: `draining`, `database` (which does not answer), `schema`
+    (which is not this program's)."""
+    reason = None
+    if services.streams.is_draining:
+        reason = "draining"
+    elif not await probe.is_up(services):
+        reason = "schema" if services.metrics.is_schema_bad else "database"
+    if reason:
+        raise NotReady(f"The server is not ready: {reason}.")
+    return {"status": "UP", "reason": None}
 
 
 @router.get("/model-status", summary="What the engine is doing")

@@ -1,0 +1,106 @@
+"""A worker's answers to probes and to Prometheus, on a port of its own."""
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from mondrian.errors import SettingsError
+from mondrian.jobs.store import WorkerState
+from mondrian.worker import Worker
+
+log = logging.getLogger(__name__)
+
+
+class WorkerMetrics(Collector):
+    """The figures of one worker."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing: else registering would ask."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the figures as they are now."""
+        report, counts = self._worker.report(), self._worker.counts
+        slots = GaugeMetricFamily(
+            "mondrian_worker_slots", "Jobs that the worker can have, by use.", labels=["use"]
+        )
+        slots.add_metric(["busy"], report.busy)
+        slots.add_metric(["idle"], report.slots - report.busy)
+        yield slots
+        state = GaugeMetricFamily(
+            "mondrian_worker_state", "What it does with new jobs.", labels=["state"]
+        )
+        for each in WorkerState:
+            state.add_metric([each], float(each is report.state))
+        yield state
+        attempts = CounterMetricFamily(
+            "mondrian_attempts", "Attempts that ended, by what became of them.", labels=["outcome"]
+        )
+        for outcome, count in sorted(counts.items()):
+            attempts.add_metric([outcome], count)
+        yield attempts
+        tokens = CounterMetricFamily("mondrian_tokens", "Tokens that the engine has generated.")
+        tokens.add_metric([], self._worker.meter.tokens)
+        yield tokens
+
+
+@contextmanager
+def serving_health(worker: Worker, port: int | None) -> Iterator[None]:
+    """Answer ``/health/live``, ``/health/ready`` and ``/metrics`` at ``port`` of all addresses, in
+    a thread; do nothing without one. Raise ``SettingsError`` for a port that is taken."""
+    if port is None:
+        yield
+        return
+    registry = CollectorRegistry()
+    registry.register(WorkerMetrics(worker))
+
+    class Handler(BaseHTTPRequestHandler):
+        timeout = 10
+
+        def do_GET(self) -> None:
+            status, kind, body = 404, "application/json", b'{"error":"There is no such page."}'
+            if self.path == "/metrics":
+                status, kind, body = 200, CONTENT_TYPE_LATEST, generate_latest(registry)
+            elif self.path in ("/health", "/health/live", "/health/ready"):
+                reason = worker.why_not_live() if self.path != "/health/ready" else None
+                reason = reason or (worker.why_not_ready() if "ready" in self.path else "")
+                status = 503 if reason else 200
+                told = {"status": "DOWN" if reason else "UP", "reason": reason or None}
+                body = json.dumps(told | {"worker": worker.name}).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body)
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def log_message(self, *arguments: object) -> None:
+            """Log nothing: probes come every few seconds."""
+
+    try:
+        server = ThreadingHTTPServer(("", port), Handler)
+    except OSError as exc:
+        raise SettingsError(
+            f"The health port {port} cannot be used: {exc.strerror or exc}. Choose another with "
+            "--health-port."
+        ) from exc
+    server.daemon_threads = True
+    log.info("health is told at port %d", server.server_port)
+    Thread(target=server.serve_forever, args=[0.2], name="health", daemon=True).start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
