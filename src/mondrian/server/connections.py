@@ -36,7 +36,7 @@ class Connections:
 
     most: int = 10_000
     most_per_address: int = 256
-    proxies: Sequence[Network] = ()
+    proxies: Sequence[Network] = (ip_network("127.0.0.1"), ip_network("::1"))
     _addresses: dict[Connection, str] = field(default_factory=dict)
     _counts: Counter[str] = field(default_factory=Counter)
     _idle: OrderedDict[Connection, None] = field(default_factory=OrderedDict)
