@@ -119,6 +119,10 @@ SAID: dict[str, bytes] = {
     "PNG, numbers before a profile": insert(
         saved(CAT, "PNG", icc_profile=display_p3()), chunk(b"cICP", bytes([1, 13, 0, 1]))
     ),
+    "PNG, numbers behind a long profile": insert(
+        saved(CAT, "PNG", icc_profile=display_p3() + np.random.default_rng(0).bytes(99_000)),
+        chunk(b"cICP", bytes([1, 13, 0, 1])),
+    ),
     "PNG, linear": png_with(coded(CAT_LIGHT), gamma_chunk(1)),
     "PNG, an old Mac's": png_with(coded(CAT_LIGHT ** (1 / 1.8)), gamma_chunk(1.8)),
     "PNG, the gamma of sRGB": png_with(CAT, gamma_chunk(2.2), primaries_chunk(*SRGB_XY)),

@@ -178,3 +178,11 @@ def test_a_photo_in_several_pictures_is_its_first() -> None:
     stored = prepare_photo(file.getvalue()).encoded
     assert len(stored) < len(file.getvalue()) - 300
     assert np.array_equal(pixels(stored), pixels(file.getvalue()))
+
+
+def test_a_large_jpeg_without_its_end_is_read_at_half_its_size() -> None:
+    whole = saved(Image.new("L", (12_000, 9_000), 90), "JPEG")
+    photo = prepare_photo(whole[:-2])
+    assert (photo.width, photo.height) == (6_000, 4_500)
+    with pytest.raises(DamagedPhoto):
+        prepare_photo(whole[:-2_000])

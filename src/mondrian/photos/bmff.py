@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 _MAX_BOXES = 1_000
+_MAX_OF_A_KIND = 16
 
 
 def find_boxes(content: bytes, *path: bytes, begin: int = 0, end: int | None = None) -> list[bytes]:
@@ -18,7 +19,7 @@ def find_boxes(content: bytes, *path: bytes, begin: int = 0, end: int | None = N
         return [content[first:last] for first, last in places]
     skipped = {b"meta": 4, b"uuid": 16}.get(kind, 0)
     found = list[bytes]()
-    for first, last in places:
+    for first, last in places[:_MAX_OF_A_KIND]:
         found += find_boxes(content, *below, begin=first + skipped, end=last)
     return found
 

@@ -118,10 +118,8 @@ def _open_parsed(jpeg: Jpeg, *notes: Note) -> OpenPhoto:
     else:
         check_size(width, height)
     if not jpeg.is_ended:
-        _check_end(jpeg)
-    image = _without_endless_exif(_open_jpeg(jpeg.encode_with_words()))
-    if is_halved:
-        image.draft("RGB", (width // 2, height // 2))
+        _check_end(jpeg, is_halved)
+    image = _without_endless_exif(_open_jpeg(jpeg.encode_with_words(), is_halved))
     notes = (*notes, *(note for note in read_notes(image) if note not in notes))
     return OpenPhoto(image=image, jpeg=None if is_halved else jpeg, notes=notes)
 
@@ -151,16 +149,19 @@ def _without_endless_exif(image: Image.Image) -> Image.Image:
     return image
 
 
-def _open_jpeg(content: bytes) -> Image.Image:
-    return _at_once(JpegImagePlugin.JpegImageFile(io.BytesIO(content)), len(content))
+def _open_jpeg(content: bytes, is_halved: bool) -> Image.Image:
+    image = _at_once(JpegImagePlugin.JpegImageFile(io.BytesIO(content)), len(content))
+    if is_halved:  # once only: a second draft of the same image does nothing
+        image.draft("RGB", (image.width // 2, image.height // 2))
+    return image
 
 
-def _check_end(jpeg: Jpeg) -> None:
+def _check_end(jpeg: Jpeg, is_halved: bool) -> None:
     """Refuse a JPEG whose last pixels depend on what comes after its last scan: libjpeg makes up
     what is missing. Where only the end's mark is missing, nothing depends on it."""
     looks = set[bytes]()
     for end in (b"", b"\x55" * 64):
-        with _open_jpeg(jpeg.encode_with_words(end)) as image:
+        with _open_jpeg(jpeg.encode_with_words(end), is_halved) as image:
             looks.add(hashlib.sha256(image.tobytes()).digest())
     if len(looks) > 1:
         raise DamagedPhoto

@@ -44,15 +44,15 @@ def clean_png(content: bytes) -> bytes:
         raise UnsupportedPhoto(
             f"The PNG is stored in over {_MAX_CHUNKS} chunks. Export it again and try again."
         )
-    words = (_chunk(name[:4], body) for name, body in kept.items() if body)
+    names = sorted(kept, key=lambda name: (name != b"IHDR", name != b"cICP"))
+    words = (_chunk(name[:4], kept[name]) for name in names if kept[name])
     image = _chunk(b"IDAT", b"".join(picture))
     return b"".join((content[:8], *words, image, _chunk(b"IEND", b"")))
 
 
 def read_cicp(content: bytes) -> tuple[int, int] | None:
     """Return the colour primaries and the transfer of ITU-T H.273 that a cleaned PNG names."""
-    at = content.find(b"\0\0\0\4cICP", 8, 64_000)
-    return (content[at + 8], content[at + 9]) if at > 0 else None
+    return (content[41], content[42]) if content[37:41] == b"cICP" else None
 
 
 def _name(kind: bytes, body: memoryview) -> bytes | None:
