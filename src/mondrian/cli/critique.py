@@ -33,9 +33,8 @@ from mondrian.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from typing import TypeGuard
-
     from mondrian.advisors import Advisor
+    from mondrian.cli.live import Face
     from mondrian.critiques.pacing import Text, Update
     from mondrian.engines import Engine
     from mondrian.measurements.reading import MeasuredPhoto
@@ -187,36 +186,42 @@ class Session:
         return LIVE_INTERVAL_SECONDS if is_live else self.settings.update_interval
 
     def _show(self, advisors: "list[Advisor]", items: "Events") -> None:
-        from mondrian.cli.live import describe_stop, watching
+        """Show the critiques of a photo as they are made, and after each its report."""
+        from mondrian.cli.live import watching
         from mondrian.cli.terminal import print_report
-        from mondrian.jobs.events import AdvisorEvents
 
-        names, report = [advisor.name for advisor in advisors], None
-        for place, advisor in enumerate((*advisors, None), start=1):  # None: what is written then
-            events = AdvisorEvents(advisor.id if advisor else "")
-            with watching(stderr(), names, place) as face:
-                try:
-                    for item in items:
-                        if _is_report(item):
-                            report = item
-                            break
-                        for entry in events.encode(item):
-                            face.take(entry.type, entry.fields)
-                except KeyboardInterrupt:
-                    items.close()
-                    face.close(is_done=False)
-                    stderr().print(describe_stop(face))
-                    sys.exit(INTERRUPTED)
-            if advisor and report:
-                print_report(stdout(), report)
-        if report and not report.engine.sees:
+        names = [advisor.name for advisor in advisors]
+        reports: list[Report] = []
+        while len(reports) < len(advisors):
+            with watching(stderr(), names, len(reports) + 1) as face:
+                reports += _follow(items, face)
+            print_report(stdout(), reports[-1])
+        with watching(stderr(), names, len(reports)) as face:  # files are written
+            _follow(items, face)
+        if not reports[-1].engine.sees:
             stdout().print(suggest(self.settings), style="dim", markup=False, highlight=False)
 
 
-def _is_report(item: Any) -> "TypeGuard[Report]":
+def _follow(items: "Events", face: "Face") -> "list[Report]":
+    """Show ``items`` up to the next report, and return it; an empty list at their end. Ctrl-C says
+    what was done and ends the process."""
+    from mondrian.cli.live import describe_stop
+    from mondrian.jobs.events import AdvisorEvents
     from mondrian.reports import Report
 
-    return isinstance(item, Report)
+    events = AdvisorEvents("")
+    try:
+        for item in items:
+            if isinstance(item, Report):
+                return [item]
+            for entry in events.encode(item):
+                face.take(entry.type, entry.fields)
+    except KeyboardInterrupt:
+        items.close()
+        face.close(is_done=False)
+        stderr().print(describe_stop(face))
+        sys.exit(INTERRUPTED)
+    return []
 
 
 def _place(
