@@ -1,5 +1,6 @@
 """``PhotoStore`` keeps encoded photos, in a folder or a bucket."""
 
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -8,12 +9,31 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
+from uuid import uuid4
 
 from mondrian.errors import JobNotFound, PhotoStoreUnavailable, SettingsError, StorageFull
 from mondrian.photos.exif import shorten
 
 if TYPE_CHECKING:
     from obstore.store import LocalStore, RetryConfig, S3Store
+
+
+log = logging.getLogger(__name__)
+
+_REFUSALS = (
+    (r"scheme is not allowed|HTTPS|BadScheme|insecure",
+     "The photo store's endpoint is http://, in the clear: set AWS_ALLOW_HTTP=true if that is "
+     "meant."),
+    (r"NoSuchBucket|bucket does not exist|404 Not Found",
+     "The bucket of the photo store is not there. Create it, or check MONDRIAN_PHOTOS."),
+    (r"credential|169\.254\.169\.254|InstanceMetadata",
+     "There are no credentials for the photo store. Set AWS_ACCESS_KEY_ID and "
+     "AWS_SECRET_ACCESS_KEY."),
+    (r"AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|Forbidden|Unauthorized",
+     "The photo store refuses these credentials. They need the rights to put, get and delete "
+     "objects (s3:PutObject, s3:GetObject, s3:DeleteObject)."),
+)  # fmt: skip
+"""What a store says where waiting does not help, and what that means."""
 
 
 class PhotoStore:
@@ -51,6 +71,27 @@ class PhotoStore:
             if folder.stat().st_uid == os.geteuid():
                 folder.chmod(0o700)
             return cls(store, folder)
+
+    def check(self) -> None:
+        """Put, get and delete an object, as whoever works here must be able to.
+
+        Raise ``SettingsError`` that says what is the matter where waiting would not help, and
+        ``PhotoStoreUnavailable``.
+        """
+        key = f"probe-{uuid4().hex}"
+        try:
+            self.put(key, b"probe")
+            self.get(key)
+            self.delete(key)
+        except PhotoStoreUnavailable as exc:
+            cause = shorten(" ".join(str(exc.__cause__).split()), 300)
+            for pattern, meaning in _REFUSALS:
+                if re.search(pattern, str(exc.__cause__), re.IGNORECASE):
+                    log.error("the photo store cannot be used: %s", cause)
+                    raise SettingsError(meaning) from exc
+            raise PhotoStoreUnavailable(
+                f"The photo store cannot be used at the moment ({cause}). Check MONDRIAN_PHOTOS."
+            ) from exc
 
     def put(self, key: str, encoded: bytes) -> None:
         """Store a photo, whole or not at all, and return when it would survive a power cut.

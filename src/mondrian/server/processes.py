@@ -23,7 +23,7 @@ from mondrian.database.listen import Listener
 from mondrian.database.postgres import Database
 from mondrian.engines import Engine
 from mondrian.engines.openai.connection import without_secrets
-from mondrian.errors import EngineClosed, MondrianError
+from mondrian.errors import EngineClosed, MondrianError, PhotoStoreUnavailable
 from mondrian.jobs.retention import prune_hourly
 from mondrian.jobs.sql import JOBS_CHANNEL
 from mondrian.jobs.store import Store
@@ -203,7 +203,7 @@ def _opened(settings: Settings, opening: "Future[Database]") -> Iterator[Service
             settings=settings,
             database=database,
             store=Store(database.pool),
-            photos=PhotoStore.open(settings.photos_url),
+            photos=_open_photos(settings),
             readers=readers,
         )
 
@@ -212,6 +212,17 @@ def _fetch_subject_network(home: Path) -> None:
     """Fetch the network that finds a photo's subject unless it is there, in a thread."""
     fetch = partial(pull_subject_network, home, log.info)
     threading.Thread(target=fetch, name="network", daemon=True).start()
+
+
+def _open_photos(settings: Settings) -> PhotoStore:
+    """Open the photo store, and say at once what is the matter with it. One that is away only for
+    now does not keep the service from its start."""
+    photos = PhotoStore.open(settings.photos_url)
+    try:
+        photos.check()
+    except PhotoStoreUnavailable as exc:
+        log.warning("%s", exc)
+    return photos
 
 
 def _load(engine: Engine) -> None:
