@@ -3,7 +3,7 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 
-.PHONY: help install demo test wheel clients faults fleet lint types bench corpus truth picture clean
+.PHONY: help install demo test wheel clients faults fleet vllm lint types bench corpus truth picture clean
 
 help:
 	@echo 'make demo     set up, then critique a real photo with live updates'
@@ -12,6 +12,7 @@ help:
 	@echo 'make clients  follow jobs with SSE libraries of npm and PyPI through a broken line'
 	@echo 'make faults   kill whatever may die, and print what was seen'
 	@echo 'make fleet    run it behind pgbouncer, HAProxy, on a replica and S3'
+	@echo 'make vllm     set up a real vLLM on this CPU (3.5 GB), test and measure against it'
 	@echo 'make install  make $(VENV) with all that running needs'
 	@echo 'make lint     check and format style'
 	@echo 'make types    check types'
@@ -47,6 +48,9 @@ faults: $(READY)
 
 fleet: $(READY)
 	$(VENV)/bin/pytest tests/fleet
+
+vllm: $(READY)
+	scripts/vllm $(VENV)
 
 lint: $(READY)
 	scripts/lint $(VENV)

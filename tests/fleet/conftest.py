@@ -2,10 +2,9 @@
 
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,16 +12,11 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from support.ports import find_port
 from support.working import wait_for
 
 Pooler = Callable[..., str]
 """Starts pgbouncer before the database of a URL, and returns the URL through it."""
-
-
-def find_port() -> int:
-    """Return a free port of this machine."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        return int(free.getsockname()[1])
 
 
 def find_program(name: str) -> str:

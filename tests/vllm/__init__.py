@@ -1,0 +1,1 @@
+"""The ``openai:`` engine on a real vLLM. Run by ``make vllm``."""
