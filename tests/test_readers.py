@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -202,3 +204,20 @@ def test_warm_processes_are_as_many_as_there_may_be() -> None:
     assert len(readers.pids) == 2
     readers.close()
     assert not any(map(psutil.pid_exists, readers.pids))
+
+
+def test_a_photo_that_is_not_urgent_leaves_a_process_to_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+    two, left = PhotoReaders(2, prepare=hogs.prepare_nothing), threading.Event()
+    stay = partial(two.run, hogs.begin, PHOTO, is_wanted=lambda: not left.is_set(), is_urgent=False)
+    with closing(two), ThreadPoolExecutor(2) as threads:
+        asked = [threads.submit(stay, marker=tmp_path / name) for name in "ab"]
+        wait_for(lambda: any(tmp_path.glob("?")))
+        assert two.run(prepare_photo, PHOTO).width == 640
+        assert len([*tmp_path.glob("?")]) == 1  # the other one waits
+        left.set()
+        for each in asked:
+            with pytest.raises(Unwanted):
+                each.result(30)

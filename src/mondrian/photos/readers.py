@@ -59,22 +59,24 @@ class PhotoReaders:
         photo: bytes | Path,
         *,
         is_wanted: Callable[[], bool] = lambda: True,
+        is_urgent: bool = True,
         **arguments: Any,
     ) -> T:
         """Return what ``function``, of a module, makes of ``photo`` and ``arguments``.
 
-        It may take 10 s and 2 s more per 10 megapixels, of a processor and on the clock (there up
-        to three times as long where it has to wait for a processor), and 2 GB of memory. Raise what
-        it raises, ``PhotoTooComplex`` beyond those limits, ``DamagedPhoto`` if it ends its process
-        twice, ``PhotoReaderUnavailable`` where there can be none, and ``Unwanted`` soon after
+        One that is not urgent leaves a process to those that are. It may take 10 s and 2 s more per
+        10 megapixels, of a processor and on the clock (there up to three times as long where it has
+        to wait for a processor), and 2 GB of memory. Raise what it raises, ``PhotoTooComplex``
+        beyond those limits, ``DamagedPhoto`` if it ends its process twice,
+        ``PhotoReaderUnavailable`` where there can be none, and ``Unwanted`` soon after
         ``is_wanted`` says so.
         """
         reading = Reading(function=function, photo=photo, arguments=arguments)
         try:
             try:
-                answer = self._pool.ask(reading, _limits, is_wanted)
+                answer = self._pool.ask(reading, _limits, is_wanted, is_urgent=is_urgent)
             except ChildEnded:  # which need not be the photo's fault
-                answer = self._pool.ask(reading, _limits, is_wanted)
+                answer = self._pool.ask(reading, _limits, is_wanted, is_urgent=is_urgent)
         except LimitPassed as exc:
             raise _refusal(exc) from exc
         except (ChildEnded, HandlerFailed) as exc:

@@ -5,12 +5,13 @@
 2. The thread that waits for the answer is the one that watches: at most as many children work as
    the pool has, and no other process is needed to end one.
 3. Limits count from the moment when the handler is loaded: what is hostile comes after that.
-4. A child that keeps much memory after its answer is replaced by a new one.
+4. A question that is not urgent leaves one child, where there are several, to those that are.
+5. A child that keeps much memory after its answer is replaced by a new one.
 """
 
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from mondrian.errors import MondrianError
@@ -48,6 +49,7 @@ class Pool:
         self._options = options
         self._kept_bytes = kept_bytes
         self._free = threading.Semaphore(size)
+        self._shared = threading.Semaphore(max(1, size - 1))
         self._changing = threading.Lock()
         self._children: list[Child] = []
         self._idle: list[Child] = []
@@ -69,6 +71,8 @@ class Pool:
         question: object,
         limits: Callable[[object], Limits | None],
         is_wanted: Callable[[], bool] = lambda: True,
+        *,
+        is_urgent: bool = True,
     ) -> Any:
         """Return the last thing that the handler emits about ``question``.
 
@@ -78,13 +82,13 @@ class Pool:
         of ours the handler raises, ``HandlerFailed`` for anything else, and ``OSError`` where no
         process can be started.
         """
-        while not self._free.acquire(timeout=_WATCH_SECONDS):
-            if self._is_closed or not is_wanted():
-                raise Unwanted
-        try:
+        with ExitStack() as turns:
+            for turn in (self._free,) if is_urgent else (self._shared, self._free):
+                while not turn.acquire(timeout=_WATCH_SECONDS):
+                    if self._is_closed or not is_wanted():
+                        raise Unwanted
+                turns.callback(turn.release)
             return self._ask(question, limits, is_wanted)
-        finally:
-            self._free.release()
 
     def close(self) -> None:
         """End all children, at once. What is asked for meanwhile and later raises ``Unwanted``."""
@@ -117,6 +121,7 @@ class Pool:
         """Give ``question`` to an idle child, or to a new one."""
         while True:
             with self._changing:
+                self._idle.sort(key=lambda each: each.is_loaded)
                 child = self._idle.pop() if self._idle else None
             child = child or self._start()
             if request := child.ask(question):

@@ -126,7 +126,9 @@ def _look(
     """Fetch the photo, and have it read and measured."""
     encoded, name = _fetch(job_log, photos), job_log.job.filename
     try:
-        return readers.run(read_measured, encoded, is_wanted=is_wanted, name=name, home=home)
+        return readers.run(
+            read_measured, encoded, is_wanted=is_wanted, is_urgent=False, name=name, home=home
+        )
     except Unwanted as exc:
         raise AttemptSuperseded from exc
 
