@@ -43,7 +43,7 @@ def colour(views: Views) -> Colour:
         cast_b=b,
         cast_strength=math.hypot(a, b),
         colourfulness=_colourfulness(views.pixels),
-        saturation=float(chroma.mean()),
+        saturation=float(chroma.mean(dtype=np.float64)),
     )
 
 
@@ -184,7 +184,7 @@ def _neutrals(views: Views) -> tuple[float, float, float]:
         usable |= white
     if usable.mean() < LEAST_SHARE:
         return 0.0, 0.0, 0.0
-    ab = views.lab[usable][:, 1:] * (GREY_LIGHTNESS / light[usable])[:, None]
+    ab = views.lab[usable][:, 1:].astype(np.float64) * (GREY_LIGHTNESS / light[usable])[:, None]
     chroma2 = (ab**2).sum(axis=1)
     centre = ab[chroma2 <= np.quantile(chroma2, 0.05)].mean(axis=0)
     prior = np.exp(-chroma2 / (2 * 12**2))

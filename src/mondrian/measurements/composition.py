@@ -33,7 +33,9 @@ def balance(views: Views) -> Balance:
         (np.hypot(*slopes(views.glance)), 0.01),
     )
     # the second figure keeps what is hardly there from counting in full
-    weight = np.sum([part / (part.mean() + faint) for part, faint in parts], axis=0)
+    weight = np.zeros(views.glance.shape)
+    for part, faint in parts:
+        weight += part / (part.mean(dtype=np.float64) + faint)
     x, left_right = _leaning(weight.sum(axis=0))
     y, top_bottom = _leaning(weight.sum(axis=1))
     return Balance(weight_x=x, weight_y=y, left_right=left_right, top_bottom=top_bottom)
@@ -62,8 +64,9 @@ def separation(views: Views, tiles: Tiles, mask: Mask | None) -> Separation | No
     inside = np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST), bool)
     if inside.all() or not inside.any():
         return None
-    luma = abs(float(views.glance[inside].mean() - views.glance[~inside].mean()))
-    colour = float(np.linalg.norm(views.lab[inside].mean(axis=0) - views.lab[~inside].mean(axis=0)))
+    glance, lab = views.glance.astype(np.float64), views.lab.astype(np.float64)
+    luma = abs(float(glance[inside].mean() - glance[~inside].mean()))
+    colour = math.dist(lab[inside].mean(axis=0), lab[~inside].mean(axis=0))
     ratio = _sharpness_ratio(tiles, mask)
     parts = luma / FULL_TONE, colour / FULL_COLOUR, math.log2(ratio) / FULL_FOCUS
     rest = math.prod(1 - min(1.0, max(0.0, part)) for part in parts)
@@ -118,7 +121,7 @@ def _layers(light: Plane) -> float:
     """The share of the variance of L* that lies between bands (η², Fisher 1925), where their range
     is 35 or more; in proportion below."""
     bands = _bands(light)
-    variance = float(light.var())
+    variance = float(light.var(dtype=np.float64))
     if variance < 1:
         return 0.0
     return min(1.0, float(bands.var()) / variance) * min(1.0, float(np.ptp(bands)) / 35)

@@ -14,6 +14,12 @@ Mask: TypeAlias = NDArray[np.bool_]
 SCREEN_PIXELS = 1600
 GLANCE_PIXELS = 320
 REC709 = (0.2126, 0.7152, 0.0722, 0.0)
+XYZ_OF_RGB = (
+    (0.412453, 0.357580, 0.180423),
+    (0.212671, 0.715160, 0.072169),
+    (0.019334, 0.119193, 0.950227),
+)
+D65 = (0.95047, 1.0, 1.08883)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -75,13 +81,25 @@ def _shrink(image: Image.Image, longest: int, filter_: Image.Resampling) -> Imag
 
 
 def _colours_of(rgb: NDArray[np.uint8]) -> tuple[Plane, Plane]:
-    """CIELAB and linear luminance of 8-bit sRGB (IEC 61966-2-1, CIE 15, white point D65)."""
-    from skimage.color import rgb2lab
+    """CIELAB and linear luminance of 8-bit sRGB (IEC 61966-2-1, CIE 15, white point D65).
 
-    lab = rgb2lab(rgb.astype(np.float32) / np.float32(255))
+    Element by element and in steps of 1/1024, so that no CPU's matrix product or last bit tells.
+    """
     values = np.arange(256) / 255
     curve = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
-    return lab.astype(np.float32), _luma(curve.astype(np.float32)[rgb])
+    red, green, blue = (curve[rgb[..., channel]] for channel in range(3))
+    x, y, z = (
+        _lightness((row[0] * red + row[1] * green + row[2] * blue) / white)
+        for row, white in zip(XYZ_OF_RGB, D65, strict=True)
+    )
+    lab = np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
+    linear = _luma(curve.astype(np.float32)[rgb])
+    return (np.round(lab * 1024) / 1024).astype(np.float32), linear
+
+
+def _lightness(ratio: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The function f of CIELAB."""
+    return np.where(ratio > 0.008856, np.cbrt(ratio), 7.787 * ratio + 16 / 116)
 
 
 def _luma(rgb: Plane) -> Plane:
