@@ -76,13 +76,15 @@ def delete_discarded(store: Store, photos: PhotoStore) -> None:
     Raises ``StorageError`` if one cannot; it is tried again with the next prune.
     """
     failure: StorageError | None = None
-    for key in store.discarded():
+    keys = store.discarded()
+    for start in range(0, len(keys), photos.batch_size):
+        batch = keys[start : start + photos.batch_size]
         try:
-            photos.delete(key)
+            photos.delete(*batch)
         except StorageError as exc:
             failure = exc
         else:
-            store.forget_discarded(key)
+            store.forget_discarded(*batch)
     if failure:
         raise failure
 

@@ -24,6 +24,7 @@ _EXAMPLES: dict[str, object] = {
     "types": "{token}",
     "payloads": '{"{}"}',
     "channels": "{x}",
+    "photo_keys": "{x}",
     "attempts": "{1}",
     "statuses": "{queued}",
     "advisors": "{ansel}",

@@ -53,7 +53,7 @@ EXPECT_PHOTO = statement("""
 
 DISCARDED = statement("SELECT photo_key FROM discarded WHERE due <= now() ORDER BY photo_key")
 
-FORGET_DISCARDED = statement("DELETE FROM discarded WHERE photo_key = %(photo_key)s")
+FORGET_DISCARDED = statement("DELETE FROM discarded WHERE photo_key = ANY (%(photo_keys)s)")
 
 # Jobs that ended so long ago, the first of them, with the last event before their closing ones.
 _OLD = f"""old AS (

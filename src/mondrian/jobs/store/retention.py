@@ -43,9 +43,9 @@ class Retention(Connected):
         """The keys of photos that have no job, or no longer, and are still to be deleted."""
         return [row["photo_key"] for row in self._run(sql.DISCARDED)]
 
-    def forget_discarded(self, photo_key: str) -> None:
-        """The photo is deleted."""
-        self._run(sql.FORGET_DISCARDED, photo_key=photo_key)
+    def forget_discarded(self, *photo_keys: str) -> None:
+        """The photos are deleted."""
+        self._run(sql.FORGET_DISCARDED, photo_keys=list(photo_keys))
 
     def prune(
         self, days: float, limit: int | None = None, *, is_trial: bool = False
