@@ -39,7 +39,9 @@ def done(server: str, tmp_path_factory: pytest.TempPathFactory) -> str:
 def pending(server: str, advisor: str = "ansel") -> str:
     """The id of a job that waits to be started."""
     form = {"auto_analyze": "false", "advisor": advisor}
-    answer = httpx.post(f"{server}/upload", files={"image": ("p.jpg", jpeg())}, data=form)
+    answer = httpx.post(
+        f"{server}/upload", files={"image": ("p.jpg", jpeg())}, data=form, timeout=60
+    )
     return str(answer.raise_for_status().json()["job_id"])
 
 
@@ -49,7 +51,7 @@ def test_watching_says_whose_critique_it_is(server: str) -> None:
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
         assert process.stderr
         process.stderr.readline()  # it is watched
-        httpx.post(f"{server}/jobs/{job}/start").raise_for_status()
+        httpx.post(f"{server}/jobs/{job}/start", timeout=60).raise_for_status()
         said = process.stderr.read().decode()
     assert process.returncode == 0
     assert "Ansel Adams (1 of 2): " in said
@@ -102,7 +104,7 @@ def test_a_job_is_known_by_its_first_letters_or_said_to_be_unknown(server: str, 
 
 
 def test_a_finished_job_says_done(server: str, done: str) -> None:
-    status = httpx.get(f"{server}/status/{done}").json()
+    status = httpx.get(f"{server}/status/{done}", timeout=60).json()
     assert (status["llm_thinking"], status["current_step"]) == ("Done", "Done")
 
 
@@ -113,7 +115,7 @@ def test_what_is_not_done_has_no_report(server: str) -> None:
     assert f"mondrian watch {job[:8]}" in refused.stderr
     deleted = run("delete", job[:10], "--server", server)
     assert deleted.stdout == f"Deleted {job}.\n"
-    assert httpx.get(f"{server}/status/{job}").status_code == 404
+    assert httpx.get(f"{server}/status/{job}", timeout=60).status_code == 404
 
 
 def test_a_job_is_tried_again(server: str, done: str) -> None:
@@ -122,7 +124,7 @@ def test_a_job_is_tried_again(server: str, done: str) -> None:
     [job] = again.stdout.split()
     assert job != done
     assert re.fullmatch(r"[0-9a-f-]{36}", job)
-    assert httpx.get(f"{server}/status/{job}").json()["retry_of"] == done
+    assert httpx.get(f"{server}/status/{job}", timeout=60).json()["retry_of"] == done
 
 
 def test_standard_input_is_handed_over(server: str) -> None:
