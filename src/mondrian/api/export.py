@@ -43,7 +43,9 @@ async def _read_photo(request: Request, services: Services, job: Job) -> bytes |
         return services.photos.get(job.photo_key)
 
     with suppress(JobNotFound):
-        return await services.readers.run(request, make_thumbnail, load, max_width=_PHOTO_WIDTH)
+        return await services.readers.run(
+            request, make_thumbnail, load, is_urgent=False, max_width=_PHOTO_WIDTH
+        )
     return None
 
 

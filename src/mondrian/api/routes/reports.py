@@ -151,7 +151,9 @@ async def _thumbnail(request: Request, services: Services, job: Job, max_width: 
     def load() -> bytes:
         return services.photos.get(job.photo_key)
 
-    return await services.readers.run(request, make_thumbnail, load, max_width=max_width)
+    return await services.readers.run(
+        request, make_thumbnail, load, is_urgent=False, max_width=max_width
+    )
 
 
 @router.get(
