@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from mondrian.api.guesses import FREE, Tally, network, pause
+from mondrian.api.guesses import FREE, Tally, compute_delay, find_network
 from mondrian.errors import SettingsError
 from mondrian.settings import Settings
 from support.service import ADMIN_KEY, KEY, OTHER_KEY, Service, another, bearer
@@ -156,10 +156,10 @@ def test_guesses_are_slowed_counted_and_logged(
             assert answer.status_code == 401
         begun = time.monotonic()
         answer = locked.client.get("/jobs", headers=bearer("the last guess"))
-        assert time.monotonic() - begun >= pause(FREE + 4)
+        assert time.monotonic() - begun >= compute_delay(FREE + 4)
         begun = time.monotonic()
         said = locked.client.get("/metrics", headers=bearer()).text
-        assert time.monotonic() - begun < pause(FREE + 4)  # a right key is not slowed
+        assert time.monotonic() - begun < compute_delay(FREE + 4)  # a right key is not slowed
     assert f"mondrian_wrong_keys_total {FREE + 4}.0" in said
     assert [record.message for record in caplog.records if "wrong key" in record.message] == [
         "wrong key from 127.0.0.1, for the 1. time"
@@ -176,15 +176,25 @@ def test_a_forged_cookie_or_token_is_a_guess_too(service: Service) -> None:
 
 
 def test_a_guesser_is_known_by_its_network_and_forgotten() -> None:
-    assert network("2001:db8::1:2") == network("2001:db8::9") != network("2001:db8:0:1::9")
-    assert network("::ffff:10.0.0.1") == network("10.0.0.1") == "10.0.0.1"
+    assert (
+        find_network("2001:db8::1:2")
+        == find_network("2001:db8::9")
+        != find_network("2001:db8:0:1::9")
+    )
+    assert find_network("::ffff:10.0.0.1") == find_network("10.0.0.1") == "10.0.0.1"
     now = [0.0]
     tally = Tally(lambda: now[0])
     assert [tally.add("10.0.0.1") for _ in range(3)] == [1, 2, 3]
     assert tally.add("10.0.0.2") == 1
     now[0] = 1000.0
     assert tally.add("10.0.0.1") == 1
-    assert pause(FREE) == 0 < pause(FREE + 1) < pause(FREE + 2) < pause(1000)
+    assert (
+        compute_delay(FREE)
+        == 0
+        < compute_delay(FREE + 1)
+        < compute_delay(FREE + 2)
+        < compute_delay(1000)
+    )
 
 
 def test_an_admin_key_alone_closes_nothing(service: Service) -> None:

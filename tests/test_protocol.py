@@ -16,7 +16,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from mondrian.errors import SettingsError
-from mondrian.server.connections import Connections, open_room
+from mondrian.server.connections import Connections, make_connections
 from mondrian.server.protocol import MAX_FIELDS, MAX_HEAD_BYTES, MAX_PIPELINED, BoundedProtocol
 from mondrian.settings import Settings
 from support.servers import running
@@ -316,10 +316,10 @@ def test_an_address_has_its_share_and_proxies_have_more() -> None:
 
 
 def test_the_room_follows_the_settings() -> None:
-    room = open_room(
+    room = make_connections(
         Settings(connections=50, connections_per_address=7, trusted_proxies=("10.0.0.0/8",))
     )
     assert (room.most, room.most_per_address) == (50, 7)
     assert room.proxies == [ip_network("10.0.0.0/8")]
     with pytest.raises(SettingsError, match="nonsense"):
-        open_room(Settings(trusted_proxies=("nonsense",)))
+        make_connections(Settings(trusted_proxies=("nonsense",)))

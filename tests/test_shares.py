@@ -180,9 +180,9 @@ def test_updates_from_outside_are_bounded_in_time(service: Service) -> None:
 def test_a_rate_is_each_owners_own() -> None:
     now = [0.0]
     rate = Rate(per_second=2, burst=3, now=lambda: now[0])
-    assert [rate.take("anna") for _ in range(4)] == [True, True, True, False]
-    assert rate.take("ben")
+    assert [rate.allow("anna") for _ in range(4)] == [True, True, True, False]
+    assert rate.allow("ben")
     now[0] = 0.5
-    assert [rate.take("anna") for _ in range(2)] == [True, False]
+    assert [rate.allow("anna") for _ in range(2)] == [True, False]
     now[0] = 100.0
-    assert [rate.take("anna") for _ in range(4)] == [True, True, True, False]
+    assert [rate.allow("anna") for _ in range(4)] == [True, True, True, False]

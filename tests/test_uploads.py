@@ -24,7 +24,7 @@ from PIL import Image
 from mondrian.advisors import load_advisors
 from mondrian.api import Limits
 from mondrian.api.uploads.intake import Intake, UploadClient
-from mondrian.api.uploads.options import MODES, parse_options, read_mode
+from mondrian.api.uploads.options import MODES, parse_mode, parse_options
 from mondrian.database.postgres import Pool, open_pool
 from mondrian.errors import DatabaseUnavailable, InvalidRequest
 from mondrian.jobs.job import Job, Status
@@ -476,11 +476,11 @@ def test_a_form_may_be_submitted_too(desk: Desk) -> None:
      ("LoRA + RAG", "rag+lora"), ("rag+embeddings", "rag"), ("A/B test", "ab_test")],
 )  # fmt: skip
 def test_modes_of_older_clients(text: str, mode: str) -> None:
-    assert read_mode(text) == mode
+    assert parse_mode(text) == mode
     assert mode in MODES
 
 
 def test_other_modes_are_refused() -> None:
     for text in ("turbo", "fragile", "base lines"):
         with pytest.raises(InvalidRequest, match=r"baseline, rag, lora, rag\+lora, ab_test"):
-            read_mode(text)
+            parse_mode(text)

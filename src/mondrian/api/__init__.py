@@ -1,7 +1,8 @@
-"""The HTTP API: routes of docs/http.md, errors as statuses, keys, bounded uploads.
+"""The HTTP API: the routes of docs/http.md, errors as statuses, keys, bounded uploads.
 
-``app.py`` puts it together. A request passes ``guard.py`` (who may ask, by ``access.py``), then one
-of ``routes/``; a photo arrives by ``forms.py`` and becomes a job in ``intake.py``.
+``app.py`` builds the app. A request passes ``middleware.py`` (authenticated by ``auth.py``), then
+one of ``routes/``; a photo is received by ``uploads/multipart.py`` and becomes a job in
+``uploads/intake.py``.
 """
 
 from mondrian.api.app import create_app

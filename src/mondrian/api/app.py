@@ -14,7 +14,7 @@ from mondrian.api.dependencies import Services
 from mondrian.api.errors import HANDLERS
 from mondrian.api.masks import Masks
 from mondrian.api.metrics import Metrics
-from mondrian.api.middleware import guarded
+from mondrian.api.middleware import add_guard
 from mondrian.api.openapi import DESCRIPTION, complete
 from mondrian.api.rates import Rate
 from mondrian.api.readers import RequestReaders
@@ -41,13 +41,13 @@ def create_app(
     advisors: Mapping[str, Advisor] | None = None,
     limits: Limits | None = None,
 ) -> FastAPI:
-    """The app that serves all of docs/http.md. Photos are read by ``readers``.
+    """Return the app that serves all of docs/http.md. Photos are read by ``readers``.
 
-    ``engine_status`` tells what ``/model-status`` answers: ``status`` (loading, ready, error,
+    ``engine_status`` returns the answer of ``/model-status``: ``status`` (loading, ready, error,
     unloaded, remote), ``engine``, ``model``, and figures. It may be called from any thread. Without
-    a ``lifespan`` the app opens and closes ``streams``; one that is given does so itself. Without
-    ``advisors`` they are read from the settings' home, which may raise ``InvalidAdvisor``. Raise
-    ``SettingsError`` for a key that is no good, and ``StorageError`` without the database.
+    a ``lifespan`` the app opens and closes ``streams``; a given one must do so. Without
+    ``advisors`` they are loaded from the settings' home, which may raise ``InvalidAdvisor``. Raise
+    ``SettingsError`` for an invalid key, and ``StorageError`` without the database.
     """
     limits = limits or Limits()
     access = Access(settings, store)
@@ -67,14 +67,14 @@ def create_app(
         metrics=Metrics(store, lambda: streams.clients, engine_status, access.guesses),
         masks=Masks(photos, request_readers),
     )
-    app = Api(services, lifespan or _lifespan(streams))
+    app = Api(services, lifespan or _make_lifespan(streams))
     for router in ROUTERS:
         app.include_router(router)
     return app
 
 
 class Api(FastAPI):
-    """Return the app on ``services``."""
+    """The app on ``services``."""
 
     def __init__(self, services: Services, lifespan: Lifespan[FastAPI]) -> None:
         super().__init__(
@@ -82,7 +82,7 @@ class Api(FastAPI):
             version=__version__,
             description=DESCRIPTION,
             lifespan=lifespan,
-            docs_url=None,  # they would load scripts from elsewhere
+            docs_url=None,  # they would load scripts of other servers
             redoc_url=None,
             redirect_slashes=False,
             exception_handlers=HANDLERS,  # type: ignore[arg-type]
@@ -92,24 +92,24 @@ class Api(FastAPI):
         self._services = services
 
     def build_middleware_stack(self) -> ASGIApp:
-        """The framework's own, and around all of it ours: its answers to failures pass too."""
+        """Return FastAPI's stack inside Mondrian's, so that error responses pass it too."""
         services, inner = self._services, super().build_middleware_stack()
-        return guarded(inner, services.streams, services.access, services.settings)
+        return add_guard(inner, services.streams, services.access, services.settings)
 
     def openapi(self) -> dict[str, Any]:
-        """What /openapi.json answers."""
+        """Return the contents of /openapi.json."""
         if not self.openapi_schema:
             self.openapi_schema = complete(super().openapi())
         return self.openapi_schema
 
 
-def _lifespan(streams: Streams) -> Lifespan[FastAPI]:
+def _make_lifespan(streams: Streams) -> Lifespan[FastAPI]:
     @asynccontextmanager
-    async def opened(_: FastAPI) -> AsyncIterator[None]:
+    async def open_streams(_: FastAPI) -> AsyncIterator[None]:
         await streams.open()
         try:
             yield
         finally:
             await streams.close()
 
-    return opened
+    return open_streams

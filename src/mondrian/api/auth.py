@@ -1,16 +1,16 @@
-"""Who may ask what: keys, sessions, short-lived tokens, and this machine alone without a key.
+"""Authentication and authorization: keys, sessions, short-lived tokens, loopback without a key.
 
-1. Without a key the server answers to loopback only, by the peer's address *and* by the ``Host``
-   header: a foreign page may have its own name resolve to 127.0.0.1 (DNS rebinding). Where
-   ``hosts`` are set, other names are refused with keys and with ``open`` too.
-2. A page that is not ours may send a form to us without asking. So a request that changes
-   something is refused if its ``Origin`` is neither this server's nor one that was allowed.
-3. A job is its owner's: a key's, or a browser's session's. To all others it is not there. Without
-   keys, loopback sees everything, and an ``open`` server lets do with a job who knows its id, but
-   lists only a browser's own.
-4. A key goes into a header, a form or a cookie, never into an address: addresses end up in logs. A
-   token may stand there, for reading one job, for an hour. It is not made of the key.
-5. Keys are compared in constant time, and clients that send wrong ones are slowed (``guesses.py``).
+1. Without a key only loopback is served, by the peer's address *and* the ``Host`` header: a foreign
+   page may resolve its own name to 127.0.0.1 (DNS rebinding). Where ``hosts`` are set, other names
+   are rejected with keys and with ``open`` too.
+2. A foreign page may submit a form to this server (CSRF). So a request that changes something is
+   rejected if its ``Origin`` is neither this server's nor an allowed one.
+3. A job belongs to its owner: a key, or a browser's session. For all others it does not exist.
+   Without keys, loopback sees every job; an ``open`` server serves a job to clients that know its
+   id, but lists only a browser's own.
+4. A key is sent in a header, a form or a cookie, never in a URL: URLs end up in logs. A URL may
+   carry a token, valid for an hour, for reading one job. It is not derived from the key.
+5. Keys are compared in constant time; clients that send wrong ones are throttled (``guesses.py``).
 """
 
 import asyncio
@@ -47,18 +47,18 @@ _PUBLIC = re.compile(
 _WITH_TOKEN = re.compile(r"/(stream|photo|analysis|summary|report)/.+")
 _WITH_ANY_TOKEN = re.compile(r"/(advisor|advisor_image|advisor_artwork)/.+")
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
-_KNOWN_SECONDS = 5.0
-"""So long it may take until a session that was ended at another server is over here too."""
-_MAX_KNOWN = 4096
+_CACHE_SECONDS = 5.0
+"""Seconds until a session that was ended at another server ends here too."""
+_MAX_CACHED = 4096
 _MAX_SESSIONS = 100
-"""So many sessions without a key are made for one address until it has been quiet for a while."""
+"""Most sessions without a key for one address, until it has been idle for ten minutes."""
 
 
 class Right(StrEnum):
     """Which jobs a visitor may see, change and delete."""
 
     ALL = "all"
-    """Everybody's."""
+    """All jobs."""
 
     OWN = "own"
     """Those of the same owner."""
@@ -67,14 +67,14 @@ class Right(StrEnum):
     """Those whose id the visitor knows."""
 
     ONE = "one"
-    """The one that a token names, and that only to read."""
+    """The job that a token names, read-only."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Visitor:
-    """Who asks. ``owner`` is the client for the queue, for idempotency keys and as the owner of
-    jobs: its key, its session, or else its address. ``has_key`` is false where no key was needed,
-    or a token sufficed. ``job_id`` and ``token_ends`` are those of the token, if one was shown."""
+    """The client of a request. ``owner`` identifies it for the queue, idempotency keys and the
+    ownership of jobs: its key, its session, or else its address. ``has_key`` is false where no key
+    was needed or a token sufficed. ``job_id`` and ``token_ends`` are those of the token, if any."""
 
     owner: str
     right: Right
@@ -85,7 +85,7 @@ class Visitor:
     token_ends: int | None = None
 
     def may_access(self, job: Job) -> bool:
-        """Return whether ``job`` is there for this visitor."""
+        """Return whether this visitor may read ``job``."""
         match self.right:
             case Right.OWN:
                 return job.owner == self.owner
@@ -94,24 +94,24 @@ class Visitor:
         return True
 
     def owns(self, job: Job) -> bool:
-        """Return whether ``job`` is this visitor's own, or everybody's: asked where less than its
-        id is known."""
+        """Return whether this visitor owns ``job`` or may see all jobs. For requests that do not
+        name the job by its id."""
         return self.right is Right.ALL or (self.may_access(job) and job.owner == self.owner)
 
     @property
     def listed_owner(self) -> str | None:
-        """Whose jobs are listed for this visitor; ``None`` for everybody's."""
+        """Return the owner whose jobs are listed for this visitor; ``None`` for all jobs."""
         if self.right is Right.ALL:
             return None
         is_known = self.session is not None or self.right is Right.OWN
-        return self.owner if is_known else ""  # an address may be many people's
+        return self.owner if is_known else ""  # many people may share an address
 
 
 class Access:
-    """Decides who may ask what.
+    """Authenticates requests.
 
-    ``store`` has the secret that signs tokens and sessions, and knows which sessions were ended.
-    Raise ``SettingsError`` for keys that are no good, and ``StorageError``.
+    ``store`` holds the secret that signs tokens and sessions, and the ended sessions. Raise
+    ``SettingsError`` for invalid keys, and ``StorageError``.
     """
 
     def __init__(self, settings: Settings, store: Store) -> None:
@@ -129,55 +129,55 @@ class Access:
         self._cookie_path = base.path.rstrip("/") or "/"
         self._is_https = base.scheme == "https"
         self._store = store
-        self._known: OrderedDict[str, tuple[bool, float]] = OrderedDict()
+        self._cached_ends: OrderedDict[str, tuple[bool, float]] = OrderedDict()
         self._new_sessions = Tally()
         self._login_codes: dict[str, float] = {}
 
     @property
     def has_keys(self) -> bool:
-        """Whether a key is needed at all."""
+        """Return whether the server requires a key."""
         return bool(self._keys)
 
     @property
     def gives_sessions(self) -> bool:
-        """Whether a browser without a key gets a session, so that its jobs can be listed."""
+        """Return whether a browser without a key gets a session, so that its jobs can be listed."""
         return self._is_open and not self._keys
 
     async def admit(self, request: Request) -> Visitor:
-        """Return who asks.
+        """Return the visitor that sent ``request``.
 
-        Raise ``NotAllowed`` without the key that it takes, late if a wrong one was shown;
-        ``ForeignRequest`` from where the server does not answer; ``InvalidRequest`` without a
-        proper ``Host``.
+        Raise ``NotAllowed`` without a required key, after a delay if a wrong one was sent;
+        ``ForeignRequest`` for a foreign host, origin or peer; ``InvalidRequest`` without a valid
+        ``Host``.
         """
         self._check_host(request)
         if request.method not in _READS:
             self._refuse_foreign_origin(request)
-        if key := self._shown_key(request):
-            return self._owned(owner_of(key), has_key=True)
-        if session := await self._session(request):
-            return self._owned(session.owner, session, has_key=session.owner in self._owners)
-        if self._keys and (visitor := self._by_token(request)):
+        if key := self._read_key(request):
+            return self._make_visitor(owner_of(key), has_key=True)
+        if session := await self._read_session(request):
+            return self._make_visitor(session.owner, session, has_key=session.owner in self._owners)
+        if self._keys and (visitor := self._admit_by_token(request)):
             return visitor
         if self._all_keys and self._is_guess(request):
-            await self.guesses.slow(_address(request))
+            await self.guesses.slow(_get_address(request))
         if not self._keys:
-            return self._without_key(request)
+            return self._admit_without_key(request)
         if _PUBLIC.fullmatch(request.scope["path"]):
-            return Visitor(owner=f"address:{_address(request)}", right=Right.OWN)
+            return Visitor(owner=f"address:{_get_address(request)}", right=Right.OWN)
         raise NotAllowed
 
     async def log_in(self, request: Request, key: str) -> Visitor:
-        """Return who has ``key``, as it came in a form. Raise ``NotAllowed``, late, for a wrong
-        one."""
+        """Return the visitor with ``key``, sent in a form. Raise ``NotAllowed``, after a delay, for
+        a wrong one."""
         if found := self._find_key(key.strip()):
-            return self._owned(owner_of(found), has_key=True)
-        await self.guesses.slow(_address(request))
+            return self._make_visitor(owner_of(found), has_key=True)
+        await self.guesses.slow(_get_address(request))
         raise NotAllowed
 
     def make_login_code(self) -> str:
-        """Return a code that logs one browser in, once, within a quarter of an hour: with the first
-        key. Raise ``InvalidRequest`` on a server without a key."""
+        """Return a code that logs one browser in with the first key, once, within 15 minutes. Raise
+        ``InvalidRequest`` on a server without a key."""
         if not self._keys:
             raise InvalidRequest("This server has no key, so there is no need to log in.")
         code = secrets.token_urlsafe(16)
@@ -185,17 +185,17 @@ class Access:
         return code
 
     async def use_login_code(self, request: Request, code: str) -> Visitor:
-        """Return whom ``code`` logs in; from then on it does not. Raise ``NotAllowed``, late, for
-        one that is none."""
+        """Return the visitor that ``code`` logs in, and invalidate it. Raise ``NotAllowed``, after
+        a delay, for an invalid code."""
         if self._login_codes.pop(code, 0.0) >= time.monotonic():
-            return self._owned(owner_of(self._keys[0]), has_key=True)
-        await self.guesses.slow(_address(request))
+            return self._make_visitor(owner_of(self._keys[0]), has_key=True)
+        await self.guesses.slow(_get_address(request))
         raise NotAllowed("This code was used before, or is too old. Log in with the key.")
 
     def token_for(self, visitor: Visitor, job_id: UUID | None) -> tuple[str, int]:
-        """Return a token for reading a job, or the advisors' pictures, and when it ends.
+        """Return a token for reading a job, or the advisors' pictures, and its expiry (Unix time).
 
-        Raise ``InvalidRequest`` on a server without a key.
+        Raise ``InvalidRequest`` on a server without a key, ``NotAllowed`` without a key sent.
         """
         if not self._keys:
             raise InvalidRequest("This server has no key, so no token is needed.")
@@ -204,10 +204,11 @@ class Access:
         return self.signer.make_token(job_id)
 
     def new_session(self, request: Request, visitor: Visitor) -> tuple[str, Session]:
-        """Return a new session, as a cookie's value too: of the key that was shown, or on an open
-        server a browser's own.
+        """Return a cookie's value and its new session: of the key that was sent, or on an open
+        server the browser's own.
 
-        Raise ``InvalidRequest`` where none is needed, ``NotAllowed`` without a key.
+        Raise ``InvalidRequest`` where none is needed, ``NotAllowed`` without a key, or for too many
+        from one address.
         """
         if visitor.has_key:
             return self.signer.make_session(visitor.owner)
@@ -215,17 +216,17 @@ class Access:
             raise NotAllowed
         if not self.gives_sessions:
             raise InvalidRequest("This server has no key, so no session is needed.")
-        if self._new_sessions.add(_address(request)) > _MAX_SESSIONS:
+        if self._new_sessions.add(_get_address(request)) > _MAX_SESSIONS:
             raise NotAllowed("Too many sessions were asked for from here. Try again later.")
         return self.signer.make_session("")
 
     def end_session(self, session: Session) -> None:
         """End ``session`` at all servers of this database. Raise ``StorageError``."""
         self._store.end_session(session.id, session.ends)
-        self._remember(session.id, is_ended=True)
+        self._cache_end(session.id, is_ended=True)
 
     def set_cookie(self, request: Request, answer: Response, value: str) -> None:
-        """Keep ``value`` in a browser: for 30 days, for this server's part of its host alone."""
+        """Set the session's cookie to ``value`` for 30 days, limited to the base URL's path."""
         answer.set_cookie(
             COOKIE,
             value,
@@ -237,14 +238,16 @@ class Access:
         )
 
     def delete_cookie(self, answer: Response) -> None:
-        """Take the cookie back."""
+        """Delete the session's cookie."""
         answer.delete_cookie(COOKIE, path=self._cookie_path, httponly=True, samesite="strict")
 
     @property
     def _all_keys(self) -> tuple[str, ...]:
         return (*self._keys, *self._admin_keys)
 
-    def _owned(self, owner: str, session: Session | None = None, *, has_key: bool) -> Visitor:
+    def _make_visitor(
+        self, owner: str, session: Session | None = None, *, has_key: bool
+    ) -> Visitor:
         is_admin = self._owners.get(owner, False)
         right = Right.OWN if self._keys else Right.KNOWN if self._is_open else Right.ALL
         return Visitor(
@@ -255,19 +258,19 @@ class Access:
             session=session,
         )
 
-    def _without_key(self, request: Request) -> Visitor:
+    def _admit_without_key(self, request: Request) -> Visitor:
         if not self._is_open:
             self._refuse_strangers(request)
         right = Right.KNOWN if self._is_open else Right.ALL
-        return Visitor(owner=f"address:{_address(request)}", right=right)
+        return Visitor(owner=f"address:{_get_address(request)}", right=right)
 
     def _check_host(self, request: Request) -> None:
         hosts = request.headers.getlist("host")
         if not hosts and request.scope.get("http_version") == "1.0" and _is_probe(request):
-            return  # balancers ask so whether a server is there
+            return  # load balancers probe like this
         if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
             raise InvalidRequest("The request needs one Host header with a name or an address.")
-        name = _host_name(request)
+        name = _parse_host_name(request)
         if self._has_hosts and not (name in self._hosts or _is_loopback(name)):
             raise ForeignRequest(
                 f"This server does not answer to the name {name[:100]}. MONDRIAN_HOSTS lists those "
@@ -285,27 +288,29 @@ class Access:
             )
 
     def _refuse_strangers(self, request: Request) -> None:
-        name = _host_name(request)
-        if not _is_loopback(_address(request)) or not (name in self._hosts or _is_loopback(name)):
+        name = _parse_host_name(request)
+        if not _is_loopback(_get_address(request)) or not (
+            name in self._hosts or _is_loopback(name)
+        ):
             raise ForeignRequest
 
-    def _shown_key(self, request: Request) -> str | None:
+    def _read_key(self, request: Request) -> str | None:
         scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
         shown = bearer.strip() if scheme.lower() == "bearer" else ""
         return self._find_key(shown) or self._find_key(request.cookies.get(COOKIE, ""))
 
     def _find_key(self, shown: str) -> str | None:
-        # All are compared, whichever it is: the time tells nothing.
+        # Compare all keys, so that the time reveals nothing.
         found = [key for key in self._all_keys if hmac.compare_digest(key.encode(), shown.encode())]
         return found[0] if found else None
 
     def _is_guess(self, request: Request) -> bool:
-        """Whether something was shown that is no key, and that we never signed either."""
+        """Return whether the request sent a wrong key, or a badly signed token or cookie."""
         signed = (request.cookies.get(COOKIE, ""), request.query_params.get("token", ""))
         is_forged = any(text and not self.signer.is_ours(text) for text in signed)
         return is_forged or "authorization" in request.headers
 
-    async def _session(self, request: Request) -> Session | None:
+    async def _read_session(self, request: Request) -> Session | None:
         session = self.signer.read_session(request.cookies.get(COOKIE, ""))
         if session is None:
             return None
@@ -314,23 +319,23 @@ class Access:
         return None if not is_valid or await self._is_ended(session.id) else session
 
     async def _is_ended(self, session_id: str) -> bool:
-        was_ended, until = self._known.get(session_id, (False, 0.0))
+        was_ended, until = self._cached_ends.get(session_id, (False, 0.0))
         if was_ended or time.monotonic() < until:
             return was_ended
         try:
             is_ended = await asyncio.to_thread(self._store.is_session_ended, session_id)
         except StorageError:  # nothing can be read without the database anyway
             return was_ended
-        self._remember(session_id, is_ended=is_ended)
+        self._cache_end(session_id, is_ended=is_ended)
         return is_ended
 
-    def _remember(self, session_id: str, *, is_ended: bool) -> None:
-        self._known[session_id] = (is_ended, time.monotonic() + _KNOWN_SECONDS)
-        self._known.move_to_end(session_id)
-        if len(self._known) > _MAX_KNOWN:
-            self._known.popitem(last=False)
+    def _cache_end(self, session_id: str, *, is_ended: bool) -> None:
+        self._cached_ends[session_id] = (is_ended, time.monotonic() + _CACHE_SECONDS)
+        self._cached_ends.move_to_end(session_id)
+        if len(self._cached_ends) > _MAX_CACHED:
+            self._cached_ends.popitem(last=False)
 
-    def _by_token(self, request: Request) -> Visitor | None:
+    def _admit_by_token(self, request: Request) -> Visitor | None:
         path = request.scope["path"]
         is_of_job = _WITH_TOKEN.fullmatch(path)
         if request.method not in ("GET", "HEAD") or not (
@@ -354,15 +359,15 @@ def _is_probe(request: Request) -> bool:
 
 
 def owner_of(key: str) -> str:
-    """Return the name that the jobs of ``key`` are stored under."""
+    """Return the owner that the jobs of ``key`` are stored with."""
     return f"key:{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
-def _address(request: Request) -> str:
+def _get_address(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-def _host_name(request: Request) -> str:
+def _parse_host_name(request: Request) -> str:
     match = _HOST.fullmatch(request.headers.get("host", "localhost"))
     assert match
     return match[1].strip("[]").lower()

@@ -19,8 +19,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """The columns, the rows, and the dimensions in which the advisors
-    differ most: none where they agree to half a point."""
+    """The columns, the rows, and the dimensions with the widest spread: none below half a point."""
 
     reports: Sequence[Report]
     rows: Sequence[Row]
@@ -32,7 +31,7 @@ LEAST_SPREAD = 0.5
 
 def compare(reports: Sequence[Report]) -> Comparison:
     """Compare ``reports``, of an advisor each."""
-    rows = [_row(name, reports) for name in DIMENSIONS]
+    rows = [_compare_dimension(name, reports) for name in DIMENSIONS]
     most = max((row.spread for row in rows), default=0.0)
     return Comparison(
         reports=reports,
@@ -41,7 +40,7 @@ def compare(reports: Sequence[Report]) -> Comparison:
     )
 
 
-def _row(name: str, reports: Sequence[Report]) -> Row:
+def _compare_dimension(name: str, reports: Sequence[Report]) -> Row:
     cells = [next((d for d in r.dimensions if d.name == name), None) for r in reports]
     scores = [cell.score for cell in cells if cell is not None and cell.score is not None]
     return Row(name=name, cells=cells, spread=max(scores) - min(scores) if scores else 0.0)

@@ -1,4 +1,4 @@
-"""What routes work with: the parts of a running server, and what comes in with a request."""
+"""Dependencies of routes: the services of a running server, and values of the request."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from mondrian.stream import Streams
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Services:
-    """The parts of a running server. ``advisors`` are those that can be asked, by id."""
+    """The services of a running server. ``advisors`` is by id."""
 
     settings: Settings
     store: Store
@@ -46,34 +46,35 @@ class Services:
     masks: Masks
 
     def place(self, job: Job) -> Place | None:
-        """The place of ``job`` in the queue or at work, if it has one. Raises ``StorageError``."""
+        """Return the place of ``job`` in the queue or at work, if any. Raise ``StorageError``."""
         has_place = job.status is Status.QUEUED or job.status in RUNNING
         return self.streams.queue.place(job.id) if has_place else None
 
     def places(self, jobs: Sequence[Job]) -> Mapping[UUID, Place]:
-        """The same of many, as of a moment ago. Nothing is read if all have ended."""
+        """Return the places of jobs by id, from a recent snapshot. Skip the query if all have
+        ended."""
         return {} if all(job.is_ended for job in jobs) else self.streams.queue.read()
 
 
-# These are coroutines, though they wait for nothing: FastAPI would run functions in a thread each.
+# These are coroutines, though they await nothing: FastAPI runs plain functions in threads.
 
 
-async def _services(request: Request) -> Services:
+async def _get_services(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
 
 
-async def _visitor(request: Request) -> Visitor:
+async def _get_visitor(request: Request) -> Visitor:
     visitor: Visitor = request.state.visitor
     return visitor
 
 
-async def _links(request: Request) -> Links:
+async def _make_links(request: Request) -> Links:
     services: Services = request.app.state.services
     visitor: Visitor = request.state.visitor
 
     def sign(job_id: UUID | None) -> str:
-        if visitor.right is Right.ONE:  # a token is good for its own time only
+        if visitor.right is Right.ONE:  # keep the expiry of the token that was sent
             return request.query_params["token"]
         is_needed = services.access.has_keys and visitor.has_key
         return services.access.token_for(visitor, job_id)[0] if is_needed else ""
@@ -81,7 +82,7 @@ async def _links(request: Request) -> Links:
     return Links(base=request.state.base, sign=sign)
 
 
-async def _job_id(
+async def _parse_job_id(
     job: Annotated[
         str,
         Path(description="The job's id; `<id> (<mode>)` is understood too.", examples=[JOB_ID]),
@@ -91,22 +92,22 @@ async def _job_id(
 
 
 def find_job(
-    job_id: Annotated[UUID, Depends(_job_id)],
-    services: Annotated[Services, Depends(_services)],
-    visitor: Annotated[Visitor, Depends(_visitor)],
+    job_id: Annotated[UUID, Depends(_parse_job_id)],
+    services: Annotated[Services, Depends(_get_services)],
+    visitor: Annotated[Visitor, Depends(_get_visitor)],
 ) -> Job:
-    """Return a job that is there for ``visitor``. Raise ``JobNotFound`` for all others."""
+    """Return a job that ``visitor`` may access. Raise ``JobNotFound`` for all others."""
     job = services.store.read(job_id)
     if not visitor.may_access(job):
         raise JobNotFound
     return job
 
 
-ServicesDep = Annotated[Services, Depends(_services)]
-VisitorDep = Annotated[Visitor, Depends(_visitor)]
-LinksDep = Annotated[Links, Depends(_links)]
+ServicesDep = Annotated[Services, Depends(_get_services)]
+VisitorDep = Annotated[Visitor, Depends(_get_visitor)]
+LinksDep = Annotated[Links, Depends(_make_links)]
 JobDep = Annotated[Job, Depends(find_job)]
-"""The job of the path, if the visitor may see it: every route about a job takes this."""
+"""The job of the path, if the visitor may access it. Every route about a job uses it."""
 IdempotencyKey = Annotated[
     str | None,
     Header(

@@ -1,7 +1,7 @@
-"""Pictures that we draw ourselves: a monogram for an advisor, a card for a work.
+"""Generated pictures: a monogram for an advisor, a card for a work, the icon.
 
-Both are compositions of black lines and primary colours, drawn from the name alone, so that the
-same name always gives the same picture, and no photograph of anybody is needed.
+They are compositions of black lines and primary colours, seeded by the name alone: the same name
+always gives the same picture.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ PAPER, INK = "#f5f1e6", "#161616"
 PRIMARIES = ("#d4291f", "#1d4fa3", "#f2c21b")
 
 FORMATS = {"jpg": "JPEG", "jpeg": "JPEG", "png": "PNG"}
-"""The pictures that there are, by the ending of a file's name."""
+"""The picture formats by file extension."""
 
 SIDE = 512
 
@@ -30,30 +30,30 @@ Box = tuple[int, int, int, int]
 
 
 @lru_cache(maxsize=64)
-def portrait(name: str, ending: str = "jpg") -> bytes:
-    """The monogram of ``name`` as a picture of 512×512 pixels, in a format of ``FORMATS``."""
-    image = _composition(name, SIDE, SIDE)
+def draw_portrait(name: str, ending: str = "jpg") -> bytes:
+    """Return the monogram of ``name``, 512×512 pixels, in a format of ``FORMATS``."""
+    image = _draw_composition(name, SIDE, SIDE)
     box = (SIDE // 6, SIDE // 4, SIDE * 5 // 6, SIDE * 3 // 4)
     _write(image, box, initials(name), size=SIDE // 3)
     return _encode(image, ending)
 
 
 @lru_cache(maxsize=64)
-def card(title: str, year: str, ending: str = "jpg") -> bytes:
-    """A card of 640×480 pixels that names a work, in a format of ``FORMATS``."""
-    image = _composition(f"{title} {year}", 640, 480)
+def draw_card(title: str, year: str, ending: str = "jpg") -> bytes:
+    """Return a card of 640×480 pixels that names a work, in a format of ``FORMATS``."""
+    image = _draw_composition(f"{title} {year}", 640, 480)
     words = "\n".join([*textwrap.wrap(title, 24)[:4], year])
     _write(image, (60, 120, 580, 360), words, size=34)
     return _encode(image, ending)
 
 
 def initials(name: str) -> str:
-    """The first letters of the first and the last word: ``Vincent van Gogh`` is ``VG``."""
+    """Return the first letters of the first and last word: ``VG`` for ``Vincent van Gogh``."""
     words = name.split()
     return "".join(word[0] for word in [*words[:1], *words[1:][-1:]]).upper() or "?"
 
 
-def _composition(words: str, width: int, height: int) -> Image.Image:
+def _draw_composition(words: str, width: int, height: int) -> Image.Image:
     seed = int.from_bytes(hashlib.sha256(words.encode()).digest()[:8])
     random = Random(seed)
     image = Image.new("RGB", (width, height), PAPER)
@@ -67,7 +67,7 @@ def _composition(words: str, width: int, height: int) -> Image.Image:
 
 
 def _split(random: Random, box: Box) -> Iterator[Box]:
-    """Cut a box in two, and those again, until all are small."""
+    """Split a box in two, recursively, until all are small."""
     left, top, right, bottom = box
     width, height = right - left, bottom - top
     if max(width, height) < 2 * _SMALLEST:
@@ -100,7 +100,7 @@ def _encode(image: Image.Image, ending: str) -> bytes:
 
 @lru_cache(maxsize=8)
 def draw_icon(size: int) -> bytes:
-    """Return our sign, a composition with its plates, as a PNG of ``size``×``size`` pixels."""
+    """Return the icon as a PNG of ``size``×``size`` pixels."""
     side, line = 512, 20
     image = Image.new("RGB", (side, side), INK)
     draw = ImageDraw.Draw(image)

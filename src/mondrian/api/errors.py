@@ -1,4 +1,4 @@
-"""What an error is over HTTP: the status of its class, and one shape of answer."""
+"""Errors over HTTP: the status of the class and one JSON shape."""
 
 import logging
 from collections.abc import Mapping
@@ -12,22 +12,22 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from mondrian import errors
-from mondrian.api.pages import page, wants_page
+from mondrian.api.pages import render_page, wants_page
 from mondrian.errors import InvalidRequest, MondrianError
 
 RETRY_AFTER_SECONDS = 5
 
-UNEXPECTED = "Something went wrong in Mondrian. Its log says what; try again in a moment."
+UNEXPECTED = "Something went wrong in Mondrian. See its log, or try again in a moment."
 
 _log = logging.getLogger(__name__)
 
-# Their own words come from the driver or name files of ours.
-_WORDS_FOR_US = frozenset({errors.StorageError, errors.InvalidAdvisor, errors.SettingsError})
+# Their messages may come from the driver or name local files.
+_INTERNAL_ERRORS = frozenset({errors.StorageError, errors.InvalidAdvisor, errors.SettingsError})
 
 
 class ProblemResponse(JSONResponse):
-    """``{"error": message, "code": code}``, or the same as a page to whom asks for one. Who needs
-    a key is given the form for it."""
+    """``{"error": message, "code": code}``, or the same as a page for a client that wants HTML. A
+    401 page holds the login form."""
 
     def __init__(
         self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
@@ -37,50 +37,52 @@ class ProblemResponse(JSONResponse):
         self._given_headers = dict(headers or {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Send the JSON, or the page."""
         if not wants_page(scope):
             await super().__call__(scope, receive, send)
             return
-        await self._page(scope)(scope, receive, send)
+        await self._render_page(scope)(scope, receive, send)
 
-    def _page(self, scope: Scope) -> HTMLResponse:
+    def _render_page(self, scope: Scope) -> HTMLResponse:
         given: dict[str, Any] = {"status": self.status_code, "headers": self._given_headers}
         if self.status_code == HTTPStatus.UNAUTHORIZED:
             is_read = scope["method"] == "GET"
             next_ = scope["path"] if is_read and scope["path"] != "/login" else "/"
             message = "" if is_read and next_ != "/" else self._message
-            return page(scope, "login", title="Log in", next=next_, message=message, **given)
+            return render_page(scope, "login", title="Log in", next=next_, message=message, **given)
         title = HTTPStatus(self.status_code).phrase
-        return page(scope, "problem", title=title, code=self._code, message=self._message, **given)
+        return render_page(
+            scope, "problem", title=title, code=self._code, message=self._message, **given
+        )
 
 
-def problem(
+def make_problem(
     status: int, code: str, message: str, headers: Mapping[str, str] | None = None
 ) -> ProblemResponse:
-    """The answer to whatever could not be done."""
+    """Return the error response with this status, code and message."""
     return ProblemResponse(status, code, message, headers)
 
 
-def problem_of(error: MondrianError) -> JSONResponse:
-    """The answer that ``error`` makes. What is no fault of the client's is logged."""
+def translate_error(error: MondrianError) -> JSONResponse:
+    """Return the response for ``error``, and log it if its status is 500 or higher."""
     status = error.http_status
     if status >= 500:
         _log.warning("%s: %s", error.code, error.message)
-    is_ours = type(error) in _WORDS_FOR_US
+    is_ours = type(error) in _INTERNAL_ERRORS
     message = type(error)().message if is_ours else error.message
-    return problem(status, error.code, message, _headers(status))
+    return make_problem(status, error.code, message, _headers(status))
 
 
-def unexpected() -> JSONResponse:
-    """Return the answer to an unexpected error. It reveals nothing internal."""
-    return problem(500, "internal_error", UNEXPECTED)
+def make_unexpected() -> JSONResponse:
+    """Return the response to an unexpected error. It reveals nothing internal."""
+    return make_problem(500, "internal_error", UNEXPECTED)
 
 
 def _headers(status: int) -> dict[str, str]:
     match status:
         case 401:
             return {"WWW-Authenticate": 'Bearer realm="mondrian"'}
-        case 408:  # the rest of the body may still come, and is not read
+        case 408:  # the rest of the body may still arrive, and is not read
             return {"Connection": "close"}
         case 429 | 503:
             return {"Retry-After": str(RETRY_AFTER_SECONDS)}
@@ -90,35 +92,35 @@ def _headers(status: int) -> dict[str, str]:
 async def answer_error(_: Request, error: Exception) -> JSONResponse:
     """Handle a ``MondrianError``."""
     assert isinstance(error, MondrianError)
-    return problem_of(error)
+    return translate_error(error)
 
 
 async def answer_invalid(_: Request, error: Exception) -> JSONResponse:
-    """Handle a parameter that is not what it should be."""
+    """Handle an invalid parameter."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     where = " ".join(str(part) for part in first["loc"])
     message = f"{where}: {first['msg']}."
-    return problem_of(InvalidRequest(message))
+    return translate_error(InvalidRequest(message))
 
 
 async def answer_framework(_: Request, error: Exception) -> JSONResponse:
-    """Handle what the framework refuses: paths and methods that are not there."""
+    """Handle errors of the framework: unknown paths and methods."""
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
-    words = {
+    messages = {
         404: "There is nothing at this address. docs/http.md lists what there is.",
         405: "This address does not answer to that method. docs/http.md lists what there is.",
     }
     is_plain = error.detail == status.phrase
-    message = words.get(status, error.detail) if is_plain else error.detail
+    message = messages.get(status, error.detail) if is_plain else error.detail
     code = status.phrase.lower().replace(" ", "_")
-    return problem(status, code, message, error.headers)
+    return make_problem(status, code, message, error.headers)
 
 
 async def answer_unexpected(_: Request, __: Exception) -> JSONResponse:
-    """Handle everything else. It is raised again afterwards, and logged where it ends."""
-    return unexpected()
+    """Handle every other exception. Starlette re-raises it, and ``Middleware`` logs it."""
+    return make_unexpected()
 
 
 HANDLERS = {
@@ -127,4 +129,4 @@ HANDLERS = {
     HTTPException: answer_framework,
     Exception: answer_unexpected,
 }
-"""Who answers for which exception."""
+"""The handler of each exception class."""

@@ -22,16 +22,16 @@ _MEMORY_BYTES = 2**23
 
 
 async def write_archive(request: Request, services: Services, jobs: Sequence[Job]) -> IO[bytes]:
-    """Return the ZIP of these jobs, to be read from its beginning and closed: those that have no
-    report, or are gone, are left out.
+    """Return the ZIP of these jobs, open at its start; the caller closes it. Jobs without a report
+    are skipped.
 
-    Raises ``JobNotFound`` where none has one, and ``StorageError``.
+    Raise ``JobNotFound`` if none has a report, and ``StorageError``.
     """
     file = SpooledTemporaryFile(_MEMORY_BYTES)  # noqa: SIM115 - the caller closes it
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for job in jobs:
             photo = await _read_photo(request, services, job)
-            await to_thread.run_sync(_add, archive, services, job, photo)
+            await to_thread.run_sync(_add_job, archive, services, job, photo)
         if not archive.namelist():
             raise JobNotFound("None of these critiques has a report to export.")
     file.seek(0)
@@ -49,11 +49,11 @@ async def _read_photo(request: Request, services: Services, job: Job) -> bytes |
     return None
 
 
-def _add(archive: zipfile.ZipFile, services: Services, job: Job, photo: bytes | None) -> None:
+def _add_job(archive: zipfile.ZipFile, services: Services, job: Job, photo: bytes | None) -> None:
     reports = [Report.model_validate(each.report) for each in services.store.reports(job.id)]
     if not reports:
         return
-    folder = _folder(job)
+    folder = _name_folder(job)
     if photo is not None:
         archive.writestr(f"{folder}/photo.jpg", photo, zipfile.ZIP_STORED)
     url = data_url(photo) if photo is not None else None
@@ -65,6 +65,6 @@ def _add(archive: zipfile.ZipFile, services: Services, job: Job, photo: bytes | 
     )
 
 
-def _folder(job: Job) -> str:
+def _name_folder(job: Job) -> str:
     stem = re.sub(r"[^\w.-]+", "-", photo_name(job).rpartition(".")[0] or "photo").strip(".-")
     return f"{stem[:60] or 'photo'}-{job.id.hex[:8]}"

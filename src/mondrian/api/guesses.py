@@ -1,4 +1,4 @@
-"""Wrong keys: each is counted and logged, and who sends many waits longer for each answer."""
+"""Wrong keys: counted, logged, and throttled with a growing delay."""
 
 import asyncio
 import logging
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address, ip_network
 
 FREE = 5
-"""So many wrong keys in a row are answered at once: people mistype."""
+"""Wrong keys in a row that are answered without delay: people mistype."""
 
 MAX_SECONDS = 5.0
 _FIRST_SECONDS = 0.25
@@ -18,8 +18,8 @@ _MAX_NETWORKS = 10_000
 _log = logging.getLogger(__name__)
 
 
-def network(address: str) -> str:
-    """Return what one client has of addresses: itself, or for IPv6 its network of 64 bits."""
+def find_network(address: str) -> str:
+    """Return the network of one client: its IPv4 address, or its IPv6 /64."""
     try:
         found = ip_address(address)
     except ValueError:
@@ -31,16 +31,16 @@ def network(address: str) -> str:
 
 
 class Tally:
-    """Counts what clients do, by their network; forgets those that have been quiet for ten
-    minutes, and the quietest of more than 10,000."""
+    """Counts events by client network; drops those idle for ten minutes, and the least recently
+    active of more than 10,000."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._counts: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._now = now
 
     def add(self, address: str) -> int:
-        """Count one more, and return how many there were."""
-        key = network(address)
+        """Count one event, and return the count."""
+        key = find_network(address)
         count, last = self._counts.pop(key, (0, 0.0))
         count = 1 if self._now() - last > _FORGET_SECONDS else count + 1
         self._counts[key] = (count, self._now())
@@ -50,21 +50,21 @@ class Tally:
 
 
 class Guesses:
-    """Slows clients that guess keys. Right keys are never slowed, also beside guesses."""
+    """Throttles clients that guess keys. Valid keys are never delayed."""
 
     def __init__(self) -> None:
         self.count = 0
         self._tally = Tally()
 
     async def slow(self, address: str) -> None:
-        """Count a wrong key from ``address``, log the first of ten times as many, and wait."""
+        """Count a wrong key from ``address``, log the 1st, 10th, 100th, …, and wait."""
         self.count += 1
         wrong = self._tally.add(address)
         if str(wrong).strip("0") == "1":
-            _log.warning("wrong key from %s, for the %s. time", network(address), wrong)
-        await asyncio.sleep(pause(wrong))
+            _log.warning("wrong key from %s, for the %s. time", find_network(address), wrong)
+        await asyncio.sleep(compute_delay(wrong))
 
 
-def pause(wrong: int) -> float:
-    """Return the seconds to wait at the n-th wrong key in a row."""
+def compute_delay(wrong: int) -> float:
+    """Return the delay in seconds after the n-th wrong key in a row, 0 to 5."""
     return 0.0 if wrong <= FREE else min(MAX_SECONDS, _FIRST_SECONDS * 2.0 ** (wrong - FREE - 1))

@@ -1,4 +1,4 @@
-"""What the page of a job shows: each advisor's part, done or still growing."""
+"""The contents of a job's page: each advisor's part, done or still growing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ OVERLAYS = {
     "sharpness": "Sharpness",
     "palette": "Palette",
 }
-"""What can be drawn on the photo, and what it is called."""
+"""The overlays of the photo and their labels."""
 
 _SHOWN = {
     "Composition": "subject level",
@@ -37,8 +37,8 @@ _SHOWN = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Card:
-    """One dimension. ``state`` is ``waiting``, ``growing`` or ``done``; ``shows`` names what it
-    speaks of on the photo."""
+    """One dimension. ``state`` is ``waiting``, ``growing`` or ``done``; ``shows`` names its
+    overlays."""
 
     name: str
     state: str
@@ -49,14 +49,14 @@ class Card:
 
     @property
     def shows(self) -> str:
-        """The overlays that belong to the dimension."""
+        """Return the overlays of the dimension, separated by spaces."""
         return _SHOWN.get(self.name, "")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
-    """One advisor's part of a job. ``report`` is there when all is done, ``text`` is what the model
-    has written where the job ended without one."""
+    """One advisor's part of a job. ``report`` is set when the job is done; ``text`` is the model's
+    output if the job ended without a report."""
 
     advisor: str
     name: str
@@ -69,13 +69,13 @@ class Part:
 
 
 def photo_name(job: Job) -> str:
-    """Return the photo's name as it was sent."""
+    """Return the photo's uploaded name."""
     return job.filename.removeprefix(f"{job.id.hex[:8]}-")
 
 
 def list_same_photo(services: Services, visitor: Visitor, job: Job) -> list[Job]:
-    """Return ``job`` and those of the visitor's own, at most 50, that have the same photo, the
-    oldest first. Raises ``StorageError``."""
+    """Return ``job`` and at most 50 of the visitor's jobs with the same photo, oldest first. Raise
+    ``StorageError``."""
     found = services.store.list_jobs(
         MAX_SAME_PHOTO, photo_sha256=job.photo_sha256, owner=visitor.listed_owner
     )
@@ -89,16 +89,16 @@ def advisor_names(services: Services) -> Mapping[str, str]:
 
 
 def read_parts(services: Services, snapshot: Snapshot) -> list[Part]:
-    """Return each advisor's part of the job in ``snapshot``. Raises ``StorageError``."""
+    """Return each advisor's part of the job in ``snapshot``. Raise ``StorageError``."""
     job = snapshot.job
     reports: dict[str, Report] = {}
     if job.status is Status.DONE:
         answers = services.store.reports(job.id)
         reports = {each.advisor: Report.model_validate(each.report) for each in answers}
-    return [_part(services, snapshot, name, reports.get(name)) for name in job.advisors]
+    return [_make_part(services, snapshot, name, reports.get(name)) for name in job.advisors]
 
 
-def _part(services: Services, snapshot: Snapshot, advisor: str, report: Report | None) -> Part:
+def _make_part(services: Services, snapshot: Snapshot, advisor: str, report: Report | None) -> Part:
     known = services.advisors.get(advisor)
     name = known.name if known else advisor
     if report is not None:
@@ -106,17 +106,17 @@ def _part(services: Services, snapshot: Snapshot, advisor: str, report: Report |
             advisor=advisor,
             name=name,
             is_begun=True,
-            cards=[_card(each, "done") for each in report.dimensions],
+            cards=[_make_card(each, "done") for each in report.dimensions],
             description=report.image_description,
             report=report,
             provenance=provenance(report),
         )
     text = snapshot.texts.get(advisor, "")
     read = read_partial(text) if text else None
-    done = {each.name: _card(each, "done") for each in read.dimensions} if read else {}
+    done = {each.name: _make_card(each, "done") for each in read.dimensions} if read else {}
     growing = getattr(read, "growing", None)
     if growing is not None:
-        done.setdefault(growing.name, _card(growing, "growing"))
+        done.setdefault(growing.name, _make_card(growing, "growing"))
     return Part(
         advisor=advisor,
         name=name,
@@ -127,7 +127,7 @@ def _part(services: Services, snapshot: Snapshot, advisor: str, report: Report |
     )
 
 
-def _card(dimension: Any, state: str) -> Card:
+def _make_card(dimension: Any, state: str) -> Card:
     return Card(
         name=dimension.name,
         state=state,
@@ -138,9 +138,9 @@ def _card(dimension: Any, state: str) -> Card:
     )
 
 
-def drawing(job: Job, reports: Sequence[Report], root: str) -> Mapping[str, Any]:
-    """Return what is drawn on the photo of ``job``, from what was measured of it: in thousandths of
-    its width, as the overlay's picture has them."""
+def make_drawing(job: Job, reports: Sequence[Report], root: str) -> Mapping[str, Any]:
+    """Return the overlays of the photo of ``job``, from its measurements, in thousandths of the
+    photo's width."""
     measured: Mapping[str, Any] = reports[0].measurements if reports else {}
     height = round(1000 * job.height / job.width) if job.width else 667
     masks = {
@@ -149,16 +149,16 @@ def drawing(job: Job, reports: Sequence[Report], root: str) -> Mapping[str, Any]
     }
     return {
         "height": height,
-        "subject": _box(measured.get("subject"), height),
+        "subject": _scale_box(measured.get("subject"), height),
         "tilt": (measured.get("horizon") or {}).get("tilt_degrees"),
         "masks": masks if measured else {},
-        "palette": _palette(measured.get("colour"), height),
+        "palette": _scale_palette(measured.get("colour"), height),
         "exposure": measured.get("exposure") or {},
     }
 
 
-def _box(subject: Mapping[str, Any] | None, height: int) -> Mapping[str, float] | None:
-    """The subject's box and centre; ``None`` where no clear subject was found."""
+def _scale_box(subject: Mapping[str, Any] | None, height: int) -> Mapping[str, float] | None:
+    """Return the subject's box and centre; ``None`` without a clear subject."""
     if not subject or (subject.get("confidence") or 0) < 0.3:
         return None
     try:
@@ -170,7 +170,7 @@ def _box(subject: Mapping[str, Any] | None, height: int) -> Mapping[str, float] 
     return {"x": left, "y": top, "w": right - left, "h": bottom - top, "cx": x, "cy": y}
 
 
-def _palette(colour: Mapping[str, Any] | None, height: int) -> list[Mapping[str, Any]]:
+def _scale_palette(colour: Mapping[str, Any] | None, height: int) -> list[Mapping[str, Any]]:
     found: list[Mapping[str, Any]] = []
     for each in (colour or {}).get("dominant") or ():
         place = each.get("x"), each.get("y")

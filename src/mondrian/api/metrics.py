@@ -1,4 +1,4 @@
-"""What ``/metrics`` tells Prometheus, in a registry of this server's own."""
+"""The metrics of ``/metrics``, in a registry of this server's own."""
 
 import time
 from collections import Counter as Counts
@@ -15,13 +15,13 @@ from mondrian.jobs.job import ENDED, Status
 from mondrian.jobs.store import Store, WorkerState
 
 ENDED_SECONDS = 30.0
-"""So old may the counts of ended jobs be: to count them takes the longer the more there are."""
+"""Seconds for which counts of ended jobs are cached: counting takes longer with more jobs."""
 
 _UNENDED = tuple(status for status in Status if status not in ENDED)
 
 
 class Metrics(Collector):
-    """Counts of this process, and of the database as it is when asked."""
+    """Counts of this process, and of the database at each scrape."""
 
     def __init__(
         self,
@@ -41,40 +41,40 @@ class Metrics(Collector):
         self._registry.register(self)
         self._uploads = Counter(
             "mondrian_uploads",
-            "Uploads since this process began, by what became of them.",
+            "Uploads since this process began, by outcome.",
             ["outcome"],
             registry=self._registry,
         )
         self._uploads.labels("accepted")
 
     def count_upload(self, outcome: str) -> None:
-        """Count an upload: ``accepted``, or the code of the error that it made."""
+        """Count an upload: ``accepted``, or the code of its error."""
         self._uploads.labels(outcome).inc()
 
     def render(self) -> bytes:
-        """All of it, in Prometheus's text format."""
+        """Return all metrics in Prometheus's text format."""
         return generate_latest(self._registry)
 
     def describe(self) -> Iterator[Metric]:
-        """Nothing: else registering would ask the database."""
+        """Return nothing, so that registering does not query the database."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
-        """Figures that are read at each scrape."""
-        yield from self._of_the_database()
+        """Yield the metrics that are read at each scrape."""
+        yield from self._collect_database()
         yield GaugeMetricFamily(
             "mondrian_stream_clients",
-            "Clients that follow a job, in this process.",
+            "Subscribers of jobs, in this process.",
             self._stream_clients(),
         )
-        wrong = CounterMetricFamily("mondrian_wrong_keys", "Wrong keys that were shown.")
+        wrong = CounterMetricFamily("mondrian_wrong_keys", "Wrong keys received.")
         wrong.add_metric([], self._guesses.count)
         yield wrong
-        yield from self._of_the_engine()
+        yield from self._collect_engine()
 
-    def _of_the_database(self) -> Iterator[Metric]:
+    def _collect_database(self) -> Iterator[Metric]:
         try:
-            counts = self._counts()
+            counts = self._count_jobs()
         except StorageError:
             counts = {}
         up = GaugeMetricFamily("mondrian_database_up", "Whether the database answers.")
@@ -86,17 +86,17 @@ class Metrics(Collector):
                 jobs.add_metric([status], count)
             yield jobs
             yield GaugeMetricFamily(
-                "mondrian_queue_length", "Jobs that wait for a worker.", counts[Status.QUEUED]
+                "mondrian_queue_length", "Jobs waiting for a worker.", counts[Status.QUEUED]
             )
-            yield from self._of_the_fleet()
+            yield from self._collect_fleet()
 
-    def _of_the_fleet(self) -> Iterator[Metric]:
+    def _collect_fleet(self) -> Iterator[Metric]:
         try:
             age, workers = self._store.queue_age_seconds(), self._store.list_workers()
         except StorageError:
             return
         yield GaugeMetricFamily(
-            "mondrian_queue_oldest_seconds", "How long the oldest queued job has waited.", age
+            "mondrian_queue_oldest_seconds", "Seconds that the oldest queued job has waited.", age
         )
         living = [each for each in workers if each.is_living]
         states = Counts(each.state for each in living)
@@ -114,21 +114,21 @@ class Metrics(Collector):
         slots.add_metric(["idle"], sum(each.slots for each in living) - busy)
         yield slots
 
-    def _counts(self) -> dict[Status, int]:
+    def _count_jobs(self) -> dict[Status, int]:
         unended = self._store.counts(_UNENDED)
         if time.monotonic() >= self._ended_until:
             self._ended = self._store.counts(ENDED)
             self._ended_until = time.monotonic() + ENDED_SECONDS
         return unended | self._ended
 
-    def _of_the_engine(self) -> Iterator[Metric]:
+    def _collect_engine(self) -> Iterator[Metric]:
         status = self._engine_status()
-        engine = GaugeMetricFamily("mondrian_engine", "What the engine does.", labels=["status"])
+        engine = GaugeMetricFamily("mondrian_engine", "The engine's status.", labels=["status"])
         engine.add_metric([str(status.get("status", "unknown"))], 1)
         yield engine
-        for name, words in _ENGINE_FIGURES.items():
+        for name, help_text in _ENGINE_FIGURES.items():
             if isinstance(figure := status.get(name), int | float):
-                yield GaugeMetricFamily(f"mondrian_engine_{name}", words, figure)
+                yield GaugeMetricFamily(f"mondrian_engine_{name}", help_text, figure)
 
 
 _ENGINE_FIGURES = {

@@ -1,4 +1,4 @@
-"""What every request passes through, as plain ASGI: nothing here may buffer a stream."""
+"""Middleware of every request, as plain ASGI: nothing here may buffer a stream."""
 
 import logging
 import re
@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mondrian.api.auth import Access, Visitor
-from mondrian.api.errors import problem, problem_of, unexpected
+from mondrian.api.errors import make_problem, make_unexpected, translate_error
 from mondrian.api.links import base_of
 from mondrian.errors import MondrianError, NotAllowed
 from mondrian.settings import Settings
@@ -31,11 +31,10 @@ _STREAM = re.compile(r"/stream/([^/]+)")
 _SHOWN = ("text/html", "image/svg+xml")
 
 
-def guarded(app: ASGIApp, streams: ASGIApp, access: Access, settings: Settings) -> ASGIApp:
-    """``app`` with ``streams`` at ``/stream/{job}``, behind keys, CORS and security headers.
+def add_guard(app: ASGIApp, streams: ASGIApp, access: Access, settings: Settings) -> ASGIApp:
+    """Return ``app`` with ``streams`` at ``/stream/{job}``, behind keys, CORS and security headers.
 
-    Streams go past the framework: each layer of it costs every client memory, and every event
-    time.
+    Streams bypass the framework: each of its layers costs memory per client and time per event.
     """
     guard: ASGIApp = Guard(app, streams, access, settings)
     if settings.cors_origins:
@@ -51,22 +50,22 @@ def guarded(app: ASGIApp, streams: ASGIApp, access: Access, settings: Settings) 
 
 
 class Cors(CORSMiddleware):
-    """Starlette's, whose refusals have the shape of all our errors."""
+    """Starlette's CORS middleware, with Mondrian's error responses."""
 
     def preflight_response(self, request_headers: Headers) -> Response:
         """Answer a preflight request."""
         answer = super().preflight_response(request_headers)
         if answer.status_code < 400:
             return answer
-        words = f"{bytes(answer.body).decode()}. Set MONDRIAN_CORS_ORIGINS to allow an origin."
+        message = f"{bytes(answer.body).decode()}. Set MONDRIAN_CORS_ORIGINS to allow an origin."
         kept = {n: v for n, v in answer.headers.items() if n.startswith("access-control-")}
-        return problem(400, "foreign_request", words, kept)
+        return make_problem(400, "foreign_request", message, kept)
 
 
 class Guard:
-    """Lets in who may, and leaves in ``scope["state"]`` who that is (``visitor``), whether a job is
-    there for them (``may_access``), and where this server is for them (``base``). A browser that
-    needs no key gets a session with its first page."""
+    """Authenticates requests, and puts into ``scope["state"]`` the ``visitor``, its ``may_access``
+    and this server's URL for it (``base``). A browser that needs no key gets a session with its
+    first page."""
 
     def __init__(self, app: ASGIApp, streams: ASGIApp, access: Access, settings: Settings) -> None:
         self._app = app
@@ -86,7 +85,7 @@ class Guard:
             if self._access.gives_sessions and _is_first_page(request, visitor):
                 visitor, send = self._begin_session(request, visitor, send)
         except MondrianError as exc:
-            await problem_of(exc)(scope, receive, send)
+            await translate_error(exc)(scope, receive, send)
             return
         state = scope.setdefault("state", {})
         state |= {"visitor": visitor, "may_access": visitor.may_access}
@@ -105,14 +104,14 @@ class Guard:
     ) -> tuple[Visitor, Send]:
         try:
             cookie, session = self._access.new_session(request, visitor)
-        except NotAllowed:  # too many were made for this address: it does without
+        except NotAllowed:  # too many for this address: go on without a session
             return visitor, send
         answer = Response()
         self._access.set_cookie(request, answer, cookie)
 
         async def send_cookie(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = [*message.get("headers", ()), (b"set-cookie", _cookie_of(answer))]
+                headers = [*message.get("headers", ()), (b"set-cookie", _encode_cookie(answer))]
                 message = {**message, "headers": headers}
             await send(message)
 
@@ -124,14 +123,13 @@ def _is_first_page(request: Request, visitor: Visitor) -> bool:
     return wants_page and visitor.session is None and not visitor.has_key
 
 
-def _cookie_of(answer: Response) -> bytes:
+def _encode_cookie(answer: Response) -> bytes:
     return answer.headers["set-cookie"].encode("latin-1")
 
 
 class Middleware:
-    """What every answer passes last. Here it gets the headers that tell browsers to be careful,
-    where it does not say otherwise itself: our pages are words, tables and pictures, and nothing
-    else may run or load in them. Unexpected errors end here, in the log.
+    """The outermost middleware. Adds security headers that a response does not set itself: no
+    script runs in a page, and only images of this server load. Logs unexpected errors.
     """
 
     def __init__(self, app: ASGIApp, base_url: str | None) -> None:
@@ -162,17 +160,17 @@ class Middleware:
         async def send_with_headers(message: Message) -> None:
             nonlocal is_begun
             if message["type"] == "http.response.start":
-                is_begun, message = True, dict(message)  # it may be one that others send too
+                is_begun, message = True, dict(message)  # others may send the same message object
                 self._add_headers(MutableHeaders(scope=message))
             await send(message)
 
         try:
             await self._app(scope, receive, send_with_headers)
         except Exception:
-            # uvicorn would close the connection, though the answer was whole.
-            _log.exception("%s %s: unexpected", scope["method"], scope["path"])
+            # uvicorn would close the connection, even after a complete response.
+            _log.exception("unexpected error: %s %s", scope["method"], scope["path"])
             if not is_begun:
-                await unexpected()(scope, receive, send_with_headers)
+                await make_unexpected()(scope, receive, send_with_headers)
 
     def _add_headers(self, headers: MutableHeaders) -> None:
         for name, value in self._headers.items():

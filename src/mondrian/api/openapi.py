@@ -1,4 +1,4 @@
-"""/openapi.json: what FastAPI finds out by itself, made true to what this server answers."""
+"""/openapi.json: FastAPI's schema, corrected to what this server answers."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from mondrian.api.auth import COOKIE
 from mondrian.api.schemas import JOB_ID, Problem
 
 DESCRIPTION = """\
-Critiques photographs, and says all the way what it is doing. Send a photo to `POST /upload`, follow
+Critiques photographs and streams its progress. Send a photo to `POST /upload`, follow
 `stream_url` as server-sent events (docs/events.md), fetch `analysis_url` when it is done.
 """
 
@@ -16,40 +16,40 @@ EVENTS = "text/event-stream"
 
 Responses = dict[int | str, dict[str, Any]]
 
-_WORDS = {
-    400: "The request is not understood, or the photo is damaged.",
-    401: "It takes the server's key.",
-    403: "The server does not answer to that address or page.",
+_DESCRIPTIONS = {
+    400: "The request is invalid, or the photo is damaged.",
+    401: "A key is required.",
+    403: "A foreign host, origin or address.",
     404: "There is no such job, or nothing at this address.",
-    408: "No byte came for 30 seconds.",
+    408: "The upload was idle for 30 seconds.",
     409: "The job's state, or an earlier use of the Idempotency-Key, does not allow it.",
     413: "Over 50 MB, 100 megapixels, or 200 as JPEG.",
     415: "Not a photo that Mondrian reads.",
-    429: "Too much at once: too many photos wait, or updates come too fast.",
-    500: "Something went wrong; the log says what.",
+    429: "Too many photos are waiting, or updates are too frequent.",
+    500: "An unexpected error; see the log.",
     502: "The engine failed.",
     503: "The database or the photo store does not answer. Try again in a moment.",
     507: "There is no room left.",
 }
 
-_EVERYWHERE = (400, 401, 403, 500)
+_COMMON_STATUSES = (400, 401, 403, 500)
 
 
 def refusals(*statuses: int) -> Responses:
-    """What a route may refuse with, besides what every route may."""
-    return {status: {"model": Problem, "description": _WORDS[status]} for status in statuses}
+    """Return the error responses of a route, besides those of every route."""
+    return {status: {"model": Problem, "description": _DESCRIPTIONS[status]} for status in statuses}
 
 
 def content(*types: str, model: Any = None) -> dict[str, Any]:
-    """One answer that comes as one of ``types``; with a ``model``, as JSON too."""
+    """Return a response with one of the media types ``types``; with a ``model``, also JSON."""
     answer: dict[str, Any] = {
         "description": "As asked for.",
-        "content": {each: {"schema": _schema(each)} for each in types},
+        "content": {each: {"schema": _make_schema(each)} for each in types},
     }
     return answer | ({"model": model} if model else {})
 
 
-def _schema(media_type: str) -> dict[str, Any]:
+def _make_schema(media_type: str) -> dict[str, Any]:
     if media_type == EVENTS:
         text, number = {"type": "string"}, {"type": "integer"}
         fields = {"id": text, "event": text, "data": text, "retry": number}
@@ -59,7 +59,7 @@ def _schema(media_type: str) -> dict[str, Any]:
 
 
 def retry_body() -> dict[str, Any]:
-    """A form that may ask other advisors."""
+    """Return the request body of a retry: an optional form with ``advisor``."""
     schema = {"type": "object", "properties": {"advisor": {"type": "string"}}}
     kind = "application/x-www-form-urlencoded"
     return {"requestBody": {"required": False, "content": {kind: {"schema": schema}}}}
@@ -93,33 +93,36 @@ _FIELDS = {
 
 
 def form_body(**more: dict[str, Any]) -> dict[str, Any]:
-    """The request body of a route that takes a photo, with ``more`` fields."""
+    """Return the request body of an upload, with ``more`` fields."""
     schema = {"type": "object", "required": ["image"], "properties": {**_FIELDS, **more}}
-    return _body("multipart/form-data", schema)
+    return _make_body("multipart/form-data", schema)
 
 
 def json_body(model: type[BaseModel], *, is_needed: bool = True) -> dict[str, Any]:
-    """The request body of a route that takes JSON."""
-    body = _body("application/json", model.model_json_schema())
+    """Return the JSON request body for ``model``."""
+    body = _make_body("application/json", model.model_json_schema())
     body["requestBody"]["required"] = is_needed
     return body
 
 
-def _body(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
+def _make_body(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {media_type: {"schema": schema}}}}
 
 
 def complete(schema: dict[str, Any]) -> dict[str, Any]:
-    """Add to FastAPI's ``schema`` what it cannot know, and take out what is not so."""
-    schema["paths"]["/stream/{job}"] = {"get": _stream()}
+    """Return FastAPI's ``schema`` with the stream, errors and security added, 422 removed."""
+    schema["paths"]["/stream/{job}"] = {"get": _describe_stream()}
     problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
     for operation in (each for path in schema["paths"].values() for each in path.values()):
         answers = operation["responses"]
         answers.pop("422", None)  # answered as 400
-        for status in _EVERYWHERE:
-            answer = {"description": _WORDS[status], "content": {"application/json": problem}}
+        for status in _COMMON_STATUSES:
+            answer = {
+                "description": _DESCRIPTIONS[status],
+                "content": {"application/json": problem},
+            }
             answers.setdefault(str(status), answer)
-        for status in answers.keys() - {"200", "201", "204", "303"}:  # JSON, whatever is asked for
+        for status in answers.keys() - {"200", "201", "204", "303"}:  # always JSON
             [given] = answers[status]["content"].values()
             answers[status]["content"] = {"application/json": given}
         operation["security"] = [{}, {"key": []}, {"cookie": []}]
@@ -132,14 +135,14 @@ def complete(schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
-def _stream() -> dict[str, Any]:
-    def parameter(name: str, place: str, words: str, schema: dict[str, Any]) -> dict[str, Any]:
+def _describe_stream() -> dict[str, Any]:
+    def parameter(name: str, place: str, text: str, schema: dict[str, Any]) -> dict[str, Any]:
         is_needed = place == "path"
-        return {"name": name, "in": place, "description": words, "schema": schema,
+        return {"name": name, "in": place, "description": text, "schema": schema,
                 "required": is_needed}  # fmt: skip
 
     problem = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    events = {EVENTS: {"schema": _schema(EVENTS), "example": _EXAMPLE}}
+    events = {EVENTS: {"schema": _make_schema(EVENTS), "example": _EXAMPLE}}
     return {
         "tags": ["jobs"],
         "summary": "Follow a job as server-sent events",
@@ -154,8 +157,8 @@ def _stream() -> dict[str, Any]:
         "responses": {
             "200": {"description": "Events, until `done`.", "content": events},
             "204": {"description": "The job has ended and nothing follows the cursor."},
-            "404": {"description": _WORDS[404], "content": problem},
-            "503": {"description": _WORDS[503], "content": problem},
+            "404": {"description": _DESCRIPTIONS[404], "content": problem},
+            "503": {"description": _DESCRIPTIONS[503], "content": problem},
         },
     }
 

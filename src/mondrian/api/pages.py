@@ -1,5 +1,4 @@
-"""HTML pages. What people or models wrote is escaped in all of them, and no script or style runs in
-them but our own files."""
+"""HTML pages. All values are escaped; only Mondrian's own scripts and styles are allowed."""
 
 import re
 from collections.abc import Mapping
@@ -34,7 +33,7 @@ _HEADERS = {
 _RANGE = re.compile(r"\s*([\w*.+-]+/[\w*.+-]+)\s*(?:;(?:.*;)?\s*q=([\d.]+))?", re.ASCII)
 
 
-def page(
+def render_page(
     scope: Scope,
     name: str,
     /,
@@ -57,13 +56,13 @@ def document(name: str, *, title: str, **values: Any) -> HTMLResponse:
     return HTMLResponse(template.render(title=title, **values))
 
 
-def lead_on(scope: Scope, path: str) -> RedirectResponse:
-    """Return the answer to a form that leads on to ``path``, which is ours."""
+def redirect(scope: Scope, path: str) -> RedirectResponse:
+    """Return a 303 redirect to ``path`` on this server, as the answer to a form."""
     return RedirectResponse(scope.get("state", {}).get("root", "") + path, 303)
 
 
 def wants_page(scope: Scope) -> bool:
-    """Return whether the client asks for HTML by name, and for JSON no more than for it."""
+    """Return whether ``Accept`` names HTML with a quality no lower than that of JSON."""
     qualities: dict[str, float] = {}
     for part in Headers(scope=scope).get("accept", "")[:1000].lower().split(","):
         if match := _RANGE.match(part):
@@ -80,7 +79,7 @@ def _quality(text: str | None) -> float:
 
 
 def _word_level(score: float | None) -> str:
-    """Return what a score says in a word, since a colour alone does not say it to everybody."""
+    """Return a word for a score: colour alone is not accessible."""
     if score is None:
         return "not judged"
     return {"low": "weak", "middle": "fair", "high": "strong"}[name_level(score)]

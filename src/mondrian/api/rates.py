@@ -1,4 +1,4 @@
-"""How often one owner may do something."""
+"""Rate limits for each owner."""
 
 import time
 from collections import OrderedDict
@@ -8,9 +8,9 @@ _MAX_OWNERS = 10_000
 
 
 class Rate:
-    """Lets each owner do something ``per_second`` times on average, ``burst`` times at once.
+    """A token bucket for each owner: ``per_second`` times on average, ``burst`` times at once.
 
-    (A token bucket. Of more than 10,000 owners the quietest are forgotten.)
+    Of more than 10,000 owners the least recently active are dropped.
     """
 
     def __init__(
@@ -21,8 +21,8 @@ class Rate:
         self._now = now
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def take(self, owner: str) -> bool:
-        """Return whether ``owner`` may do it once more, now."""
+    def allow(self, owner: str) -> bool:
+        """Return whether ``owner`` is within the limit, and count this use."""
         now = self._now()
         left, before = self._left.pop(owner, (float(self._burst), now))
         left = min(float(self._burst), left + (now - before) * self._per_second)

@@ -1,4 +1,4 @@
-"""Photos are read for requests: off the event loop, in turn, and as long as the client waits."""
+"""Reading photos for requests: off the event loop, in order, cancelled if the client leaves."""
 
 import asyncio
 import threading
@@ -17,8 +17,8 @@ T = TypeVar("T")
 
 
 class RequestReaders:
-    """Has ``readers`` read photos for requests; as many at once as they are, first come first
-    served. The others wait, and hold no thread and no photo in memory meanwhile."""
+    """Reads photos for requests with ``readers``, one at a time on each, first come first served.
+    Waiting requests hold no thread and no photo in memory."""
 
     def __init__(self, readers: PhotoReaders) -> None:
         self._readers = readers
@@ -31,11 +31,11 @@ class RequestReaders:
         load: Callable[[], bytes],
         **arguments: Any,
     ) -> T:
-        """Return what ``function`` makes, in a child, of the photo that ``load`` returns.
+        """Return the result of ``function``, run in a child process on the photo from ``load``.
 
-        The body of ``request`` must have been read. When its client leaves, the child is ended.
-        Raise what ``PhotoReaders.run`` and ``load`` raise, and ``InvalidRequest`` if the client
-        left.
+        The body of ``request`` must have been read. If its client disconnects, the child is killed.
+        Raise the errors of ``PhotoReaders.run`` and ``load``, and ``InvalidRequest`` if the client
+        disconnected.
         """
         left = threading.Event()
 

@@ -1,4 +1,4 @@
-"""What has become of a job that is done: its reports, and what shows them."""
+"""The reports of a finished job, and their renderings."""
 
 from fastapi.responses import JSONResponse
 
@@ -11,9 +11,9 @@ from mondrian.reports import Report, analysis_document, analysis_fragment
 
 
 def read_reports(services: Services, job: Job) -> list[Report]:
-    """The reports of ``job``, its advisors' in their order; none while it is under way.
+    """Return the reports of ``job`` in the order of its advisors; none while it is unfinished.
 
-    Raises ``JobConflict`` if it ended without any, ``JobNotFound`` if it is gone by now.
+    Raise ``JobConflict`` if it ended without any, ``JobNotFound`` if it was deleted.
     """
     if not job.is_ended:
         return []
@@ -26,19 +26,19 @@ def read_reports(services: Services, job: Job) -> list[Report]:
     return reports
 
 
-def under_way(job: Job, links: Links) -> JSONResponse:
-    """The answer while there is nothing to show: how far the job is."""
+def answer_under_way(job: Job, links: Links) -> JSONResponse:
+    """Return 202 with the job's state, while there is no report."""
     state = JobState.of(job, links).model_dump(mode="json")
     return JSONResponse(state, 202, {"Retry-After": "5"})
 
 
 def fragments(reports: list[Report]) -> str:
-    """Return the reports as HTML to be put into a page."""
+    """Return the reports as HTML for embedding in a page."""
     return "\n".join(map(analysis_fragment, reports))
 
 
 def summary_text(report: Report) -> str:
-    """Return the three recommendations of ``report``, a line each."""
+    """Return the three recommendations of ``report``, one per line."""
     return "\n".join(
         f"{rank}. {each.name}: {each.recommendation or each.comment}"
         for rank, each in enumerate(report.top_three, start=1)
@@ -46,5 +46,5 @@ def summary_text(report: Report) -> str:
 
 
 def document(links: Links, job: Job, reports: list[Report]) -> str:
-    """Return the reports as a whole HTML document, with the photo."""
+    """Return the reports as an HTML document with the photo."""
     return analysis_document(reports, title=job.filename, photo_url=links.photo(job.id))

@@ -1,4 +1,4 @@
-"""The JSON that goes in and out, as it stands in /openapi.json."""
+"""The JSON of requests and responses, as in /openapi.json."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
@@ -22,15 +22,15 @@ def _example(**values: Any) -> ConfigDict:
 
 
 class Problem(BaseModel):
-    """Whatever could not be done."""
+    """An error."""
 
     model_config = _example(
         error="There is no such job. It may have been deleted, or its time may have run out.",
         code="job_not_found",
     )
 
-    error: str = Field(description="What happened, and what to do.")
-    code: str = Field(description="The same as one word; docs/errors.md lists them.")
+    error: str = Field(description="What went wrong and what to do.")
+    code: str = Field(description="A code for programs; docs/errors.md lists them.")
 
 
 class UploadAnswer(BaseModel):
@@ -62,7 +62,7 @@ class UploadAnswer(BaseModel):
 
     @classmethod
     def of(cls, job: Job, links: Links) -> Self:
-        """The answer to an upload, the same each time that it is repeated."""
+        """Return the answer to an upload; the same for each repetition."""
         is_pending = job.status is Status.PENDING
         return cls(
             job_id=job.id,
@@ -117,7 +117,7 @@ class JobState(BaseModel):
     mode_used: str
     enable_rag: bool
     status: Status | Literal["completed"] = Field(
-        description="`completed` in place of `done` where MONDRIAN_DONE_STATUS says so."
+        description="`completed` in place of `done` with MONDRIAN_DONE_STATUS=completed."
     )
     current_step: str
     step_phase: StepPhase
@@ -145,7 +145,7 @@ class JobState(BaseModel):
 
     @classmethod
     def of(cls, job: Job, links: Links, place: Place | None = None) -> Self:
-        """The state of ``job``, which has that ``place`` in the queue or at work."""
+        """Return the state of ``job``, with its ``place`` in the queue or at work."""
         same = (
             "id", "filename", "mode", "mode_used", "enable_rag", "status", "current_step",
             "step_phase", "llm_thinking", "current_advisor", "total_advisors", "attempt", "error",
@@ -171,8 +171,8 @@ class JobState(BaseModel):
 
 
 class JobFilter(BaseModel):
-    """Which jobs are listed. With ``sort=score`` those with a score come, the best first; then
-    ``below`` with the last one's ``score`` goes on beside ``before``."""
+    """The filter and cursor of a list of jobs. ``sort=score`` lists jobs with a score, best first;
+    its cursor is ``below`` (the last one's ``score``) together with ``before``."""
 
     limit: int = Field(50, ge=1, le=1000)
     before: datetime | None = Field(None, description="Only jobs created before.")
@@ -192,11 +192,11 @@ class JobFilter(BaseModel):
     @field_validator("before", "below", "status", "advisor", "search", mode="before")
     @classmethod
     def _leave_out_empty(cls, value: Any) -> Any:
-        """A form sends its empty fields too."""
+        """Treat an empty field as absent: forms send empty fields too."""
         return None if value == "" else value
 
     def conditions(self) -> dict[str, Any]:
-        """The conditions for ``Store.list_jobs``. Raises ``JobNotFound`` for what is no id."""
+        """Return the arguments of ``Store.list_jobs``. Raise ``JobNotFound`` for an invalid id."""
         before = self.before
         if before and before.tzinfo is None:
             before = before.replace(tzinfo=UTC)
@@ -210,7 +210,7 @@ class JobFilter(BaseModel):
         return {"before": before, "ids": ids, "is_by_score": is_by_score, "below": below, **same}
 
     def next_page(self, last: Job) -> str:
-        """Return the query of the page that goes on after ``last``."""
+        """Return the query string of the page after ``last``."""
         given = self.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
         given["before"] = last.created_at.isoformat()
         if self.sort == "score":
@@ -219,7 +219,7 @@ class JobFilter(BaseModel):
 
 
 class JobList(BaseModel):
-    """Jobs, the newest first. ``before`` with the last one's ``created_at`` goes on."""
+    """Jobs, newest first. The cursor is ``before`` with the last one's ``created_at``."""
 
     jobs: list[JobState]
     count: int
@@ -227,7 +227,7 @@ class JobList(BaseModel):
 
 
 class Deleted(BaseModel):
-    """How many jobs are gone."""
+    """The number of deleted jobs."""
 
     model_config = _example(deleted=12)
 
@@ -235,7 +235,7 @@ class Deleted(BaseModel):
 
 
 class Output(BaseModel):
-    """What an advisor's model answered, and the report that was read from it."""
+    """The answer of an advisor's model, and the report parsed from it."""
 
     advisor: str
     text: str
@@ -243,10 +243,10 @@ class Output(BaseModel):
 
 
 class FullJob(JobState):
-    """Everything that is kept of a job."""
+    """Everything stored about a job."""
 
-    prompt: str = Field(description="What the first advisor's model is told about its part.")
-    prompts: dict[str, str] = Field(description="The same of each advisor, by id.")
+    prompt: str = Field(description="The first advisor's prompt.")
+    prompts: dict[str, str] = Field(description="Each advisor's prompt, by id.")
     prompt_length: int = Field(description="Of `prompt`, in characters.")
     outputs: list[Output]
     llm_outputs: dict[str, str] = Field(description="The text of each output, by advisor.")
@@ -256,19 +256,19 @@ class FullJob(JobState):
 
 
 class ReportAnswer(Report):
-    """The first advisor's report, and everyone's in ``reports``."""
+    """The first advisor's report, and all advisors' in ``reports``."""
 
     job_id: UUID
     reports: tuple[Report, ...]
 
     @classmethod
     def of_reports(cls, job_id: UUID, reports: list[Report]) -> Self:
-        """``reports``, of which there is one at least."""
+        """Return the answer for ``reports``, at least one."""
         return cls(**dict(reports[0]), job_id=job_id, reports=tuple(reports))
 
 
 class AnalysisAnswer(JobState):
-    """A job that was waited for."""
+    """A finished job, with its reports."""
 
     report: Report
     reports: list[Report]
@@ -280,7 +280,7 @@ class AnalysisAnswer(JobState):
 
 
 class Recommendation(Dimension):
-    """One of the three dimensions that have most to gain; ``rank`` is 1 to 3."""
+    """One of the three dimensions with most to gain; ``rank`` is 1 to 3."""
 
     rank: int
 
@@ -314,7 +314,7 @@ class ArtworkEntry(BaseModel):
 
 
 class AdvisorEntry(BaseModel):
-    """Who can critique. The addresses are empty where there are none."""
+    """An advisor. URLs are empty where there are none."""
 
     model_config = _example(
         id="ansel",
@@ -355,7 +355,7 @@ class AdvisorDetail(AdvisorEntry):
 
 
 class AdvisorList(BaseModel):
-    """Everyone who can critique."""
+    """All advisors."""
 
     advisors: list[AdvisorEntry]
     count: int
@@ -375,7 +375,7 @@ class SubmitBody(BaseModel):
 
 
 class ThinkingBody(BaseModel):
-    """What an outside advisor is thinking."""
+    """A thinking update of an external advisor."""
 
     model_config = _example(thinking="The light comes from behind the boats.")
 
@@ -383,7 +383,7 @@ class ThinkingBody(BaseModel):
 
 
 class TokenBody(BaseModel):
-    """Which job a token is for."""
+    """The job that a token is for."""
 
     model_config = _example(job=JOB_ID)
 
@@ -391,7 +391,7 @@ class TokenBody(BaseModel):
 
 
 class SessionBody(BaseModel):
-    """The key of who logs in, and where to go ``next``, if it is a form."""
+    """The key to log in with, and for a form the path of the ``next`` page."""
 
     model_config = _example(key="0123456789abcdef0123456789abcdef")
 
@@ -410,7 +410,7 @@ class Token(BaseModel):
 
 
 class Health(BaseModel):
-    """The server is there."""
+    """The server's health."""
 
     model_config = _example(
         status="UP", service="mondrian", version="0.1.0", database="up", update_interval=5.0
@@ -423,12 +423,12 @@ class Health(BaseModel):
     update_interval: float = Field(description="Seconds between two updates of a job.")
     timestamp: float
     model: str | None = Field(None, description="The model, where this process has one.")
-    device: str | None = Field(None, description="What it computes on, where the engine tells.")
+    device: str | None = Field(None, description="The device it computes on, if known.")
     fine_tuned: bool = Field(False, description="Whether the engine has an adapter.")
 
 
 class ModelStatus(BaseModel):
-    """What the engine is doing. There may be more figures."""
+    """The engine's status. More figures may be present."""
 
     model_config = ConfigDict(
         extra="allow",

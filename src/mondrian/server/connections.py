@@ -1,4 +1,4 @@
-"""How many connections there may be, in all and for one address."""
+"""Limits of connections, in total and per address."""
 
 import asyncio
 import resource
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Protocol
 
-from mondrian.api.guesses import network
+from mondrian.api.guesses import find_network
 from mondrian.errors import ServerBusy, SettingsError, TooManyRequests
 from mondrian.settings import Settings
 
 _OTHER_FILES = 200
-"""What else a server opens: the database, photos, children."""
+"""Files reserved for the database, photos and child processes."""
 
 Network = IPv4Network | IPv6Network
 
@@ -26,12 +26,11 @@ class Connection(Protocol):
 
 @dataclass(kw_only=True, eq=False)
 class Connections:
-    """The connections of one server: ``most`` in all, ``most_per_address`` from one address (for
-    IPv6, from one network of 64 bits).
+    """The connections of one server: at most ``most`` in total, ``most_per_address`` from one
+    address (for IPv6, from one /64).
 
-    Those of ``proxies`` are exempt from the latter: all their clients come from one address.
-    Where there is no room for one more, the one that has waited longest without asking for
-    anything is closed. So idle connections shut no client out.
+    ``proxies`` are exempt from the latter: all their clients share one address. At the total limit
+    the connection idle for longest is closed, so idle connections block no client.
     """
 
     most: int = 10_000
@@ -42,30 +41,30 @@ class Connections:
     _idle: OrderedDict[Connection, None] = field(default_factory=OrderedDict)
 
     def enter(self, connection: Connection, address: str) -> None:
-        """Count a new connection from ``address``. Raise ``TooManyRequests`` or ``ServerBusy`` if
-        it is one too many; it is counted until it leaves all the same."""
-        name = "" if self._is_proxy(address) else network(address)
+        """Count a new connection from ``address``. Raise ``TooManyRequests`` or ``ServerBusy`` over
+        a limit; the connection is counted until ``leave`` all the same."""
+        name = "" if self._is_proxy(address) else find_network(address)
         self._addresses[connection] = name
         self._counts[name] += 1
         if name and self._counts[name] > self.most_per_address:
             raise TooManyRequests(
-                "Too many connections come from this address. Close some and try again."
+                "Too many connections from this address. Close some and try again."
             )
         if len(self._addresses) > self.most and not self._make_room():
             raise ServerBusy
         self._idle[connection] = None
 
     def hold(self, connection: Connection) -> None:
-        """Something is asked on ``connection``."""
+        """Mark ``connection`` as busy with a request."""
         self._idle.pop(connection, None)
 
     def free(self, connection: Connection) -> None:
-        """Nothing is asked on ``connection`` any more."""
+        """Mark ``connection`` as idle."""
         if connection in self._addresses:
             self._idle[connection] = None
 
     def leave(self, connection: Connection) -> None:
-        """``connection`` is gone."""
+        """Stop counting ``connection``."""
         self._idle.pop(connection, None)
         name = self._addresses.pop(connection, None)
         if name is not None:
@@ -83,14 +82,14 @@ class Connections:
     def _is_proxy(self, address: str) -> bool:
         try:
             found = ip_address(address)
-        except ValueError:  # a socket of this machine has none
+        except ValueError:  # a Unix socket has none
             return True
         return any(found in each for each in self.proxies)
 
 
-def open_room(settings: Settings) -> Connections:
-    """Return the room for the connections of a server, as far as this process may open files.
-    Raise ``SettingsError``."""
+def make_connections(settings: Settings) -> Connections:
+    """Return the connections of a server, within this process's limit of open files. Raise
+    ``SettingsError`` for invalid proxies."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return Connections(
         most=min(settings.connections, max(16, files - _OTHER_FILES)),
@@ -100,7 +99,8 @@ def open_room(settings: Settings) -> Connections:
 
 
 def _read_networks(names: Sequence[str]) -> list[Network]:
-    """Return the addresses and networks of ``names``. Raise ``SettingsError`` for other words."""
+    """Return the addresses and networks of ``names``. Raise ``SettingsError`` for invalid
+    ones."""
     try:
         return [ip_network(name) for name in names]
     except ValueError as exc:

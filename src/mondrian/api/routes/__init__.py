@@ -1,4 +1,4 @@
-"""The routes, by what they are about."""
+"""The routes, by subject."""
 
 from mondrian.api.routes import advisors, analyses, jobs, pages, reports, service, uploads, workers
 
@@ -12,4 +12,4 @@ ROUTERS = (
     jobs.router,
     reports.router,
 )
-"""In the order in which /openapi.json tells them."""
+"""In the order of /openapi.json."""

@@ -1,4 +1,4 @@
-"""Who critiques, and the pictures that stand for them."""
+"""Advisors, and their generated pictures."""
 
 import re
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from starlette.requests import Request
 from mondrian.advisors import Advisor, Artwork, find_advisor
 from mondrian.api.caching import KEPT, make_etag, not_modified
 from mondrian.api.dependencies import LinksDep, Services, ServicesDep
-from mondrian.api.drawings import FORMATS, card, portrait
+from mondrian.api.drawings import FORMATS, draw_card, draw_portrait
 from mondrian.api.links import Links
 from mondrian.api.openapi import content, refusals
 from mondrian.api.pages import document
@@ -33,15 +33,15 @@ _PICTURE = content("image/jpeg", "image/png")
 
 @router.get("/advisors", summary="Who can critique")
 async def list_advisors(services: ServicesDep, links: LinksDep) -> AdvisorList:
-    """Everyone, with a portrait that we drew."""
-    entries = [_entry(advisor, links) for advisor in services.advisors.values()]
+    """Return all advisors, with their generated portraits."""
+    entries = [_make_entry(advisor, links) for advisor in services.advisors.values()]
     return AdvisorList(advisors=entries, count=len(entries), timestamp=datetime.now(UTC))
 
 
 @router.get("/advisors/{advisor}", summary="One advisor")
 async def read_advisor(advisor: Name, services: ServicesDep, links: LinksDep) -> AdvisorDetail:
-    """One advisor, by id or name."""
-    return _detail(_find(advisor, services), links)
+    """Return one advisor, by id or name."""
+    return _make_detail(_find(advisor, services), links)
 
 
 @router.get(
@@ -53,12 +53,12 @@ async def read_advisor(advisor: Name, services: ServicesDep, links: LinksDep) ->
 async def show_advisor(
     request: Request, advisor: Name, services: ServicesDep, links: LinksDep
 ) -> Response:
-    """One advisor as a page, or as JSON for `Accept: application/json`."""
+    """Return one advisor as a page, or as JSON for `Accept: application/json`."""
     accepted = request.headers.get("accept", "")
     if "application/json" in accepted and "text/html" not in accepted:
-        detail = _detail(_find(advisor, services), links)
+        detail = _make_detail(_find(advisor, services), links)
         return JSONResponse(detail.model_dump(mode="json"))
-    entry = _entry(_find(advisor, services), links)
+    entry = _make_entry(_find(advisor, services), links)
     return document("advisor", title=entry.name, advisor=entry)
 
 
@@ -73,9 +73,9 @@ def show_portrait(
     services: ServicesDep,
     request: Request,
 ) -> Response:
-    """A monogram, the same each time; JPEG unless the name says otherwise."""
-    name, ending = _split(file)
-    return _picture(request, portrait(_find(name, services).name, ending), ending)
+    """Return a monogram, always the same; JPEG unless the extension is `.png`."""
+    name, ending = _split_ending(file)
+    return _answer_picture(request, draw_portrait(_find(name, services).name, ending), ending)
 
 
 @router.get(
@@ -92,49 +92,49 @@ def show_artwork(
     services: ServicesDep,
     request: Request,
 ) -> Response:
-    """A card that we drew: title and year, not the work."""
-    name, ending = _split(file)
+    """Return a generated card with title and year, not the work."""
+    name, ending = _split_ending(file)
     works = _find(advisor, services).artworks
-    known = {_plain(work.title): work for work in works}
+    known = {_normalize(work.title): work for work in works}
     known |= {str(number): work for number, work in enumerate(works, start=1)}
-    work: Artwork = known.get(_plain(name)) or _missing("There is no such work.")
-    return _picture(request, card(work.title, work.year, ending), ending)
+    work: Artwork = known.get(_normalize(name)) or _raise_missing("There is no such work.")
+    return _answer_picture(request, draw_card(work.title, work.year, ending), ending)
 
 
 def _find(name: str, services: Services) -> Advisor:
-    """Return the advisor of that id or name, so that old ids such as ``vangogh`` are known."""
+    """Return the advisor with that id or name, also an old id such as ``vangogh``."""
     try:
         return find_advisor(name, services.advisors)
     except UnknownAdvisor:
-        _missing("There is no such advisor. See /advisors.")
+        _raise_missing("There is no such advisor. See /advisors.")
 
 
-def _missing(words: str) -> NoReturn:
-    raise HTTPException(404, words)
+def _raise_missing(message: str) -> NoReturn:
+    raise HTTPException(404, message)
 
 
-def _split(file: str) -> tuple[str, str]:
+def _split_ending(file: str) -> tuple[str, str]:
     name, dot, ending = file.rpartition(".")
     return (name, ending.lower()) if dot and ending.lower() in FORMATS else (file, "jpg")
 
 
-def _plain(title: str) -> str:
+def _normalize(title: str) -> str:
     return re.sub(r"\W+", "", title).casefold()
 
 
-def _picture(request: Request, picture: bytes, ending: str) -> Response:
+def _answer_picture(request: Request, picture: bytes, ending: str) -> Response:
     media_type = f"image/{FORMATS[ending].lower()}"
     return not_modified(request, make_etag(picture)) or Response(
         picture, media_type=media_type, headers={**KEPT, "ETag": make_etag(picture)}
     )
 
 
-def _detail(advisor: Advisor, links: Links) -> AdvisorDetail:
-    entry = _entry(advisor, links)
+def _make_detail(advisor: Advisor, links: Links) -> AdvisorDetail:
+    entry = _make_entry(advisor, links)
     return AdvisorDetail(**dict(entry), advisor=entry, timestamp=datetime.now(UTC))
 
 
-def _entry(advisor: Advisor, links: Links) -> AdvisorEntry:
+def _make_entry(advisor: Advisor, links: Links) -> AdvisorEntry:
     same = ("id", "name", "specialty", "bio", "years", "wikipedia_url", "commons_url")
     return AdvisorEntry(
         **{name: getattr(advisor, name) for name in same},

@@ -1,4 +1,4 @@
-"""A photo is sent, and its critique waited for: the same job as an upload makes."""
+"""Uploads that wait for the critique, or stream it."""
 
 import asyncio
 from typing import Any
@@ -10,9 +10,9 @@ from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
 from mondrian.api.dependencies import Services
-from mondrian.api.errors import problem
+from mondrian.api.errors import make_problem
 from mondrian.api.openapi import content, form_body, refusals
-from mondrian.api.results import document, fragments, read_reports, summary_text, under_way
+from mondrian.api.results import answer_under_way, document, fragments, read_reports, summary_text
 from mondrian.api.schemas import AnalysisAnswer, JobState
 from mondrian.api.uploads.receive import Upload, UploadDep
 from mondrian.errors import EngineError, JobConflict, find_error
@@ -33,15 +33,15 @@ _FORMAT = {"type": "string", "enum": ["json", "html", "sse"], "default": "json"}
     openapi_extra=form_body(response_format=_FORMAT),
 )
 async def analyze(request: Request, upload_request: UploadDep) -> Response:
-    """As JSON, as a page, or as events. Leaving does not cancel the job."""
+    """Return JSON, a page, or events. Disconnecting does not cancel the job."""
     job, options = await upload_request.receive(is_waited_for=True)
     if options.response_format == "sse":
-        return _Handover(upload_request.services, job)
+        return _StreamResponse(upload_request.services, job)
     client = _WaitingClient(request.receive)
     await upload_request.services.streams(
-        _stream_scope(request.scope, job), client.receive, client.send
+        _make_stream_scope(request.scope, job), client.receive, client.send
     )
-    return await to_thread.run_sync(_answer, upload_request, job, options.response_format)
+    return await to_thread.run_sync(_make_answer, upload_request, job, options.response_format)
 
 
 @router.post(
@@ -52,13 +52,13 @@ async def analyze(request: Request, upload_request: UploadDep) -> Response:
     openapi_extra=form_body(),
 )
 async def analyze_stream(upload_request: UploadDep) -> Response:
-    """At once what `/stream/{job}` answers."""
+    """Upload, and return the events of `/stream/{job}` in the same response."""
     job, _ = await upload_request.receive(is_waited_for=True)
-    return _Handover(upload_request.services, job)
+    return _StreamResponse(upload_request.services, job)
 
 
-class _Handover(Response):
-    """Lets the streams answer."""
+class _StreamResponse(Response):
+    """Answers with the stream of a job."""
 
     def __init__(self, services: Services, job: Job) -> None:
         super().__init__()
@@ -66,10 +66,10 @@ class _Handover(Response):
         self._job = job
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._services.streams(_stream_scope(scope, self._job), receive, send)
+        await self._services.streams(_make_stream_scope(scope, self._job), receive, send)
 
 
-def _stream_scope(scope: Scope, job: Job) -> Scope:
+def _make_stream_scope(scope: Scope, job: Job) -> Scope:
     path = f"/stream/{job.id}"
     return {
         **scope,
@@ -83,20 +83,20 @@ def _stream_scope(scope: Scope, job: Job) -> Scope:
 
 
 class _WaitingClient:
-    """A client of the streams that only waits for the end, or leaves when the real one does."""
+    """A subscriber that only waits for the end, and disconnects when the real client does."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
-        self._over = asyncio.Event()
+        self._ended = asyncio.Event()
 
     async def send(self, message: Message) -> None:
-        """Take what the stream says."""
+        """Discard a message of the stream, and note its end."""
         if message["type"] == "http.response.body" and not message.get("more_body"):
-            self._over.set()
+            self._ended.set()
 
     async def receive(self) -> Message:
-        """Wait for the end of the stream, or for the real client to leave."""
-        waiting = [asyncio.ensure_future(each) for each in (self._receive(), self._over.wait())]
+        """Wait for the end of the stream, or for the real client to disconnect."""
+        waiting = [asyncio.ensure_future(each) for each in (self._receive(), self._ended.wait())]
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -105,16 +105,16 @@ class _WaitingClient:
         return {"type": "http.disconnect"}
 
 
-def _answer(upload_request: Upload, job: Job, format_: str) -> Response:
+def _make_answer(upload_request: Upload, job: Job, format_: str) -> Response:
     services, links = upload_request.services, upload_request.links
     job = services.store.read(job.id)
     if job.status is Status.ERROR:
-        return _failed(job.error or {})
+        return _answer_failure(job.error or {})
     if job.status is Status.CANCELLED:
         raise JobConflict("The job was cancelled.")
     reports = read_reports(services, job)
-    if not reports:  # the stream broke off: this server stops, or its database is away
-        return under_way(job, links)
+    if not reports:  # the stream ended early: the server drains, or its database is unavailable
+        return answer_under_way(job, links)
     if format_ == "html":
         return HTMLResponse(document(links, job, reports))
     answer = AnalysisAnswer(
@@ -128,7 +128,7 @@ def _answer(upload_request: Upload, job: Job, format_: str) -> Response:
     return JSONResponse(answer.model_dump(mode="json"))
 
 
-def _failed(error: dict[str, Any]) -> JSONResponse:
-    """The answer about a job that failed: what the error costs by itself, else 502."""
+def _answer_failure(error: dict[str, Any]) -> JSONResponse:
+    """Return the response for a failed job: its error's own status, else 502."""
     code, message = str(error.get("code")), str(error.get("message"))
-    return problem((find_error(code) or EngineError).http_status, code, message)
+    return make_problem((find_error(code) or EngineError).http_status, code, message)

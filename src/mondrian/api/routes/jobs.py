@@ -1,4 +1,4 @@
-"""Jobs: their state, and what can be done to them."""
+"""Jobs: read, list, start, cancel, retry, delete."""
 
 import logging
 import time
@@ -14,14 +14,14 @@ from mondrian.api.dependencies import JobDep, LinksDep, Services, ServicesDep, V
 from mondrian.api.job_page import (
     OVERLAYS,
     advisor_names,
-    drawing,
     list_same_photo,
+    make_drawing,
     photo_name,
     read_parts,
 )
 from mondrian.api.links import Links
 from mondrian.api.openapi import content, json_body, refusals, retry_body
-from mondrian.api.pages import lead_on, page, wants_page
+from mondrian.api.pages import redirect, render_page, wants_page
 from mondrian.api.schemas import (
     Deleted,
     FullJob,
@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 @router.get("/status/{job}", summary="How far a job is", responses=refusals(404, 503))
 @router.get("/job/{job}", summary="How far a job is", responses=refusals(404, 503))
 def read_status(job: JobDep, services: ServicesDep, links: LinksDep) -> JobState:
-    """Small: no prompt, no report."""
+    """Return the job's state, without prompt and report."""
     state = JobState.of(job, links, services.place(job))
     return state.with_done_status(services.settings.done_status)
 
@@ -61,14 +61,14 @@ def read_status(job: JobDep, services: ServicesDep, links: LinksDep) -> JobState
 def read_job(
     job: JobDep, request: Request, services: ServicesDep, links: LinksDep, visitor: VisitorDep
 ) -> Any:
-    """The same as `/status`; a browser gets a page that follows the job."""
+    """Return the same as `/status`; a browser gets the job's live page."""
     if not wants_page(request.scope):
         return read_status(job, services, links)
     snapshot = services.store.snapshot(job.id)
     job, parts = snapshot.job, read_parts(services, snapshot)
     reports = [part.report for part in parts if part.report]
     known = services.advisors.values()
-    return page(
+    return render_page(
         request.scope,
         "job",
         title=photo_name(job),
@@ -77,7 +77,7 @@ def read_job(
         state=JobState.of(job, links, services.place(job)),
         parts=parts,
         seq=snapshot.seq,
-        drawing=drawing(job, reports, request.state.root),
+        drawing=make_drawing(job, reports, request.state.root),
         overlays=OVERLAYS,
         others=[each for each in known if each.id not in job.advisors],
         same_photo=list_same_photo(services, visitor, job),
@@ -98,7 +98,7 @@ def list_jobs(
     visitor: VisitorDep,
     wanted: Annotated[JobFilter, Query()],
 ) -> Response:
-    """As an object, as the array in it alone, or as a page."""
+    """Return an object, a bare array, or a page."""
     conditions = wanted.conditions() | {"owner": visitor.listed_owner}
     one_more = services.store.list_jobs(wanted.limit + 1, **conditions)
     found = one_more[: wanted.limit]
@@ -106,7 +106,7 @@ def list_jobs(
     word = services.settings.done_status
     jobs = [JobState.of(job, links, places.get(job.id)).with_done_status(word) for job in found]
     if wanted.format == "html" or (wanted.format is None and wants_page(request.scope)):
-        return page(
+        return render_page(
             request.scope,
             "jobs",
             title="History",
@@ -124,8 +124,8 @@ def list_jobs(
 
 @router.post("/jobs/{job}/start", summary="Queue a pending job", responses=refusals(404, 409, 503))
 def start_job(job: JobDep, services: ServicesDep, links: LinksDep) -> JobState:
-    """Queue a job that was uploaded with `auto_analyze=false`. One that is queued or runs stays as
-    it is; for one that has ended it is too late (409)."""
+    """Queue a job that was uploaded with `auto_analyze=false`. A queued or running job is
+    left as it is; an ended one is a conflict (409)."""
     return JobState.of(services.store.start(job.id), links)
 
 
@@ -136,10 +136,10 @@ def start_job(job: JobDep, services: ServicesDep, links: LinksDep) -> JobState:
     responses=refusals(404, 503),
 )
 def cancel_job(job: JobDep, request: Request, services: ServicesDep, links: LinksDep) -> Any:
-    """End a job, also while a worker has it. One that has ended already stays as it is."""
+    """Cancel a job, also while a worker has it. An ended job is left as it is."""
     cancelled = services.store.cancel(job.id)
     if wants_page(request.scope):
-        return lead_on(request.scope, f"/jobs/{job.id}")
+        return redirect(request.scope, f"/jobs/{job.id}")
     return JobState.of(cancelled, links)
 
 
@@ -153,11 +153,11 @@ def cancel_job(job: JobDep, request: Request, services: ServicesDep, links: Link
 )
 async def retry_job(job: JobDep, upload: UploadDep) -> Any:
     """Make a new job of the same photo and fields, without a new upload; its `retry_of` is the
-    job that it was made of, which stays as it is. A form's `advisor` asks others this time. Without
-    one, the job must have ended (409)."""
+    old job, which is left as it is. A form's `advisor` replaces the advisors. Without one, the job
+    must have ended (409)."""
     new = await upload.retry(job)
     if wants_page(upload.request.scope):
-        return lead_on(upload.request.scope, f"/jobs/{new.id}")
+        return redirect(upload.request.scope, f"/jobs/{new.id}")
     return UploadAnswer.of(new, upload.links)
 
 
@@ -165,7 +165,7 @@ async def retry_job(job: JobDep, upload: UploadDep) -> Any:
 def delete_job(job: JobDep, services: ServicesDep) -> Response:
     """Cancel a job, then remove it with its events, its report and its photo."""
     job = services.store.cancel(job.id)
-    # The photo first: while the row is there, an interrupted client can ask again.
+    # The photo first: while the row exists, an interrupted client can retry.
     services.photos.delete(job.photo_key)
     services.store.delete(job.id)
     return Response(status_code=204)
@@ -173,9 +173,9 @@ def delete_job(job: JobDep, services: ServicesDep) -> Response:
 
 @router.delete("/jobs", summary="Delete the jobs that have ended", responses=refusals(503))
 def delete_ended_jobs(services: ServicesDep, visitor: VisitorDep) -> Deleted:
-    """The key's own, or everybody's for the admin's, with their photos. It takes a key, also on a
-    server that has none."""
-    _demand_key(visitor.has_key)
+    """Delete the key's own ended jobs with their photos, or all for the admin's key. Requires a
+    key, also on a server without one."""
+    _require_key(visitor.has_key)
     count = services.store.delete_finished(None if visitor.is_admin else visitor.owner)
     try:
         delete_discarded(services.store, services.photos)
@@ -193,9 +193,9 @@ def delete_ended_jobs(services: ServicesDep, visitor: VisitorDep) -> Deleted:
 async def think(
     job: JobDep, request: Request, services: ServicesDep, links: LinksDep, visitor: VisitorDep
 ) -> JobState:
-    """Kept, and sent to all who follow the job as a `thinking_update`."""
-    if not services.thoughts.take(visitor.owner):
-        raise TooManyRequests("Updates come too fast. Send at most five a second.")
+    """Store the update, and publish it to all subscribers as a `thinking_update`."""
+    if not services.thoughts.allow(visitor.owner):
+        raise TooManyRequests("Updates are too frequent. Send at most five a second.")
     body = await read_json(request, ThinkingBody, services.limits)
     job = await to_thread.run_sync(services.store.add_thinking, job.id, body.thinking)
     return JobState.of(job, links)
@@ -205,13 +205,13 @@ async def think(
 def read_everything(
     job: JobDep, services: ServicesDep, links: LinksDep, visitor: VisitorDep
 ) -> FullJob:
-    """With prompts and what the models answered; a reading token is not enough."""
+    """Return the job with prompts and the models' answers; a read token is not enough."""
     if services.access.has_keys:
-        _demand_key(visitor.has_key)
-    return _everything(job, services, links)
+        _require_key(visitor.has_key)
+    return _read_full_job(job, services, links)
 
 
-def _everything(job: Job, services: Services, links: Links) -> FullJob:
+def _read_full_job(job: Job, services: Services, links: Links) -> FullJob:
     known = services.advisors
     prompts = {name: known[name].prompt for name in job.advisors if name in known}
     prompt = prompts.get(job.advisors[0], "")
@@ -242,6 +242,6 @@ def _everything(job: Job, services: Services, links: Links) -> FullJob:
     )
 
 
-def _demand_key(has_key: bool) -> None:
+def _require_key(has_key: bool) -> None:
     if not has_key:
         raise NotAllowed

@@ -1,5 +1,4 @@
-"""Pages for a browser, what they load, and what their forms send. None of it is for programs, who
-have the same as JSON: so it is not in /openapi.json."""
+"""Pages for a browser, their assets and forms. Not in /openapi.json: programs use JSON routes."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,7 +17,7 @@ from mondrian.api.dependencies import JobDep, Services, ServicesDep, VisitorDep
 from mondrian.api.drawings import draw_icon
 from mondrian.api.export import write_archive
 from mondrian.api.job_page import list_same_photo, photo_name
-from mondrian.api.pages import lead_on, page, wants_page
+from mondrian.api.pages import redirect, render_page, wants_page
 from mondrian.api.uploads.multipart import read_fields
 from mondrian.errors import InvalidRequest, JobNotFound
 from mondrian.jobs.job import Job, parse_job_id
@@ -30,19 +29,21 @@ router = APIRouter(include_in_schema=False)
 
 MAX_COMPARED = 12
 MAX_CHOSEN = 200
-_PIECE_BYTES = 2**18
-_FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
-_A_DAY = {"Cache-Control": "public, max-age=86400"}
+_CHUNK_BYTES = 2**18
+_IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
+_ONE_DAY = {"Cache-Control": "public, max-age=86400"}
 
 
 @router.get("/")
 def show_home(request: Request, services: ServicesDep, visitor: VisitorDep) -> Response:
-    """Show the page that photos are sent from; to whom needs a key, the form for it."""
+    """Return the upload page, or the login form without a required key."""
     if services.access.has_keys and not visitor.has_key:
-        status = 401 if wants_page(request.scope) else 200  # programs look whether we are there
-        return page(request.scope, "login", title="Log in", status=status, next="/", message="")
+        status = 401 if wants_page(request.scope) else 200  # programs probe the server here
+        return render_page(
+            request.scope, "login", title="Log in", status=status, next="/", message=""
+        )
     jobs = services.store.list_jobs(6, owner=visitor.listed_owner)
-    return page(
+    return render_page(
         request.scope,
         "home",
         title="Mondrian",
@@ -57,13 +58,13 @@ def show_home(request: Request, services: ServicesDep, visitor: VisitorDep) -> R
 def show_comparison(
     job: JobDep, request: Request, services: ServicesDep, visitor: VisitorDep
 ) -> Response:
-    """Show what several advisors say of one photo, side by side."""
+    """Return the page that compares several advisors' reports of one photo."""
     same = list_same_photo(services, visitor, job)
     reports: dict[str, Report] = {}
-    for each in [*same, job]:  # its own reports count, in the place of older ones
+    for each in [*same, job]:  # the job's own reports replace older ones
         for answer in services.store.reports(each.id):
             reports[answer.advisor] = Report.model_validate(answer.report)
-    return page(
+    return render_page(
         request.scope,
         "compare",
         title=f"{photo_name(job)}, compared",
@@ -77,7 +78,7 @@ def show_comparison(
 def delete_job(job: JobDep, request: Request, services: ServicesDep) -> Response:
     """Delete a job, as ``DELETE /jobs/{job}`` does, for a form."""
     _delete(services, [job])
-    return lead_on(request.scope, "/jobs")
+    return redirect(request.scope, "/jobs")
 
 
 @router.post("/jobs/delete")
@@ -85,7 +86,7 @@ async def delete_jobs(request: Request, services: ServicesDep, visitor: VisitorD
     """Delete the jobs that a form names."""
     jobs = await _read_chosen(request, services, visitor)
     await to_thread.run_sync(_delete, services, jobs)
-    return lead_on(request.scope, "/jobs")
+    return redirect(request.scope, "/jobs")
 
 
 @router.post("/jobs/export")
@@ -95,7 +96,7 @@ async def export_jobs(request: Request, services: ServicesDep, visitor: VisitorD
     archive = await write_archive(request, services, jobs)
     headers = {"Content-Disposition": 'attachment; filename="critiques.zip"'}
     return StreamingResponse(
-        iter(lambda: archive.read(_PIECE_BYTES), b""),
+        iter(lambda: archive.read(_CHUNK_BYTES), b""),
         media_type="application/zip",
         headers=headers,
         background=BackgroundTask(archive.close),
@@ -108,12 +109,11 @@ async def show_login(
     services: ServicesDep,
     code: Annotated[str, Query(max_length=100)] = "",
 ) -> Response:
-    """Show the form that asks for the key. With a ``code`` that was shown in the terminal, log this
-    browser in, once."""
+    """Return the login form. A valid ``code`` from the terminal logs this browser in, once."""
     if not code:
-        return page(request.scope, "login", title="Log in", next="/", message="")
+        return render_page(request.scope, "login", title="Log in", next="/", message="")
     visitor = await services.access.use_login_code(request, code)
-    answer = lead_on(request.scope, "/")
+    answer = redirect(request.scope, "/")
     services.access.set_cookie(request, answer, services.access.new_session(request, visitor)[0])
     return answer
 
@@ -124,24 +124,24 @@ async def show_asset(file: Annotated[str, Path(max_length=100)]) -> Response:
     asset = find_asset(file)
     if asset is None:
         raise HTTPException(404, "There is no such file. Reload the page.")
-    return Response(asset.content, media_type=asset.media_type, headers=_FOR_EVER)
+    return Response(asset.content, media_type=asset.media_type, headers=_IMMUTABLE)
 
 
 @router.get("/icon-{size}.png")
 def show_icon(size: Annotated[int, Path(ge=16, le=512)]) -> Response:
-    """Return our sign as a picture."""
-    return Response(draw_icon(size), media_type="image/png", headers=_A_DAY)
+    """Return the icon as a PNG."""
+    return Response(draw_icon(size), media_type="image/png", headers=_ONE_DAY)
 
 
 @router.get("/favicon.ico")
 def show_favicon() -> Response:
-    """Return it for browsers that ask without being told where it is."""
+    """Return the icon at the default path of browsers."""
     return show_icon(48)
 
 
 @router.get("/manifest.webmanifest")
 async def show_manifest(request: Request) -> Response:
-    """Return what makes the page installable."""
+    """Return the web app manifest, which makes the page installable."""
     root = request.scope.get("state", {}).get("root", "")
     icons: list[dict[str, str]] = [
         {"src": f"{root}/icon-{size}.png", "sizes": f"{size}x{size}", "type": "image/png"}
@@ -161,11 +161,11 @@ async def show_manifest(request: Request) -> Response:
         "theme_color": "#131419",
         "icons": icons,
     }
-    return JSONResponse(manifest, media_type="application/manifest+json", headers=_A_DAY)
+    return JSONResponse(manifest, media_type="application/manifest+json", headers=_ONE_DAY)
 
 
 async def _read_chosen(request: Request, services: Services, visitor: Visitor) -> list[Job]:
-    """The jobs that a form names, those that are there for the visitor."""
+    """Return the jobs that a form names and the visitor may access."""
     fields = await read_fields(request, services.limits)
     chosen = [parse_job_id(text) for text in fields.get("job", "").split(",") if text]
     if not chosen:
@@ -184,6 +184,6 @@ def _delete(services: Services, jobs: Sequence[Job]) -> None:
     for job in jobs:
         with suppress(JobNotFound):  # another request was faster
             services.store.cancel(job.id)
-            # The photo first: while the row is there, an interrupted client can ask again.
+            # The photo first: while the row exists, an interrupted client can retry.
             services.photos.delete(job.photo_key)
             services.store.delete(job.id)

@@ -1,4 +1,4 @@
-"""What came out: the analysis, its summary, the report in all its forms, and the photo."""
+"""Results: the analysis, its summary, the report in all formats, and the photo."""
 
 from contextlib import suppress
 from typing import Annotated, Literal
@@ -12,7 +12,7 @@ from starlette.requests import Request
 from mondrian.api.caching import KEPT, make_etag, not_modified
 from mondrian.api.dependencies import JobDep, LinksDep, Services, ServicesDep, VisitorDep
 from mondrian.api.openapi import content, refusals
-from mondrian.api.results import document, read_reports, under_way
+from mondrian.api.results import answer_under_way, document, read_reports
 from mondrian.api.schemas import JobState, ReportAnswer, Summary
 from mondrian.errors import JobNotFound
 from mondrian.jobs.job import Job
@@ -39,10 +39,10 @@ AdvisorName = Annotated[str | None, Query(description="Of several, this one's.")
     summary="The analysis, as a page",
 )
 def show_analysis(job: JobDep, services: ServicesDep, links: LinksDep) -> Response:
-    """For a WebView: dark, without JavaScript. 202 with the job's state while it is under way."""
+    """Return a dark page without JavaScript. 202 with the state until it is done."""
     if reports := read_reports(services, job):
         return HTMLResponse(document(links, job, reports))
-    return under_way(job, links)
+    return answer_under_way(job, links)
 
 
 @router.get(
@@ -57,11 +57,11 @@ def show_summary(
     advisor: AdvisorName = None,
     format_: Annotated[Literal["html", "json"], Query(alias="format")] = "html",
 ) -> Response:
-    """The three dimensions with the lowest scores."""
+    """Return the three dimensions with the lowest scores."""
     reports = read_reports(services, job)
     if not reports:
-        return under_way(job, links)
-    report = _by(advisor, reports)
+        return answer_under_way(job, links)
+    report = _find_report(advisor, reports)
     if format_ == "html":
         return HTMLResponse(summary_document(report))
     return JSONResponse({"job_id": str(job.id), **summary_json(report)})
@@ -80,27 +80,27 @@ async def show_report(
     advisor: AdvisorName = None,
     format_: Annotated[Literal["json", "md", "pdf", "html"], Query(alias="format")] = "json",
 ) -> Response:
-    """As JSON, Markdown, PDF, or the page that `/analysis` shows."""
+    """Return the report as JSON, Markdown, PDF, or the page of `/analysis`."""
 
     def answer(photo: bytes | None) -> Response:
         reports = read_reports(services, job)
         if not reports:
-            return under_way(job, links)
+            return answer_under_way(job, links)
         if advisor is not None:
-            reports = [_by(advisor, reports)]
+            reports = [_find_report(advisor, reports)]
         match format_:
             case "html":
                 return HTMLResponse(document(links, job, reports))
             case "md":
-                return _markdown(job, reports)
+                return _answer_markdown(job, reports)
             case "pdf":
-                return _pdf(job, reports, photo)
+                return _answer_pdf(job, reports, photo)
         return JSONResponse(ReportAnswer.of_reports(job.id, reports).model_dump(mode="json"))
 
     photo = None
     if format_ == "pdf":
         with suppress(JobNotFound):
-            photo = await _thumbnail(request, services, job, PHOTO_WIDTH)
+            photo = await _make_thumbnail(request, services, job, PHOTO_WIDTH)
     return await to_thread.run_sync(answer, photo)
 
 
@@ -114,9 +114,11 @@ async def show_photo(
     request: Request,
     job: JobDep,
     services: ServicesDep,
-    width: Annotated[int, Query(ge=16, le=8192, description="At most so wide.")] = PHOTO_WIDTH,
+    width: Annotated[
+        int, Query(ge=16, le=8192, description="The greatest width in pixels.")
+    ] = PHOTO_WIDTH,
 ) -> Response:
-    """As it was looked at: upright, without EXIF."""
+    """Return the photo as analyzed: upright, without EXIF."""
     return await _show_photo(request, services, job, width)
 
 
@@ -132,7 +134,7 @@ async def show_image(
     services: ServicesDep,
     visitor: VisitorDep,
 ) -> Response:
-    """As `/photo/{job}.jpg`, for older clients. It takes the same rights."""
+    """Return the same as `/photo/{job}.jpg`, for older clients. Requires the same rights."""
     job = await to_thread.run_sync(services.store.find_file, file)
     if job is None or not visitor.owns(job):
         raise JobNotFound
@@ -143,11 +145,11 @@ async def _show_photo(request: Request, services: Services, job: Job, width: int
     etag = make_etag(job.photo_sha256, str(width))
     if unchanged := not_modified(request, etag):
         return unchanged
-    photo = await _thumbnail(request, services, job, width)
+    photo = await _make_thumbnail(request, services, job, width)
     return Response(photo, media_type="image/jpeg", headers={**KEPT, "ETag": etag})
 
 
-async def _thumbnail(request: Request, services: Services, job: Job, max_width: int) -> bytes:
+async def _make_thumbnail(request: Request, services: Services, job: Job, max_width: int) -> bytes:
     def load() -> bytes:
         return services.photos.get(job.photo_key)
 
@@ -168,29 +170,29 @@ async def show_mask(
     services: ServicesDep,
     name: Literal["highlights", "shadows", "sharpness", "subject"],
 ) -> Response:
-    """A grey PNG in the photo's proportions, at most 320 pixels long, to be laid over it: 255 where
-    highlights or shadows are lost, where it is sharp, or where the main subject is."""
-    masks = await services.masks.of(request, job)
+    """Return a grey PNG in the photo's proportions, at most 320 pixels long, as an overlay: 255
+    where highlights or shadows are clipped, where it is sharp, or where the main subject is."""
+    masks = await services.masks.make(request, job)
     return Response(masks[name], media_type="image/png", headers=KEPT)
 
 
-def _by(advisor: str | None, reports: list[Report]) -> Report:
-    """That advisor's report, by default the first."""
+def _find_report(advisor: str | None, reports: list[Report]) -> Report:
+    """Return that advisor's report, by default the first."""
     for report in reports:
         if advisor in (None, report.advisor):
             return report
     raise HTTPException(404, "That advisor did not critique this photo.")
 
 
-def _markdown(job: Job, reports: list[Report]) -> Response:
+def _answer_markdown(job: Job, reports: list[Report]) -> Response:
     texts = "\n".join(map(markdown, reports))
-    return Response(texts, media_type="text/markdown", headers=_named(job, "md"))
+    return Response(texts, media_type="text/markdown", headers=_make_headers(job, "md"))
 
 
-def _pdf(job: Job, reports: list[Report], photo: bytes | None) -> Response:
+def _answer_pdf(job: Job, reports: list[Report], photo: bytes | None) -> Response:
     printed = pdf(reports, photo, title=job.filename)
-    return Response(printed, media_type="application/pdf", headers=_named(job, "pdf"))
+    return Response(printed, media_type="application/pdf", headers=_make_headers(job, "pdf"))
 
 
-def _named(job: Job, ending: str) -> dict[str, str]:
+def _make_headers(job: Job, ending: str) -> dict[str, str]:
     return {"Content-Disposition": f'inline; filename="critique-{job.id.hex[:8]}.{ending}"'}

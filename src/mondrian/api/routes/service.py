@@ -1,4 +1,4 @@
-"""The service itself: is it there, what is the engine doing, figures, tokens."""
+"""The service itself: health, engine status, metrics, tokens, sessions."""
 
 import asyncio
 import re
@@ -23,43 +23,43 @@ from mondrian.jobs.job import parse_job_id
 
 router = APIRouter(tags=["service"])
 
-_PATIENCE_SECONDS = 1.0
+_TIMEOUT_SECONDS = 1.0
 
 
 class Probe:
-    """Asks whether the database answers, in one thread however many want to know."""
+    """Checks whether the database answers: single-flight for concurrent requests."""
 
     def __init__(self) -> None:
-        self._asking: asyncio.Task[bool] | None = None
+        self._checking: asyncio.Task[bool] | None = None
 
     async def is_up(self, services: Services) -> bool:
-        """Whether it answers within a second."""
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(to_thread.run_sync(_ask, services))
-        asking = self._asking  # the next request may begin another one
-        done, _ = await asyncio.wait({asking}, timeout=_PATIENCE_SECONDS)
-        return bool(done) and asking.result()
+        """Return whether the database answers within a second."""
+        if self._checking is None or self._checking.done():
+            self._checking = asyncio.create_task(to_thread.run_sync(_check_database, services))
+        checking = self._checking  # the next request may start another one
+        done, _ = await asyncio.wait({checking}, timeout=_TIMEOUT_SECONDS)
+        return bool(done) and checking.result()
 
 
-def _ask(services: Services) -> bool:
+def _check_database(services: Services) -> bool:
     try:
         services.store.list_jobs(limit=1)
     except StorageError as exc:
-        # whatever else it says, it answers: then its schema is not ours
+        # it answers with another error: then its schema does not match
         services.metrics.is_schema_bad = not isinstance(exc, DatabaseUnavailable)
         return False
     services.metrics.is_schema_bad = False
     return True
 
 
-async def _probe(request: Request) -> Probe:
+async def _get_probe(request: Request) -> Probe:
     probe: Probe = request.app.state.probe
     return probe
 
 
-@router.get("/health", summary="Whether the server is there")
-async def health(services: ServicesDep, probe: Annotated[Probe, Depends(_probe)]) -> Health:
-    """Always 200 while the server runs; `database` tells whether that answers too."""
+@router.get("/health", summary="Whether the server runs")
+async def health(services: ServicesDep, probe: Annotated[Probe, Depends(_get_probe)]) -> Health:
+    """Return 200 while the server runs; `database` is `up` or `down`."""
     status = services.engine_status()
     return Health(
         status="UP",
@@ -74,18 +74,18 @@ async def health(services: ServicesDep, probe: Annotated[Probe, Depends(_probe)]
     )
 
 
-@router.get("/health/live", summary="Whether the process is there")
+@router.get("/health/live", summary="Whether the process runs")
 async def live() -> dict[str, str]:
-    """Always 200: whatever else is the matter, to start it anew would not mend it."""
+    """Return 200 always: a restart fixes no other fault."""
     return {"status": "UP"}
 
 
 @router.get("/health/ready", summary="Whether it can take uploads", responses=refusals(503))
 async def ready(
-    services: ServicesDep, probe: Annotated[Probe, Depends(_probe)]
+    services: ServicesDep, probe: Annotated[Probe, Depends(_get_probe)]
 ) -> dict[str, str | None]:
-    """503 with the reason while it cannot: `draining`, `database` (which does not answer), `schema`
-    (which is not this program's)."""
+    """Return 200, or 503 with the reason: `draining`, `database` (does not answer) or `schema`
+    (does not match this program)."""
     reason = None
     if services.streams.is_draining:
         reason = "draining"
@@ -98,7 +98,7 @@ async def ready(
 
 @router.get("/model-status", summary="What the engine is doing")
 def model_status(services: ServicesDep) -> ModelStatus:
-    """`loading`, `ready`, `error`, `unloaded`, or `remote` where other machines do the work."""
+    """Return `loading`, `ready`, `error`, `unloaded`, or `remote` if other processes work."""
     return ModelStatus.model_validate(services.engine_status())
 
 
@@ -109,7 +109,7 @@ def model_status(services: ServicesDep) -> ModelStatus:
     responses={200: content("text/plain")},
 )
 def metrics(services: ServicesDep) -> Response:
-    """Jobs by status, the queue, stream clients, uploads, the engine."""
+    """Return jobs by status, the queue, stream clients, uploads, the engine."""
     return Response(services.metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -125,8 +125,8 @@ async def make_token(
     visitor: VisitorDep,
     job: Annotated[str, Query(description="The job's id, here or in the body.")] = "",
 ) -> Token:
-    """A token for `?token=` on the stream, the pictures and the pages of one job, where no header
-    can be sent. It is good for an hour, and for reading only. 400 on a server without a key."""
+    """Return a token for `?token=` on the stream, the pictures and the pages of one job, for
+    clients that cannot send a header. Valid for an hour, read-only. 400 without keys."""
     name = job or (await read_json(request, TokenBody, services.limits, default={})).job
     if not name:
         raise InvalidRequest("Name the job that the token is for: POST /token?job=ID.")
@@ -146,21 +146,21 @@ async def make_token(
     openapi_extra=json_body(SessionBody, is_needed=False),
 )
 async def open_session(request: Request, services: ServicesDep, visitor: VisitorDep) -> Response:
-    """For pages: a cookie that stands for the key for 30 days, and that scripts cannot read. The
-    key comes as always, or as `key` in the body, JSON or form. A form leads on to its `next`."""
+    """Set a cookie that replaces the key for 30 days, hidden from scripts. The key is sent as
+    always, or as `key` in the body, JSON or form. A form is redirected to its `next`."""
     body = await _read_session_body(request, services.limits)
     if body.key:
         visitor = await services.access.log_in(request, body.key)
     cookie, _ = services.access.new_session(request, visitor)
     is_page = _FORM in request.headers.get("content-type", "")
-    answer = RedirectResponse(_own_path(body.next), 303) if is_page else Response(status_code=204)
+    answer = RedirectResponse(_check_path(body.next), 303) if is_page else Response(status_code=204)
     services.access.set_cookie(request, answer, cookie)
     return answer
 
 
 @router.delete("/session", status_code=204, summary="End the session", responses=refusals(503))
 def close_session(services: ServicesDep, visitor: VisitorDep) -> Response:
-    """End it for good, also for copies of the cookie, and take the cookie back."""
+    """End the session, also for copies of its cookie, and delete the cookie."""
     if visitor.session:
         services.access.end_session(visitor.session)
     answer = Response(status_code=204)
@@ -178,6 +178,6 @@ async def _read_session_body(request: Request, limits: Limits) -> SessionBody:
     return SessionBody(**{name: fields.get(name, [""])[-1] for name in SessionBody.model_fields})
 
 
-def _own_path(path: str) -> str:
-    """``path`` if it leads to a page of this server, else the first page."""
+def _check_path(path: str) -> str:
+    """Return ``path`` if it is a path of this server, else ``/``."""
     return path if re.fullmatch(r"/(?![/\\])[!-~]*", path) else "/"

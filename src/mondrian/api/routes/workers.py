@@ -14,7 +14,8 @@ router = APIRouter(tags=["service"])
 
 @router.get("/workers", summary="The workers and their engines", responses=refusals(401))
 def list_workers(services: ServicesDep, visitor: VisitorDep) -> dict[str, Any]:
-    """Workers of the last day, and whether the queue is paused: for who may see all jobs."""
+    """Return the workers of the last day, and whether the queue is paused. Requires access to all
+    jobs."""
     if visitor.right is not Right.ALL:
         raise NotAllowed("This needs the admin's key. Send it as `Authorization: Bearer KEY`.")
     workers = [

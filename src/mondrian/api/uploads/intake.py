@@ -1,8 +1,8 @@
-"""From a photo that was read to a job in the queue: store the photo, then the job.
+"""Make a job of a decoded photo: store the photo, then the job.
 
-The photo is stored before the job, since a worker may claim the job in the same moment. That it
-will be is noted first, so whatever goes wrong on the way, the photo goes again: at once where it is
-known that it has no job, and otherwise with a daily prune that finds it still without one.
+The photo is stored before the job, since a worker may claim the job at once. The intent is recorded
+first, so that after a failure no photo without a job remains: it is deleted at once where it is
+known to have no job, and otherwise by the daily prune.
 """
 
 from contextlib import suppress
@@ -28,14 +28,14 @@ from mondrian.settings import Settings
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UploadClient:
-    """Who sends a photo, and the ``Idempotency-Key`` it came with."""
+    """The client of an upload, and its ``Idempotency-Key``."""
 
     owner: str
     idempotency_key: str | None
 
 
 class Intake:
-    """Makes jobs of photos."""
+    """Stores photos and their jobs."""
 
     def __init__(self, settings: Settings, store: Store, photos: PhotoStore) -> None:
         self._source = settings.source
@@ -43,21 +43,21 @@ class Intake:
         self._photos = photos
         self._shares = Shares(settings, store)
 
-    async def add(self, photo: StoredPhoto, options: UploadOptions, sender: UploadClient) -> Job:
-        """Make a job of ``photo``, off the event loop.
+    async def add(self, photo: StoredPhoto, options: UploadOptions, client: UploadClient) -> Job:
+        """Store ``photo`` and its job, off the event loop.
 
-        Returns the job of an earlier upload if it had the same ``Idempotency-Key``. Raises
-        ``JobConflict``, ``TooManyRequests`` and ``StorageError``; then neither photo nor job is
-        there, except that a lost database may hide that they are.
+        Return the job of an earlier upload with the same ``Idempotency-Key``. Raise
+        ``JobConflict``, ``TooManyRequests``, ``QuotaExceeded`` and ``StorageError``; then neither
+        photo nor job is stored, except that a lost database connection may hide that they are.
         """
-        return await to_thread.run_sync(self._keep, photo, options, sender)
+        return await to_thread.run_sync(self._create, photo, options, client)
 
-    async def add_again(self, job: Job, options: UploadOptions, sender: UploadClient) -> Job:
-        """Make a new job of the photo of ``job``, a copy of its own. Raises ``JobNotFound`` if the
-        photo is gone, ``JobConflict`` and ``StorageError``."""
-        return await to_thread.run_sync(self._copy, job, options, sender)
+    async def add_again(self, job: Job, options: UploadOptions, client: UploadClient) -> Job:
+        """Make a new job with a copy of the photo of ``job``. Raise ``JobNotFound`` if the photo
+        was deleted, and the errors of ``add``."""
+        return await to_thread.run_sync(self._create_again, job, options, client)
 
-    def _copy(self, job: Job, options: UploadOptions, sender: UploadClient) -> Job:
+    def _create_again(self, job: Job, options: UploadOptions, client: UploadClient) -> Job:
         photo = StoredPhoto(
             encoded=self._photos.get(job.photo_key),
             sha256=job.photo_sha256,
@@ -65,11 +65,11 @@ class Intake:
             width=job.width,
             height=job.height,
         )
-        return self._keep(photo, options, sender, retry_of=job.id)
+        return self._create(photo, options, client, retry_of=job.id)
 
     def read_source(self, filename: str) -> tuple[bytes, str]:
         """Return the bytes of the photo ``filename`` in the source folder, and its name without
-        folders. Raise ``InvalidRequest`` where there is no such folder or no such file in it."""
+        folders. Raise ``InvalidRequest`` without such a folder or file."""
         if self._source is None:
             raise InvalidRequest(
                 "This server has no folder of photos. Set MONDRIAN_SOURCE, or send the photo."
@@ -84,32 +84,32 @@ class Intake:
         except (OSError, ValueError, RuntimeError) as exc:
             raise InvalidRequest("There is no such photo in the source folder.") from exc
 
-    def _keep(
+    def _create(
         self,
         photo: StoredPhoto,
         options: UploadOptions,
-        sender: UploadClient,
+        client: UploadClient,
         retry_of: UUID | None = None,
     ) -> Job:
-        job = _make_job(photo, options, sender, retry_of)
+        job = _make_job(photo, options, client, retry_of)
         fingerprint = options.fingerprint(photo.sha256)
         try:
-            with self._shares.taken(job.owner, job.photo_bytes):
-                return self._store_both(job, photo, sender, fingerprint)
+            with self._shares.reserve(job.owner, job.photo_bytes):
+                return self._store_both(job, photo, client, fingerprint)
         except (QuotaExceeded, TooManyRequests):
-            key = sender.idempotency_key
+            key = client.idempotency_key
             if key and (kept := self._store.find_repeated(job.owner, key, fingerprint)):
                 return kept
             raise
 
     def _store_both(
-        self, job: Job, photo: StoredPhoto, sender: UploadClient, fingerprint: str
+        self, job: Job, photo: StoredPhoto, client: UploadClient, fingerprint: str
     ) -> Job:
         self._store.expect_photo(job.photo_key)
         try:
             self._photos.put(job.photo_key, photo.encoded)
-            kept = self._add(job, sender.idempotency_key, fingerprint)
-        except DatabaseUnavailable:  # the job may be there
+            kept = self._add(job, client.idempotency_key, fingerprint)
+        except DatabaseUnavailable:  # the job may be stored
             raise
         except BaseException:
             self._discard(job.photo_key)
@@ -135,12 +135,12 @@ class Intake:
 
 
 def _make_job(
-    photo: StoredPhoto, options: UploadOptions, sender: UploadClient, retry_of: UUID | None
+    photo: StoredPhoto, options: UploadOptions, client: UploadClient, retry_of: UUID | None
 ) -> Job:
     job_id = uuid4()
     return Job(
         id=job_id,
-        owner=sender.owner,
+        owner=client.owner,
         filename=f"{job_id.hex[:8]}-{photo.name}",
         photo_key=f"{job_id}.jpg",
         photo_sha256=photo.sha256,

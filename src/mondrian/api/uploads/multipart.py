@@ -1,9 +1,9 @@
-"""Bodies of requests, bounded while they arrive: nothing here trusts what was announced.
+"""Request bodies, bounded while they are received, whatever ``Content-Length`` announces.
 
-1. A body that says it is too long is refused before a byte of it is read.
-2. No more than a quarter of a megabyte of a photo is in memory at once: what is over goes to a
-   temporary file without a name, which is gone with us however we end.
-3. Who sends nothing for ``idle_seconds`` is refused, however short the rest may be.
+1. A body with too large a ``Content-Length`` is rejected before it is read.
+2. About 1 MB of a photo is in memory at most: the rest is in an unnamed temporary file, which
+   disappears with the process.
+3. Uploads idle for ``idle_seconds`` are rejected, however little is missing.
 """
 
 import asyncio
@@ -37,53 +37,53 @@ if TYPE_CHECKING:
 
 PHOTO_NAMES = ("image", "file")
 LIST_NAME = "advisor"
-"""The field that may come more than once, as checkboxes do; its values are joined by commas."""
+"""The field that may be repeated, like checkboxes; its values are joined by commas."""
 MAX_PARTS = 40
 MAX_FIELD_BYTES = 10_000
 MAX_JSON_BYTES = 100_000
 
 _MEMORY_BYTES = 2**20
-_PORTION_BYTES = 2**18
+_WRITE_BYTES = 2**18
 
 Body = TypeVar("Body", bound=BaseModel)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """What an upload may take."""
+    """The limits of an upload."""
 
     max_photo_bytes: int = MAX_BYTES
     idle_seconds: float = 30.0
 
     @property
     def max_body_bytes(self) -> int:
-        """The photo, and as much again as fields and boundaries can take."""
+        """Return the most bytes of a photo plus those of fields and boundaries."""
         return self.max_photo_bytes + MAX_PARTS * MAX_FIELD_BYTES + MAX_JSON_BYTES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Form:
-    """A form that has arrived: ``fields``, and the photo in ``file``, which is closed with the
-    ``async with`` that gave it. ``photo_name`` is what the client calls it."""
+    """A received form: ``fields``, and the photo in ``file``, which is closed with the ``async
+    with`` of ``receive_form``. ``photo_name`` is the client's file name."""
 
     fields: dict[str, str]
     photo_name: str
     file: "SpooledTemporaryFile[bytes]"
 
     def read_photo_bytes(self) -> bytes:
-        """The photo's bytes; from a disk perhaps, so in a thread."""
+        """Return the photo's bytes. May read from disk: call it in a thread."""
         self.file.seek(0)
         return self.file.read()
 
 
 async def chunks(request: Request, max_bytes: int, idle_seconds: float) -> AsyncGenerator[bytes]:
-    """Yield the body as it comes.
+    """Yield the body in chunks as it is received.
 
-    Raises ``BodyTooLarge``, ``UploadTooSlow``, and ``InvalidRequest`` if the client went away.
+    Raise ``BodyTooLarge``, ``UploadTooSlow``, and ``InvalidRequest`` if the client disconnected.
     """
     announced = request.headers.get("content-length", "")
     if announced.isascii() and announced.isdigit() and int(announced) > max_bytes:
-        raise _too_large(max_bytes)
+        raise _make_too_large(max_bytes)
     total = 0
     async with aclosing(request.stream()) as stream:
         while True:
@@ -98,11 +98,11 @@ async def chunks(request: Request, max_bytes: int, idle_seconds: float) -> Async
                 return
             total += len(chunk)
             if total > max_bytes:
-                raise _too_large(max_bytes)
+                raise _make_too_large(max_bytes)
             yield chunk
 
 
-def _too_large(max_bytes: int) -> BodyTooLarge:
+def _make_too_large(max_bytes: int) -> BodyTooLarge:
     return BodyTooLarge(
         f"The request is over {max_bytes / 1e6:.1f} MB. Export the photo as JPEG or HEIC at a "
         "lower quality and try again."
@@ -110,7 +110,7 @@ def _too_large(max_bytes: int) -> BodyTooLarge:
 
 
 async def read_body(request: Request, limits: Limits) -> bytes:
-    """Return a small body. Raise what ``chunks`` raises."""
+    """Return a body of at most 100 KB. Raise the errors of ``chunks``."""
     stream = chunks(request, MAX_JSON_BYTES, limits.idle_seconds)
     return b"".join([chunk async for chunk in stream])
 
@@ -118,8 +118,8 @@ async def read_body(request: Request, limits: Limits) -> bytes:
 async def read_json(
     request: Request, model: type[Body], limits: Limits, default: Mapping[str, Any] | None = None
 ) -> Body:
-    """Return the JSON body as ``model``, or ``default`` in place of an empty one. Raise
-    ``InvalidRequest`` where it is something else, and what ``chunks`` raises."""
+    """Return the JSON body as ``model``, or ``default`` for an empty one. Raise ``InvalidRequest``
+    for another body, and the errors of ``chunks``."""
     body = await read_body(request, limits)
     if not body and default is not None:
         return model(**default)
@@ -132,9 +132,8 @@ async def read_json(
 
 
 async def read_fields(request: Request, limits: Limits) -> dict[str, str]:
-    """The fields of a form without files (urlencoded), or none where there is no body; values of a
-    field that comes more than once are joined by commas. Raises ``InvalidRequest`` and what
-    ``chunks`` raises."""
+    """Return the fields of a urlencoded form, none for an empty body; values of a repeated field
+    are joined by commas. Raise ``InvalidRequest`` and the errors of ``chunks``."""
     body = await read_body(request, limits)
     try:
         found = parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=1000)
@@ -147,23 +146,23 @@ async def read_fields(request: Request, limits: Limits) -> dict[str, str]:
 async def receive_form(request: Request, limits: Limits) -> AsyncIterator[Form]:
     """Receive a multipart form with one photo, named ``image`` or ``file``.
 
-    Raises ``InvalidRequest`` for another kind of body, one that is cut off or holds no photo or
-    two, ``PhotoTooLarge``, ``StorageFull``, and what ``chunks`` raises.
+    Raise ``InvalidRequest`` for another kind of body, for one that is cut off or holds no photo or
+    two, ``PhotoTooLarge``, ``StorageFull``, ``StorageError``, and the errors of ``chunks``.
     """
-    parts = _Parts(limits.max_photo_bytes, _boundary(request))
+    parts = _FormParser(limits.max_photo_bytes, _read_boundary(request))
     with SpooledTemporaryFile(max_size=_MEMORY_BYTES) as file:
         stream = chunks(request, limits.max_body_bytes, limits.idle_seconds)
         async with aclosing(stream):
             async for chunk in stream:
                 parts.feed(chunk)
-                if len(parts.portion) >= _PORTION_BYTES:
-                    await to_thread.run_sync(_write, file, parts.take())
+                if len(parts.portion) >= _WRITE_BYTES:
+                    await to_thread.run_sync(_write, file, parts.pop_portion())
         parts.check()
-        _write(file, parts.take())
+        _write(file, parts.pop_portion())
         yield Form(fields=parts.fields, photo_name=parts.photo_name, file=file)
 
 
-def _boundary(request: Request) -> bytes:
+def _read_boundary(request: Request) -> bytes:
     kind, options = parse_options_header(request.headers.get("content-type"))
     if kind != b"multipart/form-data" or not options.get(b"boundary"):
         raise InvalidRequest(
@@ -180,8 +179,9 @@ def _write(file: "SpooledTemporaryFile[bytes]", portion: bytes) -> None:
         raise (StorageFull if exc.errno in (ENOSPC, EDQUOT) else StorageError)() from exc
 
 
-class _Parts:
-    """Takes a body apart as it comes. ``portion`` is what came of the photo since ``take``."""
+class _FormParser:
+    """Parses a multipart body as it is received. ``portion`` is the photo's bytes since the last
+    ``pop_portion``."""
 
     def __init__(self, max_photo_bytes: int, boundary: bytes) -> None:
         self.fields: dict[str, str] = {}
@@ -203,19 +203,19 @@ class _Parts:
             raise InvalidRequest("The boundary of the form is too long.") from exc
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes of the body. Raises as ``receive_form`` says."""
+        """Parse the next bytes of the body. Raise the errors of ``receive_form``."""
         try:
             self._parser.write(chunk)
         except FormParserError as exc:
             raise InvalidRequest("The form is damaged. Send it again.") from exc
 
-    def take(self) -> bytes:
-        """What came of the photo since the last call."""
+    def pop_portion(self) -> bytes:
+        """Return the photo's bytes since the last call."""
         portion, self.portion = bytes(self.portion), bytearray()
         return portion
 
     def check(self) -> None:
-        """Raise ``InvalidRequest`` unless all has come, and one photo with it."""
+        """Raise ``InvalidRequest`` unless the form is complete and has a photo."""
         if not self._is_complete:
             raise InvalidRequest("The form ends early. Send it again.")
         if self._photos == 0:
@@ -250,7 +250,7 @@ class _Parts:
         self._header = (bytearray(), bytearray())
 
     def _end_headers(self) -> None:
-        options = _options(self._disposition)
+        options = _parse_disposition(self._disposition)
         if "name" not in options:
             raise InvalidRequest("A part of the form has no name.")
         self._name, self._is_file = options["name"], "filename" in options
@@ -266,7 +266,7 @@ class _Parts:
             if self._photo_bytes > self._max_photo_bytes:
                 raise PhotoTooLarge
             self.portion += chunk[start:end]
-        elif not self._is_file:  # files of other names are passed over
+        elif not self._is_file:  # files of other names are ignored
             self._value += chunk[start:end]
             if len(self._value) > MAX_FIELD_BYTES:
                 raise BodyTooLarge(f"The field `{self._name[:100]}` is too long.")
@@ -285,8 +285,8 @@ class _Parts:
         self._is_complete = True
 
 
-def _options(disposition: bytes) -> dict[str, str]:
-    """The parameters of a Content-Disposition, as text."""
+def _parse_disposition(disposition: bytes) -> dict[str, str]:
+    """Return the parameters of a Content-Disposition, as text."""
     _, options = parse_options_header(disposition)
     return {
         name.decode("latin-1"): value.decode("utf-8", "replace") for name, value in options.items()

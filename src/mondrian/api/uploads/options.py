@@ -1,4 +1,4 @@
-"""What an upload asks for besides its photo: advisors, mode, answer format."""
+"""The options of an upload: advisors, mode, response format."""
 
 import hashlib
 import json
@@ -10,25 +10,25 @@ from mondrian.advisors import Advisor, choose_advisors
 from mondrian.errors import InvalidRequest
 
 MODES = ("baseline", "rag", "lora", "rag+lora", "ab_test")
-"""The modes that clients may ask for. They run as ``baseline``, but for those with ``lora`` in them
-on an engine that has an adapter."""
+"""The modes that clients may request. They run as ``baseline``, except those with ``lora`` on an
+engine that has an adapter."""
 
 BASELINE = "baseline"
 
 FORMATS = ("json", "html", "sse")
-"""What an answer that was waited for may come as."""
+"""The response formats of ``/analyze``."""
 
 _PART = re.compile("rag|lora").findall
 
-_TRUTHS = {"true": True, "1": True, "yes": True, "on": True}
+_BOOLEANS = {"true": True, "1": True, "yes": True, "on": True}
 
-_TRUTHS |= {"false": False, "0": False, "no": False, "off": False, "": False}
+_BOOLEANS |= {"false": False, "0": False, "no": False, "off": False, "": False}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UploadOptions:
-    """What is asked of a photo. ``asked`` is the advisors as they were asked for: ``random`` is
-    the same option again, whichever advisor was drawn."""
+    """The options of an upload. ``asked`` is the advisors as requested: ``random`` stays the same
+    option, whichever advisor was drawn."""
 
     asked: str
     advisors: tuple[str, ...]
@@ -38,7 +38,7 @@ class UploadOptions:
     response_format: str
 
     def fingerprint(self, photo_sha256: str) -> str:
-        """What makes two uploads with one Idempotency-Key the same."""
+        """Return the hash by which two uploads with one ``Idempotency-Key`` are the same."""
         left_out = {"advisors", "response_format"}
         options = {name: value for name, value in asdict(self).items() if name not in left_out}
         return hashlib.sha256(json.dumps([photo_sha256, options]).encode()).hexdigest()
@@ -49,25 +49,25 @@ def parse_options(
 ) -> UploadOptions:
     """Return the options in the fields of a form.
 
-    Raises ``UnknownAdvisor`` and ``InvalidRequest``.
+    Raise ``UnknownAdvisor`` and ``InvalidRequest``.
     """
     asked = fields.get("advisor", "").strip() or default_advisor
-    mode = read_mode(fields.get("mode", ""))
+    mode = parse_mode(fields.get("mode", ""))
     return UploadOptions(
         asked=asked.casefold(),
         advisors=tuple(advisor.id for advisor in choose_advisors(asked, advisors)),
         mode=mode,
-        enable_rag=_read_truth(fields, "enable_rag", "rag" in mode),
-        auto_analyze=_read_truth(fields, "auto_analyze", True),
-        response_format=_read_format(fields.get("response_format", "")),
+        enable_rag=_parse_bool(fields, "enable_rag", "rag" in mode),
+        auto_analyze=_parse_bool(fields, "auto_analyze", True),
+        response_format=_parse_format(fields.get("response_format", "")),
     )
 
 
-def read_mode(text: str) -> str:
-    """Return the mode of ``MODES`` that ``text`` means, in any spelling of older clients.
+def parse_mode(text: str) -> str:
+    """Return the mode of ``MODES`` for ``text``, in any spelling of older clients.
 
-    Words may come in any order, with any signs between them: ``(RAG)`` is ``rag``, ``LoRA + RAG``
-    and ``lora_rag`` are ``rag+lora``. Other words beside ``rag`` and ``lora`` do not count. Raise
+    Words may be in any order, with any separators: ``(RAG)`` is ``rag``, ``LoRA + RAG`` and
+    ``lora_rag`` are ``rag+lora``. Other words beside ``rag`` and ``lora`` are ignored. Raise
     ``InvalidRequest``.
     """
     words = re.findall(r"[^\W\d_]+", text.casefold())
@@ -81,17 +81,17 @@ def read_mode(text: str) -> str:
     raise InvalidRequest(f"There is no mode {text[:100]!r}. Send one of: {', '.join(MODES)}.")
 
 
-def _read_format(text: str) -> str:
+def _parse_format(text: str) -> str:
     format_ = text.strip().casefold() or FORMATS[0]
     if format_ not in FORMATS:
         raise InvalidRequest(f"response_format must be one of {', '.join(FORMATS)}.")
     return format_
 
 
-def _read_truth(fields: Mapping[str, str], name: str, default: bool) -> bool:
+def _parse_bool(fields: Mapping[str, str], name: str, default: bool) -> bool:
     text = fields.get(name)
     if text is None:
         return default
-    if (word := text.strip().casefold()) not in _TRUTHS:
+    if (word := text.strip().casefold()) not in _BOOLEANS:
         raise InvalidRequest(f"{name} must be true or false, not {text[:100]!r}.")
-    return _TRUTHS[word]
+    return _BOOLEANS[word]

@@ -1,4 +1,4 @@
-"""A request that brings a photo: from its form to its job, counted."""
+"""Upload requests: from the form to the job, counted by outcome."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,16 +21,16 @@ from mondrian.photos import prepare_photo
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Upload:
-    """An upload request and its client. Whatever is raised here left nothing behind."""
+    """An upload request and its client. A failed upload leaves nothing behind."""
 
     request: Request
     services: Services
     links: Links
-    sender: UploadClient
+    client: UploadClient
 
     async def receive(self, *, is_waited_for: bool = False) -> tuple[Job, UploadOptions]:
-        """Receive the form and make its job; one that ``is_waited_for`` begins at once."""
-        with self.counted():
+        """Receive the form and make its job; one that ``is_waited_for`` is queued at once."""
+        with self.count_outcome():
             async with receive_form(self.request, self.services.limits) as form:
                 options = self.parse_options(form.fields)
                 options = replace(options, auto_analyze=options.auto_analyze or is_waited_for)
@@ -38,28 +38,28 @@ class Upload:
         return job, options
 
     async def retry(self, job: Job) -> Job:
-        """Make a new job of the photo of ``job``, and of its fields where the request's form
-        has no ``advisor``."""
-        with self.counted():
+        """Make a new job with the photo and fields of ``job``; a field ``advisor`` in the request's
+        form replaces its advisors."""
+        with self.count_outcome():
             fields = await read_fields(self.request, self.services.limits)
             if not (fields.get("advisor") or job.is_ended):
                 raise JobConflict("The job is still under way. Cancel it first, or ask another.")
             asked = {"advisor": ",".join(job.advisors), "mode": job.mode} | fields
             options = self.parse_options(asked | {"enable_rag": str(job.enable_rag)})
-            return await self.services.intake.add_again(job, options, self.sender)
+            return await self.services.intake.add_again(job, options, self.client)
 
     async def add(self, load: Callable[[], bytes], name: str, options: UploadOptions) -> Job:
-        """Make a job of the photo, called ``name``, whose bytes ``load`` returns."""
+        """Make a job of the photo ``name``, whose bytes ``load`` returns."""
         read = partial(self.services.readers.run, self.request, prepare_photo)
-        return await self.services.intake.add(await read(load, name=name), options, self.sender)
+        return await self.services.intake.add(await read(load, name=name), options, self.client)
 
     def parse_options(self, fields: dict[str, str]) -> UploadOptions:
-        """What ``fields`` ask for."""
+        """Return the options in ``fields``."""
         return parse_options(fields, self.services.advisors, self.services.settings.advisor)
 
     @contextmanager
-    def counted(self) -> Iterator[None]:
-        """Count what becomes of the upload."""
+    def count_outcome(self) -> Iterator[None]:
+        """Count the upload by its outcome."""
         outcome = "internal_error"
         try:
             yield
@@ -71,15 +71,15 @@ class Upload:
             self.services.metrics.count_upload(outcome)
 
 
-async def _arrival(
+async def _make_upload(
     request: Request,
     services: ServicesDep,
     visitor: VisitorDep,
     links: LinksDep,
     idempotency_key: IdempotencyKey = None,
 ) -> Upload:
-    sender = UploadClient(owner=visitor.owner, idempotency_key=idempotency_key)
-    return Upload(request=request, services=services, links=links, sender=sender)
+    client = UploadClient(owner=visitor.owner, idempotency_key=idempotency_key)
+    return Upload(request=request, services=services, links=links, client=client)
 
 
-UploadDep = Annotated[Upload, Depends(_arrival)]
+UploadDep = Annotated[Upload, Depends(_make_upload)]

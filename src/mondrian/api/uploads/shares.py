@@ -1,4 +1,4 @@
-"""Room for uploads: refused before anybody else's photo has to go."""
+"""Quotas of uploads: rejected before another owner's photo has to be deleted."""
 
 import threading
 from collections import Counter
@@ -10,11 +10,11 @@ from mondrian.jobs.store import Store
 from mondrian.settings import Settings
 
 _OPEN_SHARE = 4
-"""On an open server one owner may have this part of the quota: a fourth."""
+"""The divisor of the quota for one owner of an open server: a fourth."""
 
 
 class Shares:
-    """How much of the quota is taken, with what is being stored at this moment in this process."""
+    """The use of the quota, including uploads that this process is storing."""
 
     def __init__(self, settings: Settings, store: Store) -> None:
         self._store = store
@@ -26,30 +26,30 @@ class Shares:
         self._jobs: Counter[str] = Counter()
 
     @contextmanager
-    def taken(self, owner: str, size: int) -> Iterator[None]:
-        """Hold room for a job of ``owner`` whose photo has ``size`` bytes, until it is stored.
+    def reserve(self, owner: str, size: int) -> Iterator[None]:
+        """Reserve quota for a job of ``owner`` with a photo of ``size`` bytes, until it is stored.
 
-        Raise ``QuotaExceeded`` or ``TooManyRequests`` where there is none.
+        Raise ``QuotaExceeded`` or ``TooManyRequests``.
         """
-        held_jobs, held_own, held_bytes = self._hold(owner, size)
+        held_jobs, held_own, held_bytes = self._add(owner, size)
         try:
             self._check_waiting(owner, held_jobs)
             if self._quota is not None:
                 self._check_bytes(owner, self._quota, held_own, held_bytes)
             yield
         finally:
-            self._release(owner, size)
+            self._remove(owner, size)
 
-    # What is held counts before the database is asked: what another request stores meanwhile is
-    # found in one of both.
+    # Reservations are counted before the database is queried, so that a concurrent upload is
+    # found in at least one of both.
 
-    def _hold(self, owner: str, size: int) -> tuple[int, int, int]:
+    def _add(self, owner: str, size: int) -> tuple[int, int, int]:
         with self._lock:
             self._bytes[owner] += size
             self._jobs[owner] += 1
             return self._jobs[owner], self._bytes[owner], self._bytes.total()
 
-    def _release(self, owner: str, size: int) -> None:
+    def _remove(self, owner: str, size: int) -> None:
         with self._lock:
             self._bytes[owner] -= size
             self._jobs[owner] -= 1
@@ -76,8 +76,8 @@ class Shares:
 
 
 def find_share(settings: Settings) -> int | None:
-    """Return how many bytes one owner may have where no share was set: all, where there is one
-    owner; with several keys each its part, on an open server a fourth."""
+    """Return the bytes that one owner may use if no share is set: an equal part for each key, a
+    fourth on an open server, else the whole quota. ``None`` without a quota."""
     if settings.quota is None:
         return None
     if keys := len(settings.keys):
