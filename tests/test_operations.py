@@ -16,7 +16,7 @@ from mondrian.errors import SettingsError
 from mondrian.jobs.job import Status
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
-from mondrian.server.health import serving_health
+from mondrian.server.health import serve_health
 from support.processes import run, started
 from support.servers import make_app, running, without_database
 from support.working import Hire, add_job, at_work, recording, wait_for
@@ -93,7 +93,7 @@ def test_a_worker_answers_probes_at_a_port_of_its_own(
     hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path
 ) -> None:
     port, worker = find_port(), hire(recording(tmp_path))
-    with serving_health(worker, port), at_work(worker):
+    with serve_health(worker, port), at_work(worker):
         wait_for(store.list_workers)
         for path in ("/health", "/health/live", "/health/ready"):
             status, body = ask(port, path)
@@ -106,7 +106,7 @@ def test_a_worker_answers_probes_at_a_port_of_its_own(
             503, json.dumps({"status": "DOWN", "reason": "draining", "worker": worker.name})
         )  # fmt: skip
         assert ask(port, "/nothing")[0] == 404
-        with pytest.raises(SettingsError, match="--health-port"), serving_health(worker, port):
+        with pytest.raises(SettingsError, match="--health-port"), serve_health(worker, port):
             pass
 
 

@@ -1,8 +1,8 @@
-"""What ``mondrian serve`` and ``mondrian worker`` build, and how they take it down.
+"""The startup and shutdown of ``mondrian serve`` and ``mondrian worker``.
 
-``serve.py`` refuses what cannot be and puts the parts together; ``socket.py`` is the address,
-``database.py`` the database, ``processes.py`` all that then runs; ``signals.py`` is what signals
-mean, and ``protocol.py`` drops readers who stopped reading.
+``serve.py`` checks the settings and starts everything; ``socket.py`` binds the sockets,
+``database.py`` opens the database, ``processes.py`` runs the server and the worker, ``signals.py``
+handles signals, and ``protocol.py`` bounds clients in bytes and time.
 """
 
 from mondrian.server.serve import serve, work

@@ -1,4 +1,4 @@
-"""The database of the service: it opens in a thread, and the embedded one is kept alive."""
+"""The database of the service: opened in a thread; the embedded one is restarted if it dies."""
 
 import logging
 import threading
@@ -17,9 +17,9 @@ _REVIVE_SECONDS = 1.0
 
 
 @contextmanager
-def opening_database(settings: Settings, concurrency: int) -> Iterator["Future[Database]"]:
-    """The database, which opens in a thread, and is closed at the end. ``concurrency`` is how many
-    jobs are worked at here at once."""
+def open_in_thread(settings: Settings, concurrency: int) -> Iterator["Future[Database]"]:
+    """Yield the database as a future: open it in a thread, close it at the end. ``concurrency`` is
+    the number of jobs that run here at once."""
 
     def open_() -> Database:
         connections = _API_CONNECTIONS + concurrency
@@ -43,17 +43,17 @@ def opening_database(settings: Settings, concurrency: int) -> Iterator["Future[D
                 opening.result().close()
 
 
-def leave_database(opening: "Future[Database]") -> None:
-    """Leave the embedded PostgreSQL, if that is what was opened, with connections still open."""
+def close_embedded(opening: "Future[Database]") -> None:
+    """Stop using the embedded PostgreSQL, if opened, even with open connections."""
     if opening.done() and not opening.exception() and (server := opening.result().server):
         server.close()
 
 
 def _revive(opening: "Future[Database]", left: threading.Event) -> None:
-    """Start the embedded PostgreSQL again whenever it dies, until it is to be stopped."""
+    """Restart the embedded PostgreSQL whenever it dies, until ``left`` is set."""
     server = None if opening.exception() else opening.result().server
     while server and not left.wait(_REVIVE_SECONDS):
         if not is_alive(server.pid):
-            log.warning("the embedded PostgreSQL is gone: it is started again")
-            with suppress(Exception):  # it is tried again
+            log.warning("the embedded PostgreSQL died: restarting it")
+            with suppress(Exception):  # retried
                 server.revive()

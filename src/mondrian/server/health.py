@@ -1,4 +1,4 @@
-"""A worker's answers to probes and to Prometheus, on a port of its own."""
+"""Health probes and Prometheus metrics of a worker, on a separate port."""
 
 import json
 import logging
@@ -25,26 +25,24 @@ class WorkerMetrics(Collector):
         self._worker = worker
 
     def describe(self) -> Iterator[Metric]:
-        """Nothing: else registering would ask."""
+        """Return nothing, so that registering does not query the worker."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
         """Yield the figures as they are now."""
         report, counts = self._worker.report(), self._worker.counts
         slots = GaugeMetricFamily(
-            "mondrian_worker_slots", "Jobs that the worker can have, by use.", labels=["use"]
+            "mondrian_worker_slots", "Slots for jobs, by use.", labels=["use"]
         )
         slots.add_metric(["busy"], report.busy)
         slots.add_metric(["idle"], report.slots - report.busy)
         yield slots
-        state = GaugeMetricFamily(
-            "mondrian_worker_state", "What it does with new jobs.", labels=["state"]
-        )
+        state = GaugeMetricFamily("mondrian_worker_state", "The worker's state.", labels=["state"])
         for each in WorkerState:
             state.add_metric([each], float(each is report.state))
         yield state
         attempts = CounterMetricFamily(
-            "mondrian_attempts", "Attempts that ended, by what became of them.", labels=["outcome"]
+            "mondrian_attempts", "Ended attempts, by outcome.", labels=["outcome"]
         )
         for outcome, count in sorted(counts.items()):
             attempts.add_metric([outcome], count)
@@ -55,7 +53,7 @@ class WorkerMetrics(Collector):
 
 
 @contextmanager
-def serving_health(worker: Worker, port: int | None) -> Iterator[None]:
+def serve_health(worker: Worker, port: int | None) -> Iterator[None]:
     """Answer ``/health/live``, ``/health/ready`` and ``/metrics`` at ``port`` of all addresses, in
     a thread; do nothing without one. Raise ``SettingsError`` for a port that is taken."""
     if port is None:
@@ -75,8 +73,8 @@ def serving_health(worker: Worker, port: int | None) -> Iterator[None]:
                 reason = worker.why_not_live() if self.path != "/health/ready" else None
                 reason = reason or (worker.why_not_ready() if "ready" in self.path else "")
                 status = 503 if reason else 200
-                told = {"status": "DOWN" if reason else "UP", "reason": reason or None}
-                body = json.dumps(told | {"worker": worker.name}).encode()
+                answer = {"status": "DOWN" if reason else "UP", "reason": reason or None}
+                body = json.dumps(answer | {"worker": worker.name}).encode()
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
@@ -97,7 +95,7 @@ def serving_health(worker: Worker, port: int | None) -> Iterator[None]:
             "--health-port."
         ) from exc
     server.daemon_threads = True
-    log.info("health is told at port %d", server.server_port)
+    log.info("health port: %d", server.server_port)
     Thread(target=server.serve_forever, args=[0.2], name="health", daemon=True).start()
     try:
         yield

@@ -1,4 +1,4 @@
-"""The lines of the log: what others wrote is one line of plain words there too."""
+"""Log lines: foreign text is escaped and kept on one line."""
 
 import logging
 from typing import Any
@@ -7,9 +7,9 @@ from mondrian.errors import printable
 
 
 class PlainFormatter(logging.Formatter):
-    """Writes a record so that no foreign word in it begins a line or moves a terminal's cursor.
+    """Formats records so that foreign text cannot start a line or move the terminal's cursor.
 
-    The lines of a traceback stay lines, indented, so that none looks like a record.
+    The lines of a traceback are indented, so that none looks like a record.
     """
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802

@@ -1,17 +1,17 @@
-"""Where other devices of the network find this server."""
+"""The server's URL for other devices of the network."""
 
 import socket
 from ipaddress import ip_address
 
 from mondrian.settings import Settings
 
-_ELSEWHERE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
-"""Addresses that nobody has (RFC 5737, RFC 3849): nothing is sent to them."""
+_UNUSED_ADDRESSES = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
+"""Addresses for documentation (RFC 5737, RFC 3849): nothing is sent to them."""
 
 
 def find_network_url(settings: Settings, port: int) -> str | None:
-    """Return the address that another device reaches the server at, without a slash at its end;
-    ``None`` where it listens to this machine alone or no such address is known."""
+    """Return the server's URL for other devices, without a trailing slash; ``None`` if it listens
+    on loopback only or no such address is known."""
     if settings.base_url:
         return settings.base_url.rstrip("/")
     try:
@@ -20,16 +20,16 @@ def find_network_url(settings: Settings, port: int) -> str | None:
         return None if settings.host == "localhost" else f"http://{settings.host}:{port}"
     if host.is_loopback:
         return None
-    named = str(host) if not host.is_unspecified else _own_address(host.version)
+    named = str(host) if not host.is_unspecified else _find_own_address(host.version)
     return named and f"http://{f'[{named}]' if ':' in named else named}:{port}"
 
 
-def _own_address(version: int) -> str | None:
-    """The address that this machine would send from."""
+def _find_own_address(version: int) -> str | None:
+    """Return this machine's source address for other networks."""
     family = socket.AF_INET if version == 4 else socket.AF_INET6
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect((_ELSEWHERE[family], 9))
+            probe.connect((_UNUSED_ADDRESSES[family], 9))
             found = str(probe.getsockname()[0])
     except OSError:
         return None

@@ -1,6 +1,6 @@
-"""What runs while the service runs: the API or a worker alone, with all that is beside them.
+"""The running service: the API, or a worker alone, with their threads.
 
-Importing this takes half a second. So ``service`` does it when the database is opening.
+Importing this takes half a second, so ``serve`` does it while the database opens.
 """
 
 import asyncio
@@ -31,12 +31,12 @@ from mondrian.measurements import prepare
 from mondrian.models import pull_subject_network
 from mondrian.photos import PhotoStore
 from mondrian.photos.readers import PhotoReaders
-from mondrian.server.connections import Connections, open_room
-from mondrian.server.health import serving_health
+from mondrian.server.connections import Connections, make_connections
+from mondrian.server.health import serve_health
 from mondrian.server.network import find_network_url
 from mondrian.server.protocol import configure
-from mondrian.server.signals import Leaving
-from mondrian.server.socket import BACKLOG, address
+from mondrian.server.signals import Shutdown
+from mondrian.server.socket import BACKLOG, make_url
 from mondrian.settings import Settings
 from mondrian.stream import Streams
 from mondrian.worker import Worker
@@ -51,44 +51,44 @@ def run_server(
     opening: "Future[Database]",
     engine: Engine | None,
     sockets: list[socket.socket],
-    leaving: Leaving,
+    shutdown: Shutdown,
     announce: Callable[[str], None],
     invite: Callable[[str], None],
 ) -> None:
-    """Serve at ``sockets``, and work on ``engine`` if there is one, until asked to leave."""
+    """Serve at ``sockets``, and work on ``engine`` if there is one, until a signal."""
     with ExitStack() as stack:
-        rooms = stack.enter_context(_opened(settings, opening))
+        services = stack.enter_context(_open_services(settings, opening))
         streams = Streams(
-            rooms.store,
-            listen_url=rooms.database.listen_url,
+            services.store,
+            listen_url=services.database.listen_url,
             interval_seconds=settings.update_interval,
         )
         app = create_app(
             settings=settings,
-            store=rooms.store,
-            photos=rooms.photos,
-            readers=rooms.readers,
+            store=services.store,
+            photos=services.photos,
+            readers=services.readers,
             streams=streams,
             engine_status=lambda: engine_status(settings, engine, worker),
         )
-        worker = rooms.worker(engine, app.state.services.advisors) if engine else None
+        worker = services.make_worker(engine, app.state.services.advisors) if engine else None
         if worker:
-            leaving.release, leaving.drain = worker.stop, worker.drain
-            stack.enter_context(_working(worker))
+            shutdown.release, shutdown.drain = worker.stop, worker.drain
+            stack.enter_context(_start_worker(worker))
 
         def announce_address() -> None:
-            announce(address(settings.host, sockets[0]))
+            announce(make_url(settings.host, sockets[0]))
             if url := find_network_url(settings, sockets[0].getsockname()[1]):
                 access = app.state.services.access
                 invite(f"{url}/login?code={access.make_login_code()}" if access.has_keys else url)
             if engine:
                 _load(engine)
 
-        stack.enter_context(_pruning(rooms))
-        server = Server(app, announce_address, open_room(settings))
-        # uvicorn's own choice of loop is uvloop where there is one: half the lateness of asyncio's
+        stack.enter_context(_start_pruning(services))
+        server = Server(app, announce_address, make_connections(settings))
+        # uvicorn chooses uvloop where available: half the latency of asyncio's loop
         with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
-            runner.run(_serve(server, sockets, streams, worker, leaving))
+            runner.run(_serve(server, sockets, streams, worker, shutdown))
 
 
 async def _serve(
@@ -96,13 +96,14 @@ async def _serve(
     sockets: list[socket.socket],
     streams: Streams,
     worker: Worker | None,
-    leaving: Leaving,
+    shutdown: Shutdown,
 ) -> None:
-    loop, asked = asyncio.get_running_loop(), asyncio.Event()
-    leaving.begin = lambda: loop.call_soon_threadsafe(asked.set)
-    serving, asking = asyncio.create_task(server.serve(sockets)), asyncio.create_task(asked.wait())
-    await asyncio.wait({serving, asking}, return_when=asyncio.FIRST_COMPLETED)
-    asking.cancel()
+    loop, stop_event = asyncio.get_running_loop(), asyncio.Event()
+    shutdown.begin = lambda: loop.call_soon_threadsafe(stop_event.set)
+    serving = asyncio.create_task(server.serve(sockets))
+    waiting = asyncio.create_task(stop_event.wait())
+    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
     if worker:
         worker.stop()
     await streams.drain()
@@ -114,23 +115,23 @@ def run_worker(
     settings: Settings,
     opening: "Future[Database]",
     engine: Engine,
-    leaving: Leaving,
+    shutdown: Shutdown,
     announce: Callable[[str], None],
 ) -> None:
-    """Work on ``engine`` until asked to leave."""
+    """Work on ``engine`` until a signal."""
     advisors = load_advisors(settings.home)
-    with _opened(settings, opening) as rooms, _pruning(rooms):
-        worker = rooms.worker(engine, advisors)
-        leaving.begin = leaving.release = worker.stop
-        leaving.drain = worker.drain
-        with serving_health(worker, settings.health_port):
+    with _open_services(settings, opening) as services, _start_pruning(services):
+        worker = services.make_worker(engine, advisors)
+        shutdown.begin = shutdown.release = worker.stop
+        shutdown.drain = worker.drain
+        with serve_health(worker, settings.health_port):
             announce(worker.name)
             _load(engine)
             worker.run()
 
 
 class Server(uvicorn.Server):
-    """uvicorn, that leaves signals to us and tells when it accepts connections."""
+    """uvicorn without signal handlers, with a callback when it accepts connections."""
 
     def __init__(
         self, app: Any, on_open: Callable[[], None], room: Connections | None = None
@@ -139,7 +140,7 @@ class Server(uvicorn.Server):
         self._on_open = on_open
 
     def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
-        """Nothing is captured."""
+        """Capture no signals."""
         return nullcontext()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -151,7 +152,7 @@ class Server(uvicorn.Server):
 def engine_status(
     settings: Settings, engine: Engine | None, worker: Worker | None
 ) -> dict[str, Any]:
-    """What ``/model-status`` tells: ``remote`` where the work is done by other processes."""
+    """Return the answer of ``/model-status``: ``remote`` if other processes do the work."""
     if engine is None or worker is None:
         return {"status": "remote", "engine": without_secrets(settings.engine)}
     status, _, error = engine.status.partition(": ")
@@ -170,7 +171,7 @@ def engine_status(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Services:
-    """What every process of the service opens."""
+    """The resources of every process of the service."""
 
     settings: Settings
     database: Database
@@ -178,8 +179,8 @@ class Services:
     photos: PhotoStore
     readers: PhotoReaders
 
-    def worker(self, engine: Engine, advisors: Mapping[str, Advisor]) -> Worker:
-        """A worker on ``engine`` for ``advisors``."""
+    def make_worker(self, engine: Engine, advisors: Mapping[str, Advisor]) -> Worker:
+        """Return a worker on ``engine`` for ``advisors``."""
         return Worker(
             self.store,
             self.photos,
@@ -192,8 +193,8 @@ class Services:
 
 
 @contextmanager
-def _opened(settings: Settings, opening: "Future[Database]") -> Iterator[Services]:
-    """The parts, with the processes that read photos, which load beside all else."""
+def _open_services(settings: Settings, opening: "Future[Database]") -> Iterator[Services]:
+    """Open the services, and start the photo readers in the background."""
     with closing(PhotoReaders(settings.readers, prepare=prepare)) as readers:
         readers.warm()
         if settings.worker and not settings.offline:
@@ -209,14 +210,14 @@ def _opened(settings: Settings, opening: "Future[Database]") -> Iterator[Service
 
 
 def _fetch_subject_network(home: Path) -> None:
-    """Fetch the network that finds a photo's subject unless it is there, in a thread."""
+    """Fetch the subject network unless it is installed, in a thread."""
     fetch = partial(pull_subject_network, home, log.info)
     threading.Thread(target=fetch, name="network", daemon=True).start()
 
 
 def _open_photos(settings: Settings) -> PhotoStore:
-    """Open the photo store, and say at once what is the matter with it. One that is away only for
-    now does not keep the service from its start."""
+    """Open and check the photo store. One that is unavailable for now is logged, and does not
+    prevent the start."""
     photos = PhotoStore.open(settings.photos_url)
     try:
         photos.check()
@@ -233,17 +234,17 @@ def _load(engine: Engine) -> None:
             engine.load()
         except EngineClosed:
             pass
-        except MondrianError as exc:  # /model-status tells it, and so does each job
+        except MondrianError as exc:  # /model-status and each job report it too
             log.error("the model cannot be loaded: %s", exc)
 
     threading.Thread(target=load, name="load", daemon=True).start()
 
 
 @contextmanager
-def _pruning(rooms: Services) -> Iterator[None]:
-    """What need not be kept is removed once a day, in a thread."""
+def _start_pruning(services: Services) -> Iterator[None]:
+    """Run ``prune_hourly`` in a thread, and stop it at the end."""
     left = threading.Event()
-    given = (rooms.store, rooms.photos, rooms.settings, left)
+    given = (services.store, services.photos, services.settings, left)
     threading.Thread(target=prune_hourly, args=given, name="prune", daemon=True).start()
     try:
         yield
@@ -252,8 +253,8 @@ def _pruning(rooms: Services) -> Iterator[None]:
 
 
 @contextmanager
-def _working(worker: Worker) -> Iterator[None]:
-    """The worker works, in a thread."""
+def _start_worker(worker: Worker) -> Iterator[None]:
+    """Run the worker in a thread, and stop it at the end."""
     thread = threading.Thread(target=worker.run, name="worker", daemon=True)
     thread.start()
     try:

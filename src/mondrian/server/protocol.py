@@ -1,17 +1,17 @@
-"""uvicorn's protocol, with a bound on what a client may cost, before any key is looked at.
+"""uvicorn's protocol with bounds on the cost of a client, before any authentication.
 
-ASGI knows only that ``send`` waits. Here the transport says when its buffer is full and when it
-has room again, so that the bound costs nothing per event and holds for every route.
+ASGI knows only that ``send`` waits. Here the transport reports a full buffer and free space, so
+that backpressure costs nothing per event and covers every route.
 
-1. A head has at most 64 KB and 100 fields (431), and 10 seconds to come (408). So have trailers,
-   which are read past. What comes without being a head or a body is bounded like a head.
-2. A body that comes at less than 10 KB/s for 30 seconds is refused (408). Time in which this
-   process does not read does not count. The rest of an unwanted body is read past for a while.
-3. A connection on which nothing is asked is closed after 15 seconds, and before that where there is
-   no room for another one: who asks for something is let in first (``Connections``).
-4. An answer that is under way is never mixed with a refusal: the connection is cut.
-5. A client that takes nothing of its answer for 20 seconds is cut off, however slowly it read
-   before. Until then at most 64 KB of its stream wait here and 128 KB in the kernel.
+1. A head has at most 64 KB and 100 fields (431), and must arrive within 10 seconds (408). So must
+   trailers, which are ignored. Bytes outside a head or body are bounded like a head.
+2. A body slower than 10 KB/s after 30 seconds is rejected (408). Time in which this process does
+   not read is not counted. The rest of a rejected body is discarded for 5 seconds.
+3. An idle connection is closed after 15 seconds, or earlier to make room for another
+   (``Connections``).
+4. An answer in progress is never mixed with an error: the connection is aborted.
+5. A client that reads nothing of its answer for 20 seconds is disconnected, however slowly it read
+   before. Until then at most 64 KB of its stream are buffered here and 128 KB in the kernel.
 """
 
 import asyncio
@@ -34,18 +34,18 @@ from mondrian.errors import (
 from mondrian.server.connections import Connections
 
 SEND_BUFFER_BYTES = 65_536
-"""What the kernel may keep for a client (Linux doubles it for its own use). Left alone it grows to
-megabytes, and hides for as long that the client does not read."""
+"""The kernel's send buffer for a client (Linux doubles it for its own use). By default it grows to
+megabytes, and hides that the client does not read."""
 
 HIGH_WATER_BYTES = 32_768
-"""So much waits in the process before a writer has to wait."""
+"""Bytes buffered in the process before a writer has to wait."""
 
-VANISHED_MS = 25_000
-"""A peer that acknowledges nothing for so long, or has no room, is gone (where the system knows
-how): a phone that left the network says no goodbye."""
+USER_TIMEOUT_MS = 25_000
+"""``TCP_USER_TIMEOUT``, where the system has it: a peer that acknowledges nothing for these
+milliseconds is disconnected. A phone that loses its network sends no FIN."""
 
-LOOKS = 4
-"""So often it is looked, within the time that a client may take nothing, whether it does."""
+STALL_CHECKS = 4
+"""Checks for progress within ``stall_seconds``."""
 
 MAX_HEAD_BYTES = 65_536
 MAX_FIELDS = 100
@@ -54,12 +54,12 @@ IDLE_SECONDS = 15
 PORTION_BYTES = 16_384
 MIN_BYTES_PER_SECOND = 10_000
 
-_NO_HTTP = "The request is not HTTP/1.1. Check what sends it."
-_TOO_SLOW = "The request came too slowly. Check the connection and send it again."
+_NOT_HTTP = "The request is not HTTP/1.1. Check what sends it."
+_TOO_SLOW = "The request was sent too slowly. Check the connection and send it again."
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """HTTP/1.1 with bounds in bytes and time, on connections that are counted in ``room``."""
+    """HTTP/1.1 with bounds in bytes and time, on connections counted in ``room``."""
 
     room = Connections()
     stall_seconds = 20.0
@@ -70,27 +70,27 @@ class BoundedProtocol(HttpToolsProtocol):
 
     _stall: asyncio.TimerHandle | None = None
     _timer: asyncio.TimerHandle | None = None
-    _running: Any = None  # the cycle that is being answered; ``cycle`` is the newest
+    _running: Any = None  # the cycle being answered; ``cycle`` is the newest
     _is_refused = False
     _is_in_head = False  # from the first byte to the end of the head, and again in trailers
-    _is_complete = True  # the last request has come as a whole
+    _is_complete = True  # the last request is complete
     _refusal: MondrianError | None = None
     _fields = _head_bytes = _unread_bytes = _body_bytes = 0
     _body_began = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Bound the kernel's buffer and patience, and the time until something is asked."""
+        """Bound the kernel's buffer and timeout, and the time until the first request."""
         super().connection_made(transport)
         transport.set_write_buffer_limits(HIGH_WATER_BYTES)
         connection = transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         if connection.family != socket.AF_UNIX and hasattr(socket, "TCP_USER_TIMEOUT"):
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, VANISHED_MS)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
         try:
             self.room.enter(self, self.client[0] if self.client else "")
         except MondrianError as exc:
             self._is_refused = True
-            transport.write(_answer(exc))
+            transport.write(_encode_refusal(exc))
             transport.close()
             return
         self.timeout_keep_alive_task = self.loop.call_later(
@@ -98,7 +98,7 @@ class BoundedProtocol(HttpToolsProtocol):
         )
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, in portions: each may be the one too many."""
+        """Parse the data in portions, checking the bounds after each."""
         if self._is_refused:
             return
         self._unset_keepalive_if_required()
@@ -114,29 +114,29 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unread_bytes += len(portion)
         try:
             self.parser.feed_data(portion)
-        except httptools.HttpParserUpgrade:  # we speak nothing else: answered as it is, and closed
+        except httptools.HttpParserUpgrade:  # unsupported: answer the request as it is, and close
             self.cycle.keep_alive = False
         except httptools.HttpParserError:
-            self._refuse(self._refusal or InvalidRequest(_NO_HTTP))
+            self._refuse(self._refusal or InvalidRequest(_NOT_HTTP))
             return
         if self._unread_bytes > MAX_HEAD_BYTES:
             self._refuse(HeadTooLarge())
 
     def on_message_begin(self) -> None:
-        """A head begins."""
+        """Start counting a head."""
         super().on_message_begin()
         self._is_in_head, self._is_complete = True, False
         self._fields = self._head_bytes = self._body_bytes = 0
 
     def on_url(self, url: bytes) -> None:
-        """Part of the address has come."""
-        self._count(len(url))
+        """Count and parse a part of the URL."""
+        self._count_head(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A field has come: of the head, or a trailer, which is not used."""
+        """Count and parse a field of the head; count and discard a trailer."""
         self._fields += 1
-        self._count(len(name) + len(value) + 4)
+        self._count_head(len(name) + len(value) + 4)
         if self._fields > MAX_FIELDS:
             self._stop(HeadTooLarge())
         if self._body_began:
@@ -145,7 +145,7 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The head is whole."""
+        """Start the request, and the timer of its body."""
         if len(self.pipeline) >= MAX_PIPELINED:
             self._stop(TooManyRequests())
         self._is_in_head = False
@@ -155,30 +155,30 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Part of the body has come."""
+        """Count and parse a part of the body."""
         self._unread_bytes = 0
         self._body_bytes += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request is whole."""
+        """End the request."""
         self._is_in_head, self._is_complete = False, True
         self._unread_bytes, self._body_began = 0, 0.0
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """An answer is whole: the connection may wait for the next request."""
+        """Mark the connection as idle unless another request is being answered."""
         super().on_response_complete()
         if not self._is_answering:
             self.room.free(self)
 
-    def _count(self, size: int) -> None:
+    def _count_head(self, size: int) -> None:
         self._head_bytes += size
         if self._head_bytes > MAX_HEAD_BYTES:
             self._stop(HeadTooLarge())
 
     def _stop(self, error: MondrianError) -> None:
-        """Stop parsing: the parser's own error follows, and then the refusal."""
+        """Stop parsing: the parser raises its own error, and ``_feed`` sends this one."""
         self._refusal = error
         raise error
 
@@ -191,33 +191,33 @@ class BoundedProtocol(HttpToolsProtocol):
         return self._running is not None and not self._running.response_complete
 
     def _set_timer(self) -> None:
-        """Give the head its time, or watch the body come; neither where all has come."""
+        """Start the timer of the head or the body; none for a complete request."""
         if self._is_complete and not self._unread_bytes:
-            self._forget_timer()
+            self._cancel_timer()
         elif self._timer is None:
             if self._body_began and not self._is_in_head:
-                self._timer = self.loop.call_later(self.tick_seconds, self._look_at_body)
+                self._timer = self.loop.call_later(self.tick_seconds, self._check_body)
             else:
                 self._timer = self.loop.call_later(self.head_seconds, self._end_head)
 
     def _end_head(self) -> None:
-        """The time for a head is over: is it still coming?"""
+        """Reject a head that is incomplete at its timeout."""
         self._timer = None
         if self._is_answering and not self._body_began:
-            self._set_timer()  # it is the next request's, and this one has its answer first
+            self._set_timer()  # it belongs to the next request; this one is answered first
         elif self._is_in_head or self._unread_bytes:
             self._refuse(UploadTooSlow(_TOO_SLOW))
         else:
             self._set_timer()
 
-    def _look_at_body(self) -> None:
+    def _check_body(self) -> None:
         self._timer = None
         if self.flow.read_paused:
             self._body_began += self.tick_seconds
         seconds = self.loop.time() - self._body_began
         if self._is_complete or not self._body_began:
             return
-        if not self._is_answering:  # the rest is not wanted
+        if not self._is_answering:  # the rest is discarded
             self._abort_later()
         elif seconds >= self.body_seconds and self._body_bytes < seconds * MIN_BYTES_PER_SECOND:
             self._refuse(UploadTooSlow(_TOO_SLOW))
@@ -225,23 +225,23 @@ class BoundedProtocol(HttpToolsProtocol):
             self._set_timer()
 
     def _refuse(self, error: MondrianError) -> None:
-        """Answer that nothing more will be read, and close; rule 4."""
+        """Send the error, stop reading and close; rule 4."""
         self._is_refused = True
-        self._forget_timer()
+        self._cancel_timer()
         self._unset_keepalive_if_required()
         is_begun = self._is_answering and self._running.response_started
         self._disconnect()
         if is_begun:
             self.transport.abort()
             return
-        self.flow.resume_reading()  # else what still comes would reset the connection
-        self.transport.write(_answer(error))
+        self.flow.resume_reading()  # else unread data would reset the connection
+        self.transport.write(_encode_refusal(error))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._abort_later()
 
     def _disconnect(self) -> None:
-        """Tell the application that the client is gone, also where a later request was read."""
+        """Report the disconnect to the application, also if a later request was read."""
         self.pipeline.clear()
         if self._is_answering:
             self._running.disconnected = True
@@ -251,43 +251,43 @@ class BoundedProtocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(self.linger_seconds, self.transport.abort)
 
     def pause_writing(self) -> None:
-        """The buffer is full."""
+        """Watch for progress: the buffer is full."""
         super().pause_writing()
-        self._watch(self.transport.get_write_buffer_size(), 0)
+        self._watch_stall(self.transport.get_write_buffer_size(), 0)
 
-    def _watch(self, left: int, idle: int) -> None:
-        """Look soon whether fewer bytes are ``left``; ``idle`` looks in a row found that not."""
-        pause = self.stall_seconds / LOOKS
-        self._stall = self.loop.call_later(pause, self._look, left, idle)
+    def _watch_stall(self, left: int, idle: int) -> None:
+        """Schedule a check for fewer bytes than ``left``; ``idle`` checks in a row found none."""
+        pause = self.stall_seconds / STALL_CHECKS
+        self._stall = self.loop.call_later(pause, self._check_stall, left, idle)
 
-    def _look(self, left: int, idle: int) -> None:
+    def _check_stall(self, left: int, idle: int) -> None:
         still_left = self.transport.get_write_buffer_size()
         idle = 0 if still_left < left else idle + 1
-        if idle == LOOKS:
+        if idle == STALL_CHECKS:
             self.transport.abort()
         else:
-            self._watch(still_left, idle)
+            self._watch_stall(still_left, idle)
 
     def resume_writing(self) -> None:
-        """The buffer has room."""
-        self._forget_stall()
+        """Stop watching: the buffer has room."""
+        self._cancel_stall()
         super().resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone."""
+        """Release the connection and its timers."""
         self.room.leave(self)
-        self._forget_stall()
-        self._forget_timer()
+        self._cancel_stall()
+        self._cancel_timer()
         self._unset_keepalive_if_required()
         self._disconnect()
         super().connection_lost(exc)
 
-    def _forget_timer(self) -> None:
+    def _cancel_timer(self) -> None:
         if self._timer:
             self._timer.cancel()
             self._timer = None
 
-    def _forget_stall(self) -> None:
+    def _cancel_stall(self) -> None:
         if self._stall:
             self._stall.cancel()
             self._stall = None
@@ -311,8 +311,8 @@ def configure(app: Any, room: Connections | None = None, **more: Any) -> uvicorn
     )
 
 
-def _answer(error: MondrianError) -> bytes:
-    """A refusal as bytes: the shape of every error (docs/http.md)."""
+def _encode_refusal(error: MondrianError) -> bytes:
+    """Return an error response as bytes, with the JSON of every error (docs/http.md)."""
     status = HTTPStatus(error.http_status)
     body = json.dumps({"error": error.message, "code": error.code})
     retry = "retry-after: 5\r\n" if status in (429, 503) else ""

@@ -1,12 +1,11 @@
-"""What ``mondrian serve`` and ``mondrian worker`` build, and how they take it down.
+"""The startup and shutdown of ``mondrian serve`` and ``mondrian worker``.
 
-1. What may be refused comes first: the address, the engine, the port. Then the database, the
-   workers, and last the server accepts connections and its address is printed. The model
-   loads beside all that.
-2. Signals are ours, not uvicorn's: running jobs go back to the queue, streams are told to come
-   back, connections end, and the embedded PostgreSQL is stopped after its last user.
-3. Nothing on the way out waits without a limit: all is down in less than five seconds. What is
-   stuck for longer is not waited for (``signals``).
+1. Check first what may be rejected: the address, the engine, the port. Then open the database,
+   start the worker, and last accept connections and print the address. The model loads in the
+   background.
+2. Signals are handled here, not by uvicorn: running jobs are released, subscribers are asked to
+   reconnect, connections are closed, and the embedded PostgreSQL stops after its last user.
+3. Every wait of the shutdown has a timeout: it takes less than five seconds (``signals``).
 """
 
 import os
@@ -14,8 +13,8 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 
 from mondrian.engines import Engine, open_engine
-from mondrian.server.database import leave_database, opening_database
-from mondrian.server.signals import leave_on_signal
+from mondrian.server.database import close_embedded, open_in_thread
+from mondrian.server.signals import handle_signals
 from mondrian.server.socket import check_exposure, listen
 from mondrian.settings import Settings
 
@@ -27,44 +26,43 @@ def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT; ``announce`` gets the address once it answers.
 
-    Where other devices reach the server, ``invite`` then gets the address for them. On a server
-    with a key it logs one browser in, once, within a quarter of an hour: show it, do not log it.
+    Where other devices reach the server, ``invite`` then gets its URL. On a server with a key that
+    URL logs one browser in, once, within 15 minutes: show it, do not log it.
 
-    Raises ``SettingsError`` for an address that cannot be served, and what engine, database and
-    photo store raise when they are opened.
+    Raise ``SettingsError`` for an address that cannot be served, and the errors of opening engine,
+    database and photo store.
     """
     check_exposure(settings)
-    _keep_private()
+    _restrict_umask()
     with ExitStack() as stack:
-        leaving = stack.enter_context(leave_on_signal())
+        shutdown = stack.enter_context(handle_signals())
         engine = stack.enter_context(closing(_open_engine(settings))) if settings.worker else None
         sockets = stack.enter_context(listen(settings))
-        opening = stack.enter_context(opening_database(settings, _concurrency(settings, engine)))
-        leaving.close = lambda: leave_database(opening)
+        opening = stack.enter_context(open_in_thread(settings, _count_slots(settings, engine)))
+        shutdown.close = lambda: close_embedded(opening)
         from mondrian.server.processes import run_server
 
-        run_server(settings, opening, engine, sockets, leaving, announce, invite)
+        run_server(settings, opening, engine, sockets, shutdown, announce, invite)
 
 
 def work(settings: Settings, announce: Callable[[str], None]) -> None:
-    """Work at the queue, without a server, until SIGTERM or SIGINT; ``announce`` gets the worker's
-    name.
+    """Run a worker, without a server, until SIGTERM or SIGINT; ``announce`` gets its name.
 
-    Raises what engine, database and photo store raise when they are opened.
+    Raise the errors of opening engine, database and photo store.
     """
-    _keep_private()
+    _restrict_umask()
     with ExitStack() as stack:
-        leaving = stack.enter_context(leave_on_signal())
+        shutdown = stack.enter_context(handle_signals())
         engine = stack.enter_context(closing(_open_engine(settings)))
-        opening = stack.enter_context(opening_database(settings, _concurrency(settings, engine)))
-        leaving.close = lambda: leave_database(opening)
+        opening = stack.enter_context(open_in_thread(settings, _count_slots(settings, engine)))
+        shutdown.close = lambda: close_embedded(opening)
         from mondrian.server.processes import run_worker
 
-        run_worker(settings, opening, engine, leaving, announce)
+        run_worker(settings, opening, engine, shutdown, announce)
 
 
-def _keep_private() -> None:
-    """Whatever this process and its children write from now on is for its user alone."""
+def _restrict_umask() -> None:
+    """Make new files of this process and its children private to its user."""
     os.umask(0o077)
 
 
@@ -72,6 +70,6 @@ def _open_engine(settings: Settings) -> Engine:
     return open_engine(settings.engine, home=settings.home, adapter=settings.adapter)
 
 
-def _concurrency(settings: Settings, engine: Engine | None) -> int:
-    """How many jobs are worked at here at once."""
+def _count_slots(settings: Settings, engine: Engine | None) -> int:
+    """Return how many jobs run here at once."""
     return settings.concurrency or engine.slots if engine else 0

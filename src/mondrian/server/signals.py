@@ -1,10 +1,9 @@
-"""SIGTERM and SIGINT: the first one begins to leave, those after it change nothing. SIGUSR1 lets a
-worker drain: it finishes what it has, and takes nothing new.
+"""SIGTERM and SIGINT: the first one starts the shutdown, later ones are ignored. SIGUSR1 drains a
+worker: it finishes its jobs, and claims no new ones.
 
-Five seconds later the process ends, whatever its threads do: a thread that is stuck can neither be
-stopped nor left behind otherwise. Until then the jobs have been handed back and the database has
-been left, by a thread of its own if need be. (Engines and the processes that read photos end with
-their parent.)
+Five seconds after the signal the process exits, whatever its threads do: a stuck thread cannot be
+stopped otherwise. By then jobs have been released and the database closed, in a separate thread if
+need be. (Engines and photo readers exit with their parent.)
 """
 
 import logging
@@ -21,57 +20,56 @@ log = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 3.5
 EXIT_SECONDS = 4.8
-"""So long after the signal the database is closed, and the process ended, if need be."""
+"""Seconds after the signal until the database is closed, and the process exits, if need be."""
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     pass
 
 
 @dataclass(kw_only=True, slots=True)
-class Leaving:
-    """What the first signal begins.
+class Shutdown:
+    """The handler of the first signal.
 
-    ``begin`` is called where the signal comes in: at first to exit, as soon as may be. From another
-    thread ``release`` is called at once, and ``close`` after ``CLOSE_SECONDS``; both may be
-    called again on the way that is usual.
+    ``begin`` is called in the signal handler; by default it exits. In other threads ``release`` is
+    called at once, and ``close`` after ``CLOSE_SECONDS``; the regular shutdown may call both again.
     """
 
     begin: Callable[[], Any] = sys.exit
-    release: Callable[[], Any] = _nothing
-    close: Callable[[], Any] = _nothing
-    drain: Callable[[], Any] = _nothing
+    release: Callable[[], Any] = _do_nothing
+    close: Callable[[], Any] = _do_nothing
+    drain: Callable[[], Any] = _do_nothing
     is_asked: bool = False
     _changed: threading.Event = field(default_factory=threading.Event)
 
     def __call__(self, number: int, frame: object) -> None:
-        """Take the signal."""
+        """Handle the signal."""
         if not self.is_asked:
             self.is_asked = True
             self._changed.set()
             self.begin()
 
     def end_in_time(self) -> None:
-        """Wait for the signal, and end the process in time after it."""
+        """Wait for the signal, and exit within ``EXIT_SECONDS`` of it."""
         self._changed.wait()
         if not self.is_asked:
             return
-        overdue = threading.Event()  # never set: the process is to end before
-        _do_beside(self.release)
+        overdue = threading.Event()  # never set: it only waits
+        _run_in_thread(self.release)
         overdue.wait(CLOSE_SECONDS)
-        _do_beside(self.close)
+        _run_in_thread(self.close)
         overdue.wait(EXIT_SECONDS - CLOSE_SECONDS)
-        log.warning("the process ends by itself: a thread did not stop in time")
+        log.warning("forced exit: a thread did not stop in time")
         os._exit(0)
 
     def forget(self) -> None:
-        """Wait no longer, unless the signal has come."""
+        """Stop waiting, unless the signal was received."""
         self._changed.set()
 
 
-def _do_beside(step: Callable[[], Any]) -> None:
+def _run_in_thread(step: Callable[[], Any]) -> None:
     def do() -> None:
         with suppress(Exception):
             step()
@@ -80,15 +78,15 @@ def _do_beside(step: Callable[[], Any]) -> None:
 
 
 @contextmanager
-def leave_on_signal() -> Iterator[Leaving]:
-    """The signals are ours for the time of the ``with``."""
-    leaving = Leaving()
-    threading.Thread(target=leaving.end_in_time, name="leaving", daemon=True).start()
-    before = {each: signal.signal(each, leaving) for each in _SIGNALS}
-    before[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, lambda *_: leaving.drain())
+def handle_signals() -> Iterator[Shutdown]:
+    """Handle the signals within the ``with``, and yield their handler."""
+    shutdown = Shutdown()
+    threading.Thread(target=shutdown.end_in_time, name="shutdown", daemon=True).start()
+    before = {each: signal.signal(each, shutdown) for each in _SIGNALS}
+    before[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, lambda *_: shutdown.drain())
     try:
-        yield leaving
+        yield shutdown
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
-        leaving.forget()
+        shutdown.forget()

@@ -16,9 +16,9 @@ _MAX_FILES = 65_536
 
 
 def check_exposure(settings: Settings) -> None:
-    """Raise ``SettingsError`` if the server would be open to strangers without a word, or if a key
-    is no good."""
-    keys, _ = settings.keys, settings.admin_keys  # both are read, and so checked
+    """Raise ``SettingsError`` if the server would be exposed without a key or ``open``, or if a key
+    is invalid."""
+    keys, _ = settings.keys, settings.admin_keys  # reading both validates them
     if keys or settings.open:
         return
     base = urlsplit(settings.base_url or "").hostname
@@ -31,7 +31,7 @@ def check_exposure(settings: Settings) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach ``host``."""
+    """Return whether only this machine can reach ``host``."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -42,8 +42,8 @@ def is_loopback(host: str) -> bool:
 def listen(settings: Settings) -> Iterator[list[socket.socket]]:
     """Listen at the address of the settings, and at its other ports (``also``).
 
-    Yields the sockets, that of the main port first. Raises ``SettingsError`` for a port that cannot
-    be had.
+    Yield the sockets, that of the main port first. Raise ``SettingsError`` for a port that cannot
+    be bound.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_FILES)
@@ -64,13 +64,13 @@ def _open_socket(host: str, port: int) -> socket.socket:
         ) from exc
 
 
-def address(host: str, listening: socket.socket) -> str:
-    """The URL that a bound socket answers at."""
+def make_url(host: str, listening: socket.socket) -> str:
+    """Return the URL of a bound socket."""
     port = listening.getsockname()[1]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _describe(exc: OSError) -> str:
-    """What the operating system refused, in its words alone: Python adds a tuple to them."""
+    """Return the operating system's message alone: Python adds a tuple to it."""
     is_lookup = isinstance(exc, socket.gaierror)
     return os.strerror(exc.errno) if exc.errno and not is_lookup else str(exc.strerror or exc)

@@ -1,4 +1,4 @@
-"""The pages for a browser: templates, and the scripts and styles that they load."""
+"""The pages for a browser: templates, scripts and styles."""
 
 from pathlib import Path
 
