@@ -1,10 +1,10 @@
-"""Photos: bytes become a checked, upright, sRGB ``Photo`` without GPS, and are kept.
+"""Photos: read untrusted bytes into an upright sRGB ``Photo`` without GPS, and store it.
 
-``formats`` tells what bytes are. ``decoding`` opens what may be hostile, with what ``jpeg``,
-``png``, ``tiff``, ``bmff`` and ``raw`` know of their containers, and turns it upright and to sRGB,
-which ``colour`` knows. ``photo`` makes a ``Photo`` or a ``StoredPhoto`` of it, with what the camera
-wrote (``exif``) and ``notes`` of how it was read. ``readers`` does so in processes of their own,
-and ``storage`` keeps photos in a folder or a bucket.
+``formats`` identifies the file format. ``decoding`` opens untrusted bytes, with parsers for each
+container (``jpeg``, ``png``, ``tiff``, ``bmff``, ``raw``), and converts the pixels to upright sRGB
+(``colour``). ``photo`` builds a ``Photo`` or a ``StoredPhoto``, with the camera's metadata
+(``exif``) and ``notes`` on how it was read. ``readers`` does this in child processes with limits,
+and ``storage`` stores photos in a folder or a bucket.
 """
 
 from mondrian.photos.decoding import MAX_PIXELS, MAX_SIDE

@@ -9,12 +9,14 @@ _MAX_OF_A_KIND = 16
 
 
 def find_boxes(content: bytes, *path: bytes, begin: int = 0, end: int | None = None) -> list[bytes]:
-    """Return what the boxes at the end of ``path`` hold, in their order: none where it ends early.
+    """Return the contents of the boxes at ``path``, in file order; none if the path does not exist.
 
-    Boxes in a ``uuid`` box begin behind its 16 bytes, those in a ``meta`` box behind its flags.
+    Boxes in a ``uuid`` box begin after its 16 bytes, those in a ``meta`` box after its flags.
     """
     kind, *below = path
-    places = [place for name, *place in _boxes(content, begin, end or len(content)) if name == kind]
+    places = [
+        place for name, *place in _walk_boxes(content, begin, end or len(content)) if name == kind
+    ]
     if not below:
         return [content[first:last] for first, last in places]
     skipped = {b"meta": 4, b"uuid": 16}.get(kind, 0)
@@ -25,10 +27,10 @@ def find_boxes(content: bytes, *path: bytes, begin: int = 0, end: int | None = N
 
 
 def read_cicp(content: bytes) -> tuple[int, int] | None:
-    """Return the colour primaries and the transfer of ITU-T H.273 of the first picture."""
+    """Return the ITU-T H.273 colour primaries and transfer of the primary item."""
     with suppress(struct.error, IndexError):
-        properties = _properties(content)
-        for number in _of_first_picture(content):
+        properties = _read_properties(content)
+        for number in _read_primary_links(content):
             kind, held = properties[number - 1]
             if kind == b"colr" and held[:4] == b"nclx":
                 primaries, transfer = struct.unpack_from(">HH", held, 4)
@@ -36,8 +38,8 @@ def read_cicp(content: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _boxes(content: bytes, begin: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the kind of each box, and where what it holds begins and ends."""
+def _walk_boxes(content: bytes, begin: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the kind of each box, and the start and end of its content."""
     for _ in range(_MAX_BOXES):
         if begin + 8 > end:
             return
@@ -53,13 +55,13 @@ def _boxes(content: bytes, begin: int, end: int) -> Iterator[tuple[bytes, int, i
         begin = following
 
 
-def _properties(content: bytes) -> list[tuple[bytes, bytes]]:
+def _read_properties(content: bytes) -> list[tuple[bytes, bytes]]:
     [held] = find_boxes(content, b"meta", b"iprp", b"ipco")[:1] or [b""]
-    return [(kind, held[first:last]) for kind, first, last in _boxes(held, 0, len(held))]
+    return [(kind, held[first:last]) for kind, first, last in _walk_boxes(held, 0, len(held))]
 
 
-def _of_first_picture(content: bytes) -> list[int]:
-    """Return the numbers, from 1 on, of the properties of the primary item."""
+def _read_primary_links(content: bytes) -> list[int]:
+    """Return the property numbers, from 1, of the primary item."""
     [item] = find_boxes(content, b"meta", b"pitm")[:1] or [b""]
     [links] = find_boxes(content, b"meta", b"iprp", b"ipma")[:1] or [b""]
     (primary,) = struct.unpack_from(">I" if item[0] else ">H", item, 4)

@@ -1,4 +1,4 @@
-"""Bytes become an open image that is safe to decode, and its pixels upright and in sRGB."""
+"""Open untrusted bytes as an image that is safe to decode, and convert its pixels."""
 
 import hashlib
 import io
@@ -36,17 +36,17 @@ from mondrian.photos.tiff import (
     read_directories,
 )
 
-# Cameras of 100 megapixels give up to 11648×8736 pixels, 101.8 million.
+# Cameras with 100 megapixels write up to 11648×8736 pixels, 101.8 million.
 MAX_PIXELS = 102_000_000
-# Those of phones with 200 megapixels, decoded at half their width and height.
+# Phones with 200 megapixels; decoded at half their width and height.
 MAX_HALVED_PIXELS = 204_000_000
 # The longest side that libjpeg writes: a photo is stored as JPEG.
 MAX_SIDE = 65_500
 
 _STRIP_PIXELS = 2**21
 
-# Pillow warns of each broken tag, and of large pictures, by texts without end: one photo could fill
-# the log. What cannot be read becomes an error, or is missing.
+# Pillow warns of each broken tag and of large pictures in endless texts: one photo could fill the
+# log. Unreadable parts raise an error or are missing.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
@@ -65,8 +65,8 @@ _TURNS = {
 
 @dataclass(kw_only=True, slots=True)
 class OpenPhoto:
-    """A photo with its header read: ``image`` is safe to load. ``jpeg`` is what may be stored as
-    it is, where its picture is upright and in sRGB."""
+    """A photo with its header read: ``image`` is safe to load. ``jpeg`` may be stored unchanged if
+    its picture is upright and in sRGB."""
 
     image: Image.Image
     jpeg: Jpeg | None = None
@@ -74,10 +74,10 @@ class OpenPhoto:
 
 
 def open_photo(content: bytes, format_: str, name: str) -> OpenPhoto:
-    """Open a photo in a format that ``identify`` told; ``name`` opens the sentence of a refusal.
+    """Open a photo in a format that ``identify`` returned; ``name`` begins an error message.
 
-    Raise ``UnsupportedPhoto`` for kinds of it that are not read, ``TooManyPixels``, and
-    ``DamagedPhoto`` or any other exception for what is broken.
+    Raise ``UnsupportedPhoto`` for unsupported variants, ``TooManyPixels``, and ``DamagedPhoto`` or
+    any other exception for a broken file.
     """
     if format_ == "JPEG":
         return _open_parsed(parse_jpeg(content))
@@ -89,14 +89,14 @@ def open_photo(content: bytes, format_: str, name: str) -> OpenPhoto:
                 "JPEG or HEIC and try again."
             )
         return _open_parsed(preview, Note.RAW_PREVIEW)
-    image = _without_endless_exif(_open_image(content, format_))
+    image = _drop_endless_exif(_open_image(content, format_))
     check_size(*image.size)
     return OpenPhoto(image=image, notes=(Note.TONE_MAPPED,) if is_hdr(image) else ())
 
 
 def read_size(content: bytes, format_: str) -> tuple[int, int]:
-    """Return the width and the height that a photo says it has, before anything else is done with
-    it. Raises any exception for what is broken."""
+    """Return the width and height in a photo's header, without decoding it. Raise any exception
+    for a broken file."""
     if format_ == "JPEG":
         return parse_jpeg(content).size
     if format_ == "RAW":
@@ -109,7 +109,7 @@ def read_size(content: bytes, format_: str) -> tuple[int, int]:
 
 
 def _open_parsed(jpeg: Jpeg, *notes: Note) -> OpenPhoto:
-    """Open a JPEG; one of too many pixels at half its size, which libjpeg does row by row."""
+    """Open a JPEG; one with too many pixels at half its size, which libjpeg does row by row."""
     width, height = jpeg.size
     is_halved = width * height > MAX_PIXELS and jpeg.is_sequential
     if is_halved:
@@ -119,14 +119,14 @@ def _open_parsed(jpeg: Jpeg, *notes: Note) -> OpenPhoto:
         check_size(width, height)
     if not jpeg.is_ended:
         _check_end(jpeg, is_halved)
-    image = _without_endless_exif(_open_jpeg(jpeg.encode_with_words(), is_halved))
+    image = _drop_endless_exif(_open_jpeg(jpeg.encode_with_metadata(), is_halved))
     notes = (*notes, *(note for note in read_notes(image) if note not in notes))
     return OpenPhoto(image=image, jpeg=None if is_halved else jpeg, notes=notes)
 
 
 def _open_image(content: bytes, format_: str) -> Image.Image:
-    """``Image.open`` would warn of 100 megapixels, and ask every plugin there is. Naming the
-    plugin does neither."""
+    """Open an image with the plugin of its format: ``Image.open`` would warn of 100 megapixels and
+    try every plugin."""
     match format_:
         case "PNG":
             return _open_png(clean_png(content))
@@ -140,7 +140,7 @@ def _open_image(content: bytes, format_: str) -> Image.Image:
             return _open_heif(content)
 
 
-def _without_endless_exif(image: Image.Image) -> Image.Image:
+def _drop_endless_exif(image: Image.Image) -> Image.Image:
     exif = image.info.get("exif") or b""
     try:
         read_directories(exif.removeprefix(b"Exif\0\0"))
@@ -150,39 +150,38 @@ def _without_endless_exif(image: Image.Image) -> Image.Image:
 
 
 def _open_jpeg(content: bytes, is_halved: bool) -> Image.Image:
-    image = _at_once(JpegImagePlugin.JpegImageFile(io.BytesIO(content)), len(content))
+    image = _decode_at_once(JpegImagePlugin.JpegImageFile(io.BytesIO(content)), len(content))
     if is_halved:  # once only: a second draft of the same image does nothing
         image.draft("RGB", (image.width // 2, image.height // 2))
     return image
 
 
 def _check_end(jpeg: Jpeg, is_halved: bool) -> None:
-    """Refuse a JPEG whose last pixels depend on what comes after its last scan: libjpeg makes up
-    what is missing. Where only the end's mark is missing, nothing depends on it."""
+    """Raise ``DamagedPhoto`` if the last pixels depend on the bytes after the last scan: libjpeg
+    invents missing data. If only the end marker is missing, no pixel depends on them."""
     looks = set[bytes]()
     for end in (b"", b"\x55" * 64):
-        with _open_jpeg(jpeg.encode_with_words(end), is_halved) as image:
+        with _open_jpeg(jpeg.encode_with_metadata(end), is_halved) as image:
             looks.add(hashlib.sha256(image.tobytes()).digest())
     if len(looks) > 1:
         raise DamagedPhoto
 
 
-def _at_once(image: ImageFile.ImageFile, size: int) -> Image.Image:
-    """Have the image, a file of ``size`` bytes, decoded in one go. Pillow's 64 KB at a time would
-    ask for Python's lock each time, which beside a busy thread makes 12 megapixels take three times
-    as long.
+def _decode_at_once(image: ImageFile.ImageFile, size: int) -> Image.Image:
+    """Have Pillow decode the image, a file of ``size`` bytes, in one call. In blocks of 64 KB it
+    acquires the GIL for each: beside a busy thread 12 megapixels take three times as long.
 
-    Not for formats of many strips: each would read the whole file.
+    Not for formats with many strips: each would read the whole file.
     """
     image.decodermaxblock = size
     return image
 
 
 def _open_png(content: bytes) -> Image.Image:
-    image = _at_once(PngImagePlugin.PngImageFile(io.BytesIO(content)), len(content))
+    image = _decode_at_once(PngImagePlugin.PngImageFile(io.BytesIO(content)), len(content))
     if cicp := read_cicp(content):
         image.info["cicp"] = cicp
-        image.info.pop("icc_profile", None)  # in PNG the numbers come first
+        image.info.pop("icc_profile", None)  # in PNG, cICP has precedence
     return image
 
 
@@ -197,13 +196,13 @@ def _open_heif(content: bytes) -> Image.Image:
     from pillow_heif import HeifImageFile
 
     image = HeifImageFile(io.BytesIO(content))  # type: ignore[no-untyped-call]
-    if said := image.info.get("nclx_profile"):
-        image.info["cicp"] = (said["color_primaries"], said["transfer_characteristics"])
+    if nclx := image.info.get("nclx_profile"):
+        image.info["cicp"] = (nclx["color_primaries"], nclx["transfer_characteristics"])
     return image
 
 
 def _open_tiff(content: bytes) -> Image.Image:
-    """The first picture that is no preview of another, as its tags describe it."""
+    """Open the first page that is no preview of another, as its tags describe it."""
     pages = [directory for directory in read_directories(content) if directory.is_page]
     main = next((number for number, page in enumerate(pages) if page.is_main), 0)
     if pages:
@@ -217,8 +216,9 @@ def _open_tiff(content: bytes) -> Image.Image:
 
 
 class _TaggedTiff(TiffImagePlugin.TiffImageFile):
-    """Has libtiff read what Pillow alone gets wrong: channels apart from each other, and colour
-    stored at half its size. Pillow asks it for what is compressed; libtiff looks for itself."""
+    """Has libtiff read what Pillow itself decodes wrongly: planar channels and subsampled chroma.
+    Pillow uses libtiff for compressed files only, so they are declared to be; libtiff ignores
+    that."""
 
     def _setup(self) -> None:
         tags = self.tag_v2
@@ -230,7 +230,7 @@ class _TaggedTiff(TiffImagePlugin.TiffImageFile):
 
 
 class _StillWebP(WebPImagePlugin.WebPImageFile):
-    """Lets go of the decoder's two canvases after the first frame: 800 MB for 100 megapixels."""
+    """Frees the decoder's two canvases after the first frame: 800 MB for 100 megapixels."""
 
     def _get_next(self) -> tuple[bytes, int, int]:
         frame = super()._get_next()
@@ -239,7 +239,7 @@ class _StillWebP(WebPImagePlugin.WebPImageFile):
 
 
 def check_size(width: int, height: int, most: int = MAX_PIXELS) -> None:
-    """Raise ``TooManyPixels`` for a picture of over ``most`` pixels, or over ``MAX_SIDE``."""
+    """Raise ``TooManyPixels`` if a picture exceeds ``most`` pixels or ``MAX_SIDE``."""
     if width * height > most:
         raise TooManyPixels(
             f"The photo has {width}×{height} pixels, {width * height / 1e6:.0f} megapixels, and "
@@ -253,23 +253,24 @@ def check_size(width: int, height: int, most: int = MAX_PIXELS) -> None:
         )
 
 
-def upright_srgb(image: Image.Image, to_srgb: Converter) -> NDArray[np.uint8]:
-    """Turn and convert strip by strip: whole copies of 100 megapixels would need gigabytes."""
+def convert_upright(image: Image.Image, to_srgb: Converter) -> NDArray[np.uint8]:
+    """Return upright sRGB pixels, converted strip by strip: whole copies of 100 megapixels would
+    need gigabytes."""
     width, height = image.size
-    is_turned, rows, columns = _TURNS[orientation(image)]
+    is_turned, rows, columns = _TURNS[read_orientation(image)]
     pixels = np.empty((width, height, 3) if is_turned else (height, width, 3), np.uint8)
     whole = pixels.view("V3")[..., 0]  # numpy turns pixels twice as fast as it turns channels
     stored = (whole.T if is_turned else whole)[::rows, ::columns]
     step = max(1, _STRIP_PIXELS // width)
     for top in range(0, height, step):
         strip = image.crop((0, top, width, min(top + step, height)))
-        stored[top : top + step] = np.asarray(to_srgb(_flat(strip))).view("V3")[..., 0]
+        stored[top : top + step] = np.asarray(to_srgb(_flatten(strip))).view("V3")[..., 0]
     pixels.flags.writeable = False
     return pixels
 
 
-def orientation(image: Image.Image) -> int:
-    """How the picture is turned, by EXIF's numbers from 1 to 8; 1 if nothing valid says so."""
+def read_orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8; 1 if it is missing or invalid."""
     try:
         turn = int(image.getexif().get(Base.Orientation, 1))
     except Exception:  # as in read_exif
@@ -277,8 +278,8 @@ def orientation(image: Image.Image) -> int:
     return turn if turn in _TURNS else 1
 
 
-def _flat(strip: Image.Image) -> Image.Image:
-    """Take a strip to 8 bits, and what is transparent onto white: ``L``, ``RGB`` or ``CMYK``."""
+def _flatten(strip: Image.Image) -> Image.Image:
+    """Return a strip in 8 bits, on white where transparent: ``L``, ``RGB`` or ``CMYK``."""
     if strip.mode.startswith("I;16"):
         white = strip.info.get("white", 65535)
         levels = (np.asarray(strip).astype(np.uint32) * 255 + white // 2) // white
@@ -297,5 +298,5 @@ def _flat(strip: Image.Image) -> Image.Image:
 
 
 def is_plain(image: Image.Image, to_srgb: Converter) -> bool:
-    """Whether the picture, which ``to_srgb`` takes to sRGB, is upright RGB in sRGB as it is."""
-    return image.mode == "RGB" and to_srgb is as_rgb and orientation(image) == 1
+    """Return whether the picture is upright RGB in sRGB already, by its converter ``to_srgb``."""
+    return image.mode == "RGB" and to_srgb is as_rgb and read_orientation(image) == 1

@@ -1,11 +1,11 @@
-"""What a file is, told by its content: a format that Mondrian reads, or a sentence why not."""
+"""Identify a file by its content: a format that Mondrian reads, or an error that says why not."""
 
 import re
 
 from mondrian.errors import UnsupportedPhoto
 from mondrian.photos.tiff import DNG_VERSION, PHOTOMETRIC, read_directories
 
-# Offset of the mark, the mark, and what it stands for: a format, or a kind of _REFUSALS.
+# Offset of the magic bytes, the bytes, and their meaning: a format, or a key of _REFUSALS.
 _MARKS = (
     (0, b"\xff\xd8\xff", "JPEG"),
     (0, b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -55,7 +55,7 @@ _RIFF_KINDS = {b"WEBP": "WEBP", b"AVI ": "video"}
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1"}
 _AVIF_BRANDS = {b"avif", b"avis"}
 
-# What stands in a file of markup, in the order in which it is looked for.
+# Marks of markup files, in the order in which they are searched.
 _MARKUP = (
     (b"<x:xmpmeta", "edits"),
     (b"<?xpacket", "edits"),
@@ -103,11 +103,12 @@ def identify(content: bytes, name: str) -> str:
     """Return the format of a file: ``JPEG``, ``PNG``, ``WEBP``, ``HEIF``, ``AVIF``, ``TIFF``, or
     ``RAW`` for a camera's.
 
-    The content decides; ``name`` tells RAW files whose content does not, and opens the sentence.
+    The content decides; ``name`` identifies RAW files whose content is ambiguous, and begins the
+    error message.
 
-    Raises ``UnsupportedPhoto`` for everything else.
+    Raise ``UnsupportedPhoto`` for everything else.
     """
-    kind = _kind(content)
+    kind = _identify_kind(content)
     if kind in ("TIFF", "unknown") and (_RAW_NAME.search(name) or _is_raw_tiff(content)):
         kind = "RAW"
     if kind in _REFUSALS:
@@ -115,19 +116,19 @@ def identify(content: bytes, name: str) -> str:
     return kind
 
 
-def _kind(content: bytes) -> str:
+def _identify_kind(content: bytes) -> str:
     if content[:4] == b"RIFF":
         return _RIFF_KINDS.get(content[8:12], "unknown")
     if content[4:8] == b"ftyp":
-        return _iso_kind(content)
+        return _identify_iso(content)
     for offset, mark, kind in _MARKS:
         if content.startswith(mark, offset):
             return kind
-    return _markup_kind(content)
+    return _identify_markup(content)
 
 
-def _iso_kind(content: bytes) -> str:
-    """HEIC, AVIF, Canon's CR3, MP4 and MOV share one container and differ in their brands."""
+def _identify_iso(content: bytes) -> str:
+    """Return the kind by its brands: HEIC, AVIF, Canon's CR3, MP4 and MOV share one container."""
     end = min(int.from_bytes(content[:4]), 256)
     brands = {content[8:12], *(content[at : at + 4] for at in range(16, end, 4))}
     if b"crx " in brands:
@@ -137,7 +138,7 @@ def _iso_kind(content: bytes) -> str:
     return "HEIF" if brands & _HEIF_BRANDS else "video"
 
 
-def _markup_kind(content: bytes) -> str:
+def _identify_markup(content: bytes) -> str:
     start = content[:1024].lower()
     if re.match(rb"(\xef\xbb\xbf)?\s*<", start) is None:
         return "unknown"
@@ -145,7 +146,7 @@ def _markup_kind(content: bytes) -> str:
 
 
 def _is_raw_tiff(content: bytes) -> bool:
-    """Most RAW files are TIFF files that hold the sensor's values, often below a preview."""
+    """Return whether it is RAW: most are TIFF files with sensor data, often below a preview."""
     if content[:2] not in (b"II", b"MM"):
         return False
     if content[8:10] == b"CR":  # Canon's CR2

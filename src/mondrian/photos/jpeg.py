@@ -1,9 +1,9 @@
-"""The first picture of a JPEG file, apart from the words in it (ITU-T T.81, annex B).
+"""The first picture of a JPEG file, separated from its metadata (ITU-T T.81, annex B).
 
-What is decoded and what is stored are written from the same ``Jpeg``, so that they hold the same
-picture: its tables, frame and scans as they are, and the two words that say how its colours are
-coded, JFIF's APP0 and Adobe's APP14. Everything else is words, which say nothing to a decoder of
-pixels: comments, previews, a second picture, whatever comes after the end.
+The decoded and the stored file are both written from one ``Jpeg``, so they hold the same picture:
+its tables, frame and scans unchanged, and the two segments that define its colour coding, JFIF's
+APP0 and Adobe's APP14. Everything else does not change the pixels and is metadata or dropped:
+comments, previews, a second picture, bytes after the end.
 """
 
 import re
@@ -12,11 +12,11 @@ from typing import TypeAlias
 
 from mondrian.errors import DamagedPhoto, UnsupportedPhoto
 
-# Ten are usual. Each costs a pass over all pixels, so that a small file could take hours.
+# Ten are usual. Each is a pass over all pixels, so a small file could take hours.
 _MAX_SCANS = 100
-# Full ones hold 65 KB: as many as these hold more than a photo may have.
+# Full ones hold 65 KB: this many exceed the limit on a photo's bytes.
 _MAX_SEGMENTS = 2_000
-# What may be said of a picture: cameras write one segment of EXIF, and profiles have kilobytes.
+# Limits of metadata: cameras write one segment of EXIF, and profiles have kilobytes.
 _MAX_EXIF_SEGMENTS = 4
 _MAX_PROFILE_BYTES = 1_000_000
 
@@ -39,9 +39,9 @@ Bytes: TypeAlias = bytes | memoryview
 
 @dataclass(kw_only=True, slots=True)
 class Jpeg:
-    """``size`` is width and height, as stored. ``is_ended`` says whether an end was marked, and
-    ``is_sequential`` whether the picture comes row by row, so that a decoder needs no room for
-    the whole of it."""
+    """A parsed JPEG. ``size`` is width and height, as stored; ``is_ended`` is true if the end was
+    marked, ``is_sequential`` if the picture is stored row by row, so that a decoder needs no
+    memory for the whole of it."""
 
     size: tuple[int, int] = (0, 0)
     is_sequential: bool = False
@@ -55,31 +55,31 @@ class Jpeg:
 
     @property
     def exif(self) -> bytes:
-        """The first segment of EXIF, without its marker; empty if there is none."""
+        """Return the first segment of EXIF, without its marker; empty if there is none."""
         return bytes(self._exif[0][4:]) if self._exif else b""
 
     @exif.setter
     def exif(self, exif: bytes) -> None:
-        self._exif = [_exif_segment(exif)]
+        self._exif = [_make_exif_segment(exif)]
 
     def encode(self, exif: bytes = b"") -> bytes:
-        """Return the picture with ``exif``, as ``write_exif`` writes it, and no other words."""
-        return self._join(_exif_segment(exif))
+        """Return the picture with ``exif``, as ``write_exif`` writes it, and no other metadata."""
+        return self._join(_make_exif_segment(exif))
 
-    def encode_with_words(self, end: bytes = b"") -> bytes:
-        """Return the picture with what its camera said of it: EXIF, XMP and colour profile.
+    def encode_with_metadata(self, end: bytes = b"") -> bytes:
+        """Return the picture with its own EXIF, XMP and colour profile.
 
-        ``end`` comes between the last scan and the end.
+        ``end`` is inserted between the last scan and the end marker.
         """
         return self._join(*self._exif, self._xmp, *self._profile, end=end)
 
-    def _join(self, *words: Bytes, end: bytes = b"") -> bytes:
+    def _join(self, *metadata: Bytes, end: bytes = b"") -> bytes:
         adobe = self._adobe_transform
         colours = (_JFIF if self._has_jfif else b"", _ADOBE + adobe if adobe else b"")
-        return b"".join((b"\xff\xd8", *words, *colours, *self._picture, end, b"\xff\xd9"))
+        return b"".join((b"\xff\xd8", *metadata, *colours, *self._picture, end, b"\xff\xd9"))
 
     def _add(self, marker: int, segment: Bytes, content: bytes) -> None:
-        """Add a segment, of which ``content`` is what follows its length."""
+        """Add a segment; ``content`` are its first bytes after the length."""
         if marker in _CODING:
             self._picture.append(segment)
         elif marker == _APP0 and content.startswith(b"JFIF\0") and len(content) >= 14:
@@ -110,16 +110,16 @@ class Jpeg:
         self.is_sequential = marker not in _PROGRESSIVE_FRAMES
 
 
-def _exif_segment(exif: bytes) -> bytes:
+def _make_exif_segment(exif: bytes) -> bytes:
     return b"\xff\xe1" + (len(exif) + 2).to_bytes(2) + exif if exif else b""
 
 
 def parse_jpeg(content: bytes) -> Jpeg:
     """Return the first picture of a JPEG file.
 
-    Raises ``DamagedPhoto`` where it cannot be followed to its pixels, and ``UnsupportedPhoto`` for
-    one of more passes or segments than any camera or program writes, of another precision than 8
-    bits, or lossless.
+    Raise ``DamagedPhoto`` if its pixels cannot be found, and ``UnsupportedPhoto`` for one with more
+    scans or segments than any camera or program writes, with another precision than 8 bits, or
+    lossless.
     """
     jpeg, view = Jpeg(), memoryview(content)
     at, segments, scans, marker = 2, 0, 0, 0

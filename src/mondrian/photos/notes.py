@@ -1,10 +1,10 @@
-"""What a reader of a critique should know of how its photo was read."""
+"""Notes for the reader of a critique on how its photo was read."""
 
 from enum import StrEnum
 
 
 class Note(StrEnum):
-    """A sentence about how a photo was read. Its name is kept with the stored photo."""
+    """A sentence about how a photo was read. Its name is stored in the photo's EXIF."""
 
     RAW_PREVIEW = (
         "Judged by the preview that the camera put into its RAW file, not by the sensor's own data."

@@ -1,8 +1,8 @@
-"""The preview in a camera's RAW file: the JPEG that the camera made of it.
+"""The preview in a camera's RAW file: the JPEG that the camera rendered.
 
-Each maker puts it elsewhere (CR2, CR3, NEF, ARW, DNG, RAF, ORF, RW2 …), but all write it in one
-piece. So the largest JPEG in the file is looked for, and what the file says of camera, lens and
-orientation is put into it where the preview itself says nothing.
+Each maker stores it elsewhere (CR2, CR3, NEF, ARW, DNG, RAF, ORF, RW2 …), but always in one piece.
+So the largest JPEG in the file is used, and the file's camera, lens and orientation are added to
+its EXIF where the preview has none.
 """
 
 from contextlib import suppress
@@ -21,28 +21,30 @@ from mondrian.photos.tiff import read_directories
 _MAX_CANDIDATES = 200
 _MAX_SEGMENTS = 64
 _MAX_TRIES = 5
-# The box in which Canon keeps what the camera wrote, and the directories in it.
+# Canon's box of camera metadata, which holds EXIF directories.
 _CANON = (b"moov", b"uuid")
 
 
 def find_preview(content: bytes) -> Jpeg | None:
-    """Return the largest JPEG in a RAW file that is whole; ``None`` if there is none."""
-    for _, at in sorted(_candidates(content), reverse=True)[:_MAX_TRIES]:
+    """Return the largest complete JPEG in a RAW file; ``None`` if there is none."""
+    for _, at in sorted(_find_jpegs(content), reverse=True)[:_MAX_TRIES]:
         with suppress(PhotoError):
             jpeg = parse_jpeg(content[at:])
             if jpeg.is_ended:
-                tags = _read_tags(content) | _tags(jpeg.exif)
+                tags = _read_tags(content) | _parse_tags(jpeg.exif)
                 jpeg.exif = _write_tags(tags)
                 return jpeg
     return None
 
 
 def _read_tags(content: bytes) -> dict[int, Any]:
-    """Return the EXIF tags of a RAW file: of its first directory, and of the camera's below it."""
+    """Return the EXIF tags of a RAW file: of its first directory and its EXIF directory."""
     if content[4:8] != b"ftyp":
-        return _tags(_as_tiff(content))
+        return _parse_tags(_as_tiff(content))
     packed = [find_boxes(content, *_CANON, name)[:1] for name in (b"CMT1", b"CMT2")]
-    return {tag: value for [*held] in packed for one in held for tag, value in _tags(one).items()}
+    return {
+        tag: value for [*held] in packed for one in held for tag, value in _parse_tags(one).items()
+    }
 
 
 def _write_tags(tags: dict[int, Any]) -> bytes:
@@ -54,18 +56,18 @@ def _write_tags(tags: dict[int, Any]) -> bytes:
     )
 
 
-def _candidates(content: bytes) -> list[tuple[int, int]]:
-    """Return the number of pixels of each JPEG in a file, and where it begins."""
+def _find_jpegs(content: bytes) -> list[tuple[int, int]]:
+    """Return the number of pixels and the offset of each JPEG in a file."""
     found, at = list[tuple[int, int]](), -1
     while len(found) < _MAX_CANDIDATES and (at := content.find(b"\xff\xd8\xff", at + 1)) >= 0:
-        if pixels := _pixels(content, at + 2):
+        if pixels := _count_pixels(content, at + 2):
             found.append((pixels, at))
     return found
 
 
-def _pixels(content: bytes, at: int) -> int:
-    """Return the number of pixels of the JPEG whose segments begin there; 0 if it is none, or of a
-    kind that holds the sensor's values."""
+def _count_pixels(content: bytes, at: int) -> int:
+    """Return the number of pixels of the JPEG whose segments begin at ``at``; 0 if it is no JPEG,
+    or a lossless one of sensor data."""
     for _ in range(_MAX_SEGMENTS):
         if content[at : at + 1] != b"\xff" or at + 9 > len(content):
             return 0
@@ -80,12 +82,12 @@ def _pixels(content: bytes, at: int) -> int:
 
 
 def _as_tiff(content: bytes) -> bytes:
-    """Return a file of Olympus's or Panasonic's as the TIFF that it is, but for two bytes."""
+    """Return an Olympus or Panasonic file as a TIFF: only its two bytes of version differ."""
     mark = {b"II": b"*\0", b"MM": b"\0*"}.get(content[:2])
     return content[:2] + mark + content[4:] if mark else b""
 
 
-def _tags(packed: bytes) -> dict[int, Any]:
+def _parse_tags(packed: bytes) -> dict[int, Any]:
     exif = Image.Exif()
     try:
         read_directories(packed.removeprefix(b"Exif\0\0"))

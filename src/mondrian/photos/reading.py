@@ -1,4 +1,4 @@
-"""What runs in the processes that read photos: the handler of ``readers.PhotoReaders``."""
+"""The handler that runs in the child processes of ``readers.PhotoReaders``."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,8 +14,7 @@ from mondrian.process.limits import confine
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """A question: what ``function`` makes of a photo, its bytes or the path of its file, and of the
-    other arguments."""
+    """A request to call ``function`` with a photo (its bytes or its path) and ``arguments``."""
 
     function: Callable[..., Any]
     photo: bytes | Path
@@ -24,22 +23,22 @@ class Reading:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Size:
-    """How many megapixels the photo says that it has."""
+    """The number of megapixels that the photo's header declares."""
 
     megapixels: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What came of it."""
+    """The return value of the function."""
 
     value: Any
 
 
 class PhotoReader:
-    """Answers a ``Reading`` by the ``Size``, as soon as that is known, and the ``Answer``.
+    """Emits, for each ``Reading``, the ``Size`` as soon as it is known, then the ``Answer``.
 
-    ``prepare`` imports what reading needs, before the first photo comes.
+    ``prepare`` imports the modules that reading needs, before the first photo.
     """
 
     def __init__(self, *, prepare: Callable[[], None]) -> None:
@@ -54,12 +53,12 @@ class PhotoReader:
 
     def run(self, request: Reading, port: Port) -> None:
         """See ``Handler.run``."""
-        port.emit(Size(megapixels=_megapixels(request.photo)))
+        port.emit(Size(megapixels=_read_megapixels(request.photo)))
         port.emit(Answer(value=request.function(request.photo, **request.arguments)))
 
 
-def _megapixels(photo: bytes | Path) -> float:
-    """Return what the header says, 0 where it says nothing: the reading itself tells why."""
+def _read_megapixels(photo: bytes | Path) -> float:
+    """Return the megapixels in the header, 0 if it is unreadable: reading will raise the error."""
     with suppress(Exception):
         content = photo if isinstance(photo, bytes) else photo.read_bytes()
         width, height = read_size(content, identify(content, ""))

@@ -1,4 +1,4 @@
-"""``PhotoStore`` keeps encoded photos, in a folder or a bucket."""
+"""``PhotoStore`` stores encoded photos, in a folder or a bucket."""
 
 import logging
 import os
@@ -33,13 +33,13 @@ _REFUSALS = (
      "The photo store refuses these credentials. They need the rights to put, get and delete "
      "objects (s3:PutObject, s3:GetObject, s3:DeleteObject)."),
 )  # fmt: skip
-"""What a store says where waiting does not help, and what that means."""
+"""Patterns of errors that waiting does not solve, and the message for each."""
 
 
 class PhotoStore:
-    """Encoded photos by key, in a folder or a bucket. May be used from any thread.
+    """Encoded photos by key, in a folder or a bucket. Thread-safe.
 
-    A key is made by us: letters, digits, ``.``, ``_``, ``-``, in parts between slashes.
+    Keys are our own: letters, digits, ``.``, ``_``, ``-``, in parts separated by slashes.
     """
 
     def __init__(self, store: "LocalStore | S3Store", folder: Path | None = None) -> None:
@@ -48,35 +48,35 @@ class PhotoStore:
 
     @classmethod
     def open(cls, url: str) -> "PhotoStore":
-        """Open ``file:///folder``, which is created if need be, or ``s3://bucket/prefix``.
+        """Open ``file:///folder``, created if it does not exist, or ``s3://bucket/prefix``.
 
-        Credentials, region and endpoint of S3 come from the usual ``AWS_…`` variables.
+        Credentials, region and endpoint of S3 are read from the usual ``AWS_…`` variables.
 
-        Raises ``SettingsError`` for another URL, ``PhotoStoreUnavailable`` if there can be no such
-        folder.
+        Raise ``SettingsError`` for another URL, ``PhotoStoreUnavailable`` if the folder cannot be
+        created.
         """
         from obstore.store import LocalStore, S3Store
 
         if re.match(r"s3://[^/]", url):
             patience: RetryConfig = {"max_retries": 3, "retry_timeout": timedelta(seconds=30)}
-            with _translated(f"The photo store {shorten(url, 300)}"):
+            with _translate_errors(f"The photo store {shorten(url, 300)}"):
                 return cls(S3Store.from_url(url, retry_config=patience))
         folder = Path(unquote(url.removeprefix("file://")))
         if not url.startswith("file://") or not folder.is_absolute():
             raise SettingsError(
                 f"{shorten(url, 300)} is no photo store. Use file:///folder or s3://bucket/prefix."
             )
-        with _translated(f"The photo folder {folder}"):
+        with _translate_errors(f"The photo folder {folder}"):
             store = LocalStore(folder, mkdir=True)
             if folder.stat().st_uid == os.geteuid():
                 folder.chmod(0o700)
             return cls(store, folder)
 
     def check(self) -> None:
-        """Put, get and delete an object, as whoever works here must be able to.
+        """Put, get and delete an object, to check the permissions.
 
-        Raise ``SettingsError`` that says what is the matter where waiting would not help, and
-        ``PhotoStoreUnavailable``.
+        Raise ``SettingsError``, with the cause, if retrying would not help, and
+        ``PhotoStoreUnavailable`` otherwise.
         """
         key = f"probe-{uuid4().hex}"
         try:
@@ -94,12 +94,12 @@ class PhotoStore:
             ) from exc
 
     def put(self, key: str, encoded: bytes) -> None:
-        """Store a photo, whole or not at all, and return when it would survive a power cut.
+        """Store a photo atomically and durably: it survives a power cut after this returns.
 
-        Raises ``StorageFull`` or ``PhotoStoreUnavailable``.
+        Raise ``StorageFull`` or ``PhotoStoreUnavailable``.
         """
-        with _translated():
-            self._store.put(_checked(key), encoded, use_multipart=False)
+        with _translate_errors():
+            self._store.put(_check_key(key), encoded, use_multipart=False)
             if self._folder:
                 (self._folder / key).chmod(0o600)
                 _sync(self._folder / key)
@@ -107,12 +107,12 @@ class PhotoStore:
     def get(self, key: str) -> bytes:
         """Return a stored photo.
 
-        Raises ``JobNotFound`` if it is not there (a photo lives as long as its job), and
+        Raise ``JobNotFound`` if it does not exist (a photo is deleted with its job), and
         ``PhotoStoreUnavailable``.
         """
-        with _translated():
+        with _translate_errors():
             try:
-                return bytes(self._store.get(_checked(key)).bytes())
+                return bytes(self._store.get(_check_key(key)).bytes())
             except FileNotFoundError as exc:
                 raise JobNotFound(
                     "The photo is no longer stored: its job may have been deleted. Send it again."
@@ -120,25 +120,25 @@ class PhotoStore:
 
     @property
     def batch_size(self) -> int:
-        """How many photos to delete at once: of a folder each by itself, since one that cannot be
-        deleted must not keep the others."""
+        """Return how many photos to delete at once: 1 in a folder, where one that cannot be deleted
+        must not block the others."""
         return 1 if self._folder else 100
 
     def delete(self, *keys: str) -> None:
-        """Delete photos, of a bucket by one request; does nothing for those that are not there.
-        Raises ``PhotoStoreUnavailable``."""
-        with _translated(), suppress(FileNotFoundError):
-            self._store.delete(list(map(_checked, keys)))
+        """Delete photos, in a bucket with one request; ignore those that do not exist. Raise
+        ``PhotoStoreUnavailable``."""
+        with _translate_errors(), suppress(FileNotFoundError):
+            self._store.delete(list(map(_check_key, keys)))
 
 
-def _checked(key: str) -> str:
+def _check_key(key: str) -> str:
     if ".." in key or not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", key, re.ASCII):
         raise ValueError(f"not a key of a photo store: {key!r}")
     return key
 
 
 def _sync(path: Path) -> None:
-    """Push a file and its name to the disk, which neither the put nor its rename does."""
+    """Sync a file and its folder to the disk, which neither the put nor its rename does."""
     for part in (path, path.parent):
         descriptor = os.open(part, os.O_RDONLY)
         try:
@@ -148,13 +148,13 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def _translated(what: str = "The photo store") -> Iterator[None]:
+def _translate_errors(what: str = "The photo store") -> Iterator[None]:
     from obstore.exceptions import BaseError
 
     try:
         yield
     except (OSError, BaseError) as exc:
-        # obstore has one error for all that a file system refuses; its text names Rust's kind.
+        # obstore has one error for all failures of a file system; its text names Rust's kind.
         if any(word in str(exc) for word in ("os error 28", "StorageFull", "QuotaExceeded")):
             raise StorageFull from exc
         raise PhotoStoreUnavailable(

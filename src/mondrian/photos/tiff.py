@@ -1,7 +1,7 @@
-"""The directories of a TIFF file, of a RAW file like it, or of EXIF, read with suspicion (TIFF 6.0;
-BigTIFF; DNG 1.6).
+"""Read the directories of an untrusted TIFF, TIFF-like RAW file or EXIF (TIFF 6.0; BigTIFF; DNG
+1.6).
 
-Each directory is read once, however many point at it, and at most 32 are: two that point at each
+Each directory is read once, however many point to it, and at most 32 are: two that pointed to each
 other a thousand times kept a decoder busy for days.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from mondrian.errors import UnsupportedPhoto
 
 _MAX_DIRECTORIES = 32
-# Files have some dozens. Each that is read later costs a decoder some microseconds.
+# Files have some dozens. Each costs a decoder some microseconds.
 _MAX_ENTRIES = 1_000
 _MAX_VALUES = 16
 
@@ -29,8 +29,8 @@ _INTEGERS = {1: "B", 3: "H", 4: "I", 7: "B", 13: "I", 16: "Q", 18: "Q"}
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """A directory: the first values, up to 16, of its tags that hold whole numbers. It is a
-    ``page`` if it is in the chain of the file's pictures, not below one of them."""
+    """A directory: the first values, at most 16, of each integer tag. ``is_page`` is true if it is
+    in the file's chain of pictures, not below one of them."""
 
     is_page: bool
     tags: dict[int, tuple[int, ...]] = field(default_factory=dict)
@@ -41,37 +41,37 @@ class Directory:
 
     @property
     def is_main(self) -> bool:
-        """Whether it holds a picture in full: no preview of one, and no mask."""
+        """Return whether it holds a full picture: no preview and no mask."""
         is_part = self.first(SUBFILE_TYPE) & 0b101 or self.first(OLD_SUBFILE_TYPE) == 2
         return not is_part
 
 
 def read_directories(content: bytes) -> list[Directory]:
-    """Return the directories of a TIFF file, its first one first, as far as they can be read.
+    """Return the directories of a TIFF file, the first one first, as far as they are readable.
 
-    Raises ``UnsupportedPhoto`` for one of more tags than any camera or program writes.
+    Raise ``UnsupportedPhoto`` for one with more tags than any camera or program writes.
     """
     layout = _Layout.of(content)
     found, seen, waiting = list[Directory](), set[int](), deque[tuple[int, bool]]()
-    with _until_cut_off():
+    with _stop_at_end():
         waiting.append((layout.unpack(layout.offset, content, layout.first_at)[0], True))
     while waiting and len(found) < _MAX_DIRECTORIES:
         offset, is_page = waiting.popleft()
         if offset and offset not in seen:
             seen.add(offset)
             found.append(Directory(is_page))
-            with _until_cut_off():
-                waiting.extend(_read(content, layout, offset, found[-1]))
+            with _stop_at_end():
+                waiting.extend(_read_directory(content, layout, offset, found[-1]))
     return found
 
 
-def _until_cut_off() -> suppress:
+def _stop_at_end() -> suppress:
     return suppress(struct.error, OverflowError)
 
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """How numbers are written: their order, and in BigTIFF with twice the bytes."""
+    """The byte order, and the size of offsets, counts and entries: BigTIFF has larger ones."""
 
     order: str
     offset: str
@@ -90,10 +90,10 @@ class _Layout:
         return struct.unpack_from(self.order + format_, content, at)
 
 
-def _read(
+def _read_directory(
     content: bytes, layout: _Layout, offset: int, directory: Directory
 ) -> Iterator[tuple[int, bool]]:
-    """Read the tags of a directory, and yield where others are."""
+    """Read the tags of a directory; yield the offsets of others, and whether they are pages."""
     (count,) = layout.unpack(layout.count, content, offset)
     begin = offset + struct.calcsize("=" + layout.count)
     if count > _MAX_ENTRIES:
@@ -101,7 +101,7 @@ def _read(
             f"The photo has over {_MAX_ENTRIES} tags in one place. Export it again and try again."
         )
     for at in range(begin, begin + count * layout.entry_bytes, layout.entry_bytes):
-        tag, values = _entry(content, layout, at)
+        tag, values = _read_entry(content, layout, at)
         if values:
             directory.tags.setdefault(tag, values)
             if tag in _POINTERS:
@@ -111,7 +111,7 @@ def _read(
         yield layout.unpack(layout.offset, content, end)[0], True
 
 
-def _entry(content: bytes, layout: _Layout, at: int) -> tuple[int, tuple[int, ...]]:
+def _read_entry(content: bytes, layout: _Layout, at: int) -> tuple[int, tuple[int, ...]]:
     tag, kind, count = layout.unpack("HH" + layout.offset, content, at)
     letter = _INTEGERS.get(kind)
     if letter is None:
@@ -119,7 +119,7 @@ def _entry(content: bytes, layout: _Layout, at: int) -> tuple[int, tuple[int, ..
     here = at + 4 + struct.calcsize("=" + layout.offset)
     if count * struct.calcsize("=" + letter) > struct.calcsize("=" + layout.offset):
         (here,) = layout.unpack(layout.offset, content, here)
-    with _until_cut_off():
+    with _stop_at_end():
         return tag, layout.unpack(f"{min(count, _MAX_VALUES)}{letter}", content, here)
     return tag, ()
 
@@ -133,7 +133,7 @@ _SIGNED, _FLOATING = 2, 3
 
 
 def check_samples(directory: Directory) -> None:
-    """Raise ``UnsupportedPhoto``, with what it is, for a picture whose samples are not read."""
+    """Raise ``UnsupportedPhoto`` for a picture whose kind of samples is not supported."""
     bits, format_ = directory.first(BITS, 1), directory.first(SAMPLE_FORMAT, 1)
     kind = directory.first(PHOTOMETRIC, 1)
     if format_ == _SIGNED:
