@@ -31,7 +31,7 @@ from mondrian.advisors import load_advisors
 from mondrian.answers import DIMENSIONS
 from mondrian.database.embedded import EmbeddedServer
 from mondrian.database.listen import Listener
-from mondrian.database.postgres import checked_url, open_pool
+from mondrian.database.postgres import normalize_url, open_pool
 from mondrian.database.schema import migrate
 from mondrian.engines import open_engine
 from mondrian.engines.replay import record
@@ -153,7 +153,7 @@ def services(folder: Path) -> Iterator[Any]:
     path = folder / "recording.jsonl"
     path.touch()
     server = EmbeddedServer(folder / "home")
-    url = checked_url(server.url)
+    url = normalize_url(server.url)
     migrate(url)
     photos = PhotoStore.open((folder / "photos").as_uri())
     with (

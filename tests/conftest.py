@@ -20,7 +20,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from mondrian.database.embedded import EmbeddedServer, is_root
-from mondrian.database.postgres import Pool, checked_url, open_pool
+from mondrian.database.postgres import Pool, normalize_url, open_pool
 from mondrian.database.schema import migrate
 from mondrian.engines import Engine, open_engine
 from mondrian.engines.native.engine import HostedEngine
@@ -66,8 +66,8 @@ def postgres() -> Iterator[str]:
     """The address of a running PostgreSQL whose database ``template`` has our schema."""
     with TemporaryDirectory(prefix="mondrian-postgres-") as home:
         server = EmbeddedServer(Path(home))
-        _prepare(checked_url(server.url))
-        yield checked_url(server.url)
+        _prepare(normalize_url(server.url))
+        yield normalize_url(server.url)
         server.close()
 
 

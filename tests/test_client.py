@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mondrian.client import Client, SseDecoder, StreamEvent
-from mondrian.client.client import _Place
+from mondrian.client.client import _Position
 from mondrian.engines import open_engine
 from mondrian.errors import (
     DamagedPhoto,
@@ -225,8 +225,8 @@ def test_a_watch_ends_even_if_the_stream_never_comes_through(status: str) -> Non
 
 
 def test_a_server_may_be_away_for_long() -> None:
-    place = _Place()
-    assert max(place.back_off(15.0) for _ in range(2000)) <= 15.0
+    position = _Position()
+    assert max(position.back_off(15.0) for _ in range(2000)) <= 15.0
 
 
 def breaking(handler: BaseHTTPRequestHandler) -> None:
@@ -283,7 +283,7 @@ def test_somebody_else_is_there() -> None:
     with (
         playing(greet) as (url, _),
         Client(url) as client,
-        pytest.raises(ServerUnavailable, match="does not speak like Mondrian"),
+        pytest.raises(ServerUnavailable, match="is not a Mondrian server"),
     ):
         client.jobs()
 

@@ -16,14 +16,14 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from mondrian.database.embedded import EmbeddedServer, entrance_to
+from mondrian.database.embedded import EmbeddedServer, shorten_path
 from mondrian.database.listen import Listener, Notice
 from mondrian.database.postgres import (
     Pool,
-    checked_url,
+    normalize_url,
     open_database,
     open_pool,
-    translated,
+    translate_errors,
 )
 from mondrian.errors import DatabaseUnavailable, SettingsError, StorageError, StorageFull
 from mondrian.jobs.job import Status
@@ -93,11 +93,11 @@ def test_home_with_spaces_opens_and_its_server_stops(home: Path) -> None:
 def test_long_path_is_entered_through_a_short_one(tmp_path: Path) -> None:
     folder = tmp_path / "/".join(["long"] * 30)
     folder.mkdir(parents=True)
-    entrance = entrance_to(folder)
+    entrance = shorten_path(folder)
     assert entrance.resolve() == folder.resolve()
-    assert entrance == entrance_to(folder)
+    assert entrance == shorten_path(folder)
     assert len(str(entrance)) + len("/.s.PGSQL.5432") <= 100
-    assert entrance_to(tmp_path) == tmp_path
+    assert shorten_path(tmp_path) == tmp_path
 
 
 def test_last_user_stops_the_server_though_another_was_killed(
@@ -183,11 +183,11 @@ def test_home_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
 
 
 def test_url_is_checked_and_completed() -> None:
-    found = conninfo_to_dict(checked_url("postgresql://me:p%40ss@db:6432/name?connect_timeout=9"))
+    found = conninfo_to_dict(normalize_url("postgresql://me:p%40ss@db:6432/name?connect_timeout=9"))
     assert (found["password"], found["host"], found["connect_timeout"]) == ("p@ss", "db", "9")
     assert found["application_name"] == "mondrian"
     with pytest.raises(SettingsError, match="postgresql://"):
-        checked_url("mysql://me@db/name")
+        normalize_url("mysql://me@db/name")
 
 
 def test_nobody_there_is_unavailable(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_what_waiting_does_not_mend_is_said_at_the_start(database: str, tmp_path
     ],
 )
 def test_errors_are_translated(foreign: type[Exception], ours: type[Exception]) -> None:
-    with pytest.raises(ours) as caught, translated():
+    with pytest.raises(ours) as caught, translate_errors():
         raise foreign
     assert type(caught.value) is ours
 

@@ -94,7 +94,7 @@ def test_a_migration_that_fails_leaves_nothing(empty: str, monkeypatch: pytest.M
 def test_a_lock_that_is_waited_for_is_said(
     database: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(schema, "SAID_AFTER_SECONDS", 0.1)
+    monkeypatch.setattr(schema, "LOG_AFTER_SECONDS", 0.1)
     with psycopg.connect(database) as connection, caplog.at_level(logging.WARNING):
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         waiting = Thread(target=migrate, args=[database])

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from mondrian.client import Client
-from mondrian.database.postgres import checked_url
+from mondrian.database.postgres import normalize_url
 from mondrian.errors import EngineFailed, MondrianError, SettingsError, list_errors, printable
 from mondrian.server.log_format import PlainFormatter
 from mondrian.settings import Settings
@@ -101,7 +101,7 @@ def test_what_a_server_says_is_plain_in_the_client() -> None:
 )  # fmt: skip
 def test_a_database_url_with_a_mistake_is_not_repeated(url: str) -> None:
     with pytest.raises(SettingsError, match="postgresql://user:password@host") as caught:
-        checked_url(url)
+        normalize_url(url)
     shown: BaseException | None = caught.value
     while shown:
         assert "s3cret" not in str(shown)

@@ -1,4 +1,4 @@
-"""A client of the service: hand in photos, watch jobs through every drop, fetch reports."""
+"""A client of the service: submit photos, watch jobs across reconnects, fetch reports."""
 
 from mondrian.client.client import Client, only_job
 from mondrian.client.decoder import SseDecoder, StreamEvent

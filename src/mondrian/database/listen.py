@@ -1,4 +1,4 @@
-"""One connection that listens, for one thread or one event loop."""
+"""LISTEN on a connection of its own, for one thread or one event loop."""
 
 import select
 import time
@@ -10,18 +10,17 @@ from psycopg import sql
 
 
 class Notice(NamedTuple):
-    """What came on a channel: a wake-up."""
+    """A notification on a channel."""
 
     channel: str
     payload: str
 
 
 class Listener:
-    """Listens on ``channels``, and connects anew after a lost server.
+    """Listens on ``channels``, and reconnects after a lost connection.
 
-    A wake-up is never the only one: the waiting code looks for itself after each ``wait``, whatever
-    that returned. An event loop calls ``connect`` in a thread, watches ``fileno`` and calls
-    ``receive``.
+    Notices may be lost: callers check the tables after each ``wait``, whatever it returned. An
+    event loop calls ``connect`` in a thread, watches ``fileno`` and calls ``receive``.
     """
 
     def __init__(self, url: str, *channels: str) -> None:
@@ -30,19 +29,20 @@ class Listener:
         self._connection: psycopg.Connection[Any] | None = None
 
     def connect(self) -> None:
-        """Listen from now on. Raise ``psycopg.Error`` where the server does not answer."""
+        """Connect and listen. Raise ``psycopg.Error`` if the server does not answer."""
         connection = psycopg.connect(self._url, autocommit=True)
         for channel in self._channels:
             connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
         self._connection = connection
 
     def fileno(self) -> int:
-        """Return the descriptor that is readable when something came. Needs a connection."""
+        """Return the descriptor that is readable when a notice arrives. Requires a connection."""
         assert self._connection
         return self._connection.fileno()
 
     def receive(self) -> list[Notice]:
-        """Return what has come, without waiting. Raise ``psycopg.Error`` if the server is gone."""
+        """Return the notices received, without waiting. Raise ``psycopg.Error`` if the connection
+        is lost."""
         assert self._connection
         pgconn, found = self._connection.pgconn, list[Notice]()
         pgconn.consume_input()
@@ -51,11 +51,11 @@ class Listener:
         return found
 
     def wait(self, timeout_seconds: float) -> list[Notice]:
-        """Return the notices that have come, or come first within the timeout; else an empty list.
+        """Return the notices received, waiting for the first one up to the timeout; else an empty
+        list.
 
-        Empty is also the first answer of a new connection, at once: what was written before it
-        listened brings no notice, what is written from then on does. A lost server costs an empty
-        list too, after half a second.
+        A new connection returns an empty list at once, since changes before it listened bring no
+        notice. A lost connection returns an empty list too, after half a second.
         """
         deadline = time.monotonic() + timeout_seconds
         try:
@@ -72,7 +72,7 @@ class Listener:
             return []
 
     def close(self) -> None:
-        """Stop listening. A later ``wait`` or ``connect`` begins anew."""
+        """Stop listening. A later ``wait`` or ``connect`` listens again."""
         connection, self._connection = self._connection, None
         if connection:
             with suppress(psycopg.Error):

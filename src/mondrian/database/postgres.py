@@ -1,10 +1,10 @@
-"""The way to PostgreSQL: the embedded server or a URL, and a pool of connections.
+"""Connect to PostgreSQL: the embedded server or a URL, and a connection pool.
 
-1. Every error of the driver ends here, as a ``StorageError`` of ours (``translated``).
-2. Nothing of the session is used, so a transaction pooler (pgbouncer) may be in between. It shows
-   by the number of the backend, which is the pooler's own in what it tells of a connection. Then no
-   statement is prepared: the next one may come to another backend, which knows nothing of it.
-3. LISTEN alone needs a session. It has a URL of its own where the pooler does not pass notices on.
+1. Every error of the driver is translated here to a ``StorageError`` (``translate_errors``).
+2. No session state is used, so a transaction pooler (pgbouncer) may be in between. It is detected
+   by the backend's process id, which differs from the one that the pooler reported at connection.
+   Then no statement is prepared: the next one may run on another backend, which does not have it.
+3. Only LISTEN needs a session. It has a URL of its own if the pooler does not forward notices.
 """
 
 import logging
@@ -32,16 +32,17 @@ log = logging.getLogger(__name__)
 DEFAULTS: dict[str, str | int] = {
     "application_name": "mondrian",
     "connect_timeout": 5,
-    # A peer that vanished without a word is noticed within half a minute.
+    # A peer that vanished silently is detected within half a minute.
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
 }
-"""Connection settings where the URL does not say otherwise (seconds; the last in milliseconds)."""
+"""Defaults for connection settings that the URL does not give (seconds; the last in
+milliseconds)."""
 
 
-_HEARD_SECONDS = 2.0
+_NOTICE_SECONDS = 2.0
 
 _REFUSALS = (
     (r"password|authentication|pg_hba", "PostgreSQL does not let Mondrian in"),
@@ -49,11 +50,11 @@ _REFUSALS = (
     (r"database .* does not exist", "The database is not there: create it with `createdb`"),
     (r"certificate|SSL|root\.crt", "The connection to PostgreSQL cannot be secured"),
 )
-"""What the server, or the way to it, says where waiting does not help, and what that means."""
+"""Patterns of errors that waiting does not solve, and the message for each."""
 
 
 class Database:
-    """An open database: where to connect to, where to listen at, and a ``pool`` to work with."""
+    """An open database: its URL, the URL for LISTEN, and a connection ``pool``."""
 
     def __init__(
         self, url: str, listen_url: str, server: EmbeddedServer | None, max_connections: int
@@ -64,7 +65,7 @@ class Database:
         self.pool = open_pool(url, max_connections)
 
     def close(self) -> None:
-        """Close the pool, and stop the embedded server if this was its last user."""
+        """Close the pool, and stop the embedded server if no other process uses it."""
         self.pool.close(timeout=2.0)
         if self.server:
             self.server.close()
@@ -78,18 +79,17 @@ def open_database(
     max_connections: int = 10,
     clusters: Path | None = None,
 ) -> Database:
-    """Open the database at ``url``, or the embedded one of ``home`` (whose data lies in
-    ``clusters`` if root runs this), and bring its schema up to date. ``listen_url`` is where LISTEN
-    is sent, the same by default.
+    """Open the database at ``url``, or the embedded one of ``home`` (with its data in ``clusters``
+    if run by root), and migrate its schema. LISTEN connects to ``listen_url``, by default the same.
 
     Raise ``SettingsError`` for a URL, folder or schema that cannot be used, and
-    ``DatabaseUnavailable`` where no server answers.
+    ``DatabaseUnavailable`` if no server answers.
     """
     server = None if url else EmbeddedServer(home, clusters)
     try:
-        url = checked_url(server.url if server else url or "")
-        listen_url = checked_url(listen_url) if listen_url else url
-        with _starting():
+        url = normalize_url(server.url if server else url or "")
+        listen_url = normalize_url(listen_url) if listen_url else url
+        with _explain_refusal():
             migrate(url)
             _check_notices(url, listen_url)
         return Database(url, listen_url, server, max_connections)
@@ -100,10 +100,10 @@ def open_database(
 
 
 @contextmanager
-def _starting() -> Iterator[None]:
-    """Say of a server that cannot be used at the start what is the matter with it."""
+def _explain_refusal() -> Iterator[None]:
+    """Raise errors at startup that name the cause."""
     try:
-        with translated():
+        with translate_errors():
             yield
     except DatabaseUnavailable as exc:
         cause = " ".join(str(exc.__cause__).split())
@@ -116,14 +116,14 @@ def _starting() -> Iterator[None]:
 
 
 def is_pooled(connection: psycopg.Connection[Any]) -> bool:
-    """Return whether a pooler is between us and PostgreSQL (rule 2). One round trip."""
+    """Return whether the connection goes through a pooler (rule 2). One round trip."""
     with connection.cursor(row_factory=tuple_row) as cursor:
         [found] = cursor.execute("SELECT pg_backend_pid()").fetchall()
     return bool(found[0] != connection.info.backend_pid)
 
 
 def _check_notices(url: str, listen_url: str) -> None:
-    """Raise ``SettingsError`` if what is listened to is a pooler that passes no notices on."""
+    """Raise ``SettingsError`` if ``listen_url`` is a pooler that does not forward notices."""
     with psycopg.connect(listen_url, autocommit=True) as connection:
         if not is_pooled(connection):
             return
@@ -131,32 +131,34 @@ def _check_notices(url: str, listen_url: str) -> None:
     listener.connect()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SELECT pg_notify('mondrian_probe', '')")
-    is_heard = listener.wait(_HEARD_SECONDS)
+    is_heard = listener.wait(_NOTICE_SECONDS)
     listener.close()
     if not is_heard:
         raise SettingsError(
-            "The database is behind a pooler in transaction mode, which passes no notices on. "
-            "Set MONDRIAN_LISTEN_DATABASE to the address of PostgreSQL itself (or of a pool in "
-            "session mode); all else may go through the pooler."
+            "The database is behind a pooler in transaction mode, which does not forward "
+            "notifications. Set MONDRIAN_LISTEN_DATABASE to the address of PostgreSQL itself (or "
+            "of a pool in session mode); everything else may go through the pooler."
         )
 
 
-def checked_url(url: str) -> str:
-    """``url`` in libpq's key=value form, with ``DEFAULTS``. Raises ``SettingsError``."""
+def normalize_url(url: str) -> str:
+    """Return ``url`` in libpq's key=value form, with ``DEFAULTS``. Raise ``SettingsError`` if it is
+    invalid."""
     try:
         settings = DEFAULTS | {k: v for k, v in conninfo_to_dict(url).items() if v is not None}
         return make_conninfo("", **settings)
     except psycopg.ProgrammingError:
         raise SettingsError(
             "The database URL is not understood. It looks like "
-            "postgresql://user:password@host:5432/name, with odd letters of the password as %40."
-        ) from None  # libpq repeats what it was given, password and all
+            "postgresql://user:password@host:5432/name, with special characters of the password "
+            "as %40."
+        ) from None  # libpq's message repeats the URL with its password
 
 
 def open_pool(url: str, max_connections: int = 10, *, wait_seconds: float = 5.0) -> Pool:
-    """A pool of checked connections in autocommit mode that comes back after a lost server.
+    """Return a pool of checked connections in autocommit mode that recovers from a lost server.
 
-    Each use of it waits up to ``wait_seconds`` for a connection. Raises ``DatabaseUnavailable``.
+    Each use waits up to ``wait_seconds`` for a connection. Raise ``DatabaseUnavailable``.
     """
     pool: Pool = ConnectionPool(
         url,
@@ -165,16 +167,16 @@ def open_pool(url: str, max_connections: int = 10, *, wait_seconds: float = 5.0)
         min_size=1,
         max_size=max_connections,
         timeout=wait_seconds,
-        # Attempts back off from 1 s, doubling: begun anew with each wait they stay close together.
+        # Attempts back off from 1 s, doubling: this restarts the backoff, so that they stay close.
         reconnect_timeout=wait_seconds,
         max_idle=120.0,
-        configure=_configure,
-        check=_check,
+        configure=_disable_prepare,
+        check=_check_connection,
         open=True,
         name="mondrian",
     )
     try:
-        with translated():
+        with translate_errors():
             pool.wait(timeout=10.0)
     except StorageError:
         pool.close()
@@ -182,24 +184,24 @@ def open_pool(url: str, max_connections: int = 10, *, wait_seconds: float = 5.0)
     return pool
 
 
-def _check(connection: psycopg.Connection[Any]) -> None:
-    """Raise if the server has gone, without a round trip where it has not: an idle connection has
-    nothing to read but the server's last words."""
+def _check_connection(connection: psycopg.Connection[Any]) -> None:
+    """Raise if the server closed the connection, without a round trip otherwise: an idle connection
+    is readable only then."""
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
     if poll.poll(0):
         ConnectionPool.check_connection(connection)
 
 
-def _configure(connection: psycopg.Connection[Any]) -> None:
+def _disable_prepare(connection: psycopg.Connection[Any]) -> None:
     if is_pooled(connection):
         connection.prepare_threshold = None
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Turn the driver's errors into ours: no answer, no room, or anything else. The cause is
-    logged, each kind once."""
+def translate_errors() -> Iterator[None]:
+    """Translate errors of the driver: ``StorageFull``, ``DatabaseUnavailable``, or
+    ``StorageError`` for any other. Log the cause of the first two, each kind once."""
     try:
         yield
     except psycopg.errors.DiskFull as exc:
@@ -217,7 +219,7 @@ _MAX_LOGGED = 100
 
 
 def _log_once(exc: psycopg.Error) -> None:
-    """Log what the driver said (which holds no password), once but for its numbers."""
+    """Log the driver's message (which holds no password), once for all that differ in numbers."""
     cause = " ".join(str(exc).split())
     kind = re.sub(r"[0-9]+", "", cause)
     if kind not in _logged and len(_logged) < _MAX_LOGGED:

@@ -1,10 +1,10 @@
-"""The schema: numbered SQL files, each applied once, under a lock of one transaction.
+"""Migrate the schema: numbered SQL files, each applied once, under a transaction-level lock.
 
-1. Nothing of the session is used: behind a transaction pooler a lock of the session outlives its
-   process, and the next process waits for it for ever.
-2. Migrations are additive, so a program runs on a schema that is newer than itself: old and new
-   processes work beside each other during an upgrade. One that would break older programs has
-   ``breaking`` in its name, and those refuse to start.
+1. No session state is used: behind a transaction pooler a session-level lock outlives its process,
+   and the next process would wait for it indefinitely.
+2. Migrations are additive, so a program runs on a newer schema: old and new processes work side by
+   side during an upgrade. A migration that would break older programs has ``breaking`` in its name,
+   and they refuse to start.
 """
 
 import logging
@@ -20,15 +20,15 @@ from mondrian.errors import SettingsError
 log = logging.getLogger(__name__)
 
 LOCK = 0x6D6F6E64  # "mond": the advisory lock of migrations
-SAID_AFTER_SECONDS = 5.0
-_LOOK_SECONDS = 0.2
+LOG_AFTER_SECONDS = 5.0
+_POLL_SECONDS = 0.2
 
 _CREATE = """
     CREATE TABLE IF NOT EXISTS migrations (
         name text PRIMARY KEY,
         applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
     )"""
-# Databases of earlier versions were migrated by yoyo, which kept its own list.
+# Earlier versions migrated with yoyo, which has its own table of migrations.
 _ADOPT = """
     INSERT INTO migrations (name, applied_at)
     SELECT migration_id, applied_at_utc AT TIME ZONE 'UTC' FROM _yoyo_migration
@@ -36,22 +36,21 @@ _ADOPT = """
 
 
 def migrate(url: str) -> None:
-    """Bring the schema at ``url`` up to date. Processes that start at once wait for each other.
+    """Migrate the schema at ``url`` to this version. Concurrent processes wait for each other.
 
-    Raise ``SettingsError`` if the schema is of a newer version that this one cannot work with, and
-    errors of the driver.
+    Raise ``SettingsError`` if the schema is newer and incompatible, and errors of the driver.
     """
     with psycopg.connect(url, autocommit=True) as connection:
-        began, is_said = time.monotonic(), False
-        while not _try(connection):
-            if not is_said and time.monotonic() - began > SAID_AFTER_SECONDS:
-                log.warning("another process brings the schema up to date: waiting for its lock")
-                is_said = True
-            time.sleep(_LOOK_SECONDS)
+        began, is_logged = time.monotonic(), False
+        while not _try_migrate(connection):
+            if not is_logged and time.monotonic() - began > LOG_AFTER_SECONDS:
+                log.warning("another process is migrating the schema: waiting for its lock")
+                is_logged = True
+            time.sleep(_POLL_SECONDS)
 
 
-def _try(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
-    """Migrate, unless another process does. Return whether that was possible."""
+def _try_migrate(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
+    """Migrate, unless another process holds the lock. Return whether it was acquired."""
     with connection.transaction(), connection.cursor(row_factory=scalar_row) as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
         if not cursor.fetchone():
@@ -70,7 +69,7 @@ def _try(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
 
 
 def read_migrations() -> dict[str, str]:
-    """Return the SQL of each migration by its name, the file's without ``.sql``."""
+    """Return the SQL of each migration by name, that of its file without ``.sql``."""
     folder = files("mondrian.database") / "migrations"
     found = [each for each in folder.iterdir() if each.name.endswith(".sql")]
     return {each.name.removesuffix(".sql"): each.read_text(encoding="utf-8") for each in found}

@@ -5,7 +5,7 @@ from datetime import UTC
 from typing import Any
 
 from mondrian.database.listen import Notice
-from mondrian.database.postgres import Pool, translated
+from mondrian.database.postgres import Pool, translate_errors
 from mondrian.errors import JobConflict, JobNotFound
 from mondrian.jobs.job import Claim, Job, Status, StepPhase
 from mondrian.jobs.notices import Notifier
@@ -28,7 +28,7 @@ class Connected:
         return rows[0]
 
     def _run(self, statement: bytes, **parameters: Any) -> list[dict[str, Any]]:
-        with translated(), self._pool.connection() as connection:
+        with translate_errors(), self._pool.connection() as connection:
             cursor = connection.execute(statement, parameters)
             return cursor.fetchall() if cursor.description else []
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from psycopg.rows import tuple_row
 
-from mondrian.database.postgres import translated
+from mondrian.database.postgres import translate_errors
 from mondrian.errors import AttemptSuperseded
 from mondrian.jobs.job import RUNNING, Claim, Entry, Event, EventType, Job, Status, StepPhase
 from mondrian.jobs.sql import log as sql
@@ -148,7 +148,7 @@ class Logs(Connected):
         of_types = {} if types is None else {"types": [str(name) for name in types]}
         statement = sql.events_after(of_types=bool(of_types))
         wanted = {"id": job_id, "seq": seq, "limit": limit, **of_types}
-        with translated(), self._pool.connection() as connection:
+        with translate_errors(), self._pool.connection() as connection:
             found = connection.cursor(row_factory=tuple_row).execute(statement, wanted)
             return [Event._make(row) for row in found.fetchall()]
 
@@ -159,7 +159,7 @@ class Logs(Connected):
         what was pruned by then."""
         wanted = {"id": job_id, "seq": seq, "limit": limit, "max_bytes": max_bytes}
         wanted["types"] = [str(name) for name in types]
-        with translated(), self._pool.connection() as connection:
+        with translate_errors(), self._pool.connection() as connection:
             cursor = connection.cursor(row_factory=tuple_row)
             rows = cursor.execute(sql.LOG_AFTER, wanted).fetchall()
         return Log(rows[0][-1] if rows else 0, [row[:-1] for row in rows])

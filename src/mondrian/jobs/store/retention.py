@@ -6,7 +6,7 @@ from uuid import UUID
 
 import psycopg
 
-from mondrian.database.postgres import translated
+from mondrian.database.postgres import translate_errors
 from mondrian.jobs.sql import retention as sql
 from mondrian.jobs.store.base import Connected
 
@@ -66,7 +66,7 @@ class Retention(Connected):
         """Whether no other process is in such a ``with``, which then holds for its time. It takes
         one connection, with a transaction that does nothing else: a lock of the session would stay
         behind in a pooler."""
-        with translated(), self._pool.connection() as connection:
+        with translate_errors(), self._pool.connection() as connection:
             connection.execute("BEGIN")
             [row] = connection.execute(sql.TRY_LOCK, {"lock": lock}).fetchall()
             try:
