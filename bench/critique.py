@@ -13,7 +13,7 @@ from statistics import median
 
 from common import coffee, recording, time_call
 from mondrian.advisors import Advisor, load_advisors
-from mondrian.critiques.prompts import ask
+from mondrian.critiques.prompts import make_request
 from mondrian.critiques.single import critique
 from mondrian.engines import Engine, Request, Token, open_engine
 from mondrian.findings import find
@@ -45,7 +45,9 @@ def compare(
 ) -> bool:
     """Time the bare loop and the critique in turn, after one warm run. Returns whether the limit
     holds."""
-    request = ask(photo, advisor, measurements, find(measurements), sees=engine.sees, seed=1)
+    request = make_request(
+        photo, advisor, measurements, find(measurements), sees=engine.sees, seed=1
+    )
 
     def bare() -> int:
         return run_bare(engine, request)

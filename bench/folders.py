@@ -34,7 +34,7 @@ from mondrian.catalogue import (
     make_sheet,
     rank,
 )
-from mondrian.critiques.prompts import ask
+from mondrian.critiques.prompts import make_request
 from mondrian.engines import Engine, open_engine
 from mondrian.engines.replay import record
 from mondrian.findings import find
@@ -109,7 +109,7 @@ def run_bare(engine: Engine, photos: Sequence[MeasuredPhoto], advisor: Advisor) 
     """Ask the engine for each photo, and do nothing with what comes."""
     for photo in photos:
         findings = find(photo.measurements)
-        request = ask(photo, advisor, photo.measurements, findings, sees=engine.sees)
+        request = make_request(photo, advisor, photo.measurements, findings, sees=engine.sees)
         for _ in engine.stream(request):
             pass
 

@@ -29,7 +29,7 @@ from typing import NamedTuple
 
 from common import judge
 from mondrian.advisors import load_advisors
-from mondrian.critiques.prompts import ask
+from mondrian.critiques.prompts import make_request
 from mondrian.engines import Engine, Request, Token, open_engine
 from mondrian.findings import find
 from mondrian.measurements import measure
@@ -131,7 +131,7 @@ def questions(photos: Iterable[str], advisor: str, *, sees: bool = False) -> lis
         photo = read_photo(encoded.getvalue(), name=name)
         measured = measure(photo)
         chosen = load_advisors()[advisor]
-        asked.append(ask(photo, chosen, measured, find(measured), sees=sees, seed=1))
+        asked.append(make_request(photo, chosen, measured, find(measured), sees=sees, seed=1))
     return asked
 
 

@@ -34,7 +34,7 @@ import httpx
 from common import coffee, judge, run_server
 from mondrian.advisors import load_advisors
 from mondrian.client import Client
-from mondrian.critiques.prompts import ask
+from mondrian.critiques.prompts import make_request
 from mondrian.engines import Phase, Progress, Request, Token, open_engine
 from mondrian.findings import find
 from mondrian.measurements import measure
@@ -306,7 +306,7 @@ def question(photo: bytes, advisor: str = "ansel") -> Request:
     """What the engine is asked for a critique of ``photo``."""
     read = read_photo(photo)
     measured = measure(read)
-    return ask(read, load_advisors()[advisor], measured, find(measured), sees=True)
+    return make_request(read, load_advisors()[advisor], measured, find(measured), sees=True)
 
 
 def photograph(number: int) -> bytes:

@@ -23,7 +23,7 @@ from PIL import Image
 from common import coffee, recording, run_server
 from mondrian.advisors import load_advisors
 from mondrian.client import Client
-from mondrian.critiques.prompts import ask
+from mondrian.critiques.prompts import make_request
 from mondrian.engines import Engine, Request, Token, open_engine
 from mondrian.findings import find
 from mondrian.measurements import measure
@@ -83,7 +83,7 @@ def measure_speed(address: str, url: str, name: str, runs: int = 3) -> None:
     ratios = []
     with closing(open_engine(url)) as engine, Client(address) as client:
         findings, advisor = find(measurements), load_advisors()["ansel"]
-        request = ask(photo, advisor, measurements, findings, sees=engine.sees)
+        request = make_request(photo, advisor, measurements, findings, sees=engine.sees)
         bare_speed(engine, request)
         for _ in range(runs):
             bare = bare_speed(engine, request)

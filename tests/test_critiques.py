@@ -16,7 +16,7 @@ import pytest
 from mondrian import Engine, Photo, Report, Text, Update, critique, open_engine, read_photo
 from mondrian.advisors import load_advisors, sentences
 from mondrian.answers import DIMENSIONS
-from mondrian.critiques.prompts import ask
+from mondrian.critiques.prompts import make_request
 from mondrian.critiques.repair import Answering, repair
 from mondrian.engines import Phase, Request, Token
 from mondrian.engines.replay import record
@@ -104,7 +104,7 @@ def test_an_engine_that_sees_gets_the_photo_and_the_facts(
     photo: Photo, measurements: Measurements
 ) -> None:
     findings, advisor = find(measurements), load_advisors()["okeefe"]
-    request = ask(photo, advisor, measurements, findings, sees=True)
+    request = make_request(photo, advisor, measurements, findings, sees=True)
     assert request.photo is not None
     assert read_photo(request.photo).width == min(photo.width, 1320)
     assert advisor.prompt in request.prompt
@@ -116,7 +116,9 @@ def test_what_advisors_have_in_common_comes_first(
     photo: Photo, measurements: Measurements, sees: bool
 ) -> None:
     findings, advisors = find(measurements), load_advisors()
-    asked = [ask(photo, each, measurements, findings, sees=sees) for each in advisors.values()]
+    asked = [
+        make_request(photo, each, measurements, findings, sees=sees) for each in advisors.values()
+    ]
     assert len({(request.system, request.photo) for request in asked}) == 1
     told = facts(measurements, findings) if sees else brief(findings)
     [common] = {request.prompt.partition(told)[0] for request in asked}
@@ -130,7 +132,7 @@ def test_an_engine_that_does_not_see_gets_a_short_prompt(
 ) -> None:
     """On a slow CPU every token of the prompt is waited for."""
     for advisor in load_advisors().values():
-        request = ask(photo, advisor, measurements, find(measurements), sees=False)
+        request = make_request(photo, advisor, measurements, find(measurements), sees=False)
         assert request.photo is None
         assert len(request.system + request.prompt) < 900
 
@@ -215,7 +217,7 @@ def test_figures_add_up_over_both_answers() -> None:
 
     engine: Any = Twice()
     answering = Answering(engine)
-    list(answering.ask(Request(system="", prompt="")))
+    list(answering.run(Request(system="", prompt="")))
     last = answering.last
     assert (last.generation_tokens, last.prompt_tokens, last.cached_tokens) == (93, 220, 110)
 
@@ -225,7 +227,7 @@ def test_the_second_request_is_the_first_one_with_the_answer_below_it(
 ) -> None:
     """So an engine keeps what it has read, and one that sees looks at the photo again."""
     advisor = load_advisors()["weston"]
-    first = ask(photo, advisor, measurements, find(measurements), sees=True)
+    first = make_request(photo, advisor, measurements, find(measurements), sees=True)
     second = repair(first, "I like {it}." + "!" * 9000)
     assert second.prompt.startswith(first.prompt)
     assert "I like {it}." in second.prompt[len(first.prompt) :]

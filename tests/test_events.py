@@ -33,8 +33,8 @@ TOKEN = Token(
 
 def test_every_figure_of_a_token_is_told() -> None:
     pacer = Pacer(interval_seconds=5.0, started=100.0, sees=True)
-    pacer.take(TOKEN, 100.0)
-    [update] = [item for item in pacer.speak(100.0) if isinstance(item, Update)]
+    pacer.record(TOKEN, 100.0)
+    [update] = [item for item in pacer.emit(100.0) if isinstance(item, Update)]
     told = update_fields(update)
     for name, figure in asdict(TOKEN).items():
         assert name == "text" or figure in told.values(), name

@@ -53,12 +53,12 @@ def told(
     )  # fmt: skip
     if place:
         estimator = job_progress.begin(place)
-        estimator.take(item, 0.0)
+        estimator.record(item, 0.0)
         seen = estimator.estimate(seconds)
         update = replace(
             update, eta_seconds=seen.eta_seconds, percent=99 * seen.share, basis=seen.basis
         )
-    return job_progress.whole(update, place)
+    return job_progress.scale_to_job(update, place)
 
 
 FIRST = {"measure_seconds": 2.0, "load_seconds": 20.0, "seconds": 120.0}
@@ -128,9 +128,9 @@ def test_percent_moves_within_two_intervals(
         pacer = Pacer(interval_seconds=5.0, started=0.0, sees=True, estimator=each.begin(place))
         for n, token in enumerate(writing(lengths), start=1):
             now = n / tokens_per_second
-            pacer.take(token, now)
-            told = [item for item in pacer.speak(now) if isinstance(item, Update)]
-            percents += [each.whole(update, place).percent for update in told]
+            pacer.record(token, now)
+            told = [item for item in pacer.emit(now) if isinstance(item, Update)]
+            percents += [each.scale_to_job(update, place).percent for update in told]
         each.add(row(names[place - 1], marks=range(100, 900, 100)))
     assert percents == sorted(percents)
     assert percents[-1] < 99

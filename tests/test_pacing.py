@@ -25,49 +25,49 @@ def pacer(interval: float = 5.0, *, sees: bool = True) -> Pacer:
 
 
 def lines(pacer: Pacer, now: float) -> list[str]:
-    return [item.thinking for item in pacer.speak(now) if isinstance(item, Update)]
+    return [item.thinking for item in pacer.emit(now) if isinstance(item, Update)]
 
 
 def test_a_phase_is_told_at_once_and_then_every_interval() -> None:
     p = pacer()
-    p.take(Progress(phase=Phase.LOADING), 100.0)
-    assert p.due() <= 100.0
+    p.record(Progress(phase=Phase.LOADING), 100.0)
+    assert p.compute_due() <= 100.0
     assert lines(p, 100.0) == ["Loading model... (0 s)"]
-    assert p.due() == 105.0
+    assert p.compute_due() == 105.0
     assert lines(p, 104.9) == []
     assert lines(p, 105.0) == ["Loading model... (5 s)"]
-    p.take(Progress(phase=Phase.PREFILL, done=128, total=1024), 107.0)
+    p.record(Progress(phase=Phase.PREFILL, done=128, total=1024), 107.0)
     assert lines(p, 107.0) == ["Looking at the photo... (prompt 128/1024 tokens)"]
-    p.take(Progress(phase=Phase.PREFILL, done=256, total=1024), 108.0)
+    p.record(Progress(phase=Phase.PREFILL, done=256, total=1024), 108.0)
     assert lines(p, 108.0) == []
-    assert p.due() == 112.0
+    assert p.compute_due() == 112.0
 
 
 @pytest.mark.parametrize("phase", Phase)
 def test_every_phase_has_its_line(phase: Phase) -> None:
     p = pacer()
-    p.take(token("a", 1) if phase is Phase.GENERATING else Progress(phase=phase), 100.0)
+    p.record(token("a", 1) if phase is Phase.GENERATING else Progress(phase=phase), 100.0)
     (line,) = lines(p, 100.0)
     assert re.fullmatch(r"[A-Z][a-z ]+\.\.\.( \(.+\))?", line)
 
 
 def test_an_engine_that_does_not_see_never_looks_at_the_photo() -> None:
     p = pacer(sees=False)
-    p.take(Progress(phase=Phase.PREFILL, done=1, total=2), 100.0)
+    p.record(Progress(phase=Phase.PREFILL, done=1, total=2), 100.0)
     assert lines(p, 100.0) == ["Reading the measurements... (prompt 1/2 tokens)"]
 
 
 def test_tokens_are_told_in_the_words_that_clients_match() -> None:
     p = pacer()
-    p.take(token("a", 1, tps=None), 100.0)
+    p.record(token("a", 1, tps=None), 100.0)
     assert lines(p, 100.0) == []  # no speed yet: nothing true to say
-    p.take(token("b", 150, tps=44.06), 100.02)
+    p.record(token("b", 150, tps=44.06), 100.02)
     assert lines(p, 100.02) == ["Generating analysis... (150 tokens, 44.1 tps)"]
 
 
 def test_an_engine_without_a_speed_is_told_at_the_interval() -> None:
     p = pacer()
-    p.take(token("a", 3, tps=None), 100.0)
+    p.record(token("a", 3, tps=None), 100.0)
     (line,) = lines(p, 105.0)
     match = re.search(r"\((\d+) tokens,\s*([\d.]+) tps\)", line)
     assert match
@@ -80,8 +80,8 @@ def test_text_goes_out_ten_times_a_second_and_joins_to_the_answer() -> None:
     words = [f"wörd{n} " for n in range(1000)]
     for n, word in enumerate(words):
         now = 100.0 + n / 1000
-        p.take(token(word, n + 1), now)
-        said += [item for item in p.speak(now) if isinstance(item, Text)]
+        p.record(token(word, n + 1), now)
+        said += [item for item in p.emit(now) if isinstance(item, Text)]
     said += p.flush(101.0)
     assert "".join(item.text for item in said) == "".join(words)
     assert 9 <= len(said) <= 12
@@ -98,9 +98,9 @@ def test_text_of_a_slow_engine_comes_in_portions_and_twice_a_second(
     for tick in range(1000):
         now = 100.0 + tick / 100
         if tick % ticks_a_token == 0:
-            p.take(token("word ", 1), now)
+            p.record(token("word ", 1), now)
             waiting_since = waiting_since or now
-        if any(isinstance(item, Text) for item in [*p.speak(now)]):
+        if any(isinstance(item, Text) for item in [*p.emit(now)]):
             waits.append(now - waiting_since)
             waiting_since = 0.0
     assert max(waits) <= PATIENCE_SECONDS + 0.011
@@ -109,8 +109,8 @@ def test_text_of_a_slow_engine_comes_in_portions_and_twice_a_second(
 
 def test_text_comes_before_the_update_that_counts_it() -> None:
     p = pacer()
-    p.take(token("a", 1), 100.0)
-    first, second = p.speak(100.0)
+    p.record(token("a", 1), 100.0)
+    first, second = p.emit(100.0)
     assert isinstance(first, Text)
     assert isinstance(second, Update)
     assert second.tokens == 1
@@ -121,19 +121,19 @@ def test_percent_grows_with_the_answer_and_never_goes_back() -> None:
     percents: list[float] = []
 
     def tick(now: float) -> None:
-        percents.extend(i.percent for i in p.speak(now) if isinstance(i, Update))
+        percents.extend(i.percent for i in p.emit(now) if isinstance(i, Update))
 
     now = 100.0
     for phase in (Phase.MEASURING, Phase.LOADING, Phase.PREFILL):
-        p.take(Progress(phase=phase, done=1, total=2), now)
+        p.record(Progress(phase=phase, done=1, total=2), now)
         tick(now)
         now += 1
     for n, name in enumerate(DIMENSIONS, start=1):
         for part in (f'{{"name": "{name[:5]}', f'{name[5:]}", "recommendation": "y"}}'):
-            p.take(token(part, n * 100), now)  # cut inside the name
+            p.record(token(part, n * 100), now)  # cut inside the name
         tick(now)
         now += 1
-    p.take(Progress(phase=Phase.LOADING), now)  # an engine that starts over
+    p.record(Progress(phase=Phase.LOADING), now)  # an engine that starts over
     tick(now)
     assert percents == sorted(percents)
     assert percents[3] > percents[2]

@@ -149,7 +149,7 @@ def follow(
         while due < now:
             told.append((due, estimator.estimate(due)))
             due += every
-        estimator.take(item, now)
+        estimator.record(item, now)
     return [*told, (now, estimator.estimate(now))]
 
 
@@ -181,11 +181,11 @@ def test_a_slow_prefill_and_a_fast_answer_are_noticed_at_once() -> None:
 
 def test_a_load_that_takes_longer_is_not_over_until_it_is() -> None:
     estimator = ProgressEstimator(usual_of(*[figures(load_seconds=10.0, seconds=110.0)] * 3))
-    estimator.take(Progress(phase=Phase.LOADING), 0.0)
+    estimator.record(Progress(phase=Phase.LOADING), 0.0)
     etas = [estimator.estimate(now).eta_seconds for now in (0.0, 5.0, 10.0, 60.0)]
     assert etas == pytest.approx([110, 105, 101, 106])
-    estimator.take(Progress(phase=Phase.LOADING, done=2, total=100), 60.0)
-    estimator.take(Progress(phase=Phase.LOADING, done=50, total=100), 108.0)
+    estimator.record(Progress(phase=Phase.LOADING, done=2, total=100), 60.0)
+    estimator.record(Progress(phase=Phase.LOADING, done=50, total=100), 108.0)
     assert estimator.estimate(108.0).eta_seconds == pytest.approx(100 + 30, abs=2)
 
 
@@ -212,7 +212,7 @@ def test_an_engine_that_says_nothing_more_is_waited_for() -> None:
 
 def test_how_long_others_take_is_not_known() -> None:
     estimator = a_course()
-    estimator.take(Progress(phase=Phase.WAITING), 0.0)
+    estimator.record(Progress(phase=Phase.WAITING), 0.0)
     assert estimator.estimate(5.0) == Estimate(0.0, None, Basis.UNKNOWN)
 
 
@@ -238,7 +238,7 @@ def test_percent_never_goes_back_and_every_interval_moves_it(seed: int, has_hist
 def test_an_engine_that_counts_no_tokens_moves_on_as_well() -> None:
     estimator = a_course()
     for now in range(200):
-        estimator.take(Token(text='"Lighting": ' if now == 50 else "word "), float(now))
+        estimator.record(Token(text='"Lighting": ' if now == 50 else "word "), float(now))
     assert estimator.marks == (51,)
     assert estimator.estimate(200.0).share > 0.2
 
@@ -248,7 +248,7 @@ def test_a_second_answer_has_what_the_first_one_left(before: int) -> None:
     """Whether the engine's tokens are counted on or from the beginning."""
     estimator = a_course()
     first = follow(estimator, writing([100] * 7 + [0, 0], 0.1, 0.0), 5.0)[-1][1]
-    estimator.take(Progress(phase=Phase.REPAIRING), 70.0)
+    estimator.record(Progress(phase=Phase.REPAIRING), 70.0)
     repairing = estimator.estimate(70.0)
     assert repairing.share == first.share
     assert repairing.eta_seconds == pytest.approx(100, abs=3)

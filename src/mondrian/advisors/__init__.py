@@ -1,4 +1,4 @@
-"""Advisors: who critiques, what they look for, and their words for each finding."""
+"""Advisors: their names, focus, prompts, and phrasings for each finding."""
 
 from mondrian.advisors.load import (
     BUILT_IN,

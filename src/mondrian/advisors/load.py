@@ -1,8 +1,8 @@
-"""Reads advisors: Markdown files with front matter and a prompt.
+"""Load advisors: Markdown files with front matter and a prompt.
 
 A built-in advisor is a folder, ``builtin/<id>/advisor.md``; a user's may be a single ``<id>.md``.
-The advisor's own phrasings lie beside it, in ``phrases.toml`` or ``<id>.toml``; the neutral ones of
-``builtin/phrases.toml`` stand in for those it lacks. docs/advisors.md shows both files.
+The advisor's own phrasings are beside it, in ``phrases.toml`` or ``<id>.toml``; missing ones
+default to the neutral ones of ``builtin/phrases.toml``. docs/advisors.md shows both files.
 """
 
 import random
@@ -27,7 +27,7 @@ _WEB = r"^(https://[!-~]+)?$"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FocusArea:
-    """One thing that an advisor looks at."""
+    """One area that an advisor focuses on."""
 
     title: str
     description: str
@@ -43,7 +43,7 @@ class Artwork:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Phrasing:
-    """The ways an advisor speaks of one finding: at least three comments and recommendations."""
+    """An advisor's sentences for one finding: at least three comments and recommendations."""
 
     comments: tuple[str, ...]
     recommendations: tuple[str, ...]
@@ -51,10 +51,10 @@ class Phrasing:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Advisor:
-    """One advisor. ``prompt`` goes to a model that sees, ``voice``, one sentence, to one that does
-    not; ``phrasings`` maps the id of every finding to what such a model may choose from.
-    ``weights`` say what each dimension counts for in the overall score, from 0.25 to 4; those that
-    are not there count 1."""
+    """One advisor. ``prompt`` is for a vision model, ``voice``, one sentence, for one without
+    vision; ``phrasings`` maps the id of every finding to the sentences that the latter may choose.
+    ``weights`` are the weights of dimensions in the overall score, from 0.25 to 4, by default
+    1."""
 
     id: str
     name: str
@@ -72,22 +72,22 @@ class Advisor:
 
 
 def load_advisors(home: Path | None = None) -> dict[str, Advisor]:
-    """The built-in advisors and those of ``home/advisors``, by id.
+    """Return the built-in advisors and those of ``home/advisors``, by id.
 
-    A user's advisor replaces the built-in one of the same id. Raises ``InvalidAdvisor`` that names
-    the file and what is wrong with it.
+    A user's advisor replaces the built-in one of the same id. Raise ``InvalidAdvisor``, with the
+    file and the problem.
     """
     own = {} if home is None else _read_folder(home / "advisors")
-    return {**_built_in(), **own}
+    return {**_load_built_in(), **own}
 
 
 @cache
-def _built_in() -> Mapping[str, Advisor]:
+def _load_built_in() -> Mapping[str, Advisor]:
     return _read_folder(BUILT_IN)
 
 
 @cache
-def _neutral() -> Mapping[str, Phrasing]:
+def _load_neutral() -> Mapping[str, Phrasing]:
     return _read_phrasings(BUILT_IN / "phrases.toml")
 
 
@@ -99,13 +99,13 @@ def _read_folder(folder: Path) -> dict[str, Advisor]:
 
 
 def find_advisor(name: str, advisors: Mapping[str, Advisor]) -> Advisor:
-    """The advisor with that id or name; ``Ansel Adams``, ``adams`` and ``okeeffe`` will do.
+    """Return the advisor with that id or name, such as ``Ansel Adams``, ``adams`` or ``okeeffe``.
 
-    Raises ``UnknownAdvisor`` with the nearest id and all there are.
+    Raise ``UnknownAdvisor``, with the closest id and a list of all.
     """
-    wanted = _plain(name)
-    by_name = {alias: advisor for advisor in advisors.values() for alias in _aliases(advisor)}
-    known = by_name | {_plain(key): advisor for key, advisor in advisors.items()}
+    wanted = _normalize(name)
+    by_name = {alias: advisor for advisor in advisors.values() for alias in _list_aliases(advisor)}
+    known = by_name | {_normalize(key): advisor for key, advisor in advisors.items()}
     if wanted in known:
         return known[wanted]
     near = get_close_matches(wanted, known, n=1)
@@ -114,9 +114,9 @@ def find_advisor(name: str, advisors: Mapping[str, Advisor]) -> Advisor:
 
 
 def choose_advisors(spec: str, advisors: Mapping[str, Advisor]) -> list[Advisor]:
-    """The advisors that ``spec`` asks for: one, several after commas, ``all`` or ``random``.
+    """Return the advisors in ``spec``: one, several separated by commas, ``all`` or ``random``.
 
-    Each comes once, in the order asked for. Raises ``UnknownAdvisor``.
+    Duplicates are removed, the order is kept. Raise ``UnknownAdvisor``.
     """
     match spec.strip().casefold():
         case "all":
@@ -129,20 +129,20 @@ def choose_advisors(spec: str, advisors: Mapping[str, Advisor]) -> list[Advisor]
     return list({advisor.id: advisor for advisor in found}.values())
 
 
-def _plain(name: str) -> str:
-    """``name`` without case, accents, spaces and signs: ``Georgia O’Keeffe`` is
-    ``georgiaokeeffe``."""
+def _normalize(name: str) -> str:
+    """Return ``name`` without case, accents, spaces and punctuation: ``georgiaokeeffe`` for
+    ``Georgia O’Keeffe``."""
     return "".join(filter(str.isalnum, unicodedata.normalize("NFKD", name.casefold())))
 
 
-def _aliases(advisor: Advisor) -> Iterator[str]:
-    """The endings of the name: ``vincentvangogh``, ``vangogh``, ``gogh``."""
+def _list_aliases(advisor: Advisor) -> Iterator[str]:
+    """Return the endings of the name: ``vincentvangogh``, ``vangogh``, ``gogh``."""
     words = advisor.name.split()
-    return (_plain(" ".join(words[i:])) for i in range(len(words)))
+    return (_normalize(" ".join(words[i:])) for i in range(len(words)))
 
 
 def sentences(finding: Finding, advisor: Advisor) -> Phrasing:
-    """What ``advisor`` may say of ``finding``, its placeholders filled."""
+    """Return the sentences of ``advisor`` for ``finding``, with placeholders filled."""
     phrasing = advisor.phrasings[finding.id]
     return replace(
         phrasing,
@@ -161,12 +161,12 @@ def _read_advisor(path: Path, phrases: Path) -> Advisor:
     fields = _read_head(path, head)
     if not prompt:
         raise InvalidAdvisor(f"{path} has no prompt: write it below the front matter.")
-    phrasings = {**_neutral(), **(_read_phrasings(phrases) if phrases.exists() else {})}
+    phrasings = {**_load_neutral(), **(_read_phrasings(phrases) if phrases.exists() else {})}
     return Advisor(**fields, prompt=prompt, phrasings=phrasings)
 
 
 def _read_head(path: Path, head: Mapping[str, object]) -> dict[str, Any]:
-    """The front matter as fields of ``Advisor``; only ``name`` must be there."""
+    """Return the front matter as fields of ``Advisor``; only ``name`` is required."""
     from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
     Weight: TypeAlias = Annotated[float, Field(ge=0.25, le=4)]
@@ -230,13 +230,13 @@ def _check_sentences(where: str, sentences: object, placeholders: frozenset[str]
     if len(set(sentences)) < FEWEST_PHRASES:
         raise InvalidAdvisor(f"{where} need at least {FEWEST_PHRASES} different sentences.")
     for sentence in sentences:
-        for name in _placeholders(where, sentence) - placeholders:
+        for name in _find_placeholders(where, sentence) - placeholders:
             allowed = ", ".join(f"{{{known}}}" for known in sorted(placeholders)) or "none"
             raise InvalidAdvisor(f"{where} use {{{name}}}; placeholders there are: {allowed}.")
 
 
-def _placeholders(where: str, sentence: str) -> set[str]:
-    """The names in braces, with whatever else the braces hold, so that it is refused."""
+def _find_placeholders(where: str, sentence: str) -> set[str]:
+    """Return the names in braces, with any conversion and format, so that those are rejected."""
     try:
         fields = [parts[1:] for parts in Formatter().parse(sentence)]
     except ValueError as exc:

@@ -1,4 +1,4 @@
-"""Critiques: a photo, an advisor and an engine become updates, text and a report."""
+"""Critique a photo by an advisor on an engine: yield updates, text and a report."""
 
 from mondrian.critiques.single import critique
 

@@ -1,10 +1,10 @@
-"""What earlier critiques took: the ground that percent and expected time stand on.
+"""Timings of earlier critiques, from which percent and ETA are estimated.
 
-1. Only what was measured counts: without a critique on the same model nothing is known.
-2. The nearest kind that has been done ``ENOUGH`` times is believed, of it the ``NEWEST``: medians,
-   so that one job that slept changes nothing.
-3. The length of an answer is kept in parts: what precedes its first dimension, then each dimension
-   (the last one with all that follows).
+1. Only measured timings count: without a critique on the same model there is no estimate.
+2. The most similar kind with at least ``ENOUGH`` timings is used, its ``NEWEST`` ones: medians, so
+   that one outlier (a job on a sleeping machine) changes nothing.
+3. The length of an answer is stored in parts: the text before its first dimension, then each
+   dimension (the last one with everything after it).
 """
 
 from collections import Counter
@@ -25,13 +25,13 @@ _SIMILAR = 1.5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TimingRecord:
-    """One advisor's critique in figures, by the engine's own count; ``None`` where it gave none.
+    """The timing of one critique, by the engine's own figures; ``None`` where it has none.
 
-    ``seconds`` is from the request to the last token and holds loading (``load_seconds``, 0 for a
-    model that was loaded), the photo's encoding (``encode_seconds``; ``None`` in old rows, where
-    ``prefill_seconds`` holds it), prefill and decoding, but not ``measure_seconds``, which the
-    first advisor's critique of a job has. ``megapixels`` are those of the photo as it was uploaded.
-    ``marks`` are the numbers of tokens after which each dimension was named.
+    ``seconds`` is from the request to the last token and includes loading (``load_seconds``, 0 for
+    a loaded model), the photo's encoding (``encode_seconds``; ``None`` in old rows, where
+    ``prefill_seconds`` includes it), prefill and decoding, but not ``measure_seconds``, which only
+    the first advisor's critique of a job has. ``megapixels`` is the size of the uploaded photo.
+    ``marks`` are the token counts at which each dimension was named.
     """
 
     engine: str
@@ -59,8 +59,8 @@ class TimingRecord:
         marks: Sequence[int],
         measure_seconds: float | None = None,
     ) -> Self:
-        """Those of ``report``, in which the engine spent so many seconds in each phase. What it
-        waited for others does not count."""
+        """Return the timing of ``report``; ``spent`` is the engine's seconds in each phase. Time
+        spent waiting for other jobs is not counted."""
         engine = report.engine
         return cls(
             engine=engine.url,
@@ -80,23 +80,23 @@ class TimingRecord:
 
     @property
     def is_first(self) -> bool:
-        """Whether it was its job's first. The engine remembers the photo for those that follow."""
+        """Return whether it was its job's first. The engine caches the photo for later ones."""
         return self.measure_seconds is not None
 
     @property
     def decode_seconds(self) -> float:
-        """What remains of ``seconds`` for decoding."""
+        """Return the part of ``seconds`` spent decoding."""
         parts = (self.load_seconds, self.encode_seconds, self.prefill_seconds)
         return max(0.0, self.seconds - sum(part or 0.0 for part in parts))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TypicalTiming:
-    """What a critique of a kind usually takes.
+    """The typical timing of a kind of critique.
 
-    ``load_seconds`` is of a model that is not loaded, ``reload_seconds`` of one that is (0, but
-    for engines that load each time). ``lengths`` are the parts of the answer in tokens, one at
-    least, and ``token_seconds`` is the time for each.
+    ``load_seconds`` is the loading time of a model that is not loaded, ``reload_seconds`` of a
+    loaded one (0, except for engines that load each time). ``lengths`` are the lengths of the
+    answer's parts in tokens, at least one, and ``token_seconds`` is the time per token.
     """
 
     measure_seconds: float
@@ -110,7 +110,7 @@ class TypicalTiming:
     basis: Basis
 
     def seconds(self, token_seconds: float | None = None) -> float:
-        """What it takes on a loaded model, at so many seconds per token."""
+        """Return the seconds of a critique on a loaded model, at ``token_seconds`` per token."""
         decoding = sum(self.lengths) * (token_seconds or self.token_seconds)
         return self.reload_seconds + self.encode_seconds + self.prefill_seconds + decoding
 
@@ -123,12 +123,12 @@ def find_typical(
     megapixels: float,
     is_first: bool = True,
 ) -> TypicalTiming | None:
-    """What a critique by ``advisor`` of a photo of that size usually takes on ``engine``.
-    ``is_first`` tells whether it is its job's first.
+    """Return the typical timing of a critique by ``advisor`` of a photo of that size on ``engine``.
+    ``is_first`` is true for the first critique of a job.
 
-    ``history`` is of one model, newest first. Its basis is ``MEASURED`` if enough of that very kind
-    were done; other sizes, then other advisors, then other engines of that model make it
-    ``ESTIMATED``. ``None`` if there is none at all.
+    ``history`` is of one model, newest first. The basis is ``MEASURED`` if there are enough timings
+    of exactly that kind; other sizes, then other advisors, then other engines of the model make it
+    ``ESTIMATED``. ``None`` if there is no timing at all.
     """
     kinds: tuple[Callable[[TimingRecord], bool], ...] = (
         lambda row: row.engine == engine and row.advisor == advisor and _is_like(row, megapixels),
@@ -140,8 +140,8 @@ def find_typical(
     for number, is_kind in enumerate(kinds):
         rows = [row for row in history if row.generation_tokens and is_kind(row)][:NEWEST]
         if len(rows) >= ENOUGH:
-            return _medians(rows, Basis.ESTIMATED if number else Basis.MEASURED, is_first)
-    return _medians(rows, Basis.ESTIMATED, is_first) if rows else None
+            return _make_typical(rows, Basis.ESTIMATED if number else Basis.MEASURED, is_first)
+    return _make_typical(rows, Basis.ESTIMATED, is_first) if rows else None
 
 
 def _is_like(row: TimingRecord, megapixels: float) -> bool:
@@ -149,7 +149,7 @@ def _is_like(row: TimingRecord, megapixels: float) -> bool:
     return most <= least * _SIMILAR
 
 
-def _medians(rows: Sequence[TimingRecord], basis: Basis, is_first: bool) -> TypicalTiming:
+def _make_typical(rows: Sequence[TimingRecord], basis: Basis, is_first: bool) -> TypicalTiming:
     alike = [row for row in rows if row.is_first is is_first] or rows
     loads = [row.load_seconds or 0.0 for row in alike]
     measured = [row.measure_seconds for row in rows if row.measure_seconds is not None]
@@ -161,22 +161,22 @@ def _medians(rows: Sequence[TimingRecord], basis: Basis, is_first: bool) -> Typi
         encode_seconds=median(row.encode_seconds or 0.0 for row in alike),
         prefill_seconds=median(row.prefill_seconds or 0.0 for row in alike),
         prompt_tokens=median(prompts) if prompts else None,
-        lengths=_lengths(rows),
+        lengths=_find_lengths(rows),
         token_seconds=median(row.decode_seconds / row.generation_tokens for row in rows),
         basis=basis,
     )
 
 
-def _lengths(rows: Sequence[TimingRecord]) -> tuple[float, ...]:
-    """The median length of each part, of the answers that have the usual number of parts, scaled
-    to the median length of all."""
+def _find_lengths(rows: Sequence[TimingRecord]) -> tuple[float, ...]:
+    """Return the median length of each part, over answers with the most common number of parts,
+    scaled to the median length of all answers."""
     ((parts, _),) = Counter(len(row.marks) for row in rows).most_common(1)
     alike = [row for row in rows if len(row.marks) == parts]
     ends = [(0, *row.marks, row.generation_tokens) for row in alike]
-    medians = [median(each) for each in zip(*(map(_steps, ends)), strict=True)]
+    medians = [median(each) for each in zip(*(map(_diff, ends)), strict=True)]
     scale = median(row.generation_tokens for row in rows) / (sum(medians) or 1.0)
     return tuple(length * scale for length in medians)
 
 
-def _steps(ends: Sequence[int]) -> list[int]:
+def _diff(ends: Sequence[int]) -> list[int]:
     return [end - start for start, end in pairwise(ends)]

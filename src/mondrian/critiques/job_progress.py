@@ -1,9 +1,9 @@
-"""What one attempt has before it, in percent and seconds: the photo, then each advisor's critique.
+"""Estimate percent and ETA of one attempt: the photo, then each advisor's critique.
 
-1. The parts of the job get their shares of 99 percent once, by the time that they usually take, and
-   keep them: percent does not go back.
-2. The time that is told is the whole job's. An advisor without recorded critiques is
-   expected to take what the present one takes.
+1. The steps of the job get fixed shares of 99 percent, by their typical time: percent does not
+   decrease.
+2. The ETA is of the whole job. An advisor without recorded critiques is expected to take as long as
+   the current one.
 """
 
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ _PREPARING = 0.02  # of the job, while nothing is known
 
 
 class JobProgress:
-    """The parts of a job on ``engine``, in places: 0 is the photo, which has so many
-    ``megapixels``, from 1 on the ``advisors``, by their ids.
+    """The progress of a job on ``engine``, in steps: 0 is the photo, with ``megapixels``, from 1
+    the ``advisors``, by id.
 
     ``history`` is of the engine's model, newest first.
     """
@@ -36,25 +36,25 @@ class JobProgress:
         self._engine = engine
         self._is_loaded = engine.status == "ready"
         self._history = list(history)
-        self._usual = self._find()
-        self._course = ProgressEstimator()
+        self._usual = self._find_typical()
+        self._estimator = ProgressEstimator()
         self._shares = self._share_out()
 
     def begin(self, place: int) -> ProgressEstimator:
-        """Return the estimator of the critique by the advisor in that place."""
+        """Begin the critique of step ``place``, and return its estimator."""
         is_loaded = place > 1 or self._is_loaded
         usual = self._usual[place - 1]
-        self._course = ProgressEstimator(usual, is_loaded=is_loaded, is_measured=True)
-        return self._course
+        self._estimator = ProgressEstimator(usual, is_loaded=is_loaded, is_measured=True)
+        return self._estimator
 
     def add(self, figures: TimingRecord) -> None:
-        """Take note of what a critique of this job took."""
+        """Record the timing of a critique of this job."""
         self._history.insert(0, figures)
-        self._usual = self._find()
+        self._usual = self._find_typical()
 
-    def whole(self, update: Update, place: int) -> Update:
-        """``update``, which is of the part in that place, with percent and time of the job."""
-        eta, basis = self._eta(update, place)
+    def scale_to_job(self, update: Update, place: int) -> Update:
+        """Return ``update``, of step ``place``, with percent and ETA of the whole job."""
+        eta, basis = self._estimate_eta(update, place)
         done = update.percent / LAST_PERCENT
         if place == 0:
             measuring = self._usual[0].measure_seconds if self._usual[0] else 0.0
@@ -67,7 +67,7 @@ class JobProgress:
             basis=basis,
         )
 
-    def _find(self) -> list[TypicalTiming | None]:
+    def _find_typical(self) -> list[TypicalTiming | None]:
         return [
             find_typical(
                 self._history,
@@ -80,7 +80,7 @@ class JobProgress:
         ]
 
     def _share_out(self) -> tuple[float, ...]:
-        """The share of each part in the job; they sum to 1."""
+        """Return the share of each step in the job; they sum to 1."""
         known = [usual for usual in self._usual if usual]
         if len(known) < len(self._usual):
             each = (1 - _PREPARING) / len(self._usual)
@@ -90,8 +90,8 @@ class JobProgress:
             seconds[1] += known[0].load_seconds - known[0].reload_seconds
         return tuple(each / (sum(seconds) or 1.0) for each in seconds)
 
-    def _eta(self, update: Update, place: int) -> tuple[float | None, Basis]:
-        """The seconds to the end of the job, and what they rest on."""
+    def _estimate_eta(self, update: Update, place: int) -> tuple[float | None, Basis]:
+        """Return the seconds to the end of the job, and their basis."""
         eta, bases = update.eta_seconds, {update.basis}
         if place == 0 and (first := self._usual[0]):
             loading = 0.0 if self._is_loaded else first.load_seconds - first.reload_seconds
@@ -99,7 +99,7 @@ class JobProgress:
             bases = {first.basis}
         if eta is None:
             return None, Basis.UNKNOWN
-        speed = self._course.token_seconds if place else None
+        speed = self._estimator.token_seconds if place else None
         alike = update.elapsed_seconds + eta
         for usual in self._usual[place:]:
             eta += usual.seconds(speed) if usual else alike

@@ -1,12 +1,12 @@
-"""Makes any stream of work talk on time: phases, thinking lines, percent; text in small portions.
+"""Pace a stream of work: yield timely updates with phase, percent and ETA, and text in batches.
 
-1. The work runs in a thread of its own and only puts what it yields into a queue; the clock runs
-   in the thread that reads. Work that is silent, whatever it does, cannot silence the clock.
+1. The work runs in a thread of its own and only puts its items into a queue; the reading thread
+   keeps the time. Work that is silent or stuck cannot delay an update.
 2. An update is due at each change of phase and one interval after the last update.
-3. Text is passed on at most ten times a second, from a slow engine in portions of a few tokens
-   (every event costs ten times the bytes of a token), but at least twice a second; and always
-   before an update that counts it, an error, or the end.
-4. Figures are the engine's own. The ``ProgressEstimator`` estimates what remains. Percent never
+3. Text is passed on at most ten times a second, from a slow engine in batches of a few tokens
+   (an event has ten times the bytes of a token), but at least twice a second; and always before an
+   update that counts it, an error, or the end.
+4. Figures are the engine's own. The ``ProgressEstimator`` estimates the rest. Percent never
    decreases; 100 is set by the code that has stored the result.
 """
 
@@ -23,25 +23,24 @@ from mondrian.engines.base import Basis, Figures, Phase, Progress, Token, descri
 T = TypeVar("T")
 
 FLUSH_SECONDS = 0.1
-"""The least time between two portions of text."""
+"""The minimum time between two batches of text."""
 
 PORTION_TOKENS = 4
-"""So many tokens are passed on as soon as they may be; fewer wait for more of them."""
+"""The batch size: this many tokens are passed on after ``FLUSH_SECONDS``; fewer wait for more."""
 
 PATIENCE_SECONDS = 0.5
-"""The longest that a token waits for more."""
+"""The maximum time that a token waits for more."""
 
 _CLOSE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Update(Figures):
-    """A thinking update: what is happening right now. Figures are ``None`` where unknown.
+    """A thinking update: the current activity. Figures are ``None`` where unknown.
 
     ``percent`` is from 0 to 99, to three decimals, and ``eta_seconds`` is the time to the end; both
-    rest on ``basis``. ``elapsed_seconds`` counts from the start of the work. The engine's figures
-    are those of its newest ``Token``: all of them, and ``finish_reason`` once it has written the
-    last.
+    are based on ``basis``. ``elapsed_seconds`` counts from the start of the work. The engine's
+    figures are those of its newest ``Token``, with ``finish_reason`` after the last one.
     """
 
     thinking: str = field(metadata=describe("a sentence for people"))
@@ -75,7 +74,7 @@ class Update(Figures):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Text:
-    """The next portion of the answer; ``offset`` is where it begins, in characters."""
+    """The next batch of the answer's text; ``offset`` is its start in the answer, in characters."""
 
     text: str
     offset: int
@@ -85,15 +84,16 @@ class Text:
 
 
 LAST_PERCENT = 99.0
-"""So far is a critique that is only to be stored."""
+"""The percent of a critique that is finished but not stored."""
 
 
 @dataclass(kw_only=True)
 class Pacer:
-    """Decides what to say when: no thread, no clock of its own. Times are in seconds on any clock.
+    """Decides when to emit which updates and text: no thread, no clock of its own. Times are in
+    seconds on any clock.
 
-    ``sees`` tells whether the engine looks at the photo: only then do the updates say so.
-    ``estimator`` takes note of all that the pacer takes.
+    ``sees`` is true for a vision model: only then do updates mention looking at the photo.
+    ``estimator`` records the same items as the pacer.
     """
 
     interval_seconds: float
@@ -104,18 +104,18 @@ class Pacer:
     _progress: Progress | None = field(default=None, init=False)
     _token: Token | None = field(default=None, init=False)
     _phase_since: float = field(init=False)
-    _spoken: float = field(init=False)
+    _updated_at: float = field(init=False)
     _is_change_due: bool = field(default=False, init=False)
     _pending: list[str] = field(default_factory=list, init=False)
     _offset: int = field(default=0, init=False)
-    _flushed: float = field(init=False)
+    _flushed_at: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self._now = self._phase_since = self._spoken = self._flushed = self.started
+        self._now = self._phase_since = self._updated_at = self._flushed_at = self.started
 
-    def take(self, item: Progress | Token, now: float) -> None:
-        """Take note of ``item``."""
-        self.estimator.take(item, now)
+    def record(self, item: Progress | Token, now: float) -> None:
+        """Record ``item``."""
+        self.estimator.record(item, now)
         phase = Phase.GENERATING if isinstance(item, Token) else item.phase
         if self._progress is None or phase is not self._progress.phase:
             self._phase_since, self._is_change_due = now, True
@@ -126,43 +126,43 @@ class Pacer:
         self._token = item
         self._pending.append(item.text)
 
-    def due(self) -> float:
-        """When ``speak`` next has something to say, unless more is taken before."""
-        update = self._spoken if self._has_news() else self._spoken + self.interval_seconds
-        return min(update, self._flush_due()) if self._pending else update
+    def compute_due(self) -> float:
+        """Return when ``emit`` is next due, unless more is recorded before."""
+        update = self._updated_at if self._has_news() else self._updated_at + self.interval_seconds
+        return min(update, self._next_flush()) if self._pending else update
 
-    def speak(self, now: float) -> Iterator[Update | Text]:
-        """What is to be said at ``now``: nothing, text, an update, or both."""
-        is_update_due = self._has_news() or now >= self._spoken + self.interval_seconds
-        if is_update_due or now >= self._flush_due():
+    def emit(self, now: float) -> Iterator[Update | Text]:
+        """Yield what is due at ``now``: nothing, text, an update, or both."""
+        is_update_due = self._has_news() or now >= self._updated_at + self.interval_seconds
+        if is_update_due or now >= self._next_flush():
             yield from self.flush(now)
         if is_update_due and self._progress:
-            self._spoken, self._is_change_due = now, False
-            yield self._update(self._progress, now)
+            self._updated_at, self._is_change_due = now, False
+            yield self._make_update(self._progress, now)
 
     def flush(self, now: float) -> Iterator[Text]:
-        """The text that has not been passed on yet."""
+        """Yield the pending text."""
         if text := "".join(self._pending):
             yield Text(text=text, offset=self._offset)
             self._offset += len(text)
-            self._flushed = now
+            self._flushed_at = now
         self._pending.clear()
 
-    def _flush_due(self) -> float:
+    def _next_flush(self) -> float:
         is_portion = len(self._pending) >= PORTION_TOKENS
-        return self._flushed + (FLUSH_SECONDS if is_portion else PATIENCE_SECONDS)
+        return self._flushed_at + (FLUSH_SECONDS if is_portion else PATIENCE_SECONDS)
 
     def _has_news(self) -> bool:
-        """Whether a change of phase is to be told: that tokens come, once their speed is known."""
+        """Return whether a change of phase is due: to generating only once the speed is known."""
         is_generating = self._progress is not None and self._progress.phase is Phase.GENERATING
         has_speed = self._token is not None and self._token.generation_tps is not None
         return self._is_change_due and (has_speed or not is_generating)
 
-    def _update(self, progress: Progress, now: float) -> Update:
+    def _make_update(self, progress: Progress, now: float) -> Update:
         estimate = self.estimator.estimate(now)
         return Update(
             phase=progress.phase,
-            thinking=self._thinking(progress, now),
+            thinking=self._describe(progress, now),
             **(self._token.figures() if self._token else {}),
             elapsed_seconds=round(now - self.started, 3),
             eta_seconds=estimate.eta_seconds,
@@ -170,7 +170,7 @@ class Pacer:
             basis=estimate.basis,
         )
 
-    def _thinking(self, progress: Progress, now: float) -> str:
+    def _describe(self, progress: Progress, now: float) -> str:
         seconds = f"{now - self._phase_since:.0f} s"
         match progress.phase:
             case Phase.MEASURING:
@@ -183,7 +183,7 @@ class Pacer:
                 return f"Looking at the photo... ({seconds})"
             case Phase.PREFILL:
                 doing = "Looking at the photo" if self.sees else "Reading the measurements"
-                return f"{doing}... ({_prompt(progress) or seconds})"
+                return f"{doing}... ({_describe_prompt(progress) or seconds})"
             case Phase.GENERATING:
                 tokens = self._token.generation_tokens if self._token else 0
                 speed = (self._token and self._token.generation_tps) or 0.0
@@ -194,7 +194,7 @@ class Pacer:
                 return "Writing the report..."
 
 
-def _prompt(progress: Progress) -> str | None:
+def _describe_prompt(progress: Progress) -> str | None:
     if progress.done is None or not progress.total:
         return None
     return f"prompt {progress.done:.0f}/{progress.total:.0f} tokens"
@@ -202,7 +202,7 @@ def _prompt(progress: Progress) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class _End(Generic[T]):
-    """The work is over: by an error, or with nothing more to yield."""
+    """The end of the work, with its error if it failed."""
 
     error: BaseException | None
 
@@ -214,11 +214,11 @@ def pace(
     sees: bool,
     estimator: ProgressEstimator | None = None,
 ) -> Generator[Update | Text | T, None, None]:
-    """Run ``work`` in a thread and yield its updates and text on time; anything else that it
-    yields is passed on as it is. ``estimator`` tells how far it is.
+    """Run ``work`` in a thread and yield updates and text on time; its other items are passed on
+    unchanged. ``estimator`` estimates the progress.
 
     Closing the generator closes ``work`` and waits half a second for it; work that is stuck for
-    longer ends by itself later. An error of ``work`` is raised here, after the text before it.
+    longer ends later. An error of ``work`` is raised here, after the text before it.
     """
     items: SimpleQueue[Any] = SimpleQueue()
     stopped = threading.Event()
@@ -240,12 +240,12 @@ def pace(
 def _listen(items: "SimpleQueue[Any]", pacer: Pacer) -> Generator[Any, None, None]:
     while True:
         try:
-            item = items.get(timeout=max(0.0, pacer.due() - time.monotonic()))
+            item = items.get(timeout=max(0.0, pacer.compute_due() - time.monotonic()))
         except Empty:
             item = None
         now = time.monotonic()
         if isinstance(item, Progress | Token):
-            pacer.take(item, now)
+            pacer.record(item, now)
         elif item is not None:
             yield from pacer.flush(now)
             if isinstance(item, _End):
@@ -253,7 +253,7 @@ def _listen(items: "SimpleQueue[Any]", pacer: Pacer) -> Generator[Any, None, Non
                     raise item.error
                 return
             yield item
-        yield from pacer.speak(now)
+        yield from pacer.emit(now)
 
 
 def _pump(

@@ -1,8 +1,8 @@
-"""One photo before several advisors: read and measured once, then critiqued by each in turn.
+"""Critique one photo by several advisors: read and measure it once, then run each in turn.
 
-1. Percent and time are of the whole panel, not of the step that runs.
-2. Whatever takes time runs under a clock: reading the photo and writing files too.
-3. ``run_panel`` is what a worker runs for a job. ``Panel`` runs it without a server or a database.
+1. Percent and ETA are of the whole panel, not of the current step.
+2. Every slow step yields updates: reading the photo and writing files too.
+3. A worker runs a job with ``run_panel``. ``Panel`` runs it without a server or a database.
 """
 
 import threading
@@ -26,10 +26,10 @@ from mondrian.reports import Report
 T = TypeVar("T")
 
 Look: TypeAlias = Callable[[Callable[[], bool]], MeasuredPhoto]
-"""Reads and measures a photo. What it is called with tells whether that is still wanted."""
+"""Reads and measures a photo. Its argument returns whether the result is still wanted."""
 
 PanelItem: TypeAlias = tuple[int, Update | Text | Report | TimingRecord]
-"""What a panel yields, with its place: 0 is the photo, from 1 on the advisors."""
+"""An item and the step that it belongs to: 0 is the photo, from 1 the advisors."""
 
 
 def run_panel(
@@ -43,10 +43,10 @@ def run_panel(
 ) -> Generator[PanelItem, None, None]:
     """Critique one photo by each of ``advisors`` in turn.
 
-    Yields updates in every phase, and for each advisor text, the report and its timing. Closing the
+    Yield updates in every phase, and for each advisor text, the report and its timing. Closing the
     generator stops the work. ``megapixels`` is the size of the photo if it is known before ``look``
     returns; ``history`` holds timings of earlier critiques on the engine's model, newest first.
-    Raises what ``look`` and ``critique`` raise.
+    Raise the errors of ``look`` and ``critique``.
     """
     started = time.monotonic()
     progress = JobProgress([advisor.id for advisor in advisors], megapixels, engine, history)
@@ -54,7 +54,7 @@ def run_panel(
         for place, item in items:
             if isinstance(item, Update):
                 elapsed = round(time.monotonic() - started, 3)
-                item = replace(progress.whole(item, place), elapsed_seconds=elapsed)
+                item = replace(progress.scale_to_job(item, place), elapsed_seconds=elapsed)
             yield place, item
 
 
@@ -75,7 +75,7 @@ def _run_steps(
         run = partial(critique, interval_seconds=interval_seconds, estimator=estimator)
         with closing(run(photo, advisor, engine)) as items:
             for item in items:
-                # the photo is measured: that phase is over at once
+                # the photo is measured already
                 if not isinstance(item, Update) or item.phase is not Phase.MEASURING:
                     yield place, item
                 if isinstance(item, Report):  # an update may be due after it
@@ -94,13 +94,13 @@ def _run_steps(
 def _run_step(
     place: int, phase: Phase, step: Callable[[Callable[[], bool]], T], interval_seconds: float
 ) -> Generator[PanelItem, None, T]:
-    """Return what ``step`` returns; yield updates until it does. It is called with what tells
-    whether its result is still wanted."""
-    left = threading.Event()
+    """Yield updates until ``step`` returns, and return its result. Its argument is a function that
+    returns whether the result is still wanted."""
+    abandoned = threading.Event()
 
     def work() -> Generator[Progress | list[T], None, None]:
         yield Progress(phase=phase)
-        yield [step(lambda: not left.is_set())]
+        yield [step(lambda: not abandoned.is_set())]
 
     results = list[T]()
     with closing(pace(work(), interval_seconds=interval_seconds, sees=False)) as items:
@@ -111,7 +111,7 @@ def _run_step(
                 elif isinstance(item, list):
                     results = item
         finally:
-            left.set()
+            abandoned.set()
     return results[0]
 
 
@@ -119,9 +119,8 @@ def _run_step(
 class Panel:
     """A panel without a server or a database.
 
-    ``look`` reads and measures the photo. The engine may serve many panels, one after the other.
-    ``write``, if there is something to write, is called with the photo and the reports at the end.
-    Times are in seconds.
+    ``look`` reads and measures the photo. The engine may be reused by later panels. ``write``, if
+    given, is called with the photo and the reports at the end. Times are in seconds.
     """
 
     look: Look
@@ -134,7 +133,7 @@ class Panel:
     def run(self) -> Generator[Update | Text | Report, None, None]:
         """Yield updates and text as ``critique`` does, and each advisor's report in turn.
 
-        Closing the generator stops the work. Raises what each step raises.
+        Closing the generator stops the work. Raise the errors of each step.
         """
         started = time.monotonic()
         with closing(self._run()) as items:

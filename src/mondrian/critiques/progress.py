@@ -1,14 +1,15 @@
-"""How far one critique is and how long it will go on: what is usual, corrected by how it goes.
+"""Estimate progress and ETA of one critique: its typical timing, corrected by its actual speed.
 
-1. A phase is as far as it says itself (tokens of the prompt, dimensions of the answer); where it
-   says nothing, as far as the time it usually takes. ``max_tokens`` is a limit, not a length.
-2. What comes is usual; what is under way goes on at its own speed, and the more of it there is the
-   more that counts. An answer that has been long-winded so far mostly stays so.
-3. Without history there is no time to tell, until two dimensions of the answer have shown what the
-   others will take.
-4. What is left when an answer must be asked for once more is left for the second one.
-5. The share never goes back, and each token moves it: by a tenth of its usual part, or near the end
-   by such a part of what is left that the end is not reached. It never stands while tokens come.
+1. The progress of a phase is what the engine reports (tokens of the prompt, dimensions of the
+   answer), otherwise its elapsed share of the typical time. ``max_tokens`` is a limit, not a
+   length.
+2. Later phases are expected to take their typical time; the current one continues at its own speed,
+   weighted more the further it is. An answer that is longer than usual so far mostly stays so.
+3. Without history there is no ETA until two dimensions of the answer show how long the others will
+   take.
+4. When an answer has to be repaired, the remaining share is left for the second answer.
+5. The share never decreases, and each token increases it: by a tenth of its usual part, or near the
+   end by a part of the rest, so that the end is not reached. It never stalls while tokens arrive.
 """
 
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from mondrian.answers.outline import Outline
 from mondrian.critiques.history import TypicalTiming
 from mondrian.engines.base import Basis, Phase, Progress, Token
 
-# Shares of the time while nothing is known about it. Generating takes most.
+# Shares of the time without any history. Generating takes most.
 _SHARES = {
     Phase.MEASURING: 0.02,
     Phase.LOADING: 0.03,
@@ -32,12 +33,12 @@ _LENGTHS = (50.0, *(100.0,) * len(DIMENSIONS))  # of the parts of an answer, wit
 _SLOWEST = 0.1
 _OVERDUE = 0.1
 _CAUTION = 0.2  # of the usual answer: errs least on answers of random length
-_FIRST_TOKENS = 20  # the speed of fewer says little
+_FIRST_TOKENS = 20  # the speed of fewer is unreliable
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """``share`` of the work is done, from 0 to 1, and ``eta_seconds`` of it remain."""
+    """``share`` is the part of the work that is done, from 0 to 1; ``eta_seconds`` remain."""
 
     share: float
     eta_seconds: float | None
@@ -45,12 +46,10 @@ class Estimate:
 
 
 class ProgressEstimator:
-    """Estimates the progress of one critique from what has been recorded of it.
+    """Estimates the progress of one critique from its recorded items.
 
-    Times are in seconds on any clock.
-
-    ``usual`` is what such a critique takes, if that is known. ``is_loaded`` tells that the model
-    is, ``is_measured`` that the photo has been measured.
+    Times are in seconds on any clock. ``usual`` is the typical timing, if known. ``is_loaded`` is
+    true if the model is loaded, ``is_measured`` if the photo has been measured.
     """
 
     def __init__(
@@ -61,7 +60,7 @@ class ProgressEstimator:
         is_measured: bool = False,
     ) -> None:
         self._usual = usual
-        self._plan = _plan(usual, is_loaded, is_measured)
+        self._plan = _make_plan(usual, is_loaded, is_measured)
         self._share = self._floor = 0.0
         self._phase: Phase | None = None
         self._stage = _Stage(0.0)
@@ -69,16 +68,16 @@ class ProgressEstimator:
 
     @property
     def marks(self) -> tuple[int, ...]:
-        """After how many tokens each dimension was named."""
+        """Return the token counts at which each dimension was named."""
         return tuple(self._writing.marks)
 
     @property
     def token_seconds(self) -> float | None:
-        """What a token takes, as of the last one; ``None`` if there is nothing to tell it by."""
+        """Return the seconds per token, as of the last one; ``None`` if unknown."""
         return self._writing.token_seconds(self._writing.last)
 
-    def take(self, item: Progress | Token, now: float) -> None:
-        """Take note of ``item``."""
+    def record(self, item: Progress | Token, now: float) -> None:
+        """Record ``item``."""
         phase = Phase.GENERATING if isinstance(item, Token) else item.phase
         if phase is not self._phase:
             self._phase, self._stage = phase, _Stage(now)
@@ -87,28 +86,28 @@ class ProgressEstimator:
             elif phase is Phase.REPAIRING:
                 self._floor = self._share
         if isinstance(item, Progress):
-            self._stage.take(item, now)
+            self._stage.record(item, now)
             return
-        tokens = self._writing.take(item, now)
+        tokens = self._writing.record(item, now)
         part = tokens / (tokens + self._writing.expected)
         self._share += min(_SLOWEST, 1 - self._share) * part
 
     def estimate(self, now: float) -> Estimate:
-        """How far it is at ``now``."""
+        """Return the estimate at ``now``."""
         phase = self._phase or Phase.MEASURING
         if phase is Phase.FINALIZING:
             self._share = 1.0
             return Estimate(1.0, 0.0, self._usual.basis if self._usual else Basis.ESTIMATED)
-        if phase is Phase.WAITING:  # for how long, only others know
+        if phase is Phase.WAITING:  # its duration depends on other jobs
             return Estimate(self._share, None, Basis.UNKNOWN)
-        reached = self._floor + (1 - self._floor) * self._reached(phase, now)
+        reached = self._floor + (1 - self._floor) * self._estimate_reached(phase, now)
         self._share = max(self._share, reached)
-        eta = self._remaining(phase, now)
+        eta = self._estimate_remaining(phase, now)
         if eta is None:
             return Estimate(self._share, None, Basis.UNKNOWN)
         return Estimate(self._share, eta, self._usual.basis if self._usual else Basis.ESTIMATED)
 
-    def _reached(self, phase: Phase, now: float) -> float:
+    def _estimate_reached(self, phase: Phase, now: float) -> float:
         if phase is Phase.REPAIRING:
             return 0.0
         plan = self._plan or _SHARES
@@ -119,7 +118,7 @@ class ProgressEstimator:
             part = self._stage.share(plan[phase] if self._usual else None, now)
         return (before + plan[phase] * part) / (sum(plan.values()) or 1.0)
 
-    def _remaining(self, phase: Phase, now: float) -> float | None:
+    def _estimate_remaining(self, phase: Phase, now: float) -> float | None:
         if phase is Phase.GENERATING:
             return self._writing.remaining(now)
         if self._usual is None:
@@ -127,10 +126,10 @@ class ProgressEstimator:
         if phase is Phase.REPAIRING:
             return self._usual.seconds(self.token_seconds)
         later = sum(self._plan[each] for each in _ORDER[_ORDER.index(phase) + 1 :])
-        return later + self._stage.remaining(self._expected(phase, self._usual), now)
+        return later + self._stage.remaining(self._estimate_phase(phase, self._usual), now)
 
-    def _expected(self, phase: Phase, usual: TypicalTiming) -> float:
-        """What a phase takes that has begun."""
+    def _estimate_phase(self, phase: Phase, usual: TypicalTiming) -> float:
+        """Return the expected seconds of the current phase."""
         if phase is Phase.LOADING:
             return usual.load_seconds
         if phase is Phase.PREFILL and usual.prompt_tokens and self._stage.total:
@@ -138,7 +137,9 @@ class ProgressEstimator:
         return self._plan[phase]
 
 
-def _plan(usual: TypicalTiming | None, is_loaded: bool, is_measured: bool) -> Mapping[Phase, float]:
+def _make_plan(
+    usual: TypicalTiming | None, is_loaded: bool, is_measured: bool
+) -> Mapping[Phase, float]:
     if usual is None:
         return {}
     return {
@@ -151,16 +152,16 @@ def _plan(usual: TypicalTiming | None, is_loaded: bool, is_measured: bool) -> Ma
 
 
 class _Stage:
-    """A phase that began at ``since`` and may tell how much of it is done."""
+    """A phase that began at ``since`` and may report its progress."""
 
     def __init__(self, since: float) -> None:
         self._since = since
-        self._first: tuple[float, float] | None = None  # what was done when, at first
+        self._first: tuple[float, float] | None = None  # the first reported progress, and when
         self._last = (0.0, since)
         self.total: float | None = None
 
-    def take(self, item: Progress, now: float) -> None:
-        """Take note of how much is done, if that is news."""
+    def record(self, item: Progress, now: float) -> None:
+        """Record the reported progress, if it changed."""
         self.total = item.total
         if item.done is None or (self._first and item.done == self._last[0]):
             return
@@ -168,27 +169,27 @@ class _Stage:
         self._first = self._first or self._last
 
     def share(self, expected_seconds: float | None, now: float) -> float:
-        """How much of the phase is done, from 0 to 1."""
+        """Return how much of the phase is done, from 0 to 1."""
         if self._first and self.total:
             return min(1.0, self._last[0] / self.total)
-        return _creep(now - self._since, expected_seconds) if expected_seconds else 0.0
+        return _approach(now - self._since, expected_seconds) if expected_seconds else 0.0
 
     def remaining(self, expected_seconds: float, now: float) -> float:
-        """The seconds that are left of usually ``expected_seconds``."""
+        """Return the remaining seconds of a phase that usually takes ``expected_seconds``."""
         elapsed = now - self._since
         usual = max(expected_seconds - elapsed, _OVERDUE * elapsed)
         if not self._first or not self.total or self._last[0] <= self._first[0]:
             return usual
-        (first, began), (done, told) = self._first, self._last
-        speed = (done - first) / max(told - began, 1e-6)
-        live = max(0.0, (self.total - done) / speed - (now - told))
+        (first, began), (done, reported) = self._first, self._last
+        speed = (done - first) / max(reported - began, 1e-6)
+        live = max(0.0, (self.total - done) / speed - (now - reported))
         known = min(1.0, (done - first) / max(self.total - first, 1e-6))
         return known * live + (1 - known) * usual
 
 
 class _Writing:
-    """An answer that is being written since ``since``, in parts: what precedes its first dimension,
-    and the dimensions. The engine had ``counted`` so many tokens before."""
+    """An answer that is generated since ``since``, in parts: the text before its first dimension,
+    and the dimensions. ``counted`` is the engine's token count before it."""
 
     def __init__(self, usual: TypicalTiming | None, since: float, counted: int) -> None:
         self.marks: list[int] = []
@@ -203,15 +204,15 @@ class _Writing:
 
     @property
     def expected(self) -> float:
-        """The usual length of the whole answer, at least 1."""
+        """Return the usual length of the whole answer in tokens, at least 1."""
         return max(1.0, sum(self._usual.lengths if self._usual else _LENGTHS))
 
-    def take(self, token: Token, now: float) -> int:
-        """Take note of ``token``. Returns how many it counts for."""
+    def record(self, token: Token, now: float) -> int:
+        """Record ``token``. Return the number of tokens that it counts for."""
         before, self.last, self._speed = self._tokens, now, token.generation_tps
         self.counted = token.generation_tokens
         is_going_on = self.counted > self._before
-        # an engine that does not count them gives one at a time
+        # an engine that does not count tokens yields one at a time
         count = self.counted - self._before * is_going_on
         self._tokens = max(before + bool(token.text), count)
         self._outline.read(token.text)
@@ -222,13 +223,13 @@ class _Writing:
 
     @property
     def share(self) -> float:
-        """How much is written, from 0 to 1."""
+        """Return how much of the answer is generated, from 0 to 1."""
         weights, part = self._usual.lengths if self._usual else _LENGTHS, self._part
-        within = _creep(self._written, self._lengths()[part] * self._verbosity)
+        within = _approach(self._written, self._lengths()[part] * self._verbosity)
         return (sum(weights[:part]) + weights[part] * within) / self.expected
 
     def remaining(self, now: float) -> float | None:
-        """The seconds that are left."""
+        """Return the remaining seconds; ``None`` if unknown."""
         token_seconds = self.token_seconds(now)
         if token_seconds is None or (self._usual is None and len(self.marks) < 2):
             return None
@@ -237,7 +238,8 @@ class _Writing:
         return (left + verbosity * sum(lengths[part + 1 :])) * token_seconds
 
     def token_seconds(self, now: float) -> float | None:
-        """What a token takes: the engine's own figure, and silence since the last counts."""
+        """Return the seconds per token: by the engine's own figure, with the time since the last
+        token; ``None`` if unknown."""
         tokens = self._tokens
         taken = tokens / self._speed if self._speed else self.last - self._since
         taken += now - self.last
@@ -251,19 +253,19 @@ class _Writing:
 
     @property
     def _written(self) -> int:
-        """The tokens of the part that is being written."""
+        """Return the number of tokens of the current part."""
         return self._tokens - (self.marks[self._part - 1] if self._part else 0)
 
     @property
     def _verbosity(self) -> float:
-        """How much longer than usual the finished parts are, cautiously."""
+        """Return the ratio of the finished parts' length to the usual one, damped towards 1."""
         if self._usual is None or not self._part:
             return 1.0
         usual, caution = sum(self._usual.lengths[: self._part]), self.expected * _CAUTION
         return (self.marks[self._part - 1] + caution) / (usual + caution)
 
     def _lengths(self) -> tuple[float, ...]:
-        """The usual lengths of the parts; without history, those of this answer so far."""
+        """Return the usual lengths of the parts; without history, those of this answer so far."""
         if self._usual:
             return self._usual.lengths
         if len(self.marks) < 2:
@@ -272,7 +274,7 @@ class _Writing:
         return (self.marks[0], *(mean,) * len(DIMENSIONS))
 
 
-def _creep(done: float, usual: float) -> float:
-    """The share that is done of something usually so long: 0.8 when it is due, never 1."""
+def _approach(done: float, usual: float) -> float:
+    """Return the share that is done of ``usual``: 0.8 when it is due, never 1."""
     ratio = done / max(usual, 1e-6)
     return 0.8 * ratio if ratio <= 1 else 1 - 0.2 / ratio

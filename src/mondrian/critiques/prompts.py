@@ -1,4 +1,4 @@
-"""What an engine is sent: instructions, measured facts, the photo and the advisor."""
+"""Build the request to an engine: instructions, measured facts, the photo and the advisor."""
 
 from mondrian.advisors import Advisor
 from mondrian.critiques.schemas import answer_schema, free_schema
@@ -9,7 +9,7 @@ from mondrian.measurements.reading import MeasuredPhoto
 from mondrian.photos import Photo
 
 
-def ask(
+def make_request(
     photo: Photo | MeasuredPhoto,
     advisor: Advisor,
     measurements: Measurements,
@@ -18,11 +18,11 @@ def ask(
     sees: bool,
     seed: int | None = None,
 ) -> Request:
-    """The question to an engine. One that ``sees`` gets the photo, at most 1320 pixels wide, with
-    the measured facts; one that does not may only choose among sentences that are true.
+    """Return the request to an engine. One that ``sees`` gets the photo, at most 1320 pixels wide,
+    with the measured facts; one that does not may only choose among true sentences.
 
-    What the advisors of one photo have in common comes first, system text and photo included, and
-    what is the advisor's own last: an engine can then keep its work on the beginning between them.
+    The parts that all advisors share come first, system text and photo included, and the advisor's
+    own last: an engine can then reuse the prefix from its prompt cache.
     """
     if sees:
         common = f"{_SEEING}\n\nMeasured facts:\n{facts(measurements, findings)}"

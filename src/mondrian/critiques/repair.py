@@ -1,10 +1,9 @@
-"""What an engine writes for one critique: an answer, and a second one if the first cannot be read.
+"""Have an engine write an answer, and retry once if it cannot be parsed.
 
-1. A loop is ended, and what repeats itself is not read. It was shown, and stays shown.
-2. The second request is the first one with the unreadable answer below it. So an engine that sees
-   looks at the photo again rather than make things up to fill a form, and keeps its work on the
-   beginning, which it has in its cache.
-3. Figures add up over both answers: what was waited for is counted.
+1. A loop is stopped, and its repetitions are not parsed. They have been shown, and stay shown.
+2. The second request is the first one with the unreadable answer appended. So a vision model looks
+   at the photo again instead of inventing answers, and reuses the prefix from its prompt cache.
+3. Token counts are summed over both answers.
 """
 
 from collections.abc import Generator
@@ -26,8 +25,8 @@ _AGAIN = (
 
 
 class Answering:
-    """Asks ``engine`` and reads what it answers. ``last`` has the figures of all that it wrote,
-    ``notes`` tell what went wrong on the way."""
+    """Runs a request on ``engine`` and parses the answer. ``last`` has the figures of all output,
+    ``notes`` are sentences about problems."""
 
     def __init__(self, engine: Engine) -> None:
         self.last = Token(text="")
@@ -35,10 +34,10 @@ class Answering:
         self._engine = engine
         self._text = ""
 
-    def ask(self, request: Request) -> Generator[Output, None, Answer]:
-        """The engine's items, and at the end the answer to ``request``.
+    def run(self, request: Request) -> Generator[Output, None, Answer]:
+        """Yield the engine's items, and return the answer to ``request``.
 
-        Raises ``EngineError``, and ``AnswerError`` if the second answer cannot be read either.
+        Raise ``EngineError``, and ``AnswerError`` if the second answer cannot be parsed either.
         """
         yield from self._write(request)
         try:
@@ -51,14 +50,14 @@ class Answering:
         return answer.model_copy(update={"salvaged": True}) if self.notes else answer
 
     def _write(self, request: Request) -> Generator[Output, None, None]:
-        """Let the engine write ``_text``, until its end or a loop."""
+        """Yield the engine's items, and collect ``_text`` until the end or a loop."""
         before, parts, surplus = self.last, list[str](), 0
         loops, answers = LoopWatch(), AnswerWatch()
         with closing(self._engine.stream(request)) as stream:
             for item in stream:
                 if isinstance(item, Token):
                     parts.append(item.text)
-                    item = self.last = _added(before, item)
+                    item = self.last = _add_counts(before, item)
                     surplus = loops.take(item.text) or answers.take(item.text)
                 yield item
                 if surplus:
@@ -72,20 +71,20 @@ class Answering:
 
 
 def repair(request: Request, text: str) -> Request:
-    """The request that asks for an answer in place of the unreadable ``text``."""
+    """Return the request for an answer that replaces the unreadable ``text``."""
     again = _AGAIN.format(text=text[:_QUOTED_CHARACTERS].strip() or "(nothing)")
     return replace(request, prompt=f"{request.prompt}\n\n{again}")
 
 
-def _added(before: Token, token: Token) -> Token:
-    """``token`` with the counts of the answer ``before`` it."""
+def _add_counts(before: Token, token: Token) -> Token:
+    """Return ``token`` with the counts of the answer ``before`` it added."""
     return replace(
         token,
         generation_tokens=before.generation_tokens + token.generation_tokens,
-        prompt_tokens=_sum(before.prompt_tokens, token.prompt_tokens),
-        cached_tokens=_sum(before.cached_tokens, token.cached_tokens),
+        prompt_tokens=_add(before.prompt_tokens, token.prompt_tokens),
+        cached_tokens=_add(before.cached_tokens, token.cached_tokens),
     )
 
 
-def _sum(before: int | None, now: int | None) -> int | None:
+def _add(before: int | None, now: int | None) -> int | None:
     return None if now is None else now + (before or 0)

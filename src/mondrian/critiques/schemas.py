@@ -1,4 +1,4 @@
-"""The JSON schemas that an engine's answer keeps to."""
+"""JSON schemas of an engine's answer."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,17 +12,17 @@ from mondrian.measurements import Measurements
 def answer_schema(
     measurements: Measurements, findings: Sequence[Finding], advisor: Advisor
 ) -> dict[str, Any]:
-    """The JSON schema for an engine that does not see: names and scores stand, and every sentence
-    is one of several that the measurements made true."""
+    """Return the JSON schema for an engine without vision: names and scores are fixed, and each
+    sentence is one of several that the measurements support."""
     dimensions = []
     for finding in findings:
-        said = sentences(finding, advisor)
+        allowed = sentences(finding, advisor)
         dimensions.append(
             _object(
                 name={"const": finding.dimension},
                 score={"const": finding.score},
-                comment={"enum": list(said.comments)},
-                recommendation={"enum": list(said.recommendations)},
+                comment={"enum": list(allowed.comments)},
+                recommendation={"enum": list(allowed.recommendations)},
             )
         )
     return _object(
@@ -32,9 +32,9 @@ def answer_schema(
 
 
 def free_schema() -> dict[str, Any]:
-    """The JSON schema for an engine that sees: names stand, all else is its own.
+    """Return the JSON schema for a vision model: names are fixed, everything else is free.
 
-    The lengths are in characters; together they keep an answer under 2048 tokens of English.
+    The lengths are in characters; together they keep an answer below 2048 tokens of English.
     """
     dimensions = [
         _object(

@@ -1,7 +1,7 @@
-"""The heart: a photo, an advisor and an engine become updates, text and one report.
+"""Critique one photo by one advisor: yield updates, text and one report.
 
-No store, no server, no network of its own. ``critique`` is two layers: ``_work`` does the steps,
-``pacing.pace`` makes them talk on time.
+Needs no store, no server and no network of its own. ``critique`` has two layers: ``_run`` does the
+steps, ``pacing.pace`` makes the updates timely.
 """
 
 import time
@@ -12,7 +12,7 @@ from mondrian.advisors import Advisor, find_advisor, load_advisors, sentences
 from mondrian.answers import Answer
 from mondrian.critiques.pacing import Text, Update, pace
 from mondrian.critiques.progress import ProgressEstimator
-from mondrian.critiques.prompts import ask
+from mondrian.critiques.prompts import make_request
 from mondrian.critiques.repair import Answering
 from mondrian.engines.base import Engine, Phase, Progress, Token
 from mondrian.errors import AnswerError
@@ -23,7 +23,7 @@ from mondrian.photos import Photo
 from mondrian.reports import EngineFigures, Report, build_report
 
 DISAGREEING = 3.0
-"""So many points must a model's score lie above a measured one to be contradicted."""
+"""The points by which a model's score must exceed a measured one to be contradicted."""
 
 
 def critique(
@@ -38,23 +38,22 @@ def critique(
 ) -> Generator[Update | Text | Report, None, None]:
     """Critique ``photo`` in the spirit of ``advisor`` (or the advisor of that id) on ``engine``.
 
-    Yields an ``Update`` at each change of phase and every ``interval_seconds`` in every phase,
+    Yield an ``Update`` at each change of phase and every ``interval_seconds`` in every phase,
     ``Text`` as it is generated, and last the ``Report``. Closing the generator stops the work.
-    ``measurements`` of the same photo, or a ``MeasuredPhoto``, save measuring it again; ``seed``
-    makes an engine repeat itself as far as it can. ``estimator`` may know how long such a critique
-    usually takes, and records this one; without one the updates give no time until part of the
-    answer is there.
+    ``measurements`` of the same photo, or a ``MeasuredPhoto``, avoid measuring it again; ``seed``
+    makes the output reproducible if the engine supports it. ``estimator`` holds the typical timing
+    and records this one; without it updates have no ETA until part of the answer is generated.
 
-    Raises ``UnknownAdvisor``, ``EngineError``, or ``AnswerError`` for an answer that cannot be
-    read, and neither can the second one that the engine is then asked for.
+    Raise ``UnknownAdvisor``, ``EngineError``, or ``AnswerError`` if neither the answer nor the one
+    of a retry can be parsed.
     """
     if isinstance(advisor, str):
         advisor = find_advisor(advisor, load_advisors())
-    work = _work(photo, advisor, engine, measurements, seed)
+    work = _run(photo, advisor, engine, measurements, seed)
     return pace(work, interval_seconds=interval_seconds, sees=engine.sees, estimator=estimator)
 
 
-def _work(
+def _run(
     photo: Photo | MeasuredPhoto,
     advisor: Advisor,
     engine: Engine,
@@ -67,9 +66,9 @@ def _work(
     elif measurements is None:
         measurements = measure(photo)
     findings = find(measurements)
-    request = ask(photo, advisor, measurements, findings, sees=engine.sees, seed=seed)
+    request = make_request(photo, advisor, measurements, findings, sees=engine.sees, seed=seed)
     started, answering = time.monotonic(), Answering(engine)
-    answer = yield from answering.ask(request)
+    answer = yield from answering.run(request)
     yield Progress(phase=Phase.FINALIZING)
     if not engine.sees:
         _check_choice(answer, findings, advisor)
@@ -78,12 +77,12 @@ def _work(
         advisor=advisor.id,
         advisor_name=advisor.name,
         evidence={
-            finding.dimension: (*_disagreements(answer, finding, engine), *finding.evidence)
+            finding.dimension: (*_find_disagreements(answer, finding, engine), *finding.evidence)
             for finding in findings
         },
         measurements=asdict(measurements),
         weights=advisor.weights,
-        engine=_figures(engine, answering.last, time.monotonic() - started),
+        engine=_make_figures(engine, answering.last, time.monotonic() - started),
         technical_notes=[
             *photo.notes,
             *facts(measurements, findings).splitlines(),
@@ -92,8 +91,8 @@ def _work(
     )
 
 
-def _disagreements(answer: Answer, finding: Finding, engine: Engine) -> tuple[str, ...]:
-    """Return what to say where an engine that sees praises what was measured to be faulty."""
+def _find_disagreements(answer: Answer, finding: Finding, engine: Engine) -> tuple[str, ...]:
+    """Return a sentence if a vision model praises a dimension that was measured to be faulty."""
     if not engine.sees or finding.severity is not Severity.FAULT or finding.score is None:
         return ()
     praised = (d for d in answer.dimensions if d.name == finding.dimension and d.score is not None)
@@ -106,13 +105,13 @@ def _disagreements(answer: Answer, finding: Finding, engine: Engine) -> tuple[st
 
 
 def _check_choice(answer: Answer, findings: tuple[Finding, ...], advisor: Advisor) -> None:
-    """An engine that does not see may say nothing but what it was given to choose from."""
-    true = {finding.dimension: sentences(finding, advisor) for finding in findings}
+    """Raise ``AnswerError`` if an engine without vision wrote a sentence that was not offered."""
+    allowed = {finding.dimension: sentences(finding, advisor) for finding in findings}
     for dimension in answer.dimensions:
-        said = true[dimension.name]
+        phrasing = allowed[dimension.name]
         if (
-            dimension.comment not in said.comments
-            or dimension.recommendation not in said.recommendations
+            dimension.comment not in phrasing.comments
+            or dimension.recommendation not in phrasing.recommendations
         ):
             raise AnswerError(
                 f"The model does not see, and of {dimension.name} it said something that was not "
@@ -120,7 +119,7 @@ def _check_choice(answer: Answer, findings: tuple[Finding, ...], advisor: Adviso
             )
 
 
-def _figures(engine: Engine, last: Token, seconds: float) -> EngineFigures:
+def _make_figures(engine: Engine, last: Token, seconds: float) -> EngineFigures:
     return EngineFigures(
         url=engine.url,
         model=engine.model,
