@@ -18,7 +18,7 @@ import pytest
 from mondrian import Report, Update, critique, read_photo
 from mondrian.engines import Basis, Phase, Progress, Request, Token, open_engine
 from mondrian.engines.mlx.engine import Mlx, _token
-from mondrian.engines.mlx.grammar import guide_for
+from mondrian.engines.mlx.grammar import make_guide
 from mondrian.engines.native.engine import HostedEngine
 from mondrian.errors import EngineFailed, ModelNotFound, UnknownEngine
 from mondrian.process.child import Port
@@ -433,7 +433,7 @@ def test_a_model_without_a_chat_gets_a_text() -> None:
 def test_without_llguidance_there_is_no_guide(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mlx_vlm")
     monkeypatch.setitem(sys.modules, "llguidance", None)
-    assert guide_for(None, {}) is None
+    assert make_guide(None, {}) is None
 
 
 def test_memory_is_that_of_the_request(engine: HostedEngine) -> None:

@@ -89,15 +89,15 @@ def test_a_message_that_is_cut_off_is_none() -> None:
 def test_thinking_is_kept_apart_however_it_is_cut(said: str, answer: str) -> None:
     for place in range(min(len(said), 200) + 1):
         thoughts = Thoughts()
-        parts = [thoughts.pass_by(said[:place]), thoughts.pass_by(said[place:]), thoughts.rest()]
+        parts = [thoughts.filter(said[:place]), thoughts.filter(said[place:]), thoughts.flush()]
         assert "".join(parts) == answer
     thoughts = Thoughts()
-    assert "".join([*map(thoughts.pass_by, said), thoughts.rest()]) == answer
+    assert "".join([*map(thoughts.filter, said), thoughts.flush()]) == answer
 
 
 def test_white_space_is_not_held_for_ever() -> None:
     thoughts = Thoughts()
-    assert "".join(thoughts.pass_by("\n") for _ in range(5000)) == "\n" * 5000
+    assert "".join(thoughts.filter("\n") for _ in range(5000)) == "\n" * 5000
 
 
 def test_a_loop_of_thoughts_ends_the_answer_and_varied_thoughts_do_not() -> None:

@@ -1,4 +1,4 @@
-"""Engines: everything that can turn a prompt into tokens, opened by URL."""
+"""Engines: turn a prompt into tokens; opened by URL."""
 
 from mondrian.engines.base import Basis, Engine, Output, Phase, Progress, Request, Token
 from mondrian.engines.open import open_engine

@@ -1,4 +1,4 @@
-"""The ``Engine`` protocol: what every engine takes, yields and promises."""
+"""The ``Engine`` protocol: requests in, progress and tokens out, and the guarantees of both."""
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
@@ -7,11 +7,11 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 
 class Phase(StrEnum):
-    """What is being done, in this order; a job may skip some.
+    """Phases of a job, in this order; a job may skip some.
 
-    An engine passes through the five from ``WAITING``, which is for another request to end, to
-    ``GENERATING``. ``ENCODING`` is the photo's way into the model, ``PREFILL`` the prompt's. After
-    ``REPAIRING``, which begins where an answer cannot be read, an engine's phases come once more.
+    An engine passes through the five from ``WAITING`` (for another request to end) to
+    ``GENERATING``. ``ENCODING`` computes the photo's features, ``PREFILL`` reads the prompt. After
+    ``REPAIRING``, which begins when an answer cannot be parsed, an engine's phases repeat.
     """
 
     MEASURING = "measuring"
@@ -25,7 +25,7 @@ class Phase(StrEnum):
 
     @property
     def doing(self) -> str:
-        """The phase in the words of a sentence: what was being done."""
+        """Return the phase as a phrase for a sentence, such as ``loading the model``."""
         return _DOING[self]
 
 
@@ -42,7 +42,7 @@ _DOING = {
 
 
 class Basis(StrEnum):
-    """What a figure rests on."""
+    """How a figure was obtained."""
 
     MEASURED = "measured"
     ESTIMATED = "estimated"
@@ -51,14 +51,14 @@ class Basis(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """One question to an engine.
+    """One request to an engine.
 
     ``photo`` is a JPEG in sRGB, upright, or ``None``; only an engine that ``sees`` gets one.
     ``schema`` is a JSON schema that the answer must follow, where the engine can enforce it.
-    ``max_tokens`` and ``temperature`` of ``None`` mean the engine's own (2048 and 0.7 unless its
-    URL says otherwise). ``alone`` asks that nothing else runs beside it where a crash would take
-    it along: in the engine's process, if that is our own. ``adapter`` says
-    whether the engine's adapter is used, if it has one.
+    ``max_tokens`` and ``temperature`` of ``None`` mean the engine's defaults (2048 and 0.7 unless
+    its URL sets others). ``alone`` asks that no other request runs in the engine's process, if it
+    is a child of ours, so that a crash affects this one only. ``adapter`` selects the engine's
+    adapter, if it has one.
     """
 
     system: str
@@ -74,8 +74,8 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
-    """How far a phase is. ``done`` of ``total`` are in the phase's own unit: bytes while loading,
-    tokens of the prompt while encoding and in prefill; ``None`` where the engine cannot tell."""
+    """Progress of a phase. ``done`` and ``total`` are in the phase's own unit: bytes while loading,
+    tokens of the prompt while encoding and in prefill; ``None`` if the engine does not know."""
 
     phase: Phase
     done: float | None = None
@@ -90,7 +90,7 @@ def describe(text: str) -> dict[str, str]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Figures:
-    """An engine's own figures of an answer, by the names that clients read. ``None``: unknown.
+    """An engine's own figures for an answer, under the names that clients read. ``None``: unknown.
 
     Updates, reports, frames, SQL and docs/events.md take their figures from these fields.
     """
@@ -120,8 +120,8 @@ class Figures:
 class Token:
     """A piece of the answer, with the engine's own figures so far (``None`` where it has none).
 
-    ``text`` may hold no, one or several tokens' text; ``generation_tokens`` is the engine's count.
-    Of ``prompt_tokens``, the whole prompt, ``cached_tokens`` were known from an earlier request.
+    ``text`` holds the text of zero or more tokens; ``generation_tokens`` is the engine's count.
+    Of ``prompt_tokens``, the whole prompt, ``cached_tokens`` were cached by an earlier request.
     Speeds are in tokens per second, memory in gigabytes (10^9 bytes). ``finish_reason`` is set on
     the last piece only: ``stop``, ``length``, or the engine's own word.
     """
@@ -153,54 +153,54 @@ Output: TypeAlias = Progress | Token
 
 @runtime_checkable
 class Engine(Protocol):
-    """Anything that turns a ``Request`` into a stream of ``Progress`` and ``Token``.
+    """Turn a ``Request`` into a stream of ``Progress`` and ``Token``.
 
-    An engine is opened once and used for many requests, from any thread; requests beyond what it
-    can do at once wait for each other.
+    An engine is opened once and used for many requests, from any thread; requests beyond its
+    ``slots`` wait for each other.
     """
 
     @property
     def url(self) -> str:
-        """Where the engine came from, as given to ``open_engine``, without secrets."""
+        """Return the URL given to ``open_engine``, without secrets."""
 
     @property
     def model(self) -> str:
-        """The model's name for people, such as ``SmolLM2-135M-Instruct.Q4_1``."""
+        """Return the model's display name, such as ``SmolLM2-135M-Instruct.Q4_1``."""
 
     @property
     def sees(self) -> bool:
-        """Whether the engine looks at ``Request.photo``."""
+        """Return whether the engine uses ``Request.photo``."""
 
     @property
     def slots(self) -> int:
-        """How many requests it works at at once, as far as it knows."""
+        """Return how many requests run at once, as far as the engine knows."""
 
     @property
     def has_adapter(self) -> bool:
-        """Whether the engine has an adapter, which ``Request.adapter`` puts to use."""
+        """Return whether the engine has an adapter, which ``Request.adapter`` selects."""
 
     @property
     def status(self) -> str:
-        """``unloaded``, ``loading``, ``ready`` or ``error: <what>``; read without waiting."""
+        """Return ``unloaded``, ``loading``, ``ready`` or ``error: <message>``, without blocking."""
 
     def load(self) -> None:
-        """Load the model now rather than at the first request. Does nothing when it is loaded.
+        """Load the model now rather than at the first request. Do nothing if it is loaded.
 
         Raises ``EngineError``.
         """
 
     def stream(self, request: Request) -> Generator[Output, None, None]:
-        """Answer ``request``, loading the model first if need be.
+        """Answer ``request``, loading the model first if necessary.
 
-        Yields ``Progress`` whenever something is known and at least four times a second while
-        nothing is (the last one again), then one ``Token`` or more, of which the last has a
+        Yields ``Progress`` whenever there is news, and the last one again at least four times a
+        second while there is none; then one ``Token`` or more, of which the last has a
         ``finish_reason``. Closing the generator stops the work: within a token while generating,
-        within a chunk in prefill, and by ending the engine's process where neither comes. Who finds
-        that it is stuck throws ``EngineStalled`` into it, which stops a load for others as well.
+        within a chunk in prefill, else by killing the engine's process. A caller that detects a
+        stall throws ``EngineStalled`` into it, which also stops a load that others wait for.
 
         Raises ``EngineError``; the engine can be used again after any of them but
         ``EngineClosed``.
         """
 
     def close(self) -> None:
-        """Stop whatever runs and free the model, at once. May be called twice, from any thread."""
+        """Stop all requests and free the model at once. Idempotent and thread-safe."""

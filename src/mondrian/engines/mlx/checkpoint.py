@@ -1,4 +1,4 @@
-"""What ``mlx:`` needs before it loads: mlx-vlm, a checkpoint that is whole, and an adapter."""
+"""Check what ``mlx:`` needs: mlx-vlm, a complete checkpoint, and an adapter."""
 
 import re
 import sys
@@ -11,15 +11,15 @@ from mondrian.models import NAMES
 from mondrian.models.local import find_code, find_folder, find_missing
 
 LEAST_VERSION = "0.7.10"
-"""Below it mlx-vlm misreads a photo behind the first chunk of a prompt, and does not say so."""
+"""Older mlx-vlm silently misreads a photo after the first chunk of a prompt."""
 
 
 def find_checkpoint(target: str, home: Path) -> Path:
-    """The folder of ``target``: a path, or a name of the catalogue or of the Hugging Face hub whose
-    files are in ``home``/models or in the hub's own cache. Nothing is fetched.
+    """Return the folder of ``target``: a path, or a name in the catalogue or on the Hugging Face
+    hub whose files are in ``home``/models or in the hub's own cache. Fetches nothing.
 
-    Raises ``UnknownEngine`` without an mlx-vlm that is new enough and for a checkpoint that brings
-    code of its own, and ``ModelNotFound``.
+    Raises ``UnknownEngine`` if mlx-vlm is missing or too old, or the checkpoint contains code, and
+    ``ModelNotFound``.
     """
     if find_spec("mlx_vlm") is None:
         raise UnknownEngine(
@@ -35,7 +35,7 @@ def find_checkpoint(target: str, home: Path) -> Path:
     if found and (code := find_code(found)):
         raise UnknownEngine(
             f"The checkpoint in {found} brings code of its own ({code}), which Mondrian does not "
-            "run. Use one of a kind that mlx-vlm knows by itself."
+            "run. Use a model type that mlx-vlm supports itself."
         )
     if found:
         return found
@@ -47,8 +47,8 @@ def find_checkpoint(target: str, home: Path) -> Path:
 
 
 def check_adapter(path: Path) -> Path:
-    """The weights of the LoRA adapter at ``path``: that file, or the one in that folder, with
-    ``adapter_config.json`` beside it. Raises ``ModelNotFound``."""
+    """Return the weights of the LoRA adapter at ``path``: that file, or the one in that folder,
+    with ``adapter_config.json`` beside it. Raises ``ModelNotFound``."""
     path = path.expanduser()
     for weights in (path, path / "adapters.safetensors", path / "weights.safetensors"):
         if weights.is_file() and weights.with_name("adapter_config.json").is_file():
@@ -63,21 +63,21 @@ def check_version() -> None:
     """Raise ``UnknownEngine`` if mlx-vlm is older than ``LEAST_VERSION``."""
     try:
         found = version("mlx-vlm")
-    except PackageNotFoundError:  # a checkout of it, which has no version
+    except PackageNotFoundError:  # a checkout without a version
         return
-    if _numbers(found) < _numbers(LEAST_VERSION):
+    if _parse_version(found) < _parse_version(LEAST_VERSION):
         raise UnknownEngine(
-            f"mlx-vlm {found} is too old: it misreads photos. Install it anew with "
+            f"mlx-vlm {found} is too old: it misreads photos. Upgrade it with "
             f"`{install_command()}`."
         )
 
 
-def _numbers(version: str) -> list[int]:
+def _parse_version(version: str) -> list[int]:
     return [*map(int, re.findall(r"\d+", version)[:3])]
 
 
 def install_command() -> str:
-    """What installs mlx-vlm on this machine."""
+    """Return the command that installs mlx-vlm on this machine."""
     return f"pip install 'mlx-vlm>={LEAST_VERSION}'" + (
         " 'mlx[cpu]'" if sys.platform == "linux" else ""
     )

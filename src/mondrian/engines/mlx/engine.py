@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from mondrian.engines.base import Basis, Phase, Progress, Request, Token
-from mondrian.engines.mlx.grammar import guide_for
+from mondrian.engines.mlx.grammar import make_guide
 from mondrian.engines.mlx.hooks import StoppedError, Watch
 from mondrian.errors import EngineFailed
 from mondrian.process.child import Port
 
-# one prefill chunk: a stop comes within one, and a shorter one would cost speed
+# one prefill chunk: a request stops within one, and shorter ones would cost speed
 PREFILL_TOKENS = 512
-# so much is loaded between two words about it
+# bytes loaded between two progress reports
 LOAD_BYTES = 32_000_000
 
 
 class Mlx:
-    """Runs the checkpoint in the folder ``path``, with the LoRA weights ``adapter`` where a
-    request wants them. Without ``stream`` it answers by ``generate()``, all text at the end."""
+    """Run the checkpoint in the folder ``path``, with the LoRA weights ``adapter`` for requests
+    that ask for them. Without ``stream``, ``generate()`` returns all text at the end."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Mlx:
         self._layers: Layers | None = None
 
     def load(self, port: Port) -> None:
-        """Load the checkpoint: first its description, then its weights, which are counted."""
+        """Load the checkpoint: first its configuration, then its weights, with progress."""
         if self._watch is not None:
             return
         port.emit(Progress(phase=Phase.LOADING))
@@ -57,12 +57,12 @@ class Mlx:
                 trust_remote_code=False,
             )
         except Exception as exc:
-            raise EngineFailed(self._cannot_load(exc)) from exc
+            raise EngineFailed(self._explain_load_error(exc)) from exc
         layers = Layers(model, self._adapter) if self._adapter else None
         if not _read_weights(model, port):
             return
         self._layers = layers
-        guide_for(processor, {})  # takes a second and more with a real vocabulary
+        make_guide(processor, {})  # takes a second or more with a real vocabulary
         self._model, self._processor, self._watch = model, processor, Watch(model)
 
     def run(self, request: Request, port: Port) -> None:
@@ -85,22 +85,22 @@ class Mlx:
         import mlx.core as mx
         import mlx_vlm
 
-        arguments = self._arguments(request)
-        mx.reset_peak_memory()  # the figure is this request's, with the weights that it needs
+        arguments = self._make_arguments(request)
+        mx.reset_peak_memory()  # measure this request's peak, weights included
         if not self._streams:
             arguments.setdefault("logits_processors", []).append(Counter(self._watch))
-            self._tell(mlx_vlm.generate(self._model, self._processor, **arguments))
+            self._emit(mlx_vlm.generate(self._model, self._processor, **arguments))
             return
         results = mlx_vlm.stream_generate(self._model, self._processor, **arguments)
         for place, result in enumerate(results):
             if place == 0:
-                self._watch.tell_prefill_is_done(result.prompt_tokens)
-            self._tell(result)
+                self._watch.finish_prefill(result.prompt_tokens)
+            self._emit(result)
 
-    def _tell(self, result: Any) -> None:
-        self._watch.tell(_token(result, self._watch.encoding_seconds))
+    def _emit(self, result: Any) -> None:
+        self._watch.emit(_make_token(result, self._watch.encoding_seconds))
 
-    def _arguments(self, request: Request) -> dict[str, Any]:
+    def _make_arguments(self, request: Request) -> dict[str, Any]:
         temperature = self._temperature if request.temperature is None else request.temperature
         arguments = {
             "image": None if request.photo is None else [_decode(request.photo)],
@@ -111,34 +111,33 @@ class Mlx:
             "prompt_cache_state": self._watch.prompt,
         }
         schema = request.schema
-        if schema and (guide := guide_for(self._processor, schema)):
+        if schema and (guide := make_guide(self._processor, schema)):
             arguments["logits_processors"] = [guide]
             schema = None
-        return {"prompt": self._prompt(request, schema), **arguments}
+        return {"prompt": self._format_prompt(request, schema), **arguments}
 
-    def _prompt(self, request: Request, schema: dict[str, Any] | None) -> str:
-        """The prompt in the model's own form, with the schema in words if nothing enforces it."""
+    def _format_prompt(self, request: Request, schema: dict[str, Any] | None) -> str:
+        """Return the prompt in the model's chat template, with ``schema`` as text, if any."""
         from mlx_vlm.prompt_utils import apply_chat_template, get_chat_template
 
-        asked = request.prompt
+        text = request.prompt
         if schema:
-            asked += f"\n\nAnswer with JSON that follows this schema: {json.dumps(schema)}"
-        messages = [{"role": "user", "content": asked}]
+            text += f"\n\nAnswer with JSON that follows this schema: {json.dumps(schema)}"
+        messages = [{"role": "user", "content": text}]
         if request.system:
             messages.insert(0, {"role": "system", "content": request.system})
         images = int(request.photo is not None)
-        formed = apply_chat_template(
+        formatted = apply_chat_template(
             self._processor, self._model.config, messages, num_images=images, return_messages=True
         )
-        if isinstance(formed[-1], str):  # a model without a chat: it gets the last text alone
-            text: str = formed[-1]
-            return text
-        for message in formed:
+        if isinstance(formatted[-1], str):  # a model without chat: it gets the last text only
+            return str(formatted[-1])
+        for message in formatted:
             _put_photo_first(message)
-        prompt: str = get_chat_template(self._processor, formed, add_generation_prompt=True)
+        prompt: str = get_chat_template(self._processor, formatted, add_generation_prompt=True)
         return prompt
 
-    def _cannot_load(self, exc: Exception) -> str:
+    def _explain_load_error(self, exc: Exception) -> str:
         words = str(exc).strip().partition("\n")[0] or type(exc).__name__
         return (
             f"mlx-vlm cannot load {self._path.name}: {words.rstrip('.')}. "
@@ -147,43 +146,43 @@ class Mlx:
 
 
 class Counter:
-    """Counts tokens where mlx-vlm asks what may come next: ``generate()`` tells nothing else."""
+    """Count tokens as a logits processor: ``generate()`` reports nothing while it runs."""
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
-        self._tokens = -1  # the first call is for the first token, which is still to come
+        self._tokens = -1  # the first call precedes the first token
         self._first = 0.0
 
     def __call__(self, _tokens: Any, logits: Any) -> Any:
-        """``logits`` as they are."""
+        """Return ``logits`` unchanged."""
         self._tokens += 1
         if self._tokens == 1:
             self._first = time.perf_counter()
-            self._watch.tell_prefill_is_done()
+            self._watch.finish_prefill()
         if self._tokens > 1:
             seconds = time.perf_counter() - self._first
             speed = (self._tokens - 1) / seconds
-            self._watch.tell(Token(text="", generation_tokens=self._tokens, generation_tps=speed))
+            self._watch.emit(Token(text="", generation_tokens=self._tokens, generation_tps=speed))
         return logits
 
 
 class Layers:
-    """The layers that a LoRA adapter changed: they can be put out of the model and in again."""
+    """The layers that a LoRA adapter changed; ``switch`` takes them out and puts them back."""
 
     def __init__(self, model: Any, weights: Path) -> None:
-        _check_taken(weights, model)
+        _check_fit(weights, model)
         self._model = model
         self._is_on = True
         self._pairs = {
             name: (layer, base)
             for name, layer in model.named_modules()
-            if (base := _base_of(layer)) is not None
+            if (base := _find_base(layer)) is not None
         }
         if not self._pairs:
             raise EngineFailed("The adapter changes no layer of this model. Give a LoRA adapter.")
 
     def switch(self, is_on: bool) -> None:
-        """Put the adapter in, or out."""
+        """Turn the adapter on or off."""
         from mlx_vlm.trainer.common.utils import set_module_by_name
 
         if is_on is not self._is_on:
@@ -192,8 +191,9 @@ class Layers:
             self._is_on = is_on
 
 
-def _check_taken(weights: Path, model: Any) -> None:
-    """See that ``model`` took all of ``weights``: mlx-vlm drops what it has no place for."""
+def _check_fit(weights: Path, model: Any) -> None:
+    """Raise ``EngineFailed`` unless ``model`` has a place for all of ``weights``: mlx-vlm silently
+    drops the others."""
     import mlx.core as mx
     from mlx.utils import tree_flatten
 
@@ -206,8 +206,8 @@ def _check_taken(weights: Path, model: Any) -> None:
         )
 
 
-def _base_of(layer: Any) -> Any:
-    """The layer as it was before its adapter, or ``None`` if it has none."""
+def _find_base(layer: Any) -> Any:
+    """Return the layer without its adapter, or ``None`` if it has none."""
     if not ("lora_a" in layer or "A" in layer):
         return None
     names = ("linear", "embedding", "original_layer")
@@ -215,7 +215,8 @@ def _base_of(layer: Any) -> Any:
 
 
 def _read_weights(model: Any, port: Port) -> bool:
-    """Read what ``load`` only described, and tell how far it is. Returns whether all was read."""
+    """Read the weights that ``load`` only mapped and emit progress. Return whether all were read;
+    ``False`` if the request was stopped."""
     import mlx.core as mx
     from mlx.utils import tree_flatten
 
@@ -227,14 +228,15 @@ def _read_weights(model: Any, port: Port) -> bool:
             some.append(weights.pop())
         mx.eval(some)
         done += sum(array.nbytes for array in some)
-        told = Progress(phase=Phase.LOADING, done=done, total=total, basis=Basis.MEASURED)
-        if port.emit(told):
+        progress = Progress(phase=Phase.LOADING, done=done, total=total, basis=Basis.MEASURED)
+        if port.emit(progress):
             return False
     return True
 
 
 def _put_photo_first(message: dict[str, Any]) -> None:
-    """What all advisors of a photo have in common comes first; some models' form has it last."""
+    """Move the photo to the front, so that a photo's advisors share the beginning of the prompt;
+    some models' templates put it last."""
     if isinstance(message["content"], list):
         message["content"].sort(key=lambda part: part.get("type") in {"text", "input_text"})
 
@@ -248,9 +250,9 @@ def _decode(photo: bytes) -> Any:
         raise EngineFailed(f"The photo cannot be decoded: {exc}.") from exc
 
 
-def _token(result: Any, encoding_seconds: float) -> Token:
-    """``result`` of mlx-vlm, its speeds corrected: it divides all tokens by the time since the
-    first one, and those of the whole prompt, kept ones too, by the time of encoding and prefill."""
+def _make_token(result: Any, encoding_seconds: float) -> Token:
+    """Return mlx-vlm's ``result`` with corrected speeds: it divides all tokens by the time since
+    the first one, and the whole prompt, cached tokens too, by the time of encoding and prefill."""
     count, read = result.generation_tokens, result.prompt_tokens - result.cached_tokens
     prefill_seconds = result.prompt_tokens / result.prompt_tps - encoding_seconds
     return Token(

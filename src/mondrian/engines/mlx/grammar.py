@@ -1,4 +1,4 @@
-"""Answers of a given shape: mlx-vlm's own guided decoding, by llguidance."""
+"""Constrained decoding to a JSON schema: mlx-vlm's own, by llguidance."""
 
 import logging
 from functools import partial
@@ -7,10 +7,11 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 
-def guide_for(processor: Any, schema: dict[str, Any]) -> Any:
-    """What keeps an answer to ``schema``, for one request, or ``None`` where llguidance cannot.
+def make_guide(processor: Any, schema: dict[str, Any]) -> Any:
+    """Return a logits processor that enforces ``schema`` for one request, ``None`` if llguidance
+    cannot.
 
-    The first call reads the tokenizer's whole vocabulary, which is kept.
+    The first call reads the tokenizer's whole vocabulary, which is cached.
     """
     import mlx.core as mx
 
@@ -32,13 +33,13 @@ def guide_for(processor: Any, schema: dict[str, Any]) -> Any:
 
 
 def _mask(guide: Any, logits: Any) -> Any:
-    """``logits`` of shape (batch, vocabulary), with minus infinity where a token may not come."""
+    """Return ``logits``, shape (batch, vocabulary), with minus infinity for excluded tokens."""
     import mlx.core as mx
     import numpy as np
 
     guide._fill_next_token_mask()
     bits = np.unpackbits(guide.bitmask.view(np.uint8), axis=-1, bitorder="little")
-    allowed = np.zeros(logits.shape, dtype=bool)  # models have more rows than there are tokens
+    allowed = np.zeros(logits.shape, dtype=bool)  # models have more rows than tokens
     width = min(bits.shape[-1], logits.shape[-1])
     allowed[:, :width] = bits[:, :width]
     return mx.where(mx.array(allowed), logits, -mx.inf)

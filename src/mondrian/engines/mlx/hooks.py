@@ -1,16 +1,16 @@
-"""What mlx-vlm is doing, seen where it shows it, and what of it is kept for the next request.
+"""Hooks into mlx-vlm: progress of its phases, and what is cached for the next request.
 
-1. ``stream_generate`` says nothing before the first token. It shows prefill on a progress bar,
-   moved after each chunk that was really computed; ours takes that bar's place.
-2. MLX computes late: a vision tower only describes the work, which prefill then does. So the tower
-   is wrapped, and what it gives is computed at once: only then is encoding told apart.
-3. What the tower gave is kept, and so is the prompt's cache, as far as two prompts begin alike.
-   Two photos of one size are the same tokens: both belong to one photo, under one adapter.
-4. A request that did not end leaves a cache that nothing can be said of: it is dropped.
-5. Few models can go on from a cache behind a photo. Others take the wrong positions and fail
-   (GLM), or have the photo outside of the cache and lose it (mllama): they read each prompt anew.
-   Those with positions of their own (GLM) take wrong ones behind a chunk, too, without failing:
-   they read a prompt in one piece.
+1. ``stream_generate`` yields nothing before the first token. It moves a progress bar after each
+   prefill chunk that was really computed; ``Bar`` replaces that bar.
+2. MLX is lazy: a vision tower only builds the graph, which prefill then computes. So the tower is
+   wrapped and its output evaluated at once: only then can encoding be timed separately.
+3. The tower's output is cached, and so is the prompt's cache up to the prompts' common prefix.
+   Two photos of one size are the same tokens, so both caches belong to one photo and one adapter.
+4. A request that did not end leaves a cache in an unknown state: it is dropped.
+5. Few models can resume from a cache after a photo. Others use wrong positions and fail (GLM), or
+   keep the photo outside of the cache and lose it (mllama): they read each prompt from the start.
+   Those with positions of their own (GLM) also use wrong ones after a chunk, without failing: they
+   read a prompt in one piece.
 """
 
 import time
@@ -21,24 +21,24 @@ from mondrian.engines.base import Basis, Phase, Progress
 from mondrian.process.child import Port
 
 TOWERS = ("vision_tower", "vision_model", "vision_encoder", "visual")
-# mlx-vlm's model types whose positions are right behind a cache or a chunk, and whose photo is
-# nothing but tokens in the cache: each was run so with mlx-vlm 0.7.10, but the two that share
-# another's code (idefics3, qwen3_5_moe)
+# mlx-vlm's model types whose positions are right after a cache or a chunk, and whose photo is
+# entirely in the cache: each was tested with mlx-vlm 0.7.10, except the two that share another's
+# code (idefics3, qwen3_5_moe)
 GO_ON = frozenset({
     "idefics3", "smolvlm", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe",
-    "qwen3_5", "qwen3_5_moe",  # their cache cannot be cut: it is used for nothing yet
+    "qwen3_5", "qwen3_5_moe",  # their cache cannot be truncated: it is not used yet
 })  # fmt: skip
 
 
 class StoppedError(Exception):
-    """The request is not wanted any more: raised where mlx-vlm calls us."""
+    """The request was stopped: raised from the hooks that mlx-vlm calls."""
 
 
 class Watch:
-    """Watches one loaded model, a request at a time, and tells ``port`` what it sees.
+    """Watch one loaded model, one request at a time, and emit its progress to ``port``.
 
-    ``can_pause`` tells whether the model can read a prompt in chunks, ``encoding_seconds`` what the
-    vision tower took in this request.
+    ``can_pause`` is whether the model can read a prompt in chunks, ``encoding_seconds`` the time of
+    the vision tower in this request.
     """
 
     def __init__(self, model: Any) -> None:
@@ -52,15 +52,15 @@ class Watch:
         self.encoding_seconds = 0.0
         self._prompt_tokens: int | None = None
         self._has_tower = self._wrap_tower(model)
-        self._take_bar()
+        self._replace_bar()
 
     @property
     def prompt(self) -> "KeptPrompt | None":
-        """What mlx-vlm is to go on from, if the model can."""
+        """Return the cache that mlx-vlm resumes from, ``None`` if the model cannot."""
         return self._prompt if self._can_go_on else None
 
     def begin(self, port: Port, kept_for: object, *, has_photo: bool) -> None:
-        """A request begins. What was kept is used if it was kept for the same."""
+        """Begin a request. Caches are used if they were made for an equal ``kept_for``."""
         self._port, self._calls, self._prompt_tokens = port, 0, None
         self.encoding_seconds = 0.0
         if kept_for != self._kept_for:
@@ -68,40 +68,40 @@ class Watch:
             self._kept_for = kept_for
         self._prompt.length = None
         if has_photo and not self._features:
-            # without a tower that we can see, its time is part of prefill's
+            # if the tower was not found, its time is part of prefill
             basis = Basis.UNKNOWN if self._has_tower else Basis.ESTIMATED
-            self.tell(Progress(phase=Phase.ENCODING, basis=basis))
+            self.emit(Progress(phase=Phase.ENCODING, basis=basis))
         else:
-            self.tell(Progress(phase=Phase.PREFILL))
+            self.emit(Progress(phase=Phase.PREFILL))
 
     def forget(self) -> None:
-        """Keep nothing."""
+        """Drop all caches."""
         self._kept_for, self._features = None, []
         self.forget_prompt()
 
     def forget_prompt(self) -> None:
-        """Keep the photo's features alone, which are whole as soon as they are there."""
+        """Drop the prompt's cache and keep the photo's features, which are always complete."""
         self._prompt = KeptPrompt()
 
-    def tell(self, item: Any) -> None:
-        """Pass ``item`` on. Raises ``StoppedError`` if the request was stopped."""
+    def emit(self, item: Any) -> None:
+        """Emit ``item``. Raises ``StoppedError`` if the request was stopped."""
         assert self._port is not None
         if self._port.emit(item):
             raise StoppedError
 
-    def tell_prefill_is_done(self, prompt_tokens: int | None = None) -> None:
-        """The first token has come, so the whole prompt has been read."""
+    def finish_prefill(self, prompt_tokens: int | None = None) -> None:
+        """Emit that the whole prompt has been read: at the first token."""
         if total := prompt_tokens or self._prompt_tokens:
-            self._tell_prefill(total, total)
+            self._emit_prefill(total, total)
 
-    def bar(self, *, total: int, **_: object) -> "Bar":
-        """What mlx-vlm takes for its progress bar; ``total`` counts what is not in the cache."""
+    def open_bar(self, *, total: int, **_: object) -> "Bar":
+        """Return mlx-vlm's progress bar; ``total`` counts the tokens that are not in the cache."""
         self._prompt_tokens = whole = self._prompt.length or total
-        self._tell_prefill(whole - total, whole)
-        return Bar(whole - total, lambda done: self._tell_prefill(done, whole))
+        self._emit_prefill(whole - total, whole)
+        return Bar(whole - total, lambda done: self._emit_prefill(done, whole))
 
     def encode(self, compute: Callable[[], Any]) -> Any:
-        """What the vision tower gives, computed now, or what it gave for this photo before."""
+        """Return the vision tower's output, evaluated now or cached from an earlier request."""
         self._calls += 1
         if self._calls <= len(self._features):
             return self._features[self._calls - 1]
@@ -113,12 +113,12 @@ class Watch:
         mx.eval([leaf for _, leaf in tree_flatten(features) if isinstance(leaf, mx.array)])
         self.encoding_seconds += time.perf_counter() - start
         self._features.append(features)
-        self.tell(Progress(phase=Phase.ENCODING, done=1, total=1, basis=Basis.MEASURED))
-        self.tell(Progress(phase=Phase.PREFILL))
+        self.emit(Progress(phase=Phase.ENCODING, done=1, total=1, basis=Basis.MEASURED))
+        self.emit(Progress(phase=Phase.PREFILL))
         return features
 
-    def _tell_prefill(self, done: int, total: int) -> None:
-        self.tell(Progress(phase=Phase.PREFILL, done=done, total=total, basis=Basis.MEASURED))
+    def _emit_prefill(self, done: int, total: int) -> None:
+        self.emit(Progress(phase=Phase.PREFILL, done=done, total=total, basis=Basis.MEASURED))
 
     def _wrap_tower(self, model: Any) -> bool:
         for name in TOWERS:
@@ -127,10 +127,10 @@ class Watch:
                 return True
         return False
 
-    def _take_bar(self) -> None:
+    def _replace_bar(self) -> None:
         from mlx_vlm.generate import ar
 
-        ar.tqdm = self.bar
+        ar.tqdm = self.open_bar
 
 
 def _has_positions(model: Any) -> bool:
@@ -139,7 +139,7 @@ def _has_positions(model: Any) -> bool:
 
 
 class Tower:
-    """Stands where a model's vision tower stood."""
+    """Wrap a model's vision tower."""
 
     def __init__(self, tower: Any, watch: Watch) -> None:
         self._tower = tower
@@ -149,16 +149,16 @@ class Tower:
         return getattr(self._tower, name)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """What the tower gives."""
+        """Return the tower's output, evaluated or cached."""
         return self._watch.encode(lambda: self._tower(*args, **kwargs))
 
 
 class Bar:
-    """A progress bar as mlx-vlm uses one: ``update`` adds to ``done``, and it is told."""
+    """A progress bar for mlx-vlm: ``update`` adds to ``done`` and calls ``emit`` with the sum."""
 
-    def __init__(self, done: int, tell: Callable[[int], None]) -> None:
+    def __init__(self, done: int, emit: Callable[[int], None]) -> None:
         self._done = done
-        self._tell = tell
+        self._emit = emit
 
     def __enter__(self) -> "Bar":
         return self
@@ -166,15 +166,15 @@ class Bar:
     def __exit__(self, *_: object) -> None: ...
 
     def update(self, count: int) -> None:
-        """So many more tokens are done."""
+        """Add ``count`` tokens."""
         self._done += count
-        self._tell(self._done)
+        self._emit(self._done)
 
 
 class KeptPrompt:
     """The last request's cache and tokens, in the shape of mlx-vlm's ``PromptCacheState``.
 
-    ``length`` is that of the prompt which was compared last, in tokens.
+    ``length`` is the size of the prompt that was compared last, in tokens.
     """
 
     def __init__(self) -> None:
@@ -183,11 +183,12 @@ class KeptPrompt:
         self.length: int | None = None
 
     def find_prefix_length(self, new_ids: list[int]) -> int:
-        """How many tokens ``new_ids`` begins with that are in the cache; one must be left."""
+        """Return how many tokens at the beginning of ``new_ids`` are in the cache, at most all but
+        one: mlx-vlm needs one to read."""
         self.length = len(new_ids)
         most = min(len(self.token_ids), len(new_ids) - 1)
         return next((n for n in range(most) if self.token_ids[n] != new_ids[n]), most)
 
     def update(self, token_ids: list[int], kv_cache: list[Any]) -> None:
-        """Keep the cache of a request that has ended."""
+        """Keep the cache of a request that ended."""
         self.token_ids, self.cache = token_ids, kv_cache
