@@ -17,7 +17,7 @@ import pytest
 
 from mondrian import Report, Update, critique, read_photo
 from mondrian.engines import Basis, Phase, Progress, Request, Token, open_engine
-from mondrian.engines.mlx.engine import Mlx, _token
+from mondrian.engines.mlx.engine import Mlx, _make_token
 from mondrian.engines.mlx.grammar import make_guide
 from mondrian.engines.native.engine import HostedEngine
 from mondrian.errors import EngineFailed, ModelNotFound, UnknownEngine
@@ -392,9 +392,9 @@ def test_a_schema_that_nothing_enforces_stands_in_the_prompt(
 ) -> None:
     _, mlx = chunked
     asked = replace(request_for("photo"), schema={"type": "object"})
-    assert "schema" not in mlx._arguments(asked)["prompt"]
+    assert "schema" not in mlx._make_arguments(asked)["prompt"]
     monkeypatch.setitem(sys.modules, "llguidance", None)
-    assert 'follows this schema: {"type": "object"}' in mlx._arguments(asked)["prompt"]
+    assert 'follows this schema: {"type": "object"}' in mlx._make_arguments(asked)["prompt"]
 
 
 def test_loading_stops_too_and_begins_anew(
@@ -417,17 +417,17 @@ def test_speeds_are_of_what_was_done() -> None:
     figures = {"prompt_tokens": 100, "cached_tokens": 60, "prompt_tps": 50.0}
     figures |= {"generation_tokens": 5, "generation_tps": 2.5, "peak_memory": 1.0}
     result = SimpleNamespace(text="", finish_reason=None, **figures)
-    token = _token(result, encoding_seconds=1.5)
+    token = _make_token(result, encoding_seconds=1.5)
     assert (token.prompt_tps, token.generation_tps) == (80, 2)
     result.generation_tokens = 1
-    assert _token(result, 0).generation_tps is None
+    assert _make_token(result, 0).generation_tps is None
 
 
 def test_a_model_without_a_chat_gets_a_text() -> None:
     pytest.importorskip("mlx_vlm")
     mlx = Mlx(path=Path("paligemma"))
     mlx._model = SimpleNamespace(config=SimpleNamespace(model_type="paligemma"))
-    assert mlx._prompt(request_for("photo"), None) == f"<image>{ASKED['photo']}"
+    assert mlx._format_prompt(request_for("photo"), None) == f"<image>{ASKED['photo']}"
 
 
 def test_without_llguidance_there_is_no_guide(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Bytes as servers send them, cut anywhere, read as messages; and thinking kept apart."""
 
 import json
+import random
 from typing import Any
 
 import pytest
@@ -101,10 +102,11 @@ def test_white_space_is_not_held_for_ever() -> None:
 
 
 def test_a_loop_of_thoughts_ends_the_answer_and_varied_thoughts_do_not() -> None:
-    for reason, words in (("loop", "again "), (None, "{n} and ")):
+    for reason, words in (("loop", "again "), (None, "{word} and ")):
         answer = ChatAnswer(10_000)
         for n in range(2000):
-            delta = {"reasoning_content": words.format(n=n)}
+            word = "".join(random.Random(n).choices("aeilnorst", k=6))
+            delta = {"reasoning_content": words.format(word=word)}
             list(answer.read({"choices": [{"delta": delta}]}))
             if answer.is_over:
                 break

@@ -10,9 +10,9 @@ class Seizing(Replay):
     """Plays a recording. Where that hangs, no thread of the process runs on: it holds Python's
     lock, as native code that is stuck may."""
 
-    def _item(
+    def _make_item(
         self, line: Line, tokens: int, span: Span, finish: str | None
     ) -> Progress | Token | None:
         if line.hang:
             ctypes.PyDLL(None).sleep(3600)
-        return super()._item(line, tokens, span, finish)
+        return super()._make_item(line, tokens, span, finish)

@@ -1,4 +1,4 @@
-"""Opens engines by URL."""
+"""Open engines by URL."""
 
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
@@ -14,16 +14,16 @@ from mondrian.errors import UnknownEngine
 def open_engine(
     url: str = "auto", *, home: Path | None = None, adapter: Path | None = None
 ) -> Engine:
-    """Open the engine that ``url`` names (docs/engines.md lists the forms). Nothing is loaded yet.
+    """Open the engine that ``url`` names (docs/engines.md lists the forms), without loading it.
 
     ``home`` is the folder with the pulled models, by default that of the settings. ``adapter`` is
-    the option of that name.
+    the path of a LoRA adapter, for engines that take one.
 
-    Raises ``UnknownEngine`` for a URL that is not understood and ``ModelNotFound``.
+    Raises ``UnknownEngine`` for an invalid URL, and ``ModelNotFound``.
     """
     from mondrian.models import choose
 
-    home = home or _default_home()
+    home = home or _find_home()
     if url == "auto":
         url = choose(home).model.url
     if adapter:
@@ -39,7 +39,7 @@ def open_engine(
 
 
 def _suggest(url: str) -> str:
-    """Return what was probably meant by a URL that is not understood, as a sentence."""
+    """Return a sentence that suggests a valid URL for an invalid one, or an empty string."""
     from mondrian.models import CATALOGUE, Machine
 
     scheme, _, rest = url.partition(":")
@@ -64,8 +64,13 @@ def _open_llamacpp(url: str, target: str, query: str, home: Path) -> Engine:
     from mondrian.engines.native.engine import HostedEngine
     from mondrian.models import find_gguf
 
-    known = {"mmproj": _file, "ctx": _count, "threads": _count, "slots": _slots}
-    options = _options(url, query, {**_COMMON, **known})
+    known = {
+        "mmproj": _parse_file,
+        "ctx": _parse_count,
+        "threads": _parse_count,
+        "slots": _parse_slots,
+    }
+    options = _parse_options(url, query, {**_COMMON, **known})
     path, mmproj = find_gguf(target, home)
     if mmproj:
         options = {"mmproj": mmproj, **options}
@@ -84,7 +89,7 @@ def _open_mlx(url: str, target: str, query: str, home: Path) -> Engine:
     from mondrian.engines.native.engine import HostedEngine
     from mondrian.models.local import sees
 
-    options = _options(url, query, {**_COMMON, "adapter": Path, "stream": _truth})
+    options = _parse_options(url, query, {**_COMMON, "adapter": Path, "stream": _parse_bool})
     path = find_checkpoint(target, home)
     if "adapter" in options:
         options["adapter"] = check_adapter(options["adapter"])
@@ -101,8 +106,13 @@ def _open_mlx(url: str, target: str, query: str, home: Path) -> Engine:
 def _open_replay(url: str, target: str, query: str, home: Path) -> Engine:
     from mondrian.engines.native.engine import HostedEngine
 
-    known = {"speed": _speed, "max_tokens": _count, "sees": _truth, "slots": _slots}
-    options = _options(url, query, known)
+    known = {
+        "speed": _parse_speed,
+        "max_tokens": _parse_count,
+        "sees": _parse_bool,
+        "slots": _parse_slots,
+    }
+    options = _parse_options(url, query, known)
     path = Path(target)
     if not path.is_file():
         raise UnknownEngine(f"There is no recording {target}. Give the path of a JSON Lines file.")
@@ -121,12 +131,15 @@ def _open_openai(url: str, target: str, query: str, home: Path) -> Engine:
 
     if not target.startswith(("http://", "https://")):
         raise UnknownEngine(f"The engine {url!r} needs an address: openai:http://host:8000/v1.")
-    options = _options(url, query, {**_COMMON, "model": str, "sees": _truth})
+    options = _parse_options(url, query, {**_COMMON, "model": str, "sees": _parse_bool})
     return OpenAIServer(url=url, base_url=target, **options)
 
 
-def _options(url: str, query: str, known: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
-    """The options of ``query`` by the converters in ``known``; any other is refused."""
+def _parse_options(
+    url: str, query: str, known: Mapping[str, Callable[[str], Any]]
+) -> dict[str, Any]:
+    """Return the options of ``query``, converted by ``known``. Raises ``UnknownEngine`` for any
+    other option and for an invalid value."""
     options, engine = {}, url.partition("?")[0]  # the rest may be a key
     for name, text in parse_qsl(query, keep_blank_values=True):
         if name not in known:
@@ -139,43 +152,43 @@ def _options(url: str, query: str, known: Mapping[str, Callable[[str], Any]]) ->
     return options
 
 
-def _count(text: str) -> int:
+def _parse_count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise ValueError("it must be a whole number from 1")
     return int(text)
 
 
-def _slots(text: str) -> int:
-    if (value := _count(text)) > _MOST_SLOTS:
+def _parse_slots(text: str) -> int:
+    if (value := _parse_count(text)) > _MOST_SLOTS:
         raise ValueError(f"it must be a whole number from 1 to {_MOST_SLOTS}")
     return value
 
 
-def _file(text: str) -> Path:
+def _parse_file(text: str) -> Path:
     if not (path := Path(text)).is_file():
         raise ValueError("there is no such file")
     return path
 
 
-def _speed(text: str) -> float:
+def _parse_speed(text: str) -> float:
     if not 0 < (value := float(text)) < float("inf"):
         raise ValueError("it must be a number above 0")
     return value
 
 
-def _temperature(text: str) -> float:
+def _parse_temperature(text: str) -> float:
     if not 0 <= (value := float(text)) <= 5:
         raise ValueError("it must be a number from 0 to 5")
     return value
 
 
-def _truth(text: str) -> bool:
+def _parse_bool(text: str) -> bool:
     if text not in {"true", "false"}:
         raise ValueError("it must be true or false")
     return text == "true"
 
 
-def _default_home() -> Path:
+def _find_home() -> Path:
     from mondrian.settings import Settings
 
     return Settings.read().home
@@ -184,10 +197,13 @@ def _default_home() -> Path:
 # llama.cpp's own limit is 256 sequences
 _MOST_SLOTS = 64
 
-# of servers that speak as OpenAI does, by the names that people give them
+# default ports of OpenAI-compatible servers, by their usual names
 _PORTS = {"ollama": 11434, "lmstudio": 1234, "vllm": 8000, "llamaserver": 8080}
 
-_COMMON: dict[str, Callable[[str], Any]] = {"max_tokens": _count, "temperature": _temperature}
+_COMMON: dict[str, Callable[[str], Any]] = {
+    "max_tokens": _parse_count,
+    "temperature": _parse_temperature,
+}
 
 _OPENERS: dict[str, Callable[[str, str, str, Path], Engine]] = {
     "llamacpp": _open_llamacpp,

@@ -1,7 +1,7 @@
-"""The ``replay:`` engine: plays a recorded generation back on time, faults included.
+"""The ``replay:`` engine: play back a recorded generation in real time, faults included.
 
-A recording is a JSON Lines file; docs/engines.md tells what a line may hold. It is played in a
-child process like a native engine, so that a crash and a hang are real ones.
+A recording is a JSON Lines file; docs/engines.md describes its lines. It is played in a child
+process like a native engine, so that crashes and hangs are real.
 """
 
 import json
@@ -19,13 +19,13 @@ from mondrian.errors import EngineFailed
 from mondrian.process.child import Port
 
 _CATCH_UP_SECONDS = 0.5
-"""So late may a line be and the next ones still come sooner for it. Who was stopped for longer goes
-on where it was, as an engine does."""
+"""How late a line may be for the next ones to catch up. After a longer stop (a suspended process)
+the recording resumes where it was, as an engine does."""
 
 
 class Line(BaseModel):
-    """One line of a recording: what happens ``after`` seconds from the line before. A line with
-    ``when`` is played only to a request that has these words in its prompt."""
+    """One line of a recording, played ``after`` seconds after the line before. A line with ``when``
+    is played only to a request with that text in its prompt."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,9 +43,9 @@ class Line(BaseModel):
 
 
 class Replay:
-    """Plays the recording at ``path``, ``speed`` times as fast as it was.
+    """Play the recording at ``path``, ``speed`` times as fast as recorded.
 
-    It counts the tokens that the lines state, and measures its speed itself.
+    Token counts come from the lines, speeds are measured.
     """
 
     def __init__(self, *, path: Path, speed: float = 1.0, max_tokens: int | None = None) -> None:
@@ -55,7 +55,7 @@ class Replay:
         self._requests = count()  # of several threads
 
     def load(self, port: Port) -> None:
-        """Does nothing: loading is among the lines."""
+        """Do nothing: loading is part of the recording."""
 
     def run(self, request: Request, port: Port) -> None:
         """Play the next answer, until a line ends the stream or ``port`` is stopped."""
@@ -70,10 +70,10 @@ class Replay:
                 return
             if line.text is not None:
                 tokens += line.tokens
-                span.note(tokens)
+                span.record(tokens)
             finish = "length" if limit and tokens >= limit else line.finish
-            port_item = self._item(line, tokens, span, finish)
-            if port_item and port.emit(port_item):
+            item = self._make_item(line, tokens, span, finish)
+            if item and port.emit(item):
                 return
             if finish:
                 return
@@ -83,7 +83,7 @@ class Replay:
         )
 
     def _next_answer(self) -> list[Line]:
-        """The lines up to the next one that finishes; after the last answer the first again."""
+        """Return the lines of the next answer; the first one again after the last."""
         answers: list[list[Line]] = [[]]
         for line in read_recording(self._path):
             if answers[-1] and answers[-1][-1].finish:
@@ -91,7 +91,7 @@ class Replay:
             answers[-1].append(line)
         return answers[next(self._requests) % len(answers)]
 
-    def _item(
+    def _make_item(
         self, line: Line, tokens: int, span: "Span", finish: str | None
     ) -> Progress | Token | None:
         if line.crash:
@@ -114,24 +114,24 @@ class Replay:
 
 
 class Span:
-    """The time that the speed is measured over. The first tokens open it and do not count."""
+    """The time over which the speed is measured, from the first tokens, which do not count."""
 
     def __init__(self) -> None:
         self._opened: tuple[int, float] | None = None
 
-    def note(self, tokens: int) -> None:
-        """So many tokens have come."""
+    def record(self, tokens: int) -> None:
+        """Record that ``tokens`` have been played so far."""
         self._opened = self._opened or (tokens, time.monotonic())
 
     def speed(self, tokens: int) -> float | None:
-        """Tokens per second, ``None`` before there is a span."""
+        """Return tokens per second, ``None`` before the second piece."""
         if self._opened is None or tokens == self._opened[0]:
             return None
         return (tokens - self._opened[0]) / (time.monotonic() - self._opened[1])
 
 
 def read_recording(path: Path) -> list[Line]:
-    """The lines of the recording at ``path``. Raises ``EngineFailed`` naming a bad line."""
+    """Return the lines of the recording at ``path``. Raises ``EngineFailed`` naming a bad line."""
     lines = []
     for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         if not text.strip():

@@ -1,4 +1,4 @@
-"""An engine while it works at a job: whether to go on, whether it is stuck, and its figures."""
+"""An engine during an attempt: cancellation, stall detection and figures."""
 
 import threading
 import time
@@ -9,22 +9,22 @@ from dataclasses import dataclass, field, replace
 from mondrian.engines.base import Basis, Engine, Output, Phase, Progress, Request, Token
 from mondrian.errors import EngineStalled
 
-_BLIND_PATIENCE = 4
+_BLIND_FACTOR = 4
 
 
 @dataclass(kw_only=True)
 class Meter:
-    """What an engine did since it was opened: ``tokens`` in all, and the newest figures of any
-    stream. For all threads."""
+    """An engine's totals since it was opened: ``tokens`` in all, and the newest figures of any
+    stream. Thread-safe."""
 
     tokens: int = 0
     tokens_per_second: float | None = None
     peak_memory_gb: float | None = None
-    _taking: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
-    def take(self, token: Token, before: int) -> None:
-        """Count ``token``; ``before`` is how many its answer had before it."""
-        with self._taking:
+    def record(self, token: Token, before: int) -> None:
+        """Add the figures of ``token``; ``before`` is the answer's token count before it."""
+        with self._lock:
             self.tokens += token.generation_tokens - before
         self.tokens_per_second = token.generation_tps or self.tokens_per_second
         self.peak_memory_gb = token.peak_memory_gb or self.peak_memory_gb
@@ -33,12 +33,12 @@ class Meter:
 class WatchedEngine:
     """``engine`` for one attempt.
 
-    Its streams end when ``check`` raises, which is asked at every item: at least four times a
-    second. They fail with ``EngineStalled`` after ``stall_seconds`` without progress or a token, or
-    four times as long in a prefill of which the engine can tell nothing, as most servers; to wait
-    for another request is no stall. With ``alone``, nothing runs beside them in a child. ``spent``
+    Its streams end when ``check`` raises, which is called at every item: at least four times a
+    second. They raise ``EngineStalled`` after ``stall_seconds`` without progress or a token, or
+    four times as long in a prefill without progress figures, as on most servers; waiting for
+    another request is not a stall. With ``alone``, no other request runs in the child. ``spent``
     holds the seconds of each phase, until it is cleared. The engine's adapter, if it has one, is
-    used where the job's ``mode`` asks for it, and ``mode_used`` says so.
+    used if the job's ``mode`` asks for it; ``mode_used`` is the mode in effect.
     """
 
     def __init__(
@@ -83,20 +83,20 @@ class WatchedEngine:
                 self.spent[phase] = self.spent.get(phase, 0.0) + now - before
                 before = now
                 if isinstance(item, Token):
-                    self._meter.take(item, tokens)
+                    self._meter.record(item, tokens)
                     tokens = item.generation_tokens
                 if isinstance(item, Token) or item != last or phase is Phase.WAITING:
                     last, moved = item, now
-                elif now - moved > self._patience(item):
-                    items.throw(self._stalled(item, phase))  # the engine is to know
+                elif now - moved > self._find_limit(item):
+                    items.throw(self._make_error(item, phase))  # so that the engine stops
                 yield item
 
-    def _patience(self, item: Progress) -> float:
+    def _find_limit(self, item: Progress) -> float:
         is_blind = item.phase is Phase.PREFILL and item.basis is Basis.UNKNOWN
-        return self._stall_seconds * (_BLIND_PATIENCE if is_blind else 1)
+        return self._stall_seconds * (_BLIND_FACTOR if is_blind else 1)
 
-    def _stalled(self, item: Progress, phase: Phase) -> EngineStalled:
+    def _make_error(self, item: Progress, phase: Phase) -> EngineStalled:
         return EngineStalled(
-            f"The engine made no progress for {self._patience(item):g} seconds while {phase}. "
+            f"The engine made no progress for {self._find_limit(item):g} seconds while {phase}. "
             "Try again; if it stays, try another model."
         )

@@ -1,1 +1,1 @@
-"""An engine in a child process."""
+"""Engines that run in a child process."""

@@ -1,13 +1,12 @@
-"""A native engine in a child process, at the other end of a pipe.
+"""A native engine in a child process, connected by a pipe.
 
-1. Native code may abort, hang, or hold Python's lock for seconds. In the child it can do none of
-   that to the parent, whose clock, store and server go on.
-2. The child starts with the first request and is kept; after a crash or a kill a new one takes its
-   place.
-3. The parent never waits for the child without a time-out: ``process/parent.py`` tells when it
+1. Native code may abort, hang, or hold the GIL for seconds. In the child it cannot do that to the
+   parent, whose clock, store and server go on.
+2. The child starts with the first request and is reused; after a crash or a kill a new one starts.
+3. The parent never waits for the child without a timeout: ``process/parent.py`` documents when it
    kills it.
-4. One request loads the model; others come beside it when that is done. ``load`` has no turn of
-   its own: a request that comes while it lasts waits in the child, and is the one that watches it.
+4. One request loads the model; others start when that is done. ``load`` takes no slot: a request
+   that arrives meanwhile waits in the child and reports the load's progress.
 """
 
 import threading
@@ -31,10 +30,10 @@ STOP_SECONDS = 5.0
 
 
 class HostedEngine:
-    """An ``Engine`` whose work is done by a ``Handler`` in a child process.
+    """An ``Engine`` that runs a ``Handler`` in a child process.
 
-    ``native`` names it as ``module:Class``; ``options`` are its keyword arguments. It is given
-    ``slots`` requests at once.
+    ``native`` is the handler's ``module:Class``, ``options`` its keyword arguments, ``slots`` the
+    most requests that it gets at once.
     """
 
     def __init__(
@@ -65,7 +64,7 @@ class HostedEngine:
 
     @property
     def pid(self) -> int | None:
-        """The child's process id, ``None`` while there is no child."""
+        """Return the child's process id, ``None`` without a child."""
         child = self._child
         return child.pid if child and not child.is_gone else None
 
@@ -88,7 +87,7 @@ class HostedEngine:
 
     def stream(self, request: Request) -> Generator[Output, None, None]:
         """See ``Engine.stream``."""
-        turn = self._turns.ask(alone=request.alone)
+        turn = self._turns.enqueue(alone=request.alone)
         try:
             while not self._turns.begin(turn, HEARTBEAT_SECONDS):
                 yield Progress(phase=Phase.WAITING)
@@ -106,8 +105,8 @@ class HostedEngine:
     def _ask(self, request: Request | None) -> Generator[Output, None, None]:
         has_stalled = False
         try:
-            while (running := (child := self._living_child()).ask(request)) is None:
-                pass  # it went in this moment
+            while (running := (child := self._ensure_child()).ask(request)) is None:
+                pass  # the child ended just now
             try:
                 yield from self._items(child, running)
             except EngineStalled:
@@ -122,7 +121,8 @@ class HostedEngine:
             raise
 
     def _items(self, child: Child, running: ChildRequest) -> Generator[Output, None, None]:
-        """Yield what the child says of the request; the last progress again in its silences."""
+        """Yield the child's items for the request, and the last progress again while it is
+        silent."""
         last: Progress | None = None
         tokens = 0
         while True:
@@ -130,9 +130,9 @@ class HostedEngine:
                 item = running.receive(HEARTBEAT_SECONDS)
             except ChildEnded as exc:
                 loading = None if child.is_loaded else Phase.LOADING
-                raise _crash(exc, last.phase if last else loading, tokens) from None
+                raise _make_crash(exc, last.phase if last else loading, tokens) from None
             if isinstance(item, Ended) and item.error:
-                raise _failure(item.error)
+                raise _make_failure(item.error)
             self._error = None
             if isinstance(item, Ended):
                 return
@@ -142,7 +142,7 @@ class HostedEngine:
                 last = item
             yield item or last or Progress(phase=Phase.LOADING)
 
-    def _living_child(self) -> Child:
+    def _ensure_child(self) -> Child:
         with self._starting:
             if self._is_closed:
                 raise EngineClosed
@@ -167,20 +167,20 @@ class HostedEngine:
             ) from exc
 
 
-def _failure(error: MondrianError | str) -> MondrianError:
-    """Return what a request ended with as an error of ours."""
+def _make_failure(error: MondrianError | str) -> MondrianError:
+    """Return the error of a failed request as a ``MondrianError``."""
     if isinstance(error, MondrianError):
         return error
     return EngineFailed(f"The engine failed: {error}. Try again, or try another model.")
 
 
-def _crash(end: ChildEnded, phase: Phase | None, tokens: int) -> EngineCrashed:
-    """Return the error that says how the process ended; what it last printed is a note on it."""
+def _make_crash(end: ChildEnded, phase: Phase | None, tokens: int) -> EngineCrashed:
+    """Return an error that says how the process ended, with its last output as a note."""
     doing = f" while {phase.doing}" if phase else ""
     after = f" (after {tokens} tokens)" if tokens else ""
     error = EngineCrashed(
         f"The engine's process {end.how}{doing}{after}. It starts anew with the next photo."
     )
     if end.last_words:
-        error.add_note(f"The engine's last words:\n{end.last_words}")
+        error.add_note(f"The engine's last output:\n{end.last_words}")
     return error

@@ -1,4 +1,4 @@
-"""Whose turn it is at an engine: first come, first served, as many at once as there are slots."""
+"""Assign an engine's slots to requests, first come, first served."""
 
 import threading
 from collections import deque
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Turn:
-    """One request's place. One that wants to be ``alone`` begins when nothing else is under way,
-    and while it lasts nothing else begins."""
+    """One request's place in the queue. If ``alone``, it begins when nothing else is running, and
+    nothing else begins until it ends."""
 
     alone: bool
 
 
 class Turns:
-    """The turns at one engine. ``may_share`` tells whether more than one may be under way now; it
-    is asked anew each time."""
+    """The queue of one engine. ``may_share`` returns whether more than one request may run now; it
+    is called each time."""
 
     def __init__(self, slots: int, may_share: Callable[[], bool]) -> None:
         self._slots = slots
@@ -25,15 +25,15 @@ class Turns:
         self._waiting: deque[Turn] = deque()
         self._under_way: list[Turn] = []
 
-    def ask(self, *, alone: bool) -> Turn:
-        """Take a place at the end of the queue. ``end`` gives it up, begun or not."""
+    def enqueue(self, *, alone: bool) -> Turn:
+        """Append a turn to the queue and return it. ``end`` releases it, begun or not."""
         turn = Turn(alone)
         with self._changed:
             self._waiting.append(turn)
         return turn
 
     def begin(self, turn: Turn, timeout_seconds: float) -> bool:
-        """Begin ``turn`` as soon as may be. Returns whether it could in time."""
+        """Wait for a slot and begin ``turn``. Return whether it began in time."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._may_begin(turn), timeout_seconds):
                 return False
@@ -43,7 +43,7 @@ class Turns:
             return True
 
     def end(self, turn: Turn) -> None:
-        """Let the next begin."""
+        """Release the turn's slot, or its place in the queue."""
         with self._changed:
             (self._under_way if turn in self._under_way else self._waiting).remove(turn)
             self._changed.notify_all()

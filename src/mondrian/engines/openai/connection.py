@@ -1,12 +1,12 @@
-"""One request of ``openai:`` to its server, and what can go wrong with it.
+"""One HTTP request of ``openai:`` to its server, and its errors.
 
-1. A thread reads the connection and fills a queue, so the listener never waits longer than a
-   heartbeat and can leave at any time. Leaving closes the connection, also before the server has
-   said a word. So each request has a connection of its own.
-2. No key and no password is in any message: what others wrote goes through ``error_words``, and
-   addresses through ``without_secrets``.
-3. A server that answers 429 or 503 is alive (``BusyError``); one that takes no connection, breaks
-   it or stands behind a gateway that cannot reach it is not (``UnreachableError``).
+1. A thread reads the connection and fills a queue, so the consumer never waits longer than a
+   heartbeat and can stop at any time. Stopping closes the connection, also before the response
+   begins. So each request has its own connection.
+2. No message contains a key or password: others' text goes through ``error_words``, and addresses
+   through ``without_secrets``.
+3. A server that answers 429 or 503 is alive (``BusyError``); one that refuses or drops the
+   connection, or that its gateway cannot reach, is not (``UnreachableError``).
 """
 
 import os
@@ -31,19 +31,19 @@ T = TypeVar("T")
 
 HEARTBEAT_SECONDS = 0.2
 DEAD_SECONDS = 8.0
-"""After so long without a sign of life a machine is gone."""
+"""Time without an acknowledgement after which the server's machine counts as gone."""
 
 _LEAST_RETRY_SECONDS = 0.5  # each try sends the photo
 _MOST_RETRY_SECONDS = 30.0
 
 
 class UnreachableError(Exception):
-    """The server cannot be reached, or went away."""
+    """The server cannot be reached, or the connection was lost."""
 
 
 class BusyError(Exception):
-    """The server is there and cannot take a question yet: it ``is_loading`` its model, or has too
-    many. It may have said after how many ``seconds`` to ask again."""
+    """The server is alive and cannot take a request yet: it ``is_loading`` its model, or has too
+    many. ``seconds`` is its ``Retry-After``, if it sent one."""
 
     def __init__(self, words: str, *, is_loading: bool, seconds: float | None) -> None:
         super().__init__(words)
@@ -52,7 +52,7 @@ class BusyError(Exception):
 
 
 class RefusedError(Exception):
-    """The server does not take ``field`` of the body."""
+    """The server rejects ``field`` of the body."""
 
     def __init__(self, field: str) -> None:
         super().__init__(field)
@@ -60,7 +60,7 @@ class RefusedError(Exception):
 
 
 class Exchange(Generic[T]):
-    """One request and what ``read`` makes of its answer. ``url`` is for people to see, too."""
+    """One request, whose response ``read`` turns into items. ``url`` appears in messages."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Exchange(Generic[T]):
         self._is_stopped = False
 
     def items(self, connect_seconds: float) -> Generator[T | None, None, None]:
-        """The items of the answer, and ``None`` at each heartbeat without one.
+        """Yield the items of the response, and ``None`` at each heartbeat without one.
 
         Raises what ``read`` raises, and ``UnreachableError``, also if there is no connection after
         ``connect_seconds``.
@@ -104,14 +104,14 @@ class Exchange(Generic[T]):
                 yield item
         finally:
             self.stop()
-            if self._socket:  # else it is still connecting, and that cannot be hurried
+            if self._socket:  # else it is still connecting, which cannot be interrupted
                 reader.join(1.0)
 
     def stop(self) -> None:
-        """Close the connection: the server stops, and its reader too."""
+        """Close the connection: the server and the reading thread stop."""
         self._is_stopped = True
         if self._socket is not None:
-            with suppress(OSError):  # only this wakes a thread that is reading
+            with suppress(OSError):  # only a shutdown wakes a thread in ``recv``
                 self._socket.shutdown(socket.SHUT_RDWR)
 
     def _run(self) -> None:
@@ -128,12 +128,12 @@ class Exchange(Generic[T]):
         except (EngineError, RefusedError, BusyError, UnreachableError) as exc:
             self._items.put(exc)
         except (httpx.HTTPError, httpx.StreamError, OSError, RuntimeError) as exc:
-            self._items.put(self._unreachable(error_words(exc) or type(exc).__name__))
-        except Exception as exc:  # what servers send knows no bounds
+            self._items.put(self._make_unreachable(error_words(exc) or type(exc).__name__))
+        except Exception as exc:  # a server may send anything
             words = error_words(repr(exc))
             self._items.put(EngineFailed(f"The engine's answer is not understood ({words})."))
 
-    def _unreachable(self, words: str) -> UnreachableError:
+    def _make_unreachable(self, words: str) -> UnreachableError:
         what = f"The connection to the engine at {self._url} was lost"
         if not self._is_connected:
             what = f"The engine at {self._url} does not answer"
@@ -141,12 +141,12 @@ class Exchange(Generic[T]):
 
     def _check(self, is_late: bool) -> None:
         if not self._is_connected and is_late:
-            raise self._unreachable("no connection in time")
-        if self._socket is not None and _is_unheard(self._socket):
-            raise self._unreachable("it acknowledges nothing")
+            raise self._make_unreachable("no connection in time")
+        if self._socket is not None and _is_unacknowledged(self._socket):
+            raise self._make_unreachable("it acknowledges nothing")
 
     def _trace(self, event: str, about: Mapping[str, Any]) -> None:
-        """Get hold of the connection while it is made: a server may be silent for long."""
+        """Keep the socket as soon as it exists: a server may be silent for long."""
         if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
             self._socket = about["return_value"].get_extra_info("socket")
             if self._is_stopped:
@@ -156,22 +156,24 @@ class Exchange(Generic[T]):
 
 
 class _End:
-    """The answer is complete."""
+    """End of the response."""
 
 
 def check(response: "httpx.Response", body: Mapping[str, Any] | None = None) -> None:
-    """Raise what an answer to ``body`` means that is not a success."""
+    """Raise an error for a response to ``body`` that is not a success: ``BusyError``,
+    ``UnreachableError``, ``RefusedError`` or ``EngineFailed``."""
     is_page = "text/html" in response.headers.get("content-type", "")
     if response.is_success and not is_page:
         return
     response.read()
-    words, code = _refusal(response), response.status_code
-    is_spent = "insufficient_quota" in response.text  # more time brings no more money
+    words, code = _explain_refusal(response), response.status_code
+    is_spent = "insufficient_quota" in response.text  # waiting does not help
     if code in {503, 529} or (code == 429 and not is_spent):
-        raise BusyError(words, is_loading=code == 503, seconds=_retry_after(response))
+        raise BusyError(words, is_loading=code == 503, seconds=_read_retry_after(response))
     if code in {502, 504, *range(520, 525)}:
         raise UnreachableError(words)
-    if code in {400, 415, 422, 500, 501} and (field := refused_field(body or {}, response.text)):
+    is_rejected = code in {400, 415, 422, 500, 501}
+    if is_rejected and (field := find_refused_field(body or {}, response.text)):
         raise RefusedError(field)
     raise EngineFailed(words)
 
@@ -181,7 +183,7 @@ _REFUSED = {
     name: re.compile(words, re.IGNORECASE | re.DOTALL)
     for name, words in (
         ("max_tokens", "max_completion_tokens"),
-        # the kernel is of mlx-vlm's grammar, on a machine without Metal
+        # metal_kernel: mlx-vlm's grammar on a machine without Metal
         ("response_format", "schema|response_format|grammar|guid(ed|ance)|structured|metal_kernel"),
         *(
             (name, rf"\b{name}\b.{{0,200}}{_UNKNOWN}|{_UNKNOWN}.{{0,200}}\b{name}\b")
@@ -191,13 +193,13 @@ _REFUSED = {
 }
 
 
-def refused_field(body: Mapping[str, Any], words: str) -> str | None:
-    """Which field of ``body`` a server refuses by ``words``, if it can do without."""
-    named = (name for name, said in _REFUSED.items() if name in body and said.search(words))
-    return next(named, None)
+def find_refused_field(body: Mapping[str, Any], words: str) -> str | None:
+    """Return the optional field of ``body`` that a server rejects with ``words``, if any."""
+    names = (name for name, pattern in _REFUSED.items() if name in body and pattern.search(words))
+    return next(names, None)
 
 
-def _retry_after(response: "httpx.Response") -> float | None:
+def _read_retry_after(response: "httpx.Response") -> float | None:
     with suppress(ValueError):  # it may be a date
         seconds = float(response.headers.get("retry-after", ""))
         return min(max(_LEAST_RETRY_SECONDS, seconds), _MOST_RETRY_SECONDS)
@@ -239,12 +241,12 @@ _ADVICE = [
 ]
 
 
-def advice(words: str) -> str:
-    """What to do about an error that a server tells by ``words``, or nothing."""
-    return next((advice for said, advice in _ADVICE if said.search(words)), "")
+def find_advice(words: str) -> str:
+    """Return what to do about a server's error message ``words``, or an empty string."""
+    return next((advice for pattern, advice in _ADVICE if pattern.search(words)), "")
 
 
-def _refusal(response: "httpx.Response") -> str:
+def _explain_refusal(response: "httpx.Response") -> str:
     code, words = response.status_code, ""
     if response.is_success:
         return (
@@ -255,17 +257,17 @@ def _refusal(response: "httpx.Response") -> str:
         target = without_secrets(response.headers["location"])[:300]
         return f"The engine answered {code}: it is at {target}. Give that address."
     with suppress(ValueError, AttributeError):
-        said = response.json()
-        words = error_words(said.get("error") or said.get("detail") or said.get("message") or "")
+        body = response.json()
+        words = error_words(body.get("error") or body.get("detail") or body.get("message") or "")
     plain = " ".join(re.sub(r"<[^<>]*>", " ", response.text[:5000]).split())
     words = words or response.reason_phrase or error_words(plain[:200]) or "no reason given"
-    return f"The engine answered {code}: {words}.{_HINTS.get(code, '') or advice(words)}"
+    return f"The engine answered {code}: {words}.{_HINTS.get(code, '') or find_advice(words)}"
 
 
-def engine_key() -> str | None:
-    """The key of the server, from the environment.
+def read_key() -> str | None:
+    """Return the server's key from the environment, ``None`` without one.
 
-    Raises ``SettingsError`` for one that cannot be sent.
+    Raises ``SettingsError`` for a key that cannot be sent.
     """
     name = next((name for name in KEYS if os.environ.get(name, "").strip()), None)
     if name is None:
@@ -277,7 +279,7 @@ def engine_key() -> str | None:
 
 
 def without_secrets(url: str) -> str:
-    """``url`` without the name and password that may stand before its host."""
+    """Return ``url`` without the name and password before its host."""
     return re.sub(r"(?<=://)[^?]*@", "", url)
 
 
@@ -285,9 +287,9 @@ _ADDRESS = re.compile(r"(https?://)(?:([^/?#]*)@)?([^/?#@][^?#@]*)")
 
 
 def split_address(address: str) -> tuple[str, tuple[str, str] | None]:
-    """An address without its name and password, and these.
+    """Return ``address`` without its name and password, and these, ``None`` if it has none.
 
-    Raises ``UnknownEngine`` for what is no address.
+    Raises ``UnknownEngine`` for an invalid address.
     """
     import httpx
 
@@ -305,7 +307,7 @@ def split_address(address: str) -> tuple[str, tuple[str, str] | None]:
     return (scheme + rest).rstrip("/"), (unquote(name), unquote(password)) if login else None
 
 
-# A silent server's machine is asked after 4, 6 and 8 seconds. macOS calls the first otherwise.
+# Probe a silent server's machine after 4, 6 and 8 seconds. macOS has another name for the first.
 _KEEP_ALIVE = (
     ("TCP_KEEPIDLE", 4),
     ("TCP_KEEPALIVE", 4),
@@ -315,10 +317,10 @@ _KEEP_ALIVE = (
 
 
 def open_client(login: tuple[str, str] | None, connect_seconds: float) -> "httpx.Client":
-    """A client with the key or ``login``, without a time-out on silence."""
+    """Return a client with the key or ``login``, without a read timeout."""
     import httpx
 
-    key = engine_key()
+    key = read_key()
     keep_alive = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
     for name, value in _KEEP_ALIVE:
         if option := getattr(socket, name, None):
@@ -334,9 +336,9 @@ def open_client(login: tuple[str, str] | None, connect_seconds: float) -> "httpx
     )
 
 
-def _is_unheard(connection: socket.socket) -> bool:
-    """Whether what was sent is not acknowledged: keep-alive does not run then. (TCP_USER_TIMEOUT
-    would also cut off a server that is alive and too busy to read.)"""
+def _is_unacknowledged(connection: socket.socket) -> bool:
+    """Return whether sent data is unacknowledged for ``DEAD_SECONDS``: keep-alive does not run
+    then. (TCP_USER_TIMEOUT would also drop a server that is alive and too busy to read.)"""
     if not hasattr(socket, "TCP_INFO"):
         return False
     with suppress(OSError, struct.error):

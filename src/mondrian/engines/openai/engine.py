@@ -1,13 +1,13 @@
 """The ``openai:`` engine: any server that speaks OpenAI's chat completions, streamed.
 
-1. The stream never waits longer than a heartbeat, whatever the server does, so it can be closed at
-   any time; loading too, which asks for the list of models.
-2. What only one kind of server understands is sent to that kind alone. The list of models, which
-   each of them has, tells the kind. What a server refuses it is never sent again.
-3. There is no time-out on silence: a prefill may take a quarter of an hour, and who runs the job
-   has the stall limit. Nor has a server's loading (503); too many requests (429) are waited out for
-   five minutes. A server that is gone is noticed within ten seconds.
-4. Nothing is tried again once a token has come.
+1. The stream never blocks longer than a heartbeat, whatever the server does, so it can be closed at
+   any time; loading, which requests the list of models, too.
+2. Fields that only one kind of server understands are sent to that kind only; the list of models
+   shows the kind. A field that a server rejects is never sent again.
+3. There is no read timeout: a prefill may take a quarter of an hour, and the worker has a stall
+   limit. A loading server (503) has no timeout either; too many requests (429) are retried for five
+   minutes. A server that is gone is detected within ten seconds.
+4. Nothing is retried once a token has arrived.
 """
 
 import json
@@ -27,10 +27,10 @@ from mondrian.engines.openai.connection import (
     Exchange,
     RefusedError,
     UnreachableError,
-    advice,
     check,
+    find_advice,
+    find_refused_field,
     open_client,
-    refused_field,
     split_address,
     without_secrets,
 )
@@ -43,19 +43,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CONNECT_SECONDS = (5.0, 1.5, 1.5)
-"""How long each try may take to connect: with the pauses, less than ten seconds in all."""
+"""Connect timeout of each attempt: with the pauses, less than ten seconds in all."""
 
 RETRY_SECONDS = 0.5
 _BUSY_SECONDS = 2.0
 _MOST_BUSY_SECONDS = 300.0
-_SAME_SECONDS = 1.0  # an answer that comes sooner may be another "busy"
+_SAME_SECONDS = 1.0  # a response that comes sooner may be another "busy"
 
 
 class OpenAIServer:
     """The model ``model`` (by default the server's first) of the server at ``base_url``, which
-    ends in ``/v1``. ``sees`` says whether the model takes images.
+    ends in ``/v1``. ``sees`` is whether the model takes images.
 
-    The key comes from ``MONDRIAN_ENGINE_KEY`` or ``OPENAI_API_KEY`` and goes nowhere else.
+    The key comes from ``MONDRIAN_ENGINE_KEY`` or ``OPENAI_API_KEY`` and is sent nowhere else.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class OpenAIServer:
         self.url = without_secrets(url)
         self.model = model or "?"
         self.sees = sees
-        self.slots = 1  # how many the server has is not known
+        self.slots = 1  # the server's number is unknown
         self.has_adapter = False
         self.status = "unloaded"
         self._wanted = model
@@ -85,19 +85,19 @@ class OpenAIServer:
         self._closed = threading.Event()
 
     def load(self) -> None:
-        """Ask the server which models it has, and what kind of server it is. See ``Engine``."""
-        for _ in self._loading():
+        """Fetch the server's list of models and detect its kind. See ``Engine.load``."""
+        for _ in self._load():
             pass
 
     def stream(self, request: Request) -> Generator[Output, None, None]:
         """See ``Engine.stream``."""
         yield Progress(phase=Phase.LOADING)
-        yield from self._loading()
+        yield from self._load()
         beat = Progress(phase=Phase.PREFILL)
         yield beat
         while True:
             try:
-                yield from self._persist(lambda: self._question(request), beat)
+                yield from self._retry(lambda: self._open_completion(request), beat)
                 return
             except RefusedError as exc:
                 self._refused.add(exc.field)
@@ -108,13 +108,13 @@ class OpenAIServer:
         for exchange in tuple(self._exchanges):
             exchange.stop()
 
-    def _loading(self) -> Generator[Progress, None, None]:
+    def _load(self) -> Generator[Progress, None, None]:
         if self._kind is not None:
             return
         self.status = "loading"
         models: list[dict[str, Any]] = []
         try:
-            listing = self._persist(self._listing, Progress(phase=Phase.LOADING))
+            listing = self._retry(self._open_listing, Progress(phase=Phase.LOADING))
             with closing(listing) as items:
                 for item in items:
                     if isinstance(item, Progress):
@@ -127,7 +127,7 @@ class OpenAIServer:
             self.status = f"error: {exc.message}"
             raise
         finally:
-            if self.status == "loading":  # the request that waited for it left
+            if self.status == "loading":  # the request that loaded it was closed
                 self.status = "unloaded"
 
     def _choose(self, models: list[dict[str, Any]]) -> None:
@@ -143,19 +143,19 @@ class OpenAIServer:
                 f"{models[0]['id']} and the like. Load one that sees, or name one with ?model=NAME."
             )
         self.model = self._wanted or answering[0]
-        # of a model that is not listed, it cannot be known what will answer
+        # the kind of server behind a model that is not listed is unknown
         kinds = (str(each.get("owned_by", "")) for each in models if each["id"] == self.model)
         self._kind = next(kinds, "")
 
-    def _persist(
-        self, ask: Callable[[], Exchange[T]], beat: Progress
+    def _retry(
+        self, open_exchange: Callable[[], Exchange[T]], beat: Progress
     ) -> Generator[T | Progress, None, None]:
-        """What the server answers to what ``ask`` makes, asked again as long as it makes sense;
-        ``beat`` while nothing is known."""
+        """Yield the items of the exchange, retrying while the server is busy or unreachable, and
+        ``beat`` at each heartbeat."""
         connects, doing, refused_since = [*CONNECT_SECONDS], beat, float("inf")
         while True:
             try:
-                yield from self._listen(ask(), connects.pop(0), doing, beat)
+                yield from self._receive(open_exchange(), connects.pop(0), doing, beat)
                 return
             except UnreachableError as exc:
                 if not connects:
@@ -171,10 +171,10 @@ class OpenAIServer:
                 connects = [*CONNECT_SECONDS]
             yield from self._pause(seconds, doing)
 
-    def _listen(
+    def _receive(
         self, exchange: Exchange[T], connect_seconds: float, doing: Progress, beat: Progress
     ) -> Generator[T | Progress, None, None]:
-        """What comes, and in silence ``beat``, or what it was ``doing`` as long as it may be."""
+        """Yield the items, and at heartbeats ``doing``, after ``_SAME_SECONDS`` ``beat``."""
         self._check_open()
         has_token, until = False, time.monotonic() + _SAME_SECONDS
         self._exchanges.add(exchange)
@@ -210,12 +210,12 @@ class OpenAIServer:
         if self._closed.is_set():
             raise EngineClosed
 
-    def _listing(self) -> Exchange[list[dict[str, Any]]]:
+    def _open_listing(self) -> Exchange[list[dict[str, Any]]]:
         return Exchange(self._client, "GET", f"{self._base_url}/models", self._read_models)
 
     def _read_models(self, response: "httpx.Response") -> Iterator[list[dict[str, Any]]]:
         is_busy = response.status_code in {429, 502, 503, 504, 529}
-        if is_busy or not self._wanted:  # else it may have no list, or show it to others only
+        if is_busy or not self._wanted:  # else the server may have no list, or not show it to us
             check(response)
         try:
             listed = json.loads(response.read())["data"] or []
@@ -226,11 +226,11 @@ class OpenAIServer:
         named = [{**each, "id": each.get("id") or each.get("name")} for each in models]
         yield [each for each in named if isinstance(each["id"], str)]
 
-    def _question(self, request: Request) -> Exchange[Output]:
-        url, body = f"{self._base_url}/chat/completions", self._body(request)
+    def _open_completion(self, request: Request) -> Exchange[Output]:
+        url, body = f"{self._base_url}/chat/completions", self._make_body(request)
         return Exchange(self._client, "POST", url, partial(_read_answer, url, body), body)
 
-    def _body(self, request: Request) -> dict[str, Any]:
+    def _make_body(self, request: Request) -> dict[str, Any]:
         words = ""
         if request.schema is not None and "response_format" in self._refused:
             form = json.dumps(request.schema, separators=(",", ":"))
@@ -257,7 +257,7 @@ class OpenAIServer:
         return body
 
 
-# Models that servers list beside those that answer.
+# Models that servers list and that do not answer chat completions.
 _OTHER_KINDS = re.compile(
     r"embed|rerank|\bbge\b|whisper|\btts\b|moderation|dall-e|stable-diffusion", re.IGNORECASE
 )
@@ -268,23 +268,23 @@ def _read_answer(url: str, body: dict[str, Any], response: "httpx.Response") -> 
     most = body.get("max_tokens") or body["max_completion_tokens"]
     answer, has_token = ChatAnswer(most), False
     try:
-        for message in decode_events(_timed(response.iter_bytes(), answer)):
+        for message in decode_events(_record_arrival(response.iter_bytes(), answer)):
             for item in answer.read(message):
                 has_token = has_token or isinstance(item, Token)
                 yield item
             if answer.is_over:
                 break
-    except EngineFailed as exc:  # vLLM refuses a schema in a stream that has begun well
-        if not has_token and (field := refused_field(body, exc.message)):
+    except EngineFailed as exc:  # vLLM rejects a schema inside a stream with status 200
+        if not has_token and (field := find_refused_field(body, exc.message)):
             raise RefusedError(field) from exc
-        raise EngineFailed(exc.message + advice(exc.message)) from exc
+        raise EngineFailed(exc.message + find_advice(exc.message)) from exc
     if answer.finish_reason is None:
         raise UnreachableError(f"The engine at {url} ended in the middle of the answer.")
     yield answer.last()
 
 
-def _timed(chunks: Iterator[bytes], answer: ChatAnswer) -> Iterator[bytes]:
-    """``chunks``, of which ``answer`` learns when they arrived."""
+def _record_arrival(chunks: Iterator[bytes], answer: ChatAnswer) -> Iterator[bytes]:
+    """Yield ``chunks``, after setting when each ``answer.arrived``."""
     for chunk in chunks:
         answer.arrived = time.monotonic()
         yield chunk
