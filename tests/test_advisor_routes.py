@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image
 
-from mondrian.api.drawings import initials
+from mondrian.api.drawings import make_initials
 from support.service import Service
 from support.uploads import assert_problem
 
@@ -54,7 +54,7 @@ def test_a_card_is_found_by_number_and_by_title(service: Service) -> None:
 
 
 def test_initials() -> None:
-    assert [initials(name) for name in ("Ansel Adams", "Vincent van Gogh", "Nadar", " ")] == [
+    assert [make_initials(name) for name in ("Ansel Adams", "Vincent van Gogh", "Nadar", " ")] == [
         "AA",
         "VG",
         "N",

@@ -119,7 +119,7 @@ class Access:
         self.signer = Signer(store.signing_secret())
         self._keys = settings.keys
         self._admin_keys = settings.admin_keys
-        self._owners = {owner_of(key): key in self._admin_keys for key in self._all_keys}
+        self._owners = {make_owner(key): key in self._admin_keys for key in self._all_keys}
         self._is_open = settings.open
         base = urlsplit(settings.base_url or "")
         self._origins = {*settings.cors_origins, f"{base.scheme}://{base.netloc}"}
@@ -154,7 +154,7 @@ class Access:
         if request.method not in _READS:
             self._refuse_foreign_origin(request)
         if key := self._read_key(request):
-            return self._make_visitor(owner_of(key), has_key=True)
+            return self._make_visitor(make_owner(key), has_key=True)
         if session := await self._read_session(request):
             return self._make_visitor(session.owner, session, has_key=session.owner in self._owners)
         if self._keys and (visitor := self._admit_by_token(request)):
@@ -171,7 +171,7 @@ class Access:
         """Return the visitor with ``key``, sent in a form. Raise ``NotAllowed``, after a delay, for
         a wrong one."""
         if found := self._find_key(key.strip()):
-            return self._make_visitor(owner_of(found), has_key=True)
+            return self._make_visitor(make_owner(found), has_key=True)
         await self.guesses.slow(_get_address(request))
         raise NotAllowed
 
@@ -188,11 +188,11 @@ class Access:
         """Return the visitor that ``code`` logs in, and invalidate it. Raise ``NotAllowed``, after
         a delay, for an invalid code."""
         if self._login_codes.pop(code, 0.0) >= time.monotonic():
-            return self._make_visitor(owner_of(self._keys[0]), has_key=True)
+            return self._make_visitor(make_owner(self._keys[0]), has_key=True)
         await self.guesses.slow(_get_address(request))
         raise NotAllowed("This code was used before, or is too old. Log in with the key.")
 
-    def token_for(self, visitor: Visitor, job_id: UUID | None) -> tuple[str, int]:
+    def make_token(self, visitor: Visitor, job_id: UUID | None) -> tuple[str, int]:
         """Return a token for reading a job, or the advisors' pictures, and its expiry (Unix time).
 
         Raise ``InvalidRequest`` on a server without a key, ``NotAllowed`` without a key sent.
@@ -358,7 +358,7 @@ def _is_probe(request: Request) -> bool:
     return path == "/health" or path.startswith("/health/")
 
 
-def owner_of(key: str) -> str:
+def make_owner(key: str) -> str:
     """Return the owner that the jobs of ``key`` are stored with."""
     return f"key:{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 

@@ -45,12 +45,12 @@ class Services:
     thoughts: Rate
     masks: Masks
 
-    def place(self, job: Job) -> Place | None:
+    def read_place(self, job: Job) -> Place | None:
         """Return the place of ``job`` in the queue or at work, if any. Raise ``StorageError``."""
         has_place = job.status is Status.QUEUED or job.status in RUNNING
         return self.streams.queue.place(job.id) if has_place else None
 
-    def places(self, jobs: Sequence[Job]) -> Mapping[UUID, Place]:
+    def read_places(self, jobs: Sequence[Job]) -> Mapping[UUID, Place]:
         """Return the places of jobs by id, from a recent snapshot. Skip the query if all have
         ended."""
         return {} if all(job.is_ended for job in jobs) else self.streams.queue.read()
@@ -77,7 +77,7 @@ async def _make_links(request: Request) -> Links:
         if visitor.right is Right.ONE:  # keep the expiry of the token that was sent
             return request.query_params["token"]
         is_needed = services.access.has_keys and visitor.has_key
-        return services.access.token_for(visitor, job_id)[0] if is_needed else ""
+        return services.access.make_token(visitor, job_id)[0] if is_needed else ""
 
     return Links(base=request.state.base, sign=sign)
 

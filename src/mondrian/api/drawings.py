@@ -34,7 +34,7 @@ def draw_portrait(name: str, ending: str = "jpg") -> bytes:
     """Return the monogram of ``name``, 512×512 pixels, in a format of ``FORMATS``."""
     image = _draw_composition(name, SIDE, SIDE)
     box = (SIDE // 6, SIDE // 4, SIDE * 5 // 6, SIDE * 3 // 4)
-    _write(image, box, initials(name), size=SIDE // 3)
+    _write(image, box, make_initials(name), size=SIDE // 3)
     return _encode(image, ending)
 
 
@@ -47,7 +47,7 @@ def draw_card(title: str, year: str, ending: str = "jpg") -> bytes:
     return _encode(image, ending)
 
 
-def initials(name: str) -> str:
+def make_initials(name: str) -> str:
     """Return the first letters of the first and last word: ``VG`` for ``Vincent van Gogh``."""
     words = name.split()
     return "".join(word[0] for word in [*words[:1], *words[1:][-1:]]).upper() or "?"

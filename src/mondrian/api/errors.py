@@ -70,7 +70,7 @@ def translate_error(error: MondrianError) -> JSONResponse:
         _log.warning("%s: %s", error.code, error.message)
     is_ours = type(error) in _INTERNAL_ERRORS
     message = type(error)().message if is_ours else error.message
-    return make_problem(status, error.code, message, _headers(status))
+    return make_problem(status, error.code, message, _make_headers(status))
 
 
 def make_unexpected() -> JSONResponse:
@@ -78,7 +78,7 @@ def make_unexpected() -> JSONResponse:
     return make_problem(500, "internal_error", UNEXPECTED)
 
 
-def _headers(status: int) -> dict[str, str]:
+def _make_headers(status: int) -> dict[str, str]:
     match status:
         case 401:
             return {"WWW-Authenticate": 'Bearer realm="mondrian"'}

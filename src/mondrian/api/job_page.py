@@ -83,7 +83,7 @@ def list_same_photo(services: Services, visitor: Visitor, job: Job) -> list[Job]
     return sorted(jobs.values(), key=lambda each: each.created_at)
 
 
-def advisor_names(services: Services) -> Mapping[str, str]:
+def map_advisor_names(services: Services) -> Mapping[str, str]:
     """Return the advisors' names, by id."""
     return {advisor.id: advisor.name for advisor in services.advisors.values()}
 

@@ -25,29 +25,29 @@ class Links:
     base: str
     sign: Callable[[UUID | None], str] = lambda _: ""
 
-    def of_job(self, job_id: UUID) -> dict[str, str]:
+    def make_job_urls(self, job_id: UUID) -> dict[str, str]:
         """Return the three URLs that every answer about a job holds."""
         kinds = ("status", "stream", "analysis")
         return {f"{kind}_url": f"{self.base}/{kind}/{job_id}" for kind in kinds}
 
-    def photo(self, job_id: UUID) -> str:
+    def make_photo_url(self, job_id: UUID) -> str:
         """Return the URL of a job's photo."""
-        return self._signed(f"{self.base}/photo/{job_id}.jpg", job_id)
+        return self._sign_url(f"{self.base}/photo/{job_id}.jpg", job_id)
 
-    def portrait(self, advisor: str) -> str:
+    def make_portrait_url(self, advisor: str) -> str:
         """Return the URL of an advisor's portrait."""
-        return self._signed(f"{self.base}/advisor_image/{quote(advisor)}.jpg", None)
+        return self._sign_url(f"{self.base}/advisor_image/{quote(advisor)}.jpg", None)
 
-    def artwork(self, advisor: str, number: int) -> str:
+    def make_artwork_url(self, advisor: str, number: int) -> str:
         """Return the URL of the picture for an advisor's work; ``number`` counts from 1."""
-        return self._signed(f"{self.base}/advisor_artwork/{quote(advisor)}/{number}.jpg", None)
+        return self._sign_url(f"{self.base}/advisor_artwork/{quote(advisor)}/{number}.jpg", None)
 
-    def _signed(self, url: str, job_id: UUID | None) -> str:
+    def _sign_url(self, url: str, job_id: UUID | None) -> str:
         token = self.sign(job_id)
         return f"{url}?token={token}" if token else url
 
 
-def base_of(request: Request, settings: Settings) -> str:
+def find_base_url(request: Request, settings: Settings) -> str:
     """Return this server's URL for the client of ``request``, without a trailing slash: from
     ``settings.base_url``, or else from ``Host`` and ``X-Forwarded-Prefix``."""
     if settings.base_url:

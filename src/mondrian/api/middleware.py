@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mondrian.api.auth import Access, Visitor
 from mondrian.api.errors import make_problem, make_unexpected, translate_error
-from mondrian.api.links import base_of
+from mondrian.api.links import find_base_url
 from mondrian.errors import MondrianError, NotAllowed
 from mondrian.settings import Settings
 
@@ -89,7 +89,7 @@ class Guard:
             return
         state = scope.setdefault("state", {})
         state |= {"visitor": visitor, "may_access": visitor.may_access}
-        state["base"] = base_of(request, self._settings)
+        state["base"] = find_base_url(request, self._settings)
         state["token_ends"] = visitor.token_ends
         stream = _STREAM.fullmatch(scope["path"])
         if stream is None or scope["method"] not in {"GET", "HEAD"}:

@@ -35,12 +35,12 @@ _DESCRIPTIONS = {
 _COMMON_STATUSES = (400, 401, 403, 500)
 
 
-def refusals(*statuses: int) -> Responses:
+def describe_errors(*statuses: int) -> Responses:
     """Return the error responses of a route, besides those of every route."""
     return {status: {"model": Problem, "description": _DESCRIPTIONS[status]} for status in statuses}
 
 
-def content(*types: str, model: Any = None) -> dict[str, Any]:
+def describe_content(*types: str, model: Any = None) -> dict[str, Any]:
     """Return a response with one of the media types ``types``; with a ``model``, also JSON."""
     answer: dict[str, Any] = {
         "description": "As asked for.",
@@ -58,7 +58,7 @@ def _make_schema(media_type: str) -> dict[str, Any]:
     return {"type": "string"} if is_text else {"type": "string", "format": "binary"}
 
 
-def retry_body() -> dict[str, Any]:
+def make_retry_body() -> dict[str, Any]:
     """Return the request body of a retry: an optional form with ``advisor``."""
     schema = {"type": "object", "properties": {"advisor": {"type": "string"}}}
     kind = "application/x-www-form-urlencoded"
@@ -92,13 +92,13 @@ _FIELDS = {
 }
 
 
-def form_body(**more: dict[str, Any]) -> dict[str, Any]:
+def make_form_body(**more: dict[str, Any]) -> dict[str, Any]:
     """Return the request body of an upload, with ``more`` fields."""
     schema = {"type": "object", "required": ["image"], "properties": {**_FIELDS, **more}}
     return _make_body("multipart/form-data", schema)
 
 
-def json_body(model: type[BaseModel], *, is_needed: bool = True) -> dict[str, Any]:
+def make_json_body(model: type[BaseModel], *, is_needed: bool = True) -> dict[str, Any]:
     """Return the JSON request body for ``model``."""
     body = _make_body("application/json", model.model_json_schema())
     body["requestBody"]["required"] = is_needed

@@ -45,14 +45,14 @@ def render_page(
 ) -> HTMLResponse:
     """Return the template ``<name>.html`` with ``values``, for the request in ``scope``."""
     root = scope.get("state", {}).get("root", "")
-    template = _environment().get_template(f"{name}.html")
+    template = _load_environment().get_template(f"{name}.html")
     html = template.render(title=title, root=root, version=__version__, **values)
     return HTMLResponse(html, status, {**_HEADERS, **(headers or {})})
 
 
-def document(name: str, *, title: str, **values: Any) -> HTMLResponse:
+def render_document(name: str, *, title: str, **values: Any) -> HTMLResponse:
     """Return the template ``<name>.html`` as a document without scripts, as for a WebView."""
-    template = _environment().get_template(f"{name}.html")
+    template = _load_environment().get_template(f"{name}.html")
     return HTMLResponse(template.render(title=title, **values))
 
 
@@ -66,12 +66,12 @@ def wants_page(scope: Scope) -> bool:
     qualities: dict[str, float] = {}
     for part in Headers(scope=scope).get("accept", "")[:1000].lower().split(","):
         if match := _RANGE.match(part):
-            qualities.setdefault(match[1], _quality(match[2]))
+            qualities.setdefault(match[1], _parse_quality(match[2]))
     html = qualities.get("text/html", 0.0)
     return 0 < html >= qualities.get("application/json", 0.0)
 
 
-def _quality(text: str | None) -> float:
+def _parse_quality(text: str | None) -> float:
     try:
         return min(1.0, float(text)) if text else 1.0
     except ValueError:
@@ -86,7 +86,7 @@ def _word_level(score: float | None) -> str:
 
 
 @cache
-def _environment() -> "Environment":
+def _load_environment() -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(

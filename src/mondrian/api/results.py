@@ -32,12 +32,12 @@ def answer_under_way(job: Job, links: Links) -> JSONResponse:
     return JSONResponse(state, 202, {"Retry-After": "5"})
 
 
-def fragments(reports: list[Report]) -> str:
+def render_fragments(reports: list[Report]) -> str:
     """Return the reports as HTML for embedding in a page."""
     return "\n".join(map(analysis_fragment, reports))
 
 
-def summary_text(report: Report) -> str:
+def render_summary(report: Report) -> str:
     """Return the three recommendations of ``report``, one per line."""
     return "\n".join(
         f"{rank}. {each.name}: {each.recommendation or each.comment}"
@@ -45,6 +45,6 @@ def summary_text(report: Report) -> str:
     )
 
 
-def document(links: Links, job: Job, reports: list[Report]) -> str:
+def render_analysis(links: Links, job: Job, reports: list[Report]) -> str:
     """Return the reports as an HTML document with the photo."""
-    return analysis_document(reports, title=job.filename, photo_url=links.photo(job.id))
+    return analysis_document(reports, title=job.filename, photo_url=links.make_photo_url(job.id))

@@ -17,14 +17,14 @@ JOB_ID = "0b8f5f3e-8f0c-4c7e-9a53-3f1f5c9f2a10"
 _BASE = "http://127.0.0.1:5005"
 
 
-def _example(**values: Any) -> ConfigDict:
+def _make_example(**values: Any) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [values]})
 
 
 class Problem(BaseModel):
     """An error."""
 
-    model_config = _example(
+    model_config = _make_example(
         error="There is no such job. It may have been deleted, or its time may have run out.",
         code="job_not_found",
     )
@@ -36,7 +36,7 @@ class Problem(BaseModel):
 class UploadAnswer(BaseModel):
     """A photo was accepted."""
 
-    model_config = _example(
+    model_config = _make_example(
         job_id=JOB_ID,
         filename="0b8f5f3e-boats.jpg",
         advisor="ansel",
@@ -72,14 +72,14 @@ class UploadAnswer(BaseModel):
             status=Status.PENDING if is_pending else Status.QUEUED,
             mode=job.mode,
             enable_rag=job.enable_rag,
-            **links.of_job(job.id),
+            **links.make_job_urls(job.id),
         )
 
 
 class JobState(BaseModel):
     """A job, and how far it is."""
 
-    model_config = _example(
+    model_config = _make_example(
         job_id=JOB_ID,
         id=JOB_ID,
         filename="0b8f5f3e-boats.jpg",
@@ -161,7 +161,7 @@ class JobState(BaseModel):
             advisor=",".join(job.advisors),
             progress_percentage=job.progress,
             progress=job.progress,
-            **fields | links.of_job(job.id),
+            **fields | links.make_job_urls(job.id),
         )
 
     def with_done_status(self, word: Literal["done", "completed"]) -> Self:
@@ -195,7 +195,7 @@ class JobFilter(BaseModel):
         """Treat an empty field as absent: forms send empty fields too."""
         return None if value == "" else value
 
-    def conditions(self) -> dict[str, Any]:
+    def make_conditions(self) -> dict[str, Any]:
         """Return the arguments of ``Store.list_jobs``. Raise ``JobNotFound`` for an invalid id."""
         before = self.before
         if before and before.tzinfo is None:
@@ -209,7 +209,7 @@ class JobFilter(BaseModel):
         below = self.below if is_by_score else None
         return {"before": before, "ids": ids, "is_by_score": is_by_score, "below": below, **same}
 
-    def next_page(self, last: Job) -> str:
+    def make_next_query(self, last: Job) -> str:
         """Return the query string of the page after ``last``."""
         given = self.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
         given["before"] = last.created_at.isoformat()
@@ -229,7 +229,7 @@ class JobList(BaseModel):
 class Deleted(BaseModel):
     """The number of deleted jobs."""
 
-    model_config = _example(deleted=12)
+    model_config = _make_example(deleted=12)
 
     deleted: int
 
@@ -316,7 +316,7 @@ class ArtworkEntry(BaseModel):
 class AdvisorEntry(BaseModel):
     """An advisor. URLs are empty where there are none."""
 
-    model_config = _example(
+    model_config = _make_example(
         id="ansel",
         wikipedia_url="https://en.wikipedia.org/wiki/Ansel_Adams",
         commons_url="https://commons.wikimedia.org/wiki/Category:Ansel_Adams",
@@ -365,7 +365,9 @@ class AdvisorList(BaseModel):
 class SubmitBody(BaseModel):
     """A photo of the server's own source folder."""
 
-    model_config = _example(filename="boats.jpg", advisors=["ansel", "okeefe"], enable_rag=False)
+    model_config = _make_example(
+        filename="boats.jpg", advisors=["ansel", "okeefe"], enable_rag=False
+    )
 
     filename: Annotated[str, Field(min_length=1, max_length=1000)]
     advisors: Annotated[list[str], Field(max_length=100)] = []
@@ -377,7 +379,7 @@ class SubmitBody(BaseModel):
 class ThinkingBody(BaseModel):
     """A thinking update of an external advisor."""
 
-    model_config = _example(thinking="The light comes from behind the boats.")
+    model_config = _make_example(thinking="The light comes from behind the boats.")
 
     thinking: Annotated[str, Field(max_length=10_000)]
 
@@ -385,7 +387,7 @@ class ThinkingBody(BaseModel):
 class TokenBody(BaseModel):
     """The job that a token is for."""
 
-    model_config = _example(job=JOB_ID)
+    model_config = _make_example(job=JOB_ID)
 
     job: Annotated[str, Field(max_length=200, validation_alias=AliasChoices("job", "job_id"))] = ""
 
@@ -393,7 +395,7 @@ class TokenBody(BaseModel):
 class SessionBody(BaseModel):
     """The key to log in with, and for a form the path of the ``next`` page."""
 
-    model_config = _example(key="0123456789abcdef0123456789abcdef")
+    model_config = _make_example(key="0123456789abcdef0123456789abcdef")
 
     key: Annotated[str, Field(max_length=1000)] = ""
     next: Annotated[str, Field(max_length=2000)] = ""
@@ -402,7 +404,7 @@ class SessionBody(BaseModel):
 class Token(BaseModel):
     """A token for ``?token=`` on the stream, the pictures and the pages of one job."""
 
-    model_config = _example(token="WyIwYjhmNWYzZS0…", expires_at=1746352800, expires_in=3600)
+    model_config = _make_example(token="WyIwYjhmNWYzZS0…", expires_at=1746352800, expires_in=3600)
 
     token: str
     expires_at: int = Field(description="Seconds since 1970.")
@@ -412,7 +414,7 @@ class Token(BaseModel):
 class Health(BaseModel):
     """The server's health."""
 
-    model_config = _example(
+    model_config = _make_example(
         status="UP", service="mondrian", version="0.1.0", database="up", update_interval=5.0
     )
 

@@ -14,8 +14,8 @@ from mondrian.api.caching import KEPT, make_etag, not_modified
 from mondrian.api.dependencies import LinksDep, Services, ServicesDep
 from mondrian.api.drawings import FORMATS, draw_card, draw_portrait
 from mondrian.api.links import Links
-from mondrian.api.openapi import content, refusals
-from mondrian.api.pages import document
+from mondrian.api.openapi import describe_content, describe_errors
+from mondrian.api.pages import render_document
 from mondrian.api.schemas import (
     AdvisorDetail,
     AdvisorEntry,
@@ -25,10 +25,10 @@ from mondrian.api.schemas import (
 )
 from mondrian.errors import UnknownAdvisor
 
-router = APIRouter(tags=["advisors"], responses=refusals(404))
+router = APIRouter(tags=["advisors"], responses=describe_errors(404))
 
 Name = Annotated[str, Path(description="An advisor's id.", examples=["ansel"])]
-_PICTURE = content("image/jpeg", "image/png")
+_PICTURE = describe_content("image/jpeg", "image/png")
 
 
 @router.get("/advisors", summary="Who can critique")
@@ -48,7 +48,7 @@ async def read_advisor(advisor: Name, services: ServicesDep, links: LinksDep) ->
     "/advisor/{advisor}",
     response_class=HTMLResponse,
     summary="One advisor, as a page",
-    responses={200: content("text/html", model=AdvisorDetail)},
+    responses={200: describe_content("text/html", model=AdvisorDetail)},
 )
 async def show_advisor(
     request: Request, advisor: Name, services: ServicesDep, links: LinksDep
@@ -59,7 +59,7 @@ async def show_advisor(
         detail = _make_detail(_find(advisor, services), links)
         return JSONResponse(detail.model_dump(mode="json"))
     entry = _make_entry(_find(advisor, services), links)
-    return document("advisor", title=entry.name, advisor=entry)
+    return render_document("advisor", title=entry.name, advisor=entry)
 
 
 @router.get(
@@ -142,9 +142,11 @@ def _make_entry(advisor: Advisor, links: Links) -> AdvisorEntry:
             FocusAreaEntry(title=area.title, description=area.description)
             for area in advisor.focus_areas
         ],
-        image_url=links.portrait(advisor.id),
+        image_url=links.make_portrait_url(advisor.id),
         artworks=[
-            ArtworkEntry(title=work.title, year=work.year, url=links.artwork(advisor.id, number))
+            ArtworkEntry(
+                title=work.title, year=work.year, url=links.make_artwork_url(advisor.id, number)
+            )
             for number, work in enumerate(advisor.artworks, start=1)
         ],
     )

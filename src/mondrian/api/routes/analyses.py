@@ -11,14 +11,22 @@ from starlette.types import Message, Receive, Scope, Send
 
 from mondrian.api.dependencies import Services
 from mondrian.api.errors import make_problem
-from mondrian.api.openapi import content, form_body, refusals
-from mondrian.api.results import answer_under_way, document, fragments, read_reports, summary_text
+from mondrian.api.openapi import describe_content, describe_errors, make_form_body
+from mondrian.api.results import (
+    answer_under_way,
+    read_reports,
+    render_analysis,
+    render_fragments,
+    render_summary,
+)
 from mondrian.api.schemas import AnalysisAnswer, JobState
 from mondrian.api.uploads.receive import Upload, UploadDep
 from mondrian.errors import EngineError, JobConflict, find_error
 from mondrian.jobs.job import Job, Status
 
-router = APIRouter(tags=["photos"], responses=refusals(404, 408, 409, 413, 415, 429, 502, 503, 507))
+router = APIRouter(
+    tags=["photos"], responses=describe_errors(404, 408, 409, 413, 415, 429, 502, 503, 507)
+)
 
 _FORMAT = {"type": "string", "enum": ["json", "html", "sse"], "default": "json"}
 
@@ -27,10 +35,10 @@ _FORMAT = {"type": "string", "enum": ["json", "html", "sse"], "default": "json"}
     "/analyze",
     summary="Send a photo and wait for its critique",
     responses={
-        200: content("text/html", "text/event-stream", model=AnalysisAnswer),
+        200: describe_content("text/html", "text/event-stream", model=AnalysisAnswer),
         202: {"model": JobState, "description": "It cannot be waited for, but goes on."},
     },
-    openapi_extra=form_body(response_format=_FORMAT),
+    openapi_extra=make_form_body(response_format=_FORMAT),
 )
 async def analyze(request: Request, upload_request: UploadDep) -> Response:
     """Return JSON, a page, or events. Disconnecting does not cancel the job."""
@@ -48,8 +56,8 @@ async def analyze(request: Request, upload_request: UploadDep) -> Response:
     "/analyze_stream",
     summary="Send a photo and follow its critique",
     response_class=Response,
-    responses={200: content("text/event-stream")},
-    openapi_extra=form_body(),
+    responses={200: describe_content("text/event-stream")},
+    openapi_extra=make_form_body(),
 )
 async def analyze_stream(upload_request: UploadDep) -> Response:
     """Upload, and return the events of `/stream/{job}` in the same response."""
@@ -116,14 +124,14 @@ def _make_answer(upload_request: Upload, job: Job, format_: str) -> Response:
     if not reports:  # the stream ended early: the server drains, or its database is unavailable
         return answer_under_way(job, links)
     if format_ == "html":
-        return HTMLResponse(document(links, job, reports))
+        return HTMLResponse(render_analysis(links, job, reports))
     answer = AnalysisAnswer(
         **dict(JobState.of(job, links)),
         report=reports[0],
         reports=reports,
-        analysis_html=fragments(reports),
-        analysis=fragments(reports),
-        summary=summary_text(reports[0]),
+        analysis_html=render_fragments(reports),
+        analysis=render_fragments(reports),
+        summary=render_summary(reports[0]),
     )
     return JSONResponse(answer.model_dump(mode="json"))
 

@@ -13,14 +13,14 @@ from starlette.requests import Request
 from mondrian.api.dependencies import JobDep, LinksDep, Services, ServicesDep, VisitorDep
 from mondrian.api.job_page import (
     OVERLAYS,
-    advisor_names,
     list_same_photo,
     make_drawing,
+    map_advisor_names,
     photo_name,
     read_parts,
 )
 from mondrian.api.links import Links
-from mondrian.api.openapi import content, json_body, refusals, retry_body
+from mondrian.api.openapi import describe_content, describe_errors, make_json_body, make_retry_body
 from mondrian.api.pages import redirect, render_page, wants_page
 from mondrian.api.schemas import (
     Deleted,
@@ -44,11 +44,11 @@ router = APIRouter(tags=["jobs"])
 _log = logging.getLogger(__name__)
 
 
-@router.get("/status/{job}", summary="How far a job is", responses=refusals(404, 503))
-@router.get("/job/{job}", summary="How far a job is", responses=refusals(404, 503))
+@router.get("/status/{job}", summary="How far a job is", responses=describe_errors(404, 503))
+@router.get("/job/{job}", summary="How far a job is", responses=describe_errors(404, 503))
 def read_status(job: JobDep, services: ServicesDep, links: LinksDep) -> JobState:
     """Return the job's state, without prompt and report."""
-    state = JobState.of(job, links, services.place(job))
+    state = JobState.of(job, links, services.read_place(job))
     return state.with_done_status(services.settings.done_status)
 
 
@@ -56,7 +56,7 @@ def read_status(job: JobDep, services: ServicesDep, links: LinksDep) -> JobState
     "/jobs/{job}",
     summary="How far a job is",
     response_model=JobState,
-    responses={200: content("text/html", model=JobState), **refusals(404, 503)},
+    responses={200: describe_content("text/html", model=JobState), **describe_errors(404, 503)},
 )
 def read_job(
     job: JobDep, request: Request, services: ServicesDep, links: LinksDep, visitor: VisitorDep
@@ -74,14 +74,14 @@ def read_job(
         title=photo_name(job),
         job=job,
         name=photo_name(job),
-        state=JobState.of(job, links, services.place(job)),
+        state=JobState.of(job, links, services.read_place(job)),
         parts=parts,
         seq=snapshot.seq,
         drawing=make_drawing(job, reports, request.state.root),
         overlays=OVERLAYS,
         others=[each for each in known if each.id not in job.advisors],
         same_photo=list_same_photo(services, visitor, job),
-        names=advisor_names(services),
+        names=map_advisor_names(services),
         interval=services.settings.update_interval,
     )
 
@@ -89,7 +89,10 @@ def read_job(
 @router.get(
     "/jobs",
     summary="Jobs, the newest first",
-    responses={200: content("text/html", model=JobList | list[JobState]), **refusals(404, 503)},
+    responses={
+        200: describe_content("text/html", model=JobList | list[JobState]),
+        **describe_errors(404, 503),
+    },
 )
 def list_jobs(
     request: Request,
@@ -99,10 +102,10 @@ def list_jobs(
     wanted: Annotated[JobFilter, Query()],
 ) -> Response:
     """Return an object, a bare array, or a page."""
-    conditions = wanted.conditions() | {"owner": visitor.listed_owner}
+    conditions = wanted.make_conditions() | {"owner": visitor.listed_owner}
     one_more = services.store.list_jobs(wanted.limit + 1, **conditions)
     found = one_more[: wanted.limit]
-    places = services.places(found)
+    places = services.read_places(found)
     word = services.settings.done_status
     jobs = [JobState.of(job, links, places.get(job.id)).with_done_status(word) for job in found]
     if wanted.format == "html" or (wanted.format is None and wants_page(request.scope)):
@@ -112,9 +115,9 @@ def list_jobs(
             title="History",
             jobs=[(state, photo_name(job)) for state, job in zip(jobs, found, strict=True)],
             wanted=wanted,
-            more=wanted.next_page(found[-1]) if one_more[wanted.limit :] else "",
+            more=wanted.make_next_query(found[-1]) if one_more[wanted.limit :] else "",
             advisors=list(services.advisors.values()),
-            names=advisor_names(services),
+            names=map_advisor_names(services),
         )
     if wanted.format == "array":
         return JSONResponse(jsonable_encoder(jobs))
@@ -122,7 +125,9 @@ def list_jobs(
     return JSONResponse(listed.model_dump(mode="json"))
 
 
-@router.post("/jobs/{job}/start", summary="Queue a pending job", responses=refusals(404, 409, 503))
+@router.post(
+    "/jobs/{job}/start", summary="Queue a pending job", responses=describe_errors(404, 409, 503)
+)
 def start_job(job: JobDep, services: ServicesDep, links: LinksDep) -> JobState:
     """Queue a job that was uploaded with `auto_analyze=false`. A queued or running job is
     left as it is; an ended one is a conflict (409)."""
@@ -133,7 +138,7 @@ def start_job(job: JobDep, services: ServicesDep, links: LinksDep) -> JobState:
     "/jobs/{job}/cancel",
     summary="Cancel a job",
     response_model=JobState,
-    responses=refusals(404, 503),
+    responses=describe_errors(404, 503),
 )
 def cancel_job(job: JobDep, request: Request, services: ServicesDep, links: LinksDep) -> Any:
     """Cancel a job, also while a worker has it. An ended job is left as it is."""
@@ -148,8 +153,8 @@ def cancel_job(job: JobDep, request: Request, services: ServicesDep, links: Link
     status_code=201,
     response_model=UploadAnswer,
     summary="Critique a photo once more",
-    responses=refusals(404, 408, 409, 413, 429, 503, 507),
-    openapi_extra=retry_body(),
+    responses=describe_errors(404, 408, 409, 413, 429, 503, 507),
+    openapi_extra=make_retry_body(),
 )
 async def retry_job(job: JobDep, upload: UploadDep) -> Any:
     """Make a new job of the same photo and fields, without a new upload; its `retry_of` is the
@@ -161,7 +166,9 @@ async def retry_job(job: JobDep, upload: UploadDep) -> Any:
     return UploadAnswer.of(new, upload.links)
 
 
-@router.delete("/jobs/{job}", status_code=204, summary="Delete a job", responses=refusals(404, 503))
+@router.delete(
+    "/jobs/{job}", status_code=204, summary="Delete a job", responses=describe_errors(404, 503)
+)
 def delete_job(job: JobDep, services: ServicesDep) -> Response:
     """Cancel a job, then remove it with its events, its report and its photo."""
     job = services.store.cancel(job.id)
@@ -171,7 +178,7 @@ def delete_job(job: JobDep, services: ServicesDep) -> Response:
     return Response(status_code=204)
 
 
-@router.delete("/jobs", summary="Delete the jobs that have ended", responses=refusals(503))
+@router.delete("/jobs", summary="Delete the jobs that have ended", responses=describe_errors(503))
 def delete_ended_jobs(services: ServicesDep, visitor: VisitorDep) -> Deleted:
     """Delete the key's own ended jobs with their photos, or all for the admin's key. Requires a
     key, also on a server without one."""
@@ -187,8 +194,8 @@ def delete_ended_jobs(services: ServicesDep, visitor: VisitorDep) -> Deleted:
 @router.put(
     "/job/{job}/thinking",
     summary="Say what an outside advisor is thinking",
-    responses=refusals(404, 408, 409, 413, 429, 503),
-    openapi_extra=json_body(ThinkingBody),
+    responses=describe_errors(404, 408, 409, 413, 429, 503),
+    openapi_extra=make_json_body(ThinkingBody),
 )
 async def think(
     job: JobDep, request: Request, services: ServicesDep, links: LinksDep, visitor: VisitorDep
@@ -201,7 +208,9 @@ async def think(
     return JobState.of(job, links)
 
 
-@router.get("/job/{job}/full-data", summary="Everything about a job", responses=refusals(404, 503))
+@router.get(
+    "/job/{job}/full-data", summary="Everything about a job", responses=describe_errors(404, 503)
+)
 def read_everything(
     job: JobDep, services: ServicesDep, links: LinksDep, visitor: VisitorDep
 ) -> FullJob:
@@ -237,7 +246,7 @@ def _read_full_job(job: Job, services: Services, links: Links) -> FullJob:
             "bytes": job.photo_bytes,
             "width": job.width,
             "height": job.height,
-            "url": links.photo(job.id),
+            "url": links.make_photo_url(job.id),
         },
     )
 

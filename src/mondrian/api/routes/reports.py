@@ -11,8 +11,8 @@ from starlette.requests import Request
 
 from mondrian.api.caching import KEPT, make_etag, not_modified
 from mondrian.api.dependencies import JobDep, LinksDep, Services, ServicesDep, VisitorDep
-from mondrian.api.openapi import content, refusals
-from mondrian.api.results import answer_under_way, document, read_reports
+from mondrian.api.openapi import describe_content, describe_errors
+from mondrian.api.results import answer_under_way, read_reports, render_analysis
 from mondrian.api.schemas import JobState, ReportAnswer, Summary
 from mondrian.errors import JobNotFound
 from mondrian.jobs.job import Job
@@ -23,7 +23,7 @@ router = APIRouter(
     tags=["reports"],
     responses={
         202: {"model": JobState, "description": "The job is under way."},
-        **refusals(404, 409, 503),
+        **describe_errors(404, 409, 503),
     },
 )
 
@@ -41,14 +41,14 @@ AdvisorName = Annotated[str | None, Query(description="Of several, this one's.")
 def show_analysis(job: JobDep, services: ServicesDep, links: LinksDep) -> Response:
     """Return a dark page without JavaScript. 202 with the state until it is done."""
     if reports := read_reports(services, job):
-        return HTMLResponse(document(links, job, reports))
+        return HTMLResponse(render_analysis(links, job, reports))
     return answer_under_way(job, links)
 
 
 @router.get(
     "/summary/{job}",
     summary="The top three recommendations",
-    responses={200: content("text/html", model=Summary)},
+    responses={200: describe_content("text/html", model=Summary)},
 )
 def show_summary(
     job: JobDep,
@@ -70,7 +70,9 @@ def show_summary(
 @router.get(
     "/report/{job}",
     summary="The report",
-    responses={200: content("text/markdown", "application/pdf", "text/html", model=ReportAnswer)},
+    responses={
+        200: describe_content("text/markdown", "application/pdf", "text/html", model=ReportAnswer)
+    },
 )
 async def show_report(
     request: Request,
@@ -90,7 +92,7 @@ async def show_report(
             reports = [_find_report(advisor, reports)]
         match format_:
             case "html":
-                return HTMLResponse(document(links, job, reports))
+                return HTMLResponse(render_analysis(links, job, reports))
             case "md":
                 return _answer_markdown(job, reports)
             case "pdf":
@@ -108,7 +110,7 @@ async def show_report(
     "/photo/{job}.jpg",
     response_class=Response,
     summary="The photo",
-    responses={200: content("image/jpeg")},
+    responses={200: describe_content("image/jpeg")},
 )
 async def show_photo(
     request: Request,
@@ -126,7 +128,7 @@ async def show_photo(
     "/image/{file}",
     response_class=Response,
     summary="The photo, by its file name",
-    responses={200: content("image/jpeg")},
+    responses={200: describe_content("image/jpeg")},
 )
 async def show_image(
     request: Request,
@@ -162,7 +164,7 @@ async def _make_thumbnail(request: Request, services: Services, job: Job, max_wi
     "/photo/{job}/mask/{name}.png",
     response_class=Response,
     summary="Where something is in the photo",
-    responses={200: content("image/png")},
+    responses={200: describe_content("image/png")},
 )
 async def show_mask(
     request: Request,

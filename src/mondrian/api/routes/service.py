@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from mondrian import __version__
 from mondrian.api.dependencies import Services, ServicesDep, VisitorDep, find_job
-from mondrian.api.openapi import content, json_body, refusals
+from mondrian.api.openapi import describe_content, describe_errors, make_json_body
 from mondrian.api.schemas import Health, ModelStatus, SessionBody, Token, TokenBody
 from mondrian.api.signing import TOKEN_SECONDS
 from mondrian.api.uploads.multipart import Limits, read_body, read_json
@@ -80,7 +80,7 @@ async def live() -> dict[str, str]:
     return {"status": "UP"}
 
 
-@router.get("/health/ready", summary="Whether it can take uploads", responses=refusals(503))
+@router.get("/health/ready", summary="Whether it can take uploads", responses=describe_errors(503))
 async def ready(
     services: ServicesDep, probe: Annotated[Probe, Depends(_get_probe)]
 ) -> dict[str, str | None]:
@@ -106,7 +106,7 @@ def model_status(services: ServicesDep) -> ModelStatus:
     "/metrics",
     summary="Figures for Prometheus",
     response_class=Response,
-    responses={200: content("text/plain")},
+    responses={200: describe_content("text/plain")},
 )
 def metrics(services: ServicesDep) -> Response:
     """Return jobs by status, the queue, stream clients, uploads, the engine."""
@@ -116,8 +116,8 @@ def metrics(services: ServicesDep) -> Response:
 @router.post(
     "/token",
     summary="A token for a job's addresses",
-    responses=refusals(404, 408, 413, 503),
-    openapi_extra=json_body(TokenBody, is_needed=False),
+    responses=describe_errors(404, 408, 413, 503),
+    openapi_extra=make_json_body(TokenBody, is_needed=False),
 )
 async def make_token(
     request: Request,
@@ -131,7 +131,7 @@ async def make_token(
     if not name:
         raise InvalidRequest("Name the job that the token is for: POST /token?job=ID.")
     found = await to_thread.run_sync(find_job, parse_job_id(name), services, visitor)
-    token, ends = services.access.token_for(visitor, found.id)
+    token, ends = services.access.make_token(visitor, found.id)
     return Token(token=token, expires_at=ends, expires_in=TOKEN_SECONDS)
 
 
@@ -141,9 +141,9 @@ async def make_token(
     summary="Keep the key in a cookie",
     responses={
         303: {"description": "The same, where the key came in a page's form."},
-        **refusals(408, 413),
+        **describe_errors(408, 413),
     },
-    openapi_extra=json_body(SessionBody, is_needed=False),
+    openapi_extra=make_json_body(SessionBody, is_needed=False),
 )
 async def open_session(request: Request, services: ServicesDep, visitor: VisitorDep) -> Response:
     """Set a cookie that replaces the key for 30 days, hidden from scripts. The key is sent as
@@ -158,7 +158,9 @@ async def open_session(request: Request, services: ServicesDep, visitor: Visitor
     return answer
 
 
-@router.delete("/session", status_code=204, summary="End the session", responses=refusals(503))
+@router.delete(
+    "/session", status_code=204, summary="End the session", responses=describe_errors(503)
+)
 def close_session(services: ServicesDep, visitor: VisitorDep) -> Response:
     """End the session, also for copies of its cookie, and delete the cookie."""
     if visitor.session:

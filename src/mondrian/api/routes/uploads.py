@@ -6,13 +6,13 @@ from anyio import to_thread
 from fastapi import APIRouter
 from starlette.requests import Request
 
-from mondrian.api.openapi import form_body, json_body, refusals
+from mondrian.api.openapi import describe_errors, make_form_body, make_json_body
 from mondrian.api.pages import redirect, wants_page
 from mondrian.api.schemas import SubmitBody, UploadAnswer
 from mondrian.api.uploads.multipart import read_json
 from mondrian.api.uploads.receive import UploadDep
 
-router = APIRouter(tags=["photos"], responses=refusals(408, 409, 413, 415, 429, 503, 507))
+router = APIRouter(tags=["photos"], responses=describe_errors(408, 409, 413, 415, 429, 503, 507))
 
 
 @router.post(
@@ -20,7 +20,7 @@ router = APIRouter(tags=["photos"], responses=refusals(408, 409, 413, 415, 429, 
     status_code=201,
     response_model=UploadAnswer,
     summary="Send a photo",
-    openapi_extra=form_body(),
+    openapi_extra=make_form_body(),
 )
 async def upload(upload_request: UploadDep) -> Any:
     """Check a photo, store it upright and without GPS, and queue its critique. A browser's form is
@@ -32,7 +32,7 @@ async def upload(upload_request: UploadDep) -> Any:
 
 
 def _make_submit_body() -> dict[str, Any]:
-    by_name, by_form = json_body(SubmitBody), form_body()
+    by_name, by_form = make_json_body(SubmitBody), make_form_body()
     by_name["requestBody"]["content"] |= by_form["requestBody"]["content"]
     return by_name
 

@@ -6,13 +6,13 @@ from fastapi import APIRouter
 
 from mondrian.api.auth import Right
 from mondrian.api.dependencies import ServicesDep, VisitorDep
-from mondrian.api.openapi import refusals
+from mondrian.api.openapi import describe_errors
 from mondrian.errors import NotAllowed
 
 router = APIRouter(tags=["service"])
 
 
-@router.get("/workers", summary="The workers and their engines", responses=refusals(401))
+@router.get("/workers", summary="The workers and their engines", responses=describe_errors(401))
 def list_workers(services: ServicesDep, visitor: VisitorDep) -> dict[str, Any]:
     """Return the workers of the last day, and whether the queue is paused. Requires access to all
     jobs."""

@@ -76,7 +76,9 @@ class Form:
         return self.file.read()
 
 
-async def chunks(request: Request, max_bytes: int, idle_seconds: float) -> AsyncGenerator[bytes]:
+async def read_chunks(
+    request: Request, max_bytes: int, idle_seconds: float
+) -> AsyncGenerator[bytes]:
     """Yield the body in chunks as it is received.
 
     Raise ``BodyTooLarge``, ``UploadTooSlow``, and ``InvalidRequest`` if the client disconnected.
@@ -110,8 +112,8 @@ def _make_too_large(max_bytes: int) -> BodyTooLarge:
 
 
 async def read_body(request: Request, limits: Limits) -> bytes:
-    """Return a body of at most 100 KB. Raise the errors of ``chunks``."""
-    stream = chunks(request, MAX_JSON_BYTES, limits.idle_seconds)
+    """Return a body of at most 100 KB. Raise the errors of ``read_chunks``."""
+    stream = read_chunks(request, MAX_JSON_BYTES, limits.idle_seconds)
     return b"".join([chunk async for chunk in stream])
 
 
@@ -119,7 +121,7 @@ async def read_json(
     request: Request, model: type[Body], limits: Limits, default: Mapping[str, Any] | None = None
 ) -> Body:
     """Return the JSON body as ``model``, or ``default`` for an empty one. Raise ``InvalidRequest``
-    for another body, and the errors of ``chunks``."""
+    for another body, and the errors of ``read_chunks``."""
     body = await read_body(request, limits)
     if not body and default is not None:
         return model(**default)
@@ -133,7 +135,7 @@ async def read_json(
 
 async def read_fields(request: Request, limits: Limits) -> dict[str, str]:
     """Return the fields of a urlencoded form, none for an empty body; values of a repeated field
-    are joined by commas. Raise ``InvalidRequest`` and the errors of ``chunks``."""
+    are joined by commas. Raise ``InvalidRequest`` and the errors of ``read_chunks``."""
     body = await read_body(request, limits)
     try:
         found = parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=1000)
@@ -147,11 +149,11 @@ async def receive_form(request: Request, limits: Limits) -> AsyncIterator[Form]:
     """Receive a multipart form with one photo, named ``image`` or ``file``.
 
     Raise ``InvalidRequest`` for another kind of body, for one that is cut off or holds no photo or
-    two, ``PhotoTooLarge``, ``StorageFull``, ``StorageError``, and the errors of ``chunks``.
+    two, ``PhotoTooLarge``, ``StorageFull``, ``StorageError``, and the errors of ``read_chunks``.
     """
     parts = _FormParser(limits.max_photo_bytes, _read_boundary(request))
     with SpooledTemporaryFile(max_size=_MEMORY_BYTES) as file:
-        stream = chunks(request, limits.max_body_bytes, limits.idle_seconds)
+        stream = read_chunks(request, limits.max_body_bytes, limits.idle_seconds)
         async with aclosing(stream):
             async for chunk in stream:
                 parts.feed(chunk)
@@ -198,7 +200,7 @@ class _FormParser:
         self._is_file = False
         self._value = bytearray()
         try:
-            self._parser = MultipartParser(boundary, self._callbacks())
+            self._parser = MultipartParser(boundary, self._make_callbacks())
         except FormParserError as exc:
             raise InvalidRequest("The boundary of the form is too long.") from exc
 
@@ -221,7 +223,7 @@ class _FormParser:
         if self._photos == 0:
             raise InvalidRequest("The form has no photo. Send one in a part named `image`.")
 
-    def _callbacks(self) -> "MultipartCallbacks":
+    def _make_callbacks(self) -> "MultipartCallbacks":
         return {
             "on_part_begin": self._begin_part,
             "on_header_field": lambda *part: self._add(self._header[0], *part),
