@@ -1,4 +1,4 @@
-"""The values of an answer: what a model said, whole or so far."""
+"""The values of an answer: a model's critique, complete or partial."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,7 +21,7 @@ class Value(BaseModel):
 
 
 class Dimension(Value):
-    """One dimension's judgement. ``score`` is from 1 to 10, ``None`` where it is not judged."""
+    """One dimension's judgement. ``score`` is from 1 to 10, ``None`` if it is not judged."""
 
     name: str
     score: float | None = Field(ge=1, le=10)
@@ -31,7 +31,7 @@ class Dimension(Value):
 
 
 class GrowingDimension(Value):
-    """A dimension that the model is still writing; ``score`` is ``None`` until it is whole."""
+    """A dimension that the model is still writing; ``score`` is ``None`` until it is complete."""
 
     name: str
     score: float | None
@@ -40,7 +40,7 @@ class GrowingDimension(Value):
 
 
 class Answer(Value):
-    """What a model said. ``dimensions`` are in the order of ``DIMENSIONS``, each at most once.
+    """A model's answer. ``dimensions`` are in the order of ``DIMENSIONS``, each at most once.
 
     ``salvaged`` is true if anything but plain JSON of the expected shape had to be accepted, or if
     a dimension is missing.
@@ -55,7 +55,7 @@ class Answer(Value):
 
 
 class PartialAnswer(Value):
-    """What can be read of an answer so far; ``dimensions`` are the complete ones."""
+    """The readable part of an unfinished answer; ``dimensions`` are the complete ones."""
 
     image_description: str
     dimensions: tuple[Dimension, ...]

@@ -1,7 +1,7 @@
-"""Names as models write them: of the dimensions, and of the fields that an answer has.
+"""Recognize the names of dimensions and fields as models write them.
 
-Both are known by one rule: the word itself, in English or another language, or that word with a
-letter or two wrong.
+Both follow one rule: the word itself, in English or another language, or that word with one or two
+letters wrong.
 """
 
 import re
@@ -25,10 +25,10 @@ class Name(NamedTuple):
 
 
 def letters(text: str) -> str:
-    """``text`` reduced to what names are compared by: its letters a to z, without "and", American.
+    """Return ``text`` reduced for comparison: letters a to z, without "and", American spelling.
 
     ``Focus & Sharpness``, ``focus_and_sharpness`` and ``FocusSharpness`` become one word. Text
-    longer than 60 characters is no name and becomes nothing.
+    longer than 60 characters is no name: an empty string.
     """
     if len(text) > _LONGEST:
         return ""
@@ -61,7 +61,7 @@ _JOINTS = re.compile(r"[&/+,:(|–—]|\band\b| - ")
 
 
 def dimension_name(text: str) -> Name | None:
-    """The dimension that ``text`` names, in any spelling: ``1. colour_harmony``, ``Focus (8/10)``.
+    """Return the dimension that ``text`` names: ``1. colour_harmony``, ``Focus (8/10)``.
 
     A short form (``Depth``) or the first part of a longer name (``Lighting & Exposure``) is not
     exact, nor is one with a letter wrong. Names are known in English and some other languages: a
@@ -103,7 +103,7 @@ def _before_bracket(text: str) -> str:
 
 
 def dimension_part(key: str) -> tuple[str, str] | None:
-    """The dimension's name and the field in a key that holds both: ``composition_score``."""
+    """Return the dimension's name and the field in a key with both: ``composition_score``."""
     match = _PART.fullmatch(key) if len(key) <= _LONGEST else None
     field = dimension_field(match[2]) if match else None
     if match is None or field in (None, "name") or not dimension_name(match[1]):
@@ -153,14 +153,14 @@ _CONTAINERS = {"dimensions", "critique", "answer", "result", "report", "json"}
 
 
 def dimension_field(key: str) -> str | None:
-    """``name``, ``score``, ``scale``, ``comment`` or ``recommendation``, if that is what ``key``
-    means in a dimension."""
+    """Return the field that ``key`` means in a dimension: ``name``, ``score``, ``scale``,
+    ``comment``, ``recommendation`` or ``None``."""
     found = _field(key)
     return found[0] if found else None
 
 
 def field_rank(key: str) -> int:
-    """How plainly ``key`` means its field: 0 is the plainest."""
+    """Return how unambiguously ``key`` means its field: 0 is best."""
     found = _field(key)
     return found[1] if found else 99
 
@@ -193,8 +193,8 @@ def _words(key: str) -> list[str]:
 
 
 def column_fields(heads: Sequence[str]) -> list[str | None]:
-    """The fields that a table's columns hold. Where a head is more than the field's word the last
-    such word in it decides, as in ``Final score``, if no other column may be meant."""
+    """Return the fields of a table's columns. In a head of several words the last word that is a
+    field decides, as in ``Final score``, unless another column has the same field."""
     exact = [dimension_field(head) for head in heads]
     loose = [field or _last_field(head) for field, head in zip(exact, heads, strict=True)]
     count = Counter(loose)
@@ -210,7 +210,7 @@ def _last_field(head: str) -> str | None:
 
 
 def answer_field(key: str) -> str | None:
-    """The field of ``Answer`` that ``key`` means beside the dimensions, if any."""
+    """Return the field of ``Answer`` that ``key`` means beside the dimensions, if any."""
     return _answer_field(key) if len(key) <= _LONGEST else None
 
 
@@ -222,6 +222,6 @@ def _answer_field(key: str) -> str | None:
 
 
 def is_key(key: str) -> bool:
-    """Whether ``key`` is one that an answer is known to have."""
+    """Return whether ``key`` is a known key of an answer."""
     is_known = dimension_field(key) or answer_field(key) or dimension_name(key)
     return bool(is_known) or letters(key) in _CONTAINERS

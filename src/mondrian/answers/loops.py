@@ -22,15 +22,15 @@ _CANDIDATES = 16
 
 
 class LoopWatch:
-    """Watches a text as it grows. The work per character is bounded, however long it gets."""
+    """Detect a loop in a growing text. The work per character is bounded at any length."""
 
     def __init__(self) -> None:
         self._tail = ""
         self._unseen = 0
 
     def take(self, text: str) -> int:
-        """Take the next portion. Returns how many characters at the end only repeat what comes
-        before them, if there is a loop, and 0 if there is none."""
+        """Append ``text``. Return how many characters at the end only repeat those before them, 0
+        without a loop."""
         self._tail = (self._tail + text.translate(_ALIKE))[-_WINDOW:]
         self._unseen += len(text)
         if self._unseen < _STEP:
@@ -44,7 +44,7 @@ _ALIKE = str.maketrans(dict.fromkeys("123456789", "0"))
 
 
 class AnswerWatch:
-    """Watches whether a text as it grows gives one answer after the other."""
+    """Detect whether a growing text holds one answer after another."""
 
     def __init__(self) -> None:
         self._outline = Outline()
@@ -53,8 +53,7 @@ class AnswerWatch:
         self._length = 0
 
     def take(self, text: str) -> int:
-        """Take the next portion. Returns how many characters at the end are one answer too many, or
-        0."""
+        """Append ``text``. Return how many characters at the end are surplus answers, or 0."""
         self._parts.append(text)
         self._length += len(text)
         self._outline.read(text)
@@ -73,7 +72,7 @@ _MOST_ANSWERS = 3
 
 
 def _period(tail: str) -> int:
-    """After how many characters the end of ``tail`` repeats itself, often enough for a loop; or 0.
+    """Return the period of the repetition that ends ``tail``, in characters, or 0 without a loop.
 
     What ends the text is looked for before it: where it stood last, a period may have ended.
     """
@@ -90,13 +89,13 @@ def _period(tail: str) -> int:
 
 
 def _need(text: str) -> int:
-    """How long ``text``, repeated, has to get to be a loop."""
+    """Return the length from which repetitions of ``text`` are a loop."""
     least = LEAST if any(map(str.isalnum, text)) else LEAST_BLANK
     return max(least, min(_SHORT_TIMES * len(text), _LONG), _LONG_TIMES * len(text))
 
 
 def _run(tail: str, period: int) -> int:
-    """How many characters at the end of ``tail`` have that period."""
+    """Return how many characters at the end of ``tail`` have ``period``."""
     place = len(tail) - period
     while place and tail[place - 1] == tail[place - 1 + period]:
         place -= 1

@@ -1,4 +1,4 @@
-"""Scores as models write them. A wrong score is worse than none: what is not clear is no score."""
+"""Parse scores as models write them. A wrong score is worse than none: ambiguous ones are none."""
 
 import re
 import unicodedata
@@ -9,13 +9,13 @@ from mondrian.answers.field_names import dimension_field
 
 
 class Score(NamedTuple):
-    """A number, and the scale that was said beside it, if any."""
+    """A number, and the scale written beside it, if any."""
 
     number: float
     scale: float | None
 
     def out_of_ten(self, bare_scale: float | None) -> float | None:
-        """The score from 1 to 10, or ``None`` if it lies outside or its scale is not known."""
+        """Return the score from 1 to 10, ``None`` if it is outside or its scale is unknown."""
         scale = self.scale or bare_scale
         score = round(self.number * 10 / scale, 2) if scale else 0
         return score if 1 <= score <= 10 else None
@@ -97,7 +97,7 @@ def _float(text: str) -> float:
 
 
 def _folded(text: str) -> str:
-    """Small, with plain digits and marks, and halves as decimals."""
+    """Return ``text`` in lower case, with ASCII digits and halves as decimals."""
     text = re.sub(r"(?<=\d)(?:\s*½|\s+1/2(?!\d))", ".5", text)
     return unicodedata.normalize("NFKC", text.replace("*", "")).casefold().strip()
 
@@ -106,13 +106,13 @@ _KEY_SCALE = re.compile(r"(?:/|out ?of|von|sur|max(?:imum)?|[01]\s*(?:-|–|to))
 
 
 def key_scale(key: str) -> float | None:
-    """The scale that a key or a column's head states: ``score_out_of_5``, ``Score (1-10)``."""
+    """Return the scale in a key or a column's head: ``score_out_of_5``, ``Score (1-10)``."""
     match = _KEY_SCALE.search(re.sub(r"[_\s]+", " ", _folded(key[:80])))
     return float(match[1]) if match else None
 
 
 def scale_end(text: str) -> float | None:
-    """The number that a scale written as ``10``, ``/10`` or ``1-10`` goes up to."""
+    """Return the upper end of a scale written as ``10``, ``/10`` or ``1-10``."""
     match = _SCALE.fullmatch(_folded(text[:40]))
     return float(match[1]) if match else None
 
@@ -167,7 +167,7 @@ _MOST_STATED = 50
 
 
 def _statement(before: str, after: str, bare: Sequence[float]) -> str:
-    """The words in front of a number that make it a scale, or nothing."""
+    """Return the words before a number that make it a scale, or an empty string."""
     if _STATES_BEHIND.match(after):
         return before or " "
     match = _STATES.search(before)

@@ -1,4 +1,4 @@
-"""A model's thinking, told from its answer.
+"""Separate a model's thinking from its answer.
 
 Templates mark thinking in ever new ways. What the marks share is a rule that does not age: a word
 for thinking in brackets, or behind ``channel``, begins it, and the same with ``/`` or ``END``, or
@@ -41,8 +41,8 @@ BEGIN_OR_END = re.compile(rf"[<◁\[](/?)\|?(?:\w{{1,10}}[:_])?{_WORD}\|?\Z", re
 
 
 def without_thinking(text: str) -> str:
-    """The answer proper. Templates may open the thinking in the prompt, so its end alone is enough,
-    unless nothing comes after it. Where nothing but thinking came, and it ended, it is the answer.
+    """Return ``text`` without thinking. Templates may open it in the prompt, so its end alone is
+    enough, unless nothing follows. If there is only thinking, and it ended, that is the answer.
     """
     begin, rest = BEGIN.match(text), text
     if begin and (end := END.search(text, begin.end())):
@@ -54,7 +54,7 @@ def without_thinking(text: str) -> str:
 
 
 def may_begin(text: str) -> bool:
-    """Whether ``text``, the first characters of a longer one, may yet begin with thinking."""
+    """Return whether ``text``, the beginning of a longer one, may still begin with thinking."""
     begun = text.strip().lower()
     is_word = any(word.startswith(begun) for word in ("thinking...", "analysis"))
     return len(text) < _MOST_HELD and (is_word or bool(_MAY_BEGIN.fullmatch(text)))
