@@ -11,7 +11,7 @@ import pytest
 from mondrian.engines import open_engine
 from mondrian.errors import UnknownEngine
 from mondrian.models.local import find_code
-from mondrian.process.parent import environment
+from mondrian.process.parent import clean_environment
 
 EVIL = "from pathlib import Path\nPath(__file__).with_name('ran').touch()\n"
 
@@ -78,6 +78,6 @@ def test_a_child_is_told_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = {"HF_HOME": "/h", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
     for name, value in (secrets | plain).items():
         monkeypatch.setenv(name, value)
-    told = environment()
+    told = clean_environment()
     assert not secrets.keys() & told.keys()
     assert plain.items() <= told.items()

@@ -1,8 +1,8 @@
-"""Photos are read in processes of their own, which hostile bytes may only occupy for a while.
+"""Read untrusted photos in child processes with limits.
 
-Decoders are written in C and in Python, and neither can be stopped in a thread. In a child they are
-held to limits of time, processor and memory, and ended when the photo is not wanted any more. An
-embedder who knows where its photos come from calls ``read_photo`` in its own process instead.
+Decoders are written in C and Python, and cannot be stopped in a thread. In a child they have limits
+of time, CPU and memory, and are killed when the photo is no longer wanted. An embedder that trusts
+its photos calls ``read_photo`` in its own process instead.
 """
 
 from collections.abc import Callable
@@ -21,14 +21,14 @@ T = TypeVar("T")
 SECONDS = 10.0
 SECONDS_PER_MEGAPIXEL = 0.2
 MEMORY_BYTES = 2 * 10**9
-"""What reading a photo may take."""
+"""The limits of reading a photo."""
 
 _KEPT_BYTES = 400_000_000
 
 
 class PhotoReaders:
-    """``size`` processes that read a photo each. ``prepare``, a function of a module, imports what
-    they need. For all threads."""
+    """A pool of ``size`` processes that read one photo each at a time. ``prepare``, a module-level
+    function, imports the modules that they need. Thread-safe."""
 
     def __init__(self, size: int, *, prepare: Callable[[], None]) -> None:
         self.size = size
@@ -42,12 +42,12 @@ class PhotoReaders:
 
     @property
     def pids(self) -> list[int]:
-        """Their process ids."""
+        """Return the process ids."""
         return self._pool.pids
 
     def warm(self) -> None:
-        """Start the processes, so that the first photo finds them ready. Raise
-        ``PhotoReaderUnavailable`` if that cannot be."""
+        """Start the processes, so that they are ready for the first photo. Raise
+        ``PhotoReaderUnavailable`` if they cannot be started."""
         try:
             self._pool.warm()
         except OSError as exc:
@@ -62,38 +62,37 @@ class PhotoReaders:
         is_urgent: bool = True,
         **arguments: Any,
     ) -> T:
-        """Return what ``function``, of a module, makes of ``photo`` and ``arguments``.
+        """Return the result of ``function``, a module-level one, for ``photo`` and ``arguments``.
 
-        One that is not urgent leaves a process to those that are. It may take 10 s and 2 s more per
-        10 megapixels, of a processor and on the clock (there up to three times as long where it has
-        to wait for a processor), and 2 GB of memory. Raise what it raises, ``PhotoTooComplex``
-        beyond those limits, ``DamagedPhoto`` if it ends its process twice,
-        ``PhotoReaderUnavailable`` where there can be none, and ``Unwanted`` soon after
-        ``is_wanted`` says so.
+        A call that is not urgent leaves one process to those that are. The limits are 10 s plus 2 s
+        per 10 megapixels, of CPU time and of elapsed time (up to three times as long while it waits
+        for a CPU), and 2 GB of memory. Raise the errors of ``function``, ``PhotoTooComplex`` beyond
+        the limits, ``DamagedPhoto`` if the process dies twice, ``PhotoReaderUnavailable`` if no
+        process can be started, and ``Unwanted`` soon after ``is_wanted`` returns false.
         """
         reading = Reading(function=function, photo=photo, arguments=arguments)
         try:
             try:
-                answer = self._pool.ask(reading, _limits, is_wanted, is_urgent=is_urgent)
-            except ChildEnded:  # which need not be the photo's fault
-                answer = self._pool.ask(reading, _limits, is_wanted, is_urgent=is_urgent)
+                result = self._pool.ask(reading, _choose_limits, is_wanted, is_urgent=is_urgent)
+            except ChildEnded:  # not necessarily because of the photo
+                result = self._pool.ask(reading, _choose_limits, is_wanted, is_urgent=is_urgent)
         except LimitPassed as exc:
             raise _refusal(exc) from exc
         except (ChildEnded, HandlerFailed) as exc:
             raise DamagedPhoto from exc
         except OSError as exc:
             raise PhotoReaderUnavailable from exc
-        assert isinstance(answer, Answer)
-        value: T = answer.value
+        assert isinstance(result, Answer)
+        value: T = result.value
         return value
 
     def close(self) -> None:
-        """End the processes, at once."""
+        """Kill the processes."""
         self._pool.close()
 
 
-def _limits(item: object) -> Limits | None:
-    """Return what reading may take: at first, and once its size is known."""
+def _choose_limits(item: object) -> Limits | None:
+    """Return the limits of reading: the initial ones, and those of a ``Size``."""
     if isinstance(item, Answer):
         return None
     megapixels = min(item.megapixels, MAX_HALVED_PIXELS / 1e6) if isinstance(item, Size) else 0.0
@@ -102,10 +101,10 @@ def _limits(item: object) -> Limits | None:
 
 def _refusal(exc: LimitPassed) -> PhotoTooComplex:
     if exc.what == "memory":
-        took = f"over {exc.limits.memory_bytes / 1e9:g} GB of memory"
+        used = f"over {exc.limits.memory_bytes / 1e9:g} GB of memory"
     else:
-        took = f"over {exc.limits.seconds:.0f} seconds"
+        used = f"over {exc.limits.seconds:.0f} seconds"
     return PhotoTooComplex(
-        f"To read the photo takes {took}, more than one of its size may. Export it again as JPEG "
-        "and try again."
+        f"Reading the photo takes {used}, the limit for its size. Export it again as JPEG and try "
+        "again."
     )

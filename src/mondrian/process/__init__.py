@@ -1,1 +1,1 @@
-"""A child process at the end of a pipe: its parent's side and its own."""
+"""A child process on a pipe: the parent's side and the child's side."""

@@ -1,10 +1,10 @@
 """The child's side of the pipe: a handler of requests, and the process that it runs in.
 
-1. The child's main thread owns the handler and loads it (Metal wants that); a second thread reads
-   the pipe. With one slot requests also run on the main thread. With more, each runs in a thread of
-   its own, so the handler's ``run`` must bear being called several times at once.
-2. The child leaves when its parent is gone; on Linux the kernel ends it (``_die_with_parent``),
-   even while native code holds Python's lock.
+1. The child's main thread owns the handler and loads it (Metal requires that); a second thread
+   reads the pipe. With one slot requests also run on the main thread. With more, each runs in a
+   thread of its own, so the handler's ``run`` must be thread-safe.
+2. The child exits when its parent is gone; on Linux the kernel kills it (``_die_with_parent``),
+   even while native code holds the GIL.
 """
 
 import logging
@@ -24,7 +24,7 @@ from mondrian.errors import MondrianError
 
 
 class Port:
-    """A handler's way out of the child, for one request."""
+    """A handler's connection to the parent, for one request."""
 
     def __init__(
         self, number: int, connection: "Connection[Any, Any]", sending: threading.Lock
@@ -42,26 +42,26 @@ class Port:
 
 
 class Handler(Protocol):
-    """What runs in the child: an object whose calls block.
+    """The object that runs in the child; its calls block.
 
-    Both methods should return soon after ``port.stopped`` is set; a child that does not is killed.
-    What they raise reaches the parent as ``Ended.error``.
+    Both methods should return soon after ``port.stopped`` is set; otherwise the child is killed.
+    Their errors reach the parent as ``Ended.error``.
     """
 
     def load(self, port: Port) -> None:
-        """Load what requests need, if it is not yet loaded."""
+        """Load the resources of requests, if they are not loaded yet."""
 
     def run(self, request: Any, port: Port) -> None:
-        """Answer ``request`` by what is emitted at ``port``.
+        """Run ``request``, and emit its results at ``port``.
 
-        Where there are several slots, it is called from several threads at once.
+        With several slots, it is called from several threads at once.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """From the child: a request is over. ``error`` is what it raised, if it did: one of ours, or
-    the words of another one."""
+    """From the child: a request has ended. ``error`` is its error, if any: a ``MondrianError``, or
+    the message of any other."""
 
     error: MondrianError | str | None = None
 
@@ -77,9 +77,9 @@ class Stop:
 
 
 def child_main(arguments: list[str]) -> None:
-    """Run the child. ``arguments`` are its label, and the pipe's and the lifeline's descriptors."""
+    """Run the child. ``arguments`` are its label and the descriptors of the pipe and lifeline."""
     _, pipe, lifeline = arguments
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     _die_with_parent(int(lifeline))
     connection: Connection[Any, Any] = Connection(int(pipe))
     os.set_inheritable(connection.fileno(), False)
@@ -87,11 +87,11 @@ def child_main(arguments: list[str]) -> None:
     module, name = path.split(":")
     handler: Handler = getattr(import_module(module), name)(**options)
     inbox: SimpleQueue[tuple[Any, Port]] = SimpleQueue()
-    threading.Thread(target=_read, args=(connection, inbox), daemon=True).start()
+    threading.Thread(target=_receive, args=(connection, inbox), daemon=True).start()
     while True:
         request, port = inbox.get()
-        loaded = _guarded(handler.load, port)
-        if not loaded.error and not port.stopped.is_set():  # a stopped one may have loaded half
+        loaded = _catch_errors(handler.load, port)
+        if not loaded.error and not port.stopped.is_set():  # a stopped load may be incomplete
             port.emit(Loaded())
         if loaded.error or request is None or port.stopped.is_set():
             port.emit(loaded)
@@ -101,7 +101,7 @@ def child_main(arguments: list[str]) -> None:
             threading.Thread(target=_run, args=(handler, request, port), daemon=True).start()
 
 
-def _read(connection: "Connection[Any, Any]", inbox: "SimpleQueue[Any]") -> None:
+def _receive(connection: "Connection[Any, Any]", inbox: "SimpleQueue[Any]") -> None:
     sending = threading.Lock()
     ports: WeakValueDictionary[int, Port] = WeakValueDictionary()  # of the running requests
     while True:
@@ -118,11 +118,11 @@ def _read(connection: "Connection[Any, Any]", inbox: "SimpleQueue[Any]") -> None
 
 
 def _run(handler: Handler, request: Any, port: Port) -> None:
-    port.emit(_guarded(handler.run, request, port))
+    port.emit(_catch_errors(handler.run, request, port))
 
 
-def _guarded(work: Callable[..., None], *arguments: Any) -> Ended:
-    """Do ``work``, and return how it ended."""
+def _catch_errors(work: Callable[..., None], *arguments: Any) -> Ended:
+    """Run ``work``, and return its end."""
     try:
         work(*arguments)
     except MondrianError as exc:
@@ -137,11 +137,11 @@ def _guarded(work: Callable[..., None], *arguments: Any) -> Ended:
 
 
 def _die_with_parent(lifeline: int) -> None:
-    """Ask the kernel for SIGIO, which ends a process, when the parent's end of a pipe closes.
+    """Have the kernel send SIGIO, which kills the process, when the parent's end of a pipe closes.
 
-    That works without Python's lock, which a handler in native code may hold for long. It is Linux
-    only: elsewhere SIGIO is ignored, and the thread that reads the pipe notices as soon as it may
-    run. ``PR_SET_PDEATHSIG`` would not do: it watches the thread that started us, not the process.
+    That works without the GIL, which a handler in native code may hold for long. It is Linux only:
+    elsewhere SIGIO is ignored, and the thread that reads the pipe exits as soon as it may run.
+    ``PR_SET_PDEATHSIG`` does not work: it watches the thread that started us, not the process.
     """
     os.set_inheritable(lifeline, False)
     if sys.platform == "linux":
@@ -153,4 +153,4 @@ def _die_with_parent(lifeline: int) -> None:
         import select
 
         if select.select([lifeline], [], [], 0)[0]:
-            os._exit(0)  # the parent was gone before we asked
+            os._exit(0)  # the parent was gone already

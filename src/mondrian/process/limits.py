@@ -1,4 +1,4 @@
-"""What a child may take: limits that its parent watches, and those that the system keeps."""
+"""Limits of a child process: those that its parent checks, and those that the system enforces."""
 
 import resource
 import time
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 import psutil
 
 _PRINTED_BYTES = 1_000_000
-_FETCHING = psutil.STATUS_DISK_SLEEP  # for memory that it uses, most likely
+_FETCHING = psutil.STATUS_DISK_SLEEP  # most likely paging in its memory
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """What one request may take: ``seconds`` of a processor, as many on the clock, and so many
-    bytes of memory, resident, for the whole process.
+    """Limits of one request: ``seconds`` of CPU time and of elapsed time, and resident memory of
+    the whole process.
 
-    One that could run on and has to wait for a processor is given up to three times as long on the
-    clock: a busy machine is not its fault.
+    A request that waits for a CPU has up to three times the elapsed time, so that a busy machine
+    does not fail it.
     """
 
     seconds: float
@@ -25,7 +25,7 @@ class Limits:
 
 
 class LimitPassed(Exception):
-    """A child took more than it may. ``what`` is ``time``, ``processor`` or ``memory``."""
+    """A child exceeded a limit. ``what`` is ``time``, ``processor`` or ``memory``."""
 
     def __init__(self, what: str, limits: Limits) -> None:
         super().__init__(f"The process passed its limit of {what}.")
@@ -34,8 +34,8 @@ class LimitPassed(Exception):
 
 
 class Watch:
-    """What the process ``pid`` takes from now on. (macOS keeps no limit of memory, and a limit of
-    processor time would be for the process's whole life: so it is the parent that looks.)"""
+    """Measures the usage of the process ``pid`` from now on. The parent does this because macOS
+    enforces no memory limit, and a system limit of CPU time is for a process's whole life."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
@@ -43,7 +43,7 @@ class Watch:
         self._processor_before = processor_seconds(pid)
 
     def check(self, limits: Limits) -> None:
-        """Raise ``LimitPassed`` if it has taken more than ``limits``."""
+        """Raise ``LimitPassed`` if the process exceeded ``limits``."""
         late_seconds = time.monotonic() - self._started - limits.seconds
         if late_seconds > 0 and (is_idle(self._pid) or late_seconds > 2 * limits.seconds):
             raise LimitPassed("time", limits)
@@ -54,7 +54,7 @@ class Watch:
 
 
 def processor_seconds(pid: int) -> float:
-    """Return the processor time that a process has taken, 0 if it has ended."""
+    """Return the CPU time that a process has used, 0 if it has ended."""
     with suppress(psutil.Error):
         user, system, *_ = psutil.Process(pid).cpu_times()
         return float(user + system)
@@ -62,21 +62,21 @@ def processor_seconds(pid: int) -> float:
 
 
 def is_idle(pid: int) -> bool:
-    """Return whether a process waits for anything but a processor, or has ended."""
+    """Return whether a process waits for anything but a CPU, or has ended."""
     with suppress(psutil.Error):
         return bool(psutil.Process(pid).status() not in (psutil.STATUS_RUNNING, _FETCHING))
     return True
 
 
 def resident_bytes(pid: int) -> int:
-    """Return the memory that a process has resident, 0 if it has ended."""
+    """Return the resident memory of a process in bytes, 0 if it has ended."""
     with suppress(psutil.Error):
         return int(psutil.Process(pid).memory_info().rss)
     return 0
 
 
 def confine() -> None:
-    """Confine this process: no core dumps, and no file over a megabyte, so that a library which
-    prints a line for each of a million tags fills no disk."""
+    """Confine this process: no core dumps, and no file over 1 MB, so that a library that prints a
+    line for each of a million tags cannot fill the disk."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (_PRINTED_BYTES, _PRINTED_BYTES))

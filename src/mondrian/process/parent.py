@@ -1,15 +1,15 @@
-"""The parent's side of the pipe: a child process, and the requests that are in it.
+"""The parent's side of the pipe: a child process and its running requests.
 
-1. A thread reads the pipe and hands each message to the request that it belongs to. The end of the
-   pipe is the end of the process: all requests in it learn of it within milliseconds.
-2. Another thread writes to the pipe: a process that does not read holds up nothing else.
-3. A request that does not stop is abandoned. The process is killed when nothing but abandoned
-   requests is left in it: at once for a request that was alone, otherwise after its neighbours,
-   which did nothing wrong. One that ends late after all saves it.
-4. To load is a request too, but it is not watched. A request that comes meanwhile waits for the
-   same load, hears what it emits, and makes it abandoned if it stalls.
-5. Whether the process still takes requests is decided under the lock that also decides its end. A
-   request is never given to a process that is about to be killed.
+1. A thread reads the pipe and dispatches each message to its request. The end of the pipe is the
+   end of the process: all its requests are notified within milliseconds.
+2. Another thread writes to the pipe: a process that does not read blocks nothing else.
+3. A request that does not stop is abandoned. The process is killed when only abandoned requests are
+   left: at once for a single request, otherwise after the other ones have ended. An abandoned
+   request that still ends prevents that.
+4. Loading is a request too, but has no timeout of its own. A request sent meanwhile waits for the
+   same load, receives its items, and marks it abandoned if it stalls.
+5. The lock that guards the decision to kill the process also guards the acceptance of requests: a
+   request is never sent to a process that is about to be killed.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 _END_SECONDS = 2.0
-"""So long may a process that closed its end of the pipe still be there."""
+"""The time that a process has to exit after it closed its end of the pipe."""
 
 _SECRET = re.compile(
     r"KEY|TOKEN(?!IZ)|SECRET|PASS|_PWD|CREDENTIAL|COOKIE|_AUTH|DATABASE|_DSN|^(AWS|PG|SSH)"
@@ -43,9 +43,9 @@ _SECRET = re.compile(
 _LOGIN = re.compile(r"://[^/\s]*@")
 
 
-def environment() -> dict[str, str]:
-    """Return this process's environment without keys, passwords and tokens: no variable whose name
-    says that it holds one, and no URL with a login. What runs in a child may be hostile."""
+def clean_environment() -> dict[str, str]:
+    """Return this process's environment without secrets: no variable whose name suggests a key,
+    password or token, and no URL with a login. Code in a child is untrusted."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -54,8 +54,8 @@ def environment() -> dict[str, str]:
 
 
 class ChildEnded(Exception):
-    """The child has ended, however that came. ``how`` is the end of a sentence, such as ``was ended
-    by SIGKILL``; ``last_words`` is what it last printed."""
+    """The child has ended. ``how`` is the end of a sentence, such as ``was ended by SIGKILL``;
+    ``last_words`` is the end of its output."""
 
     def __init__(self, how: str, last_words: str) -> None:
         super().__init__(f"The process {how}.")
@@ -66,10 +66,10 @@ class ChildEnded(Exception):
 class Child:
     """A process that runs the ``Handler`` named ``handler``, as ``module:Class``.
 
-    ``options`` are the handler's keyword arguments; it is given ``slots`` requests at once. The
-    command line says ``python -m module label``, and the main program of ``module`` calls
-    ``child_main``. ``is_gone`` tells that it takes no more requests, ``is_loaded`` that its handler
-    is loaded. Raises ``OSError`` where no process can be started.
+    ``options`` are the handler's keyword arguments; it runs up to ``slots`` requests at once. The
+    command line is ``python -m module label``, and the main program of ``module`` calls
+    ``child_main``. ``is_gone`` is true if it accepts no more requests, ``is_loaded`` if its handler
+    is loaded. Raise ``OSError`` if the process cannot be started.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Child:
         self._listener.start()
 
     def _start(self, module: str, label: str) -> socket.socket:
-        """Start the process, or leave nothing behind. Return our end of the pipe."""
+        """Start the process, and return our end of the pipe. On an error, release everything."""
         with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
             here, there = socket.socketpair()
             ours.callback(here.close)
@@ -109,35 +109,35 @@ class Child:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module, label, *map(str, fds)],
                 pass_fds=fds,
-                env=environment(),
+                env=clean_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=self._words,
                 stderr=self._words,
             )
-            ours.pop_all()  # closed by _bury
+            ours.pop_all()  # closed by _clean_up
         return here
 
     @property
     def pid(self) -> int:
-        """The process id."""
+        """Return the process id."""
         return self._process.pid
 
     @property
     def is_busy(self) -> bool:
-        """Whether there are requests in it."""
+        """Return whether it has running requests."""
         return bool(self._running)
 
     @property
     def is_shareable(self) -> bool:
-        """Whether a request may be put beside others: not while the handler loads, which may hold
-        Python's lock there, and not beside one that does not stop."""
+        """Return whether it may run one more request: not while the handler loads, which may hold
+        the GIL, and not beside an abandoned one."""
         with self._deciding:
             is_clean = not any(each.is_abandoned for each in self._running.values())
         return self.is_loaded and is_clean and not self.is_gone
 
     def ask(self, question: object | None) -> "ChildRequest | None":
-        """Send ``question``, which the handler is to answer, or ``None``: it is to load. Return
-        ``None`` if the process is gone."""
+        """Send a request with ``question`` to the handler, or ``None`` to load it. Return ``None``
+        if the process is gone."""
         request = ChildRequest(self, next(self._numbers), is_load=question is None)
         with self._deciding:
             if self.is_gone:
@@ -151,23 +151,22 @@ class Child:
         self._send((request.number, Stop()))
 
     def abandon(self, request: "ChildRequest", *, has_stalled: bool) -> None:
-        """Note that a request does not stop; and neither does a load, if it has stalled."""
+        """Mark a request that does not stop as abandoned, and a load too if it has stalled."""
         with self._deciding:
             request.is_abandoned = True
             for each in self._running.values():
                 each.is_abandoned |= each.is_load and has_stalled
         self._kill_if_abandoned()
 
-    def how_it_ended(self) -> str:
-        """The end of the process as the end of a sentence. It must be over."""
+    def describe_end(self) -> str:
+        """Return how the process ended, as the end of a sentence. It must have ended."""
         code = self._process.returncode
         if code < 0:
             return f"was ended by {signal.Signals(-code).name}"
         return f"ended with exit code {code}"
 
     def close(self) -> None:
-        """End the process, and all requests in it, at once. From any thread, any number of
-        times."""
+        """Kill the process and all its requests. Thread-safe and idempotent."""
         self._kill()
         self._listener.join()
 
@@ -175,7 +174,7 @@ class Child:
         self._outbox.put(message)
 
     def _write(self) -> None:
-        with contextlib.suppress(OSError):  # the listener learns of the end
+        with contextlib.suppress(OSError):  # the listener handles the end
             while (message := self._outbox.get()) is not None:
                 self._connection.send(message)
 
@@ -187,7 +186,7 @@ class Child:
         except (EOFError, OSError):
             pass
         finally:
-            self._bury()
+            self._clean_up()
 
     def _deliver(self, number: int, item: object) -> None:
         if isinstance(item, Loaded):
@@ -201,7 +200,7 @@ class Child:
             if is_end:
                 del self._running[number]
         if is_end:
-            self._kill_if_abandoned()  # before the end is told, which lets the next request in
+            self._kill_if_abandoned()  # before the end is delivered and the next request is sent
         for request in hearers:
             request.inbox.put(item)
 
@@ -220,10 +219,10 @@ class Child:
         self._process.kill()
         self._process.wait()
 
-    def _bury(self) -> None:
-        """Free what belongs to the process, keep its last words, and tell the requests in it."""
+    def _clean_up(self) -> None:
+        """Release the resources of the process, keep its last output, and end its requests."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_END_SECONDS)  # it is about to end in its own way, which is told
+            self._process.wait(_END_SECONDS)  # so that its own exit code is reported
         self._kill()
         self._send(None)
         self._sender.join()
@@ -237,7 +236,7 @@ class Child:
 
 
 class ChildRequest:
-    """One request in a child, and what the child says of it. For one thread at a time."""
+    """One request in a child, and the items that it emits. For one thread at a time."""
 
     def __init__(self, child: Child, number: int, *, is_load: bool) -> None:
         self.number = number
@@ -248,19 +247,19 @@ class ChildRequest:
         self._is_over = False
 
     def receive(self, timeout_seconds: float) -> Any:
-        """Return what comes next, at last ``Ended``, or ``None`` if nothing came in time. Raise
-        ``ChildEnded`` at the child's end."""
+        """Return the next item, the last one ``Ended``, or ``None`` at the timeout. Raise
+        ``ChildEnded`` if the child ended."""
         try:
             item = self.inbox.get(timeout=timeout_seconds)
         except Empty:
             return None
         self._is_over = item is None or isinstance(item, Ended)
         if item is None:
-            raise ChildEnded(self._child.how_it_ended(), self._child.last_words)
+            raise ChildEnded(self._child.describe_end(), self._child.last_words)
         return item
 
     def close(self, timeout_seconds: float, *, has_stalled: bool = False) -> None:
-        """Make the child stop, unless the request is over; abandon it when that takes longer."""
+        """Stop the request, unless it has ended; abandon it after the timeout."""
         if self._is_over:
             return
         self._child.stop(self)

@@ -1,12 +1,12 @@
-"""A pool of warm children that answer one question each at a time, under limits.
+"""A pool of warm child processes that run one request each at a time, under limits.
 
-1. A child that passes a limit, or whose answer is no longer wanted, is killed. Another one is
-   started at once, so that the next question finds a warm one.
-2. The thread that waits for the answer is the one that watches: at most as many children work as
-   the pool has, and no other process is needed to end one.
-3. Limits count from the moment when the handler is loaded: what is hostile comes after that.
-4. A question that is not urgent leaves one child, where there are several, to those that are.
-5. A child that keeps much memory after its answer is replaced by a new one.
+1. A child that exceeds a limit, or whose result is no longer wanted, is killed. Another one is
+   started at once, so that the next request finds a warm one.
+2. The thread that waits for a result also checks the limits: no other thread or process is needed
+   to kill a child.
+3. Limits count from when the handler is loaded: untrusted input is only read after that.
+4. A request that is not urgent leaves one child, if there are several, to those that are.
+5. A child that holds much memory after a request is replaced by a new one.
 """
 
 import threading
@@ -20,24 +20,24 @@ from mondrian.process.limits import Limits, Watch, resident_bytes
 from mondrian.process.parent import Child, ChildRequest
 
 LOAD_LIMITS = Limits(seconds=120.0, memory_bytes=2 * 10**9)
-"""What loading a handler may take."""
+"""The limits of loading a handler."""
 
 _WATCH_SECONDS = 0.05
 
 
 class Unwanted(Exception):
-    """Nobody waits for the answer any more."""
+    """The result is no longer wanted, or the pool was closed."""
 
 
 class HandlerFailed(Exception):
-    """The handler raised an error that is not one of ours; its words are those of that one."""
+    """The handler raised an error that is not a ``MondrianError``; the message is that error's."""
 
 
 class Pool:
     """``size`` children on the handler ``module:Class`` with these ``options``.
 
-    One that has more than ``kept_bytes`` of memory resident after an answer is replaced. ``label``
-    stands in the command line. May be used from any thread.
+    A child with more than ``kept_bytes`` of resident memory after a request is replaced. ``label``
+    is shown in the command line. Thread-safe.
     """
 
     def __init__(
@@ -57,12 +57,13 @@ class Pool:
 
     @property
     def pids(self) -> list[int]:
-        """The process ids of all children."""
+        """Return the process ids of all children."""
         with self._changing:
             return [child.pid for child in self._children]
 
     def warm(self) -> None:
-        """Start all children, which load in the background. Raise ``OSError`` if that cannot be."""
+        """Start all children; they load in the background. Raise ``OSError`` if one cannot be
+        started."""
         for _ in range(self.size - len(self.pids)):
             self._put_back(self._start())
 
@@ -74,13 +75,12 @@ class Pool:
         *,
         is_urgent: bool = True,
     ) -> Any:
-        """Return the last thing that the handler emits about ``question``.
+        """Return the last item that the handler emits for ``question``.
 
-        ``limits`` of ``None`` are what it may take in all, unless those of a thing that it emits
-        replace them.
-        Raise ``Unwanted`` soon after ``is_wanted`` says so, ``LimitPassed``, ``ChildEnded``, what
-        of ours the handler raises, ``HandlerFailed`` for anything else, and ``OSError`` where no
-        process can be started.
+        ``limits(None)`` are the initial limits; ``limits(item)`` of an emitted item replace them.
+        Raise ``Unwanted`` soon after ``is_wanted`` returns false, ``LimitPassed``, ``ChildEnded``,
+        a ``MondrianError`` of the handler, ``HandlerFailed`` for any other of its errors, and
+        ``OSError`` if no process can be started.
         """
         with ExitStack() as turns:
             for turn in (self._free,) if is_urgent else (self._shared, self._free):
@@ -88,17 +88,17 @@ class Pool:
                     if self._is_closed or not is_wanted():
                         raise Unwanted
                 turns.callback(turn.release)
-            return self._ask(question, limits, is_wanted)
+            return self._run_request(question, limits, is_wanted)
 
     def close(self) -> None:
-        """End all children, at once. What is asked for meanwhile and later raises ``Unwanted``."""
+        """Kill all children. Running and later calls of ``ask`` raise ``Unwanted``."""
         with self._changing:
             self._is_closed = True
             children = list(self._children)
         for child in children:
             child.close()
 
-    def _ask(
+    def _run_request(
         self,
         question: object,
         limits: Callable[[object], Limits | None],
@@ -106,7 +106,7 @@ class Pool:
     ) -> Any:
         child, request = self._begin(question)
         try:
-            return _answer(child, request, limits, is_wanted)
+            return _wait_for_result(child, request, limits, is_wanted)
         except (MondrianError, HandlerFailed):
             raise
         except BaseException as exc:
@@ -118,7 +118,7 @@ class Pool:
             self._put_back(child)
 
     def _begin(self, question: object) -> tuple[Child, ChildRequest]:
-        """Give ``question`` to an idle child, or to a new one."""
+        """Send ``question`` to an idle child, or to a new one."""
         while True:
             with self._changing:
                 self._idle.sort(key=lambda each: each.is_loaded)
@@ -129,7 +129,7 @@ class Pool:
             self._forget(child)
 
     def _start(self) -> Child:
-        """Start a child, and have it load."""
+        """Start a child and load its handler."""
         with self._changing:
             if self._is_closed:
                 raise Unwanted
@@ -141,11 +141,11 @@ class Pool:
         return child
 
     def _put_back(self, child: Child) -> None:
-        """Keep ``child`` for the next question, or another one in its place."""
+        """Return ``child`` to the pool, or replace it if it is gone or holds much memory."""
         if child.is_gone or resident_bytes(child.pid) > self._kept_bytes:
             child.close()
             self._forget(child)
-            with suppress(OSError, Unwanted):  # then the next question starts one, or says why not
+            with suppress(OSError, Unwanted):  # the next request starts one, or raises the error
                 self._idle.append(self._start())
         else:
             self._idle.append(child)
@@ -155,23 +155,23 @@ class Pool:
             self._children.remove(child)
 
 
-def _answer(
+def _wait_for_result(
     child: Child,
     request: ChildRequest,
     limits: Callable[[object], Limits | None],
     is_wanted: Callable[[], bool],
 ) -> Any:
-    is_loaded, allowed, watch, answer = False, LOAD_LIMITS, Watch(child.pid), None
+    is_loaded, allowed, watch, result = False, LOAD_LIMITS, Watch(child.pid), None
     while True:
         item = request.receive(_WATCH_SECONDS)
         if child.is_loaded and not is_loaded:
             is_loaded, allowed, watch = True, limits(None) or LOAD_LIMITS, Watch(child.pid)
         if isinstance(item, Ended):
             if item.error is None:
-                return answer
+                return result
             raise HandlerFailed(item.error) if isinstance(item.error, str) else item.error
         if item is not None:
-            answer, allowed = item, limits(item) or allowed
+            result, allowed = item, limits(item) or allowed
         if not is_wanted():
             raise Unwanted
         watch.check(allowed)
