@@ -66,3 +66,4 @@ def _log() -> None:
     log = logging.getLogger("mondrian")
     if log.level == logging.WARNING:
         log.setLevel(logging.INFO)
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it logs each damaged form
