@@ -63,6 +63,7 @@ bench: $(READY)
 
 corpus: $(READY)
 	scripts/corpus $(VENV)
+
 truth: $(READY)
 	scripts/truth $(VENV) bench/truth/photos
 
