@@ -76,6 +76,8 @@ def photo_name(job: Job) -> str:
 def list_same_photo(services: Services, visitor: Visitor, job: Job) -> list[Job]:
     """Return ``job`` and at most 50 of the visitor's jobs with the same photo, oldest first. Raise
     ``StorageError``."""
+    if not job.photo_sha256:  # imported without its photo
+        return [job]
     found = services.store.list_jobs(
         MAX_SAME_PHOTO, photo_sha256=job.photo_sha256, owner=visitor.listed_owner
     )

@@ -113,7 +113,7 @@ def command(
         def run(ctx: typer.Context, **given: Any) -> None:
             function(settings=ctx.obj, **given)
 
-        run.__doc__, run.__name__ = function.__doc__, function.__name__
+        run.__doc__, run.__name__ = function.__doc__, function.__name__.rstrip("_")
         shape = signature(function)
         own = [each for each in shape.parameters.values() if each.name != "settings"]
         context = Parameter("ctx", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)

@@ -9,10 +9,18 @@ from mondrian.reports.html import (
 )
 from mondrian.reports.markdown import markdown
 from mondrian.reports.pdf import pdf
-from mondrian.reports.report import EngineFigures, Report, build_report, grade, overall_score
+from mondrian.reports.report import (
+    IMPORTED,
+    EngineFigures,
+    Report,
+    build_report,
+    grade,
+    overall_score,
+)
 from mondrian.reports.shared import provenance
 
 __all__ = [
+    "IMPORTED",
     "EngineFigures",
     "Report",
     "analysis_document",

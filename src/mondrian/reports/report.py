@@ -30,6 +30,10 @@ REPAIR_BELOW = 5.0
 
 _LACKING, _SPOILING = 6.0, 0.6
 
+IMPORTED = "import:"
+"""The ``url`` in the figures of a report that an earlier system made: who answered, and what it
+took, is not known."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineFigures(Figures):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mondrian.reports.report import Report
+from mondrian.reports.report import IMPORTED, Report
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -12,10 +12,18 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parent / "templates"
 
 
+_ORIGIN_OF_OLD = (
+    "Imported from an earlier system, of which no figures were kept: the dimensions and their "
+    "scores were read from its text, the overall score was worked out from them."
+)
+
+
 def provenance(report: Report) -> tuple[str, ...]:
     """Sentences that say where the critique comes from: which model, whether it saw the photo, what
     it took, and what is missing."""
     engine = report.engine
+    if engine.url == IMPORTED:
+        return (_ORIGIN_OF_OLD, *_list_missing(report))
     model = f"{engine.model} ({engine.url.partition(':')[0]})"
     if engine.sees:
         origin = f"{model} looked at the photo, with measured facts beside it, and wrote this."
@@ -27,13 +35,16 @@ def provenance(report: Report) -> tuple[str, ...]:
         )
     speed = f" at {engine.tokens_per_second:.1f} tokens/s" if engine.tokens_per_second else ""
     sentences = [origin, f"{engine.tokens:,} tokens{speed} in {engine.seconds:.1f} s."]
-    if report.missing:
-        sentences.append(f"Not judged: {', '.join(report.missing)}.")
+    sentences += _list_missing(report)
     if report.salvaged:
         sentences.append(
             "The answer was not in the form that was asked for; this is what could be read of it."
         )
     return tuple(sentences)
+
+
+def _list_missing(report: Report) -> Sequence[str]:
+    return (f"Not judged: {', '.join(report.missing)}.",) if report.missing else ()
 
 
 def make_context(report: Report) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from uuid import UUID
 
-from mondrian.jobs.sql import claims, history, jobs, log, retention, sessions, workers
+from mondrian.jobs.sql import claims, history, imports, jobs, log, retention, sessions, workers
 
 _EXAMPLES: dict[str, object] = {
     "id": UUID(int=1),
@@ -28,6 +28,9 @@ _EXAMPLES: dict[str, object] = {
     "attempts": "{1}",
     "statuses": "{queued}",
     "advisors": "{ansel}",
+    "report_advisors": "{ansel}",
+    "started_at": "2026-01-01 00:00:00+00",
+    "completed_at": "2026-01-01 00:00:00+00",
     "reports": '{"{}"}',
     "texts": '{""}',
     "marks": "{}",
@@ -45,7 +48,7 @@ _CLAUSES = re.compile(r" (?=(?:FROM|WHERE|SET|VALUES|RETURNING|ORDER BY|UNION AL
 
 def list_statements() -> Iterator[tuple[str, bytes]]:
     """Yield the name of each statement, and the statement as it is sent, with placeholders."""
-    for module in (jobs, claims, log, workers, retention, sessions, history):
+    for module in (jobs, claims, log, workers, retention, sessions, history, imports):
         role = module.__name__.rpartition(".")[2]
         for name, value in vars(module).items():
             if isinstance(value, bytes):

@@ -27,6 +27,7 @@
 
 from mondrian.jobs.store.claims import LOST, Claims, Running, Waiting
 from mondrian.jobs.store.history import TimingHistory
+from mondrian.jobs.store.imports import Imports
 from mondrian.jobs.store.jobs import Jobs
 from mondrian.jobs.store.log import MAX_TOLD, Answer, Log, Logs, Snapshot
 from mondrian.jobs.store.retention import Retention
@@ -48,7 +49,7 @@ __all__ = [
 ]
 
 
-class Store(Jobs, Claims, Logs, Workers, Retention, Sessions, TimingHistory):
+class Store(Jobs, Claims, Logs, Workers, Retention, Sessions, TimingHistory, Imports):
     """All that is kept of jobs. One ``Store`` is for all threads of a process.
 
     Every method is one round trip unless it says otherwise, and raises ``DatabaseUnavailable``

@@ -134,7 +134,7 @@ class Logs(Connected):
             progress=None if error else 100,
             error=json.dumps(error) if error else None,
             seen=seen,
-            score=_mean_score(reports),
+            score=mean_score(reports),
         )
 
     def events_after(
@@ -228,8 +228,8 @@ class Logs(Connected):
         return int(rows[0]["last_seq"])
 
 
-def _mean_score(reports: Iterable[Answer]) -> float | None:
-    """The mean of the overall scores that there are, to one decimal."""
+def mean_score(reports: Iterable[Answer]) -> float | None:
+    """Return the mean of the overall scores that there are, to one decimal."""
     scores = [report.report.get("overall_score") for report in reports]
     numbers = [score for score in scores if isinstance(score, int | float)]
     return round(fmean(numbers), 1) if numbers else None

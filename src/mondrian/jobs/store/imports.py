@@ -1,0 +1,43 @@
+"""Ended jobs of an earlier system."""
+
+import json
+from collections.abc import Sequence
+
+from mondrian.jobs.job import Entry, EventType, Job
+from mondrian.jobs.sql import imports as sql
+from mondrian.jobs.store.base import Connected, clean, clean_error
+from mondrian.jobs.store.log import Answer, mean_score
+
+
+class Imports(Connected):
+    """Brings jobs that have ended elsewhere into the log."""
+
+    def import_ended(
+        self, job: Job, entries: Sequence[Entry] = (), reports: Sequence[Answer] = ()
+    ) -> bool:
+        """Store a job that has ended, with its times, reports and closing events, and return
+        whether that was done: a job with its id that is there already stays as it is.
+
+        The log is a ``status_update``, ``entries`` (text, ``analysis_complete``), an ``error`` if
+        the job has one, and ``done``. It begins at number 2, and is not pruned.
+        """
+        assert job.is_ended
+        error = job.error and clean_error(job.error)
+        closing = [Entry(EventType.ERROR, {"error": error})] if error else []
+        closing.append(Entry(EventType.DONE, {"status": job.status}))
+        written = [*entries, *closing]
+        values = {name: getattr(job, name) for name in sql.IMPORT_COLUMNS}
+        for name in ("filename", "current_step", "llm_thinking"):
+            values[name] = clean(values[name])
+        values |= {"advisors": list(job.advisors), "score": mean_score(reports)}
+        rows = self._change(
+            sql.IMPORT,
+            error=json.dumps(error) if error else None,
+            types=[entry.type for entry in written],
+            payloads=[entry.encode(job.id) for entry in written],
+            report_advisors=[report.advisor for report in reports],
+            reports=[json.dumps(report.report) for report in reports],
+            texts=[clean(report.text) for report in reports],
+            **values,
+        )
+        return bool(rows)
