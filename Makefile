@@ -44,7 +44,7 @@ clients: $(READY)
 	MONDRIAN_TEST_CLIENTS=1 $(VENV)/bin/pytest tests/clients
 
 faults: $(READY)
-	$(VENV)/bin/pytest tests/faults
+	$(VENV)/bin/pytest tests/faults tests/faults/attacks
 
 fleet: $(READY)
 	$(VENV)/bin/pytest tests/fleet

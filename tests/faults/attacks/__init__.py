@@ -1,0 +1,1 @@
+"""The kit of faults: whatever may die, killed for real (`make faults`)."""
