@@ -99,11 +99,11 @@ def test_too_much_is_refused_and_the_process_ended(
 
 
 def test_a_large_photo_has_more_time() -> None:
-    large, small = readers._limits(Size(megapixels=60)), readers._limits(None)
+    large, small = readers._choose_limits(Size(megapixels=60)), readers._choose_limits(None)
     assert large
     assert small
     assert (small.seconds, large.seconds) == (10, 22)
-    claimed = readers._limits(Size(megapixels=1e9))
+    claimed = readers._choose_limits(Size(megapixels=1e9))
     assert claimed
     assert claimed.seconds < 51
 
