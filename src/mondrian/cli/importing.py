@@ -51,7 +51,7 @@ def import_(
     key the jobs are that key's.
     """
     from mondrian.advisors import load_advisors
-    from mondrian.api.auth import owner_of
+    from mondrian.api.auth import make_owner
     from mondrian.database.postgres import open_database
     from mondrian.jobs.old_database import OldDatabase
     from mondrian.jobs.store import Store
@@ -70,7 +70,7 @@ def import_(
             readers=readers,
             files=files,
             advisors=load_advisors(settings.home),
-            owner=owner_of(settings.keys[0]) if settings.keys else "import",
+            owner=make_owner(settings.keys[0]) if settings.keys else "import",
             dated=datetime.fromtimestamp(old.stat().st_mtime, UTC),
         )
         for done, total in _progress(importer, jobs.read_jobs(), jobs.count):
