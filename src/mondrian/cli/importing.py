@@ -186,10 +186,10 @@ def _progress(
 
 
 def _read_mode(text: str) -> str:
-    from mondrian.api.uploads.options import BASELINE, read_mode
+    from mondrian.api.uploads.options import BASELINE, parse_mode
 
     with suppress(InvalidRequest):
-        return read_mode(text)
+        return parse_mode(text)
     return BASELINE
 
 
