@@ -33,7 +33,7 @@ for path in sorted(Path(folder).iterdir()):
     asking = Mlx(path=path)
     asking._model, asking._processor = model, processor
     request = Request(system="You are a critic.", prompt=prompt, photo=Path(photo).read_bytes())
-    text = asking._prompt(request, None)
+    text = asking._format_prompt(request, None)
     said = mlx_vlm.generate(
         model, processor, text, [photo], max_tokens=12, temperature=0.0,
         prefill_step_size=sys.maxsize,
