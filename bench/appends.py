@@ -145,7 +145,7 @@ def finish_all(store: Store) -> float:
 
 async def procrastinate(url: str) -> float:
     """Let procrastinate do as many jobs that do nothing. Return how many a second."""
-    from procrastinate import App, PsycopgConnector
+    from procrastinate import App, PsycopgConnector  # type: ignore[import-not-found, unused-ignore]
 
     app = App(connector=PsycopgConnector(conninfo=url, max_size=THREADS + 2))
 
