@@ -50,7 +50,7 @@ def worker(settings: "Settings") -> None:
 
 
 def _show_code(url: str) -> None:
-    """Show ``url`` as a QR code to whoever is at the terminal; a file gets only where it leads."""
+    """Show ``url`` as a QR code on a terminal; a file gets only where it leads."""
     place = url.partition("/login")[0]
     print(f"On a phone: {place}", flush=True)
     if sys.stdout.isatty():

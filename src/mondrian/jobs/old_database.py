@@ -120,7 +120,7 @@ class OldDatabase:
 
     def _connect(self) -> sqlite3.Connection:
         """Return a connection: where the file is locked, or lies where SQLite may not write beside
-        it, as if nobody else had it."""
+        it, as if no other process had it."""
         address = f"file:{quote(str(self._path.absolute()))}?mode=ro"
         failure = sqlite3.Error()
         for more in ("", "&immutable=1"):
