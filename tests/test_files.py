@@ -1,9 +1,11 @@
 """What lies on the disk is for its user alone, and nothing else is opened to anybody."""
 
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
@@ -114,6 +116,27 @@ def test_a_folder_that_cannot_be_passed_is_named_and_left_as_it_is(closed: Path)
         EmbeddedServer(closed, closed.parent / "clusters")
     assert "MONDRIAN_POSTGRES" in caught.value.message
     assert mode(closed.parent) == mode(closed.parent.parent) == 0o700
+
+
+@only_root
+def test_programs_that_cannot_be_reached_are_copied_beside_the_data(
+    closed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = embedded._import_pgserver().utils.POSTGRES_VERSIONS
+    package = programs[18].parents[1]
+    for found in (package, package.with_name(f"{package.name}.libs")):
+        shutil.copytree(found, closed.parent / "venv" / found.name, symlinks=True)
+    monkeypatch.setitem(programs, 18, closed.parent / "venv" / package.name / "pginstall18/bin")
+    monkeypatch.delitem(programs, 16)
+    with TemporaryDirectory() as clusters:
+        Path(clusters).chmod(0o711)
+        server = EmbeddedServer(closed, Path(clusters))
+        with psycopg.connect(server.url) as connection:
+            connection.execute("SELECT 1")
+        server.close()
+        [copy] = Path(clusters).glob("postgresql-18-*")
+        assert programs == {18: copy / package.name / "pginstall18/bin"}
+    assert mode(closed.parent) == 0o700
 
 
 @only_root

