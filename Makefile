@@ -3,11 +3,12 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 
-.PHONY: help install demo test pages wheel clients faults fleet vllm lint types bench corpus truth picture clean
+.PHONY: help install demo test slow pages wheel clients faults fleet vllm lint types bench corpus truth picture clean
 
 help:
 	@echo 'make demo     set up, then critique a real photo with live updates'
-	@echo 'make test     set up, then run every test'
+	@echo 'make test     set up, then run the tests'
+	@echo 'make slow     run the tests that take long'
 	@echo 'make pages    test the pages in Chromium'
 	@echo 'make wheel    build the wheel, install it elsewhere, and run it'
 	@echo 'make clients  follow jobs with SSE libraries of npm and PyPI through a broken line'
@@ -37,6 +38,9 @@ demo: $(INSTALLED)
 
 test: $(READY)
 	$(VENV)/bin/pytest --numprocesses logical --maxprocesses 4 --dist worksteal
+
+slow: $(READY)
+	$(VENV)/bin/pytest -m slow
 
 pages: $(READY)
 	$(VENV)/bin/pytest tests/browser

@@ -8,6 +8,7 @@ from threading import Thread
 
 import httpx
 import psutil
+import pytest
 
 from mondrian.client import Client
 from support.processes import LEAVE_SECONDS, processes_of, started
@@ -16,6 +17,7 @@ from support.working import jpeg, recording, wait_for
 SLOW = {"after": 600, "finish": "stop"}
 
 
+@pytest.mark.slow
 def test_a_thread_that_is_stuck_is_not_waited_for(tmp_path: Path) -> None:
     url = recording(tmp_path, {"phase": "prefill"}, SLOW)
     options = ("serve", "--port", 0, "--home", tmp_path, "--engine", url)

@@ -12,6 +12,8 @@ from mondrian.engines import Phase, Progress, Request, Token, open_engine
 from support.more_tiny_mlx import MAKERS
 from support.working import jpeg
 
+pytestmark = pytest.mark.slow
+
 # longer than a prefill chunk, so that a photo misread behind one would show
 PROMPT = "What is there? " * 150
 ASKED = Request(system="You are a critic.", prompt=PROMPT, photo=jpeg(), max_tokens=12)

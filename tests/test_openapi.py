@@ -55,6 +55,7 @@ def test_examples_are_what_they_show(shape: str) -> None:
     assert set(model.model_validate(example).model_dump()) == set(example)
 
 
+@pytest.mark.slow
 def test_what_openapi_says_is_so(service: Service, tmp_path: Path) -> None:
     """schemathesis sends what the schema allows and what it does not, to a job that is there."""
     example = UUID(JOB_ID)

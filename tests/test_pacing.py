@@ -215,6 +215,7 @@ def test_closing_does_not_wait_for_work_that_is_stuck() -> None:
     release.set()
 
 
+@pytest.mark.slow
 def test_no_gap_in_twenty_seconds_of_silence(tmp_path: Path) -> None:
     """At interval 1 no two updates are more than 1.5 s apart, through a real engine child."""
     path = tmp_path / "silence.jsonl"

@@ -14,6 +14,7 @@ from support.pictures import CAT, display_p3, saved
 from support.pngs import png
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_100_megapixels_fit_in_a_gigabyte() -> None:
     code = """if True:
@@ -34,6 +35,7 @@ def test_100_megapixels_fit_in_a_gigabyte() -> None:
     assert ran.stderr == ""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_200_megapixels_are_read_at_half_their_size() -> None:
     code = """if True:

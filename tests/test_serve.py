@@ -298,6 +298,7 @@ def embedded(request: pytest.FixtureRequest) -> str:
     return f"llamacpp:{find_model('smollm2-135m', folder)}"
 
 
+@pytest.mark.slow
 def test_check_on_the_embedded_model(embedded: str, tmp_path: Path) -> None:
     with started("serve", "--port", 0, "--engine", embedded, "--home", tmp_path) as (_, address):
         done = run("check", "--server", address, seconds=300)
