@@ -236,6 +236,10 @@ def test_mistakes_are_answered_with_a_sentence(
 def test_lists(home: Path) -> None:
     models = run("models", "--home", home)
     assert "smollm2-135m" in models.stdout
+    assert "u2netp" in models.stdout
+    (network,) = json.loads(run("models", "--json", "--home", home).stdout)["networks"]
+    assert network["on_disk"]
+    assert (network["size"], network["licence"]) == ("5 MB", "Apache-2.0")
     advisors = run("advisors", "--home", home)
     assert advisors.stdout.count("–") >= 9  # the years of nine people
     assert len(json.loads(run("advisors", "--json").stdout)) >= 9

@@ -50,7 +50,26 @@ def test_an_advisor_weighs_the_scores() -> None:
     light, heavy = ({DEMO[2].name: weight} for weight in (0.25, 4.0))
     assert overall_score(DEMO, light) < overall_score(DEMO) < overall_score(DEMO, heavy)
     report = demo_report().model_copy(update={"weights": {"Composition": 4.0}})
-    assert [d.name for d in report.top_three][:2] == ["Lighting", "Composition"]
+    assert [d.name for d in report.top_three] == ["Lighting", "Visual Balance", "Composition"]
+
+
+def test_no_weight_puts_a_lighter_need_before_a_heavier_one() -> None:
+    scores = (7.4, 4.6, 2.5, 5.7, 9.0)
+    dimensions = tuple(
+        d.model_copy(update={"score": score}) for d, score in zip(DEMO, scores, strict=False)
+    )
+    weights = {DEMO[0].name: 1.6, DEMO[1].name: 1.6, DEMO[2].name: 0.6, DEMO[3].name: 0.6}
+    report = _build(Answer(image_description="", dimensions=dimensions), weights=weights)
+    assert [d.score for d in report.top_three] == [2.5, 4.6, 5.7]
+    assert report.priority_improvements == tuple(d.recommendation for d in report.top_three)
+
+
+def test_a_report_says_whose_order_it_is() -> None:
+    alike = demo_report().model_copy(update={"dimensions": DEMO[3:6]})
+    assert "In the order of" not in markdown(alike)
+    weighed = alike.model_copy(update={"weights": {DEMO[3].name: 4.0}})
+    assert [d.score for d in weighed.top_three] == [7.0, 6.0, 7.5]
+    assert "In the order of what counts for Ansel Adams" in markdown(weighed)
 
 
 def test_what_is_not_judged_counts_for_nothing() -> None:

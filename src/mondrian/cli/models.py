@@ -15,7 +15,7 @@ from mondrian.errors import ModelNotFound
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mondrian.models import Choice, Machine, Model
+    from mondrian.models import Choice, Machine, Model, Network
     from mondrian.settings import Settings
 
 
@@ -62,7 +62,14 @@ def _bar(console: "Console") -> Generator[Any, None, None]:
 @command("home", group=Group.MACHINE)
 def models(settings: "Settings", as_json: JsonOption = False) -> None:
     """List the models there are, those on this machine, and what `auto` takes here."""
-    from mondrian.models import CATALOGUE, Machine, choose, list_cached, list_pulled
+    from mondrian.models import (
+        CATALOGUE,
+        SUBJECT_NETWORK,
+        Machine,
+        choose,
+        list_cached,
+        list_pulled,
+    )
 
     folder, machine = settings.home, Machine.read()
     choice: Choice | ModelNotFound
@@ -72,10 +79,12 @@ def models(settings: "Settings", as_json: JsonOption = False) -> None:
         choice = exc
     known = [*CATALOGUE, *list_pulled(folder), *list_cached(folder)]
     rows = [_row(model, folder, machine, choice) for model in known]
+    network = _network_row(SUBJECT_NETWORK, folder)
     if as_json:
-        print(json.dumps({"machine": _machine(machine), "models": rows, "auto": str(choice)}))
+        told = {"machine": _machine(machine), "models": rows, "auto": str(choice)}
+        print(json.dumps(told | {"networks": [network]}))
         return
-    stdout().print(_table(rows))
+    stdout().print(_table([*rows, network]))
     stdout().print(f"\nThis machine: {machine}.\n* {choice}", highlight=False, markup=False)
 
 
@@ -102,6 +111,25 @@ def _row(
     }
 
 
+def _network_row(network: "Network", home: Path) -> dict[str, Any]:
+    """The row of a network that measures. No engine opens it, so it is no choice of ``auto``."""
+    path = network.find(home)
+    return {
+        "name": network.name,
+        "engine": network.name,
+        "description": network.description,
+        "size": network.size,
+        "about_bytes": network.bytes,
+        "sees": None,
+        "licence": network.licence,
+        "on_disk": path is not None,
+        "path": str(path) if path else None,
+        "obstacle": None,
+        "command": network.command,
+        "is_auto": False,
+    }
+
+
 def _machine(machine: "Machine") -> dict[str, Any]:
     return {
         "memory_bytes": machine.memory_bytes,
@@ -125,7 +153,7 @@ def _table(rows: list[dict[str, Any]]) -> Any:
             f"{row['engine']}{' *' if row['is_auto'] else ''}",
             row["description"],
             row["size"],
-            "yes" if row["sees"] else "no",
+            {True: "yes", False: "no", None: ""}[row["sees"]],
             row["licence"],
             here,
         )

@@ -64,8 +64,7 @@ class Model:
     @property
     def size(self) -> str:
         """Return its size on disk, such as ``98 MB``."""
-        size = self.bytes
-        return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+        return _format_size(self.bytes)
 
     def folder(self, home: Path) -> Path:
         """Return the folder of its files."""
@@ -109,6 +108,11 @@ class Network:
     def command(self) -> str:
         """Return the command that fetches it."""
         return f"mondrian pull {self.name}"
+
+    @property
+    def size(self) -> str:
+        """Return its size on disk, such as ``5 MB``."""
+        return _format_size(self.bytes)
 
     def path(self, home: Path) -> Path:
         """Return where it is stored once pulled."""
@@ -196,6 +200,11 @@ CATALOGUE = (
     ),
 )
 """Best first."""
+
+
+def _format_size(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
 
 NAMES = tuple(dict.fromkeys(model.name for model in CATALOGUE))
 

@@ -1,5 +1,6 @@
 """The values of a critique: what a model answered, and the report made of it."""
 
+from bisect import bisect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -27,6 +28,9 @@ _GRADES = (
 _STRENGTH_FROM = 7.0
 REPAIR_BELOW = 5.0
 """What scores less is a fault to mend; what scores more might be better."""
+
+_NEEDS = (3.0, REPAIR_BELOW, 6.0, 7.5)
+"""Where a severe fault ends, a fault, a weakness, and what is ordinary (docs/findings.md)."""
 
 _LACKING, _SPOILING = 6.0, 0.6
 
@@ -72,16 +76,14 @@ class Report(Value):
 
     @property
     def top_three(self) -> tuple[Dimension, ...]:
-        """The three judged dimensions to work at first: what needs repair, then what lacks most to
-        10 by the advisor's weight, ties in the report's order."""
-        ranked = sorted(
-            judged(self.dimensions),
-            key=lambda item: (
-                item[1] >= REPAIR_BELOW,
-                (item[1] - 10) * self.weights.get(item[0].name, 1.0),
-            ),
-        )
-        return tuple(dimension for dimension, _ in ranked[:3])
+        """The three judged dimensions to work at first, by need and by the advisor's weight."""
+        return rank_needs(self.dimensions, self.weights)[:3]
+
+    @property
+    def is_weighed(self) -> bool:
+        """Whether the advisor's weights put one of the top three before a lower score."""
+        scores = [score for _, score in judged(self.top_three)]
+        return scores != sorted(scores)
 
     @property
     def needs_repair(self) -> bool:
@@ -115,6 +117,20 @@ def grade(score: float) -> str:
 def judged(dimensions: Iterable[Dimension]) -> list[tuple[Dimension, float]]:
     """Return the dimensions that have a score, each with it."""
     return [(each, each.score) for each in dimensions if each.score is not None]
+
+
+def rank_needs(
+    dimensions: Iterable[Dimension], weights: Mapping[str, float]
+) -> tuple[Dimension, ...]:
+    """Return the judged dimensions, those first that need most: severe faults, other faults,
+    weaknesses, then the rest. Of one kind comes first what lacks most to 10 by ``weights``, ties in
+    the given order."""
+
+    def need(item: tuple[Dimension, float]) -> tuple[int, float]:
+        dimension, score = item
+        return bisect(_NEEDS, score), (score - 10) * weights.get(dimension.name, 1.0)
+
+    return tuple(dimension for dimension, _ in sorted(judged(dimensions), key=need))
 
 
 def overall_score(
@@ -151,7 +167,7 @@ def build_report(
     ``evidence`` maps a dimension's name to what was measured about it; a model's own claims of
     evidence never get there. ``weights`` are the advisor's. ``technical_notes`` come before the
     model's. Strengths and improvements that the model did not name are the comments of its (up to
-    three) best dimensions with a score of 7 or more, and the recommendations of its three lowest.
+    three) best dimensions with a score of 7 or more, and the recommendations of the top three.
     ``measurements`` are made JSON: keys are strings, numbers that are not finite ``None``.
     """
     from pydantic_core import from_json, to_json
@@ -169,7 +185,7 @@ def build_report(
         overall_score=score,
         grade=grade(score),
         key_strengths=answer.key_strengths or _strengths(dimensions),
-        priority_improvements=answer.priority_improvements or _improvements(dimensions),
+        priority_improvements=answer.priority_improvements or _improvements(dimensions, weights),
         weights=weights,
         technical_notes=(*technical_notes, *answer.technical_notes),
         measurements=from_json(to_json(dict(measurements), inf_nan_mode="null")),
@@ -183,6 +199,6 @@ def _strengths(dimensions: Sequence[Dimension]) -> tuple[str, ...]:
     return tuple(dimension.comment for dimension, score in best if score >= _STRENGTH_FROM)
 
 
-def _improvements(dimensions: Sequence[Dimension]) -> tuple[str, ...]:
-    lowest = sorted(judged(dimensions), key=lambda item: item[1])[:3]
-    return tuple(dimension.recommendation for dimension, _ in lowest if dimension.recommendation)
+def _improvements(dimensions: Sequence[Dimension], weights: Mapping[str, float]) -> tuple[str, ...]:
+    needs = rank_needs(dimensions, weights)[:3]
+    return tuple(dimension.recommendation for dimension in needs if dimension.recommendation)

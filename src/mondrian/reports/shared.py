@@ -59,8 +59,13 @@ def make_context(report: Report) -> dict[str, Any]:
 
 
 def name_beginning(report: Report) -> str:
-    """Return the sentence before the top three of a report that needs no repair, or nothing."""
-    return "" if report.needs_repair else "Nothing needs repair. To go further:"
+    """Return what is said before the top three: that nothing needs repair, and whose order it is
+    where it is not that of the scores."""
+    sentences = [
+        "" if report.needs_repair else "Nothing needs repair. To go further:",
+        f"(In the order of what counts for {report.shown_name}.)" if report.is_weighed else "",
+    ]
+    return " ".join(filter(None, sentences))
 
 
 def list_own_improvements(report: Report) -> Sequence[str]:
