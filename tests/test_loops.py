@@ -20,7 +20,7 @@ def watch(text: str, piece: int = 4) -> tuple[int, int] | None:
     """After how many characters a loop is noticed, and how many of them only repeat."""
     watch = LoopWatch()
     for end in range(piece, len(text) + piece, piece):
-        if surplus := watch.take(text[end - piece : end]):
+        if surplus := watch.append(text[end - piece : end]):
             return min(end, len(text)), surplus
     return None
 
@@ -105,7 +105,7 @@ def rounds(count: int) -> str:
 def test_one_answer_after_the_other_is_a_loop(piece: int) -> None:
     text, watch = rounds(9), AnswerWatch()
     pieces = (text[place : place + piece] for place in range(0, len(text), piece))
-    found = next((n, surplus) for n, each in enumerate(pieces) if (surplus := watch.take(each)))
+    found = next((n, surplus) for n, each in enumerate(pieces) if (surplus := watch.append(each)))
     end = (found[0] + 1) * piece
     assert end <= len(rounds(4)) + 3000
     assert len(rounds(2)) <= end - found[1] <= len(rounds(3)) + 3000
@@ -121,14 +121,14 @@ def test_one_answer_after_the_other_is_a_loop(piece: int) -> None:
 )
 def test_names_that_come_again_are_no_answers(text: str) -> None:
     watch = AnswerWatch()
-    assert not any(watch.take(text[n : n + 7]) for n in range(0, len(text), 7))
+    assert not any(watch.append(text[n : n + 7]) for n in range(0, len(text), 7))
 
 
 def test_watching_takes_the_same_time_for_each_token() -> None:
     def seconds(tokens: int) -> float:
         watch, begun = LoopWatch(), time.process_time()
         for n in range(tokens):
-            watch.take(f"{n:04d}")
+            watch.append(f"{n:04d}")
         return time.process_time() - begun
 
     few = max(min(seconds(2000) for _ in range(2)), 0.005)

@@ -35,7 +35,7 @@ FORMS = {
 def test_dimensions_are_counted_as_they_come(form: str, size: int) -> None:
     outline, text, counts = Outline(), FORMS[form], list[int]()
     for start in range(0, len(text), size):
-        outline.read(text[start : start + size])
+        outline.append(text[start : start + size])
         counts.append(outline.begun)
     assert counts[-1] == 8
     if size == 1 and form != "thought before":
@@ -54,7 +54,7 @@ def test_dimensions_are_counted_as_they_come(form: str, size: int) -> None:
 )
 def test_names_in_prose_and_thought_do_not_count(text: str) -> None:
     outline = Outline()
-    outline.read(text)
+    outline.append(text)
     assert outline.begun == 0
 
 

@@ -1,4 +1,4 @@
-"""What a model wrote becomes an ``Answer``: whole, growing or damaged."""
+"""Parse a model's text into an ``Answer``, whether it is complete, still growing or damaged."""
 
 from mondrian.answers.answer import (
     DIMENSIONS,

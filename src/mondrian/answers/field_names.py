@@ -12,19 +12,19 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from mondrian.answers.answer import DIMENSIONS
-from mondrian.answers.languages import DIMENSIONS_ELSEWHERE, FIELDS_ELSEWHERE, folded
+from mondrian.answers.languages import DIMENSIONS_ELSEWHERE, FIELDS_ELSEWHERE, fold
 
 _LONGEST = 60
 
 
 class Name(NamedTuple):
-    """A dimension's name as in ``DIMENSIONS``, and whether it was written in full."""
+    """A dimension's name as in ``DIMENSIONS``; it ``is_exact`` if it was written in full."""
 
     name: str
     is_exact: bool
 
 
-def letters(text: str) -> str:
+def fold_letters(text: str) -> str:
     """Return ``text`` reduced for comparison: letters a to z, without "and", American spelling.
 
     ``Focus & Sharpness``, ``focus_and_sharpness`` and ``FocusSharpness`` become one word. Text
@@ -36,7 +36,7 @@ def letters(text: str) -> str:
     return plain.replace("colour", "color").replace("and", "")
 
 
-_EXACT = {letters(name): name for name in DIMENSIONS}
+_EXACT = {fold_letters(name): name for name in DIMENSIONS}
 _SHORT = {
     "composition": "Composition",
     "light": "Lighting",
@@ -60,31 +60,31 @@ _DECORATION = re.compile(r"^dimension|(?:score|rating|outof)$")
 _JOINTS = re.compile(r"[&/+,:(|–—]|\band\b| - ")
 
 
-def dimension_name(text: str) -> Name | None:
+def find_dimension(text: str) -> Name | None:
     """Return the dimension that ``text`` names: ``1. colour_harmony``, ``Focus (8/10)``.
 
     A short form (``Depth``) or the first part of a longer name (``Lighting & Exposure``) is not
     exact, nor is one with a letter wrong. Names are known in English and some other languages: a
     guess by position would put words into the model's mouth.
     """
-    return _dimension(text) if len(text) <= _LONGEST else None
+    return _find_dimension(text) if len(text) <= _LONGEST else None
 
 
 @lru_cache(maxsize=4096)
-def _dimension(text: str) -> Name | None:
-    word = _DECORATION.sub("", letters(text))
+def _find_dimension(text: str) -> Name | None:
+    word = _DECORATION.sub("", fold_letters(text))
     if word in _EXACT:
         return Name(_EXACT[word], True)
-    if elsewhere := DIMENSIONS_ELSEWHERE.get(folded(text)):
+    if elsewhere := DIMENSIONS_ELSEWHERE.get(fold(text)):
         return Name(elsewhere, True)
-    firsts = (_JOINTS.split(text, maxsplit=1)[0], _before_bracket(text))
-    short = _SHORT.get(word) or next(filter(None, map(_EXACT.get, map(letters, firsts))), None)
-    name = short or _EXACT.get(_nearest(word, _EXACT) or "")
+    firsts = (_JOINTS.split(text, maxsplit=1)[0], _cut_bracket(text))
+    short = _SHORT.get(word) or next(filter(None, map(_EXACT.get, map(fold_letters, firsts))), None)
+    name = short or _EXACT.get(_find_nearest(word, _EXACT) or "")
     return Name(name, False) if name else None
 
 
-def _nearest(word: str, known: Iterable[str]) -> str | None:
-    """Which of ``known`` is ``word`` but for a letter or two: ``compositon``, ``recomendation``."""
+def _find_nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the word of ``known`` that is ``word`` but for a letter or two: ``compositon``."""
     if len(word) < _SHORTEST_MISSPELT:
         return None
     for other in known:
@@ -98,15 +98,15 @@ def _nearest(word: str, known: Iterable[str]) -> str | None:
 _SHORTEST_MISSPELT = 6  # "scope" is no "score"
 
 
-def _before_bracket(text: str) -> str:
+def _cut_bracket(text: str) -> str:
     return re.split(r"[(（]", text, maxsplit=1)[0] or text
 
 
-def dimension_part(key: str) -> tuple[str, str] | None:
+def split_key(key: str) -> tuple[str, str] | None:
     """Return the dimension's name and the field in a key with both: ``composition_score``."""
     match = _PART.fullmatch(key) if len(key) <= _LONGEST else None
-    field = dimension_field(match[2]) if match else None
-    if match is None or field in (None, "name") or not dimension_name(match[1]):
+    field = find_field(match[2]) if match else None
+    if match is None or field in (None, "name") or not find_dimension(match[1]):
         return None
     return match[1], field or ""
 
@@ -114,7 +114,7 @@ def dimension_part(key: str) -> tuple[str, str] | None:
 _PART = re.compile(r"(.+)(?:[\s_.-]|(?<=[a-z])(?=[A-Z]))([^\W\d_]+)")
 
 
-def _index(words: dict[str, str]) -> dict[str, tuple[str, int]]:
+def _build_index(words: dict[str, str]) -> dict[str, tuple[str, int]]:
     return {
         word: (field, rank)
         for field, alternatives in words.items()
@@ -122,8 +122,8 @@ def _index(words: dict[str, str]) -> dict[str, tuple[str, int]]:
     }
 
 
-# The plainest word of each field first: it is believed before the others.
-_DIMENSION_FIELDS = _index(
+# The least ambiguous word of each field comes first and takes precedence.
+_DIMENSION_FIELDS = _build_index(
     {
         "name": "name dimension dimensionname category aspect criterion criteria metric parameter "
         "title area element",
@@ -139,7 +139,7 @@ _DIMENSION_FIELDS = _index(
         "nextsteps",
     }
 )
-_ANSWER_FIELDS = _index(
+_ANSWER_FIELDS = _build_index(
     {
         "image_description": "imagedescription description photodescription photographdescription "
         "scenedescription",
@@ -152,51 +152,55 @@ _ANSWER_FIELDS = _index(
 _CONTAINERS = {"dimensions", "critique", "answer", "result", "report", "json"}
 
 
-def dimension_field(key: str) -> str | None:
+def find_field(key: str) -> str | None:
     """Return the field that ``key`` means in a dimension: ``name``, ``score``, ``scale``,
     ``comment``, ``recommendation`` or ``None``."""
-    found = _field(key)
+    found = _rank_known_field(key)
     return found[0] if found else None
 
 
-def field_rank(key: str) -> int:
+def rank_field(key: str) -> int:
     """Return how unambiguously ``key`` means its field: 0 is best."""
-    found = _field(key)
+    found = _rank_known_field(key)
     return found[1] if found else 99
 
 
-def _field(key: str) -> tuple[str, int] | None:
-    return _known_field(key) if len(key) <= _LONGEST else None
+def _rank_known_field(key: str) -> tuple[str, int] | None:
+    return _find_known_field(key) if len(key) <= _LONGEST else None
 
 
 @lru_cache(maxsize=4096)
-def _known_field(key: str) -> tuple[str, int] | None:
-    word = letters(_before_bracket(key))
+def _find_known_field(key: str) -> tuple[str, int] | None:
+    word = fold_letters(_cut_bracket(key))
     if found := _DIMENSION_FIELDS.get(word) or _DIMENSION_FIELDS.get(word.removesuffix("outof")):
         return found
-    if elsewhere := FIELDS_ELSEWHERE.get(folded(key)):
+    if elsewhere := FIELDS_ELSEWHERE.get(fold(key)):
         return elsewhere, _RANK_ELSEWHERE
-    if near := _nearest(word, _DIMENSION_FIELDS):
+    if near := _find_nearest(word, _DIMENSION_FIELDS):
         return _DIMENSION_FIELDS[near][0], _RANK_NEAR
-    last = _DIMENSION_FIELDS.get(_words(key)[-1].lower()) if len(_words(key)) > 1 else None
-    is_text = last and last[0] in ("comment", "recommendation") and not answer_field(key)
+    words = _split_words(key)
+    last = _DIMENSION_FIELDS.get(words[-1].lower()) if len(words) > 1 else None
+    is_text = last and last[0] in ("comment", "recommendation") and not find_answer_field(key)
     return (last[0], _RANK_LAST) if last and is_text else None
 
 
-# A French "note" is a score, but less so than any English word; in "actionable_advice" the last
-# word tells what it is. A "potential score" is no score.
+# A French "note" is a score, but less clearly than any English word; in "actionable_advice" the
+# last word decides. A "potential score" is not a score.
 _RANK_ELSEWHERE, _RANK_NEAR, _RANK_LAST = 9, 30, 40
 
 
-def _words(key: str) -> list[str]:
-    return re.findall(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+", _before_bracket(key)) or [""]
+def _split_words(key: str) -> list[str]:
+    return re.findall(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+", _cut_bracket(key)) or [""]
 
 
-def column_fields(heads: Sequence[str]) -> list[str | None]:
-    """Return the fields of a table's columns. In a head of several words the last word that is a
-    field decides, as in ``Final score``, unless another column has the same field."""
-    exact = [dimension_field(head) for head in heads]
-    loose = [field or _last_field(head) for field, head in zip(exact, heads, strict=True)]
+def find_column_fields(heads: Sequence[str]) -> list[str | None]:
+    """Return the fields of a table's columns.
+
+    In a heading of several words the last word that names a field decides, as in ``Final score``,
+    unless another column has the same field.
+    """
+    exact = [find_field(head) for head in heads]
+    loose = [field or _find_last_field(head) for field, head in zip(exact, heads, strict=True)]
     count = Counter(loose)
     return [
         field or (may_be if count[may_be] == 1 else None)
@@ -204,24 +208,25 @@ def column_fields(heads: Sequence[str]) -> list[str | None]:
     ]
 
 
-def _last_field(head: str) -> str | None:
-    words = reversed(_words(head[:_LONGEST]))
-    return next(filter(None, map(dimension_field, words)), None)
+def _find_last_field(head: str) -> str | None:
+    words = reversed(_split_words(head[:_LONGEST]))
+    return next(filter(None, map(find_field, words)), None)
 
 
-def answer_field(key: str) -> str | None:
+def find_answer_field(key: str) -> str | None:
     """Return the field of ``Answer`` that ``key`` means beside the dimensions, if any."""
-    return _answer_field(key) if len(key) <= _LONGEST else None
+    return _find_cached_answer_field(key) if len(key) <= _LONGEST else None
 
 
 @lru_cache(maxsize=4096)
-def _answer_field(key: str) -> str | None:
-    word = letters(key)
-    found = _ANSWER_FIELDS.get(word) or _ANSWER_FIELDS.get(_nearest(word, _ANSWER_FIELDS) or "")
+def _find_cached_answer_field(key: str) -> str | None:
+    word = fold_letters(key)
+    near = word if word in _ANSWER_FIELDS else _find_nearest(word, _ANSWER_FIELDS)
+    found = _ANSWER_FIELDS.get(near or "")
     return found[0] if found else None
 
 
 def is_key(key: str) -> bool:
     """Return whether ``key`` is a known key of an answer."""
-    is_known = dimension_field(key) or answer_field(key) or dimension_name(key)
-    return bool(is_known) or letters(key) in _CONTAINERS
+    is_known = find_field(key) or find_answer_field(key) or find_dimension(key)
+    return bool(is_known) or fold_letters(key) in _CONTAINERS

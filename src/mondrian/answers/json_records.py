@@ -1,13 +1,13 @@
-"""JSON as models write it, read as flat records: whatever is broken, what stands is found.
+"""Parse JSON as models write it into flat records, however damaged it is.
 
-A valid answer never comes here. What does may be cut off, fenced, wrapped in prose, have curly
-quotes, comments, bare words, unescaped quotes, and commas and braces too many or too few. So
-nothing rests on the tree: a ``{`` begins a record, a key that comes twice begins another, and a
-brace that matches nothing is passed over. Only then is put together what the keys say belongs
-together: the object of a score or comment, and objects of scores or comments by dimension. JSON in
-a string of JSON is read in place: a string ends at a quote that is escaped as often as its first.
+A valid answer is parsed elsewhere. The text here may be cut off, fenced, wrapped in prose, or have
+curly quotes, comments, bare words, unescaped quotes, and missing or surplus commas and braces.
+Therefore the nesting is not trusted: a ``{`` begins a record, a repeated key begins another, and an
+unmatched brace is ignored. Afterwards records are combined where their keys say so: the object of a
+score or comment, and objects of scores or comments by dimension. JSON inside a JSON string is
+parsed in place: a string ends at a quote with as many backslashes as its opening quote.
 
-Reading takes one pass, in time linear in the length of the text: every look ahead ends at the next
+Parsing is one pass, in time linear in the length of the text: every lookahead ends at the next
 quote at the latest, and nothing recurses. (json-repair needed 27 s for 30 KB of hostile text, and
 four times that for twice as much.)
 """
@@ -18,22 +18,22 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from mondrian.answers.field_names import (
-    answer_field,
-    dimension_field,
-    dimension_name,
-    dimension_part,
+    find_answer_field,
+    find_dimension,
+    find_field,
     is_key,
+    split_key,
 )
 
 
 @dataclass(kw_only=True, slots=True)
 class Record:
-    """Keys and what was written under them; ``label`` is the key or heading that it stood under,
-    ``parent`` the record that this key is in.
+    """Keys and their values. ``label`` is the key or heading above the record, and ``parent`` the
+    record that contains this key.
 
     A value is a text or a list of texts: numbers stay as they were written. ``growing`` is the key
-    whose value the end of the text cut off; a record that ``is_closed`` will get no more keys.
-    ``group`` is the same object for all that stand in one object or section.
+    whose value was cut off by the end of the text; a record that ``is_closed`` gets no more keys.
+    ``group`` is the same object for all records of one object or section.
     """
 
     label: str = ""
@@ -43,26 +43,27 @@ class Record:
     parent: "Record | None" = None
     group: object = field(default_factory=object)
 
-    def text(self, key: str) -> str:
-        """What was written under ``key``, a list joined by spaces."""
+    def get_text(self, key: str) -> str:
+        """Return the value of ``key``, a list joined by spaces."""
         value = self.fields[key]
         return value if isinstance(value, str) else " ".join(value)
 
 
-def json_records(text: str) -> list[Record]:
-    """The records of all JSON in ``text``, each fenced block for itself, in their order."""
+def read_json_records(text: str) -> list[Record]:
+    """Return the records of all JSON in ``text``, in order; fenced blocks are parsed separately."""
     records: list[Record] = []
     before = ""
     for block in text.split("```"):
         start = block.find("{")
         if start >= 0:
-            records += _block_records(_without_comments(block[start:]), before + block[:start])
+            records += _read_block(_remove_comments(block[start:]), before + block[:start])
         before = block[-_LONGEST_HEADING:]
-    return _put_together(records)
+    return _combine(records)
 
 
 _LONGEST_HEADING = 80
-# After a key's number, after a comma, or on a line of its own: elsewhere it may be part of a text.
+# A comment stands after a key's number, after a comma, or on a line of its own: elsewhere it may be
+# part of a text.
 _COMMENT = re.compile(
     r"""([:：][^\S\n]*\d{1,3}(?:\.\d{1,9})?,?)[^\S\n]+(?://|\#)[^\n]*$"""
     r"""|(?<=["\d\]}],)[^\S\n]+(?://|\#)[^"\n]*$"""
@@ -71,48 +72,48 @@ _COMMENT = re.compile(
 )
 
 
-def _without_comments(json: str) -> str:
+def _remove_comments(json: str) -> str:
     if "//" in json or "#" in json or "/*" in json:
         return _COMMENT.sub(lambda match: match[1] or "", json)
     return json
 
 
-def _block_records(json: str, before: str) -> list[Record]:
+def _read_block(json: str, before: str) -> list[Record]:
     heading = before[-_LONGEST_HEADING:].removesuffix("json\n").strip().rpartition("\n")[2]
     builder = _Builder(heading)
-    for token in _tokens(json, builder):
-        builder.take(token)
+    for token in _tokenize(json, builder):
+        builder.add(token)
     builder.settle()
     return builder.records
 
 
-def _put_together(records: list[Record]) -> list[Record]:
-    """``records`` with the objects that are fields of a dimension made part of it, and with what
-    stands under keys such as ``scores.Composition`` or ``composition_score`` made records.
+def _combine(records: list[Record]) -> list[Record]:
+    """Merge objects that are fields of a dimension into it, and make records of the values under
+    keys such as ``scores.Composition`` or ``composition_score``. Return the records.
 
-    What stands inside of a dimension (``lighting.color``) is another one only by its full name.
+    An object inside a dimension (``lighting.color``) is another dimension only by its full name.
     """
     whole: list[Record] = []
     inside: set[int] = set()
     for record in records:
         is_inside = id(record.parent) in inside
-        if is_inside and not _is_full(record.label) and dimension_name(record.label):
+        if is_inside and not _is_full(record.label) and find_dimension(record.label):
             record.label = ""
-        is_dimension = _is_named(record) or dimension_name(record.label)
+        is_dimension = _is_named(record) or find_dimension(record.label)
         if is_inside or is_dimension:
             inside.add(id(record))
-        field = dimension_field(record.label)
+        field = find_field(record.label)
         if field != "name" and (_is_named(record) or _is_answer(record)):
             field = None
         owner = record.parent if field else None
         if owner is None and (record.label or record.fields):
             whole.append(record)
         for key in list(record.fields):
-            named = (key, field) if field and dimension_name(key) else dimension_part(key)
+            named = (key, field) if field and find_dimension(key) else split_key(key)
             if named and (_is_full(named[0]) or not is_inside):
-                whole.append(_taken_out(record, key, *named))
+                whole.append(_extract(record, key, *named))
             elif not is_inside and _is_full(key) and len(record.fields[key]) == len(_IN_ORDER):
-                fields = _by_position(record.fields[key])
+                fields = _label_items(record.fields[key])
                 whole.append(Record(label=key, fields=fields, group=record.group))
             elif owner and field:
                 _hand_over(record, key, owner, field)
@@ -122,26 +123,26 @@ def _put_together(records: list[Record]) -> list[Record]:
 _IN_ORDER = ("score", "comment", "recommendation")
 
 
-def _by_position(said: str | list[str]) -> dict[str, str | list[str]]:
-    """The fields of ``"Composition": [8, "…", "…"]``, where a name says whose they are."""
+def _label_items(said: str | list[str]) -> dict[str, str | list[str]]:
+    """Return the fields of ``"Composition": [8, "…", "…"]``, which only their order identifies."""
     return dict(zip(_IN_ORDER, said, strict=True)) if isinstance(said, list) else {}
 
 
 def _is_named(record: Record) -> bool:
     return any(
-        dimension_field(key) == "name" and dimension_name(record.text(key)) for key in record.fields
+        find_field(key) == "name" and find_dimension(record.get_text(key)) for key in record.fields
     )
 
 
 def _is_answer(record: Record) -> bool:
-    return any(answer_field(key) and not dimension_field(key) for key in record.fields)
+    return any(find_answer_field(key) and not find_field(key) for key in record.fields)
 
 
 def _is_full(label: str) -> bool:
-    return (name := dimension_name(label)) is not None and name.is_exact
+    return (name := find_dimension(label)) is not None and name.is_exact
 
 
-def _taken_out(record: Record, key: str, name: str, field: str) -> Record:
+def _extract(record: Record, key: str, name: str, field: str) -> Record:
     is_last = key == next(reversed(record.fields))
     return Record(
         label=name,
@@ -153,10 +154,10 @@ def _taken_out(record: Record, key: str, name: str, field: str) -> Record:
 
 
 def _hand_over(record: Record, key: str, owner: Record, field: str) -> None:
-    """Give what stands under ``key`` to ``owner``, as its ``field`` unless the key says another."""
-    says = dimension_field(key)
+    """Move the value of ``key`` to ``owner``, as its ``field`` unless the key names another."""
+    says = find_field(key)
     is_other = says not in (None, field) and field != "recommendation"
-    if is_other and says in map(dimension_field, owner.fields):
+    if is_other and says in map(find_field, owner.fields):
         return
     value = record.fields[key]
     said = [value] if isinstance(value, str) else value
@@ -176,7 +177,7 @@ class _Token(NamedTuple):
 
 
 class _Builder:
-    """Takes tokens, makes records. ``records[0]`` holds what stands outside of all braces."""
+    """Build records from tokens. ``records[0]`` holds what is outside of all braces."""
 
     def __init__(self, heading: str) -> None:
         self.records = [Record()]
@@ -184,11 +185,11 @@ class _Builder:
         self.list: str | None = None
         self._stack = self.records[:]
         self._key: str | None = None
-        # A string or word that may yet turn out to be a key, or a record's heading.
+        # A string or word that may still turn out to be a key or a record's heading.
         self._last: _Token | None = _Token("bare", heading)
 
-    def take(self, token: _Token) -> None:
-        """Take the next token."""
+    def add(self, token: _Token) -> None:
+        """Process the next token."""
         if token.kind in ("string", "bare"):
             self.settle()
             self._last = token
@@ -213,7 +214,7 @@ class _Builder:
             self._key, self.after_colon = None, False
 
     def settle(self) -> None:
-        """Use the last string: as no colon followed, it is no key but a value or a list's item."""
+        """Store the last string as a value or a list's item: without a colon it is not a key."""
         token, self._last = self._last, None
         if token is None:
             return
@@ -270,8 +271,8 @@ _ENDS = {
     "'": re.compile(r"(?<!\\)(\\*)['‘’]"),
 }
 _FAMILY = {'"': '"', **dict.fromkeys("“”„‟", "“"), **dict.fromkeys("'‘’", "'")}
-# A quote ends a value only if a next key or an end follows: it may stand inside the text otherwise.
-# A key is one that we know, or that a value follows.
+# A quote ends a value only if another key or an end follows; otherwise it may be part of the text.
+# A key is one that is known, or that is followed by a value.
 _OPEN = r"""\\{0,7}["“”„'‘]"""
 _KEY = rf"""{_OPEN} [^"“”„\n]{{0,160}}"""  # long enough for 26 letters as \uXXXX
 _VALUE = rf"""{_SPACE} (?: \Z | {_OPEN} | [{{\[\d-] | (?:true|false|null|none|nan)\b )"""
@@ -304,7 +305,7 @@ _KEY_BEHIND = re.compile(
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")
 
 
-def _tokens(text: str, builder: _Builder) -> Iterator[_Token]:
+def _tokenize(text: str, builder: _Builder) -> Iterator[_Token]:
     position = 0
     while match := _TOKEN.match(text, position):
         position = match.end()
@@ -326,14 +327,14 @@ def _tokens(text: str, builder: _Builder) -> Iterator[_Token]:
 
 
 def _read_string(text: str, opening: re.Match[str], is_value: bool) -> tuple[_Token, int]:
-    """The string behind the quote that ``opening`` matched, and the position behind it."""
+    """Return the string behind the quote that ``opening`` matched, and the position behind it."""
     start, level = opening.end(), len(opening["slashes"])
     ends = _ENDS_VALUE if is_value else _ENDS_ITEM
     for match in _ENDS[_FAMILY[opening["quote"]]].finditer(text, start):
         if _is_escaped(len(match[1]), level):
             continue
         said = text[start : match.start()]
-        if end := _end(ends, text, match.end()):
+        if end := _match_end(ends, text, match.end()):
             is_cut = is_value and end.groupdict().get("all") is not None
             is_cut = is_cut and not said.rstrip().endswith(_SENTENCE_ENDS)
             return _Token("string", _unescape(said, level), is_cut), match.end()
@@ -345,11 +346,12 @@ def _read_string(text: str, opening: re.Match[str], is_value: bool) -> tuple[_To
 
 
 def _is_escaped(slashes: int, level: int) -> bool:
-    """Whether so many backslashes make a quote part of a string whose first quote had ``level``."""
+    """Return whether ``slashes`` backslashes escape a quote in a string whose opening quote had
+    ``level``."""
     return slashes > level and (slashes - level) // (level + 1) % 2 == 1
 
 
-def _end(ends: re.Pattern[str], text: str, position: int) -> re.Match[str] | None:
+def _match_end(ends: re.Pattern[str], text: str, position: int) -> re.Match[str] | None:
     match = ends.match(text, position)
     said = match.groupdict() if match else {}
     if bare := said.get("bare"):
@@ -364,13 +366,13 @@ _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "", "f": ""}
 
 
 def _unescape(text: str, level: int = 0) -> str:
-    """``text`` without its escapes, of a string whose quotes have ``level`` backslashes."""
+    """Return ``text`` without its escapes, of a string whose quotes have ``level`` backslashes."""
     if "\\" not in text:
         return text
     for _ in range(level.bit_length() + 1):
-        text = _ESCAPE.sub(_unescaped, text)
+        text = _ESCAPE.sub(_replace_escape, text)
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _unescaped(match: re.Match[str]) -> str:
+def _replace_escape(match: re.Match[str]) -> str:
     return chr(int(match[1], 16)) if match[1] else _ESCAPED.get(match[2], match[2])

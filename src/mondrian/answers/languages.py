@@ -61,10 +61,9 @@ _FIELDS = {
 _JOINTS = frozenset({"und", "et", "y", "e", "en", "i", "oraz", "и"})
 
 
-def folded(text: str) -> str:
-    """``text`` reduced to what names are compared by in any script: small letters without accents,
-    and without the words for "and". Text longer than 60 characters is no name and becomes
-    nothing."""
+def fold(text: str) -> str:
+    """Return ``text`` reduced for comparison in any script: lower case, without accents and the
+    words for "and". Text longer than 60 characters is not a name: an empty string."""
     if len(text) > 60:
         return ""
     plain = unicodedata.normalize("NFKD", text.casefold())
@@ -72,12 +71,12 @@ def folded(text: str) -> str:
     return "".join(word for word in re.split(r"[\W\d_]+", plain) if word not in _JOINTS)
 
 
-def _index(names: dict[str, str]) -> dict[str, str]:
-    return {folded(word): name for name, words in names.items() for word in words.split(",")}
+def _build_index(names: dict[str, str]) -> dict[str, str]:
+    return {fold(word): name for name, words in names.items() for word in words.split(",")}
 
 
-DIMENSIONS_ELSEWHERE = _index(_DIMENSIONS)
-"""The dimension by what it is called in other languages, ``folded``."""
+DIMENSIONS_ELSEWHERE = _build_index(_DIMENSIONS)
+"""The dimension by its name in other languages, as ``fold`` returns it."""
 
-FIELDS_ELSEWHERE = _index(_FIELDS)
-"""The field of a dimension, likewise."""
+FIELDS_ELSEWHERE = _build_index(_FIELDS)
+"""The field of a dimension by its name in other languages, as ``fold`` returns it."""

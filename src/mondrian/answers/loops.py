@@ -1,11 +1,11 @@
-"""Notices a model that has fallen into a loop and would write the same text to no end.
+"""Detect a model that is in a loop and would write the same text forever.
 
-A loop is a text that came several times in a row, to the letter but for its digits, since some
-count: five times, or three if it is long, and 240 characters in all (some sixty tokens). Without a
-letter or a digit, as white space and the rules of tables are, it takes 2,000. What repeats itself
-with reason stays below: dimensions share their keys, but their names differ, and no list of an
-answer has five items. The other loop is the fourth answer in a row with all eight dimensions, in
-whatever words.
+A loop is a text that is repeated several times in a row, ignoring digits because some loops count:
+five times, or three if it is long, and at least 240 characters in all (about sixty tokens). A text
+without letters and digits, such as white space or a table's rules, needs 2,000. Legitimate
+repetition stays below: dimensions share their keys, but their names differ, and no list of an
+answer has five items. The other kind of loop is a fourth answer in a row with all eight dimensions,
+whatever its words.
 """
 
 from mondrian.answers.answer import DIMENSIONS
@@ -28,16 +28,16 @@ class LoopWatch:
         self._tail = ""
         self._unseen = 0
 
-    def take(self, text: str) -> int:
-        """Append ``text``. Return how many characters at the end only repeat those before them, 0
-        without a loop."""
+    def append(self, text: str) -> int:
+        """Append ``text``. Return how many characters at the end only repeat those before them; 0
+        if there is no loop."""
         self._tail = (self._tail + text.translate(_ALIKE))[-_WINDOW:]
         self._unseen += len(text)
         if self._unseen < _STEP:
             return 0
         self._unseen = 0
-        period = _period(self._tail)
-        return _run(self._tail, period) - period if period else 0
+        period = _find_period(self._tail)
+        return _measure_run(self._tail, period) - period if period else 0
 
 
 _ALIKE = str.maketrans(dict.fromkeys("123456789", "0"))
@@ -52,17 +52,17 @@ class AnswerWatch:
         self._ends: list[int] = []
         self._length = 0
 
-    def take(self, text: str) -> int:
+    def append(self, text: str) -> int:
         """Append ``text``. Return how many characters at the end are surplus answers, or 0."""
         self._parts.append(text)
         self._length += len(text)
-        self._outline.read(text)
+        self._outline.append(text)
         if self._outline.begun < len(DIMENSIONS):
             return 0
         self._outline = Outline()
         self._ends.append(self._length)
         count = len(self._ends)
-        if count <= _MOST_ANSWERS or count & (count - 1):  # asked at 4, 8, 16: reading takes time
+        if count <= _MOST_ANSWERS or count & (count - 1):  # counted at 4, 8, 16: parsing is slow
             return 0
         is_loop = count_answers("".join(self._parts)) >= _MOST_ANSWERS
         return self._length - self._ends[-2] if is_loop else 0
@@ -71,10 +71,10 @@ class AnswerWatch:
 _MOST_ANSWERS = 3
 
 
-def _period(tail: str) -> int:
+def _find_period(tail: str) -> int:
     """Return the period of the repetition that ends ``tail``, in characters, or 0 without a loop.
 
-    What ends the text is looked for before it: where it stood last, a period may have ended.
+    The last characters are searched for in the text before them: a match may end a period.
     """
     anchor, end = tail[-_ANCHOR:], len(tail) - 1
     for _ in range(_CANDIDATES):
@@ -82,19 +82,19 @@ def _period(tail: str) -> int:
         if place < 0:
             return 0
         period, end = len(tail) - _ANCHOR - place, place + _ANCHOR - 1
-        need = _need(tail[-period:])
+        need = _count_needed(tail[-period:])
         if need <= len(tail) and tail[-need:-period] == tail[period - need :]:
             return period
     return 0
 
 
-def _need(text: str) -> int:
+def _count_needed(text: str) -> int:
     """Return the length from which repetitions of ``text`` are a loop."""
     least = LEAST if any(map(str.isalnum, text)) else LEAST_BLANK
     return max(least, min(_SHORT_TIMES * len(text), _LONG), _LONG_TIMES * len(text))
 
 
-def _run(tail: str, period: int) -> int:
+def _measure_run(tail: str, period: int) -> int:
     """Return how many characters at the end of ``tail`` have ``period``."""
     place = len(tail) - period
     while place and tail[place - 1] == tail[place - 1 + period]:

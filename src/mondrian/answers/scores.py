@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Sequence, Set
 from typing import NamedTuple
 
-from mondrian.answers.field_names import dimension_field
+from mondrian.answers.field_names import find_field
 
 
 class Score(NamedTuple):
@@ -14,7 +14,7 @@ class Score(NamedTuple):
     number: float
     scale: float | None
 
-    def out_of_ten(self, bare_scale: float | None) -> float | None:
+    def rescale(self, bare_scale: float | None) -> float | None:
         """Return the score from 1 to 10, ``None`` if it is outside or its scale is unknown."""
         scale = self.scale or bare_scale
         score = round(self.number * 10 / scale, 2) if scale else 0
@@ -46,14 +46,14 @@ _ASIDE = re.compile(r"\([^()]*\)")
 
 
 def read_score(text: str, scale: float | None = None) -> Score | None:
-    """The score that ``text`` is: ``8``, ``8,5``, ``8/10``, ``4 out of 5``, ``85 %``, ``8½``,
-    ``out of 10: 8``, ``10点満点中8点``. ``scale`` is what was said elsewhere, such as in the key.
+    """Parse a score: ``8``, ``8,5``, ``8/10``, ``4 out of 5``, ``85 %``, ``8½``, ``out of 10: 8``,
+    ``10点満点中8点``. ``scale`` is one that was stated elsewhere, such as in the key.
 
-    Numbers that the score does not explain, or words that may deny it, make it none.
+    Return ``None`` if the text has other numbers, or words that may negate the score.
     """
-    text = _folded(text[:200])
+    text = _normalize(text[:200])
     if _JSON_NUMBER.fullmatch(text):
-        return _checked(float(text), None, scale)
+        return _build_score(float(text), None, scale)
     if said := _RANGE.search(text):
         rest = f"{text[: said.start()]} {text[said.end() :]}"
         return read_score(rest, float(said[1])) if scale in (None, float(said[1])) else None
@@ -64,39 +64,39 @@ def read_score(text: str, scale: float | None = None) -> Score | None:
                 return None
             groups = match.groupdict()
             own = "100" if groups.get("percent") else groups["m"] or groups["m2"]
-            return _checked(_float(groups["n"]), float(own), scale)
-    return _bare_score(text, scale)
+            return _build_score(_parse_number(groups["n"]), float(own), scale)
+    return _read_bare_score(text, scale)
 
 
-def _bare_score(text: str, scale: float | None) -> Score | None:
+def _read_bare_score(text: str, scale: float | None) -> Score | None:
     match = _BARE.search(text)
     after = match and _AFTER_BARE.fullmatch(text, match.end())
     if match is None or after is None:
         return None
     before = text[: match.start()]
-    if _HEDGE.search(before) or not (_is_wordless(before) or dimension_field(before) == "score"):
+    if _HEDGE.search(before) or not (_is_wordless(before) or find_field(before) == "score"):
         return None
     if scale is None and re.fullmatch(_STAR, after["unit"] or ""):
         return None
-    return _checked(_float(match[0]), None, scale)
+    return _build_score(_parse_number(match[0]), None, scale)
 
 
 def _is_wordless(text: str) -> bool:
     return not any(map(str.isalnum, text))
 
 
-def _checked(number: float, own: float | None, scale: float | None) -> Score | None:
+def _build_score(number: float, own: float | None, scale: float | None) -> Score | None:
     if own and scale and own != scale:
         return None
     scale = own or scale
     return Score(number, scale) if scale is None or scale in _SCALES else None
 
 
-def _float(text: str) -> float:
+def _parse_number(text: str) -> float:
     return float(text.replace(",", "."))
 
 
-def _folded(text: str) -> str:
+def _normalize(text: str) -> str:
     """Return ``text`` in lower case, with ASCII digits and halves as decimals."""
     text = re.sub(r"(?<=\d)(?:\s*½|\s+1/2(?!\d))", ".5", text)
     return unicodedata.normalize("NFKC", text.replace("*", "")).casefold().strip()
@@ -105,15 +105,15 @@ def _folded(text: str) -> str:
 _KEY_SCALE = re.compile(r"(?:/|out ?of|von|sur|max(?:imum)?|[01]\s*(?:-|–|to))\s*(\d{1,3})(?!\d)")
 
 
-def key_scale(key: str) -> float | None:
+def find_key_scale(key: str) -> float | None:
     """Return the scale in a key or a column's head: ``score_out_of_5``, ``Score (1-10)``."""
-    match = _KEY_SCALE.search(re.sub(r"[_\s]+", " ", _folded(key[:80])))
+    match = _KEY_SCALE.search(re.sub(r"[_\s]+", " ", _normalize(key[:80])))
     return float(match[1]) if match else None
 
 
-def scale_end(text: str) -> float | None:
+def parse_scale(text: str) -> float | None:
     """Return the upper end of a scale written as ``10``, ``/10`` or ``1-10``."""
-    match = _SCALE.fullmatch(_folded(text[:40]))
+    match = _SCALE.fullmatch(_normalize(text[:40]))
     return float(match[1]) if match else None
 
 
@@ -127,7 +127,7 @@ _ABOUT = (
 )
 _TO = r"(?:-|–|—|to\b|through\b|bis\b|à|al?\b)"
 _FULL = re.compile(r"(?:5|10|20|100)(?![\d%]|[.,]\d)")
-# What comes before and after such a number where it is the end of a scale.
+# The text before and after such a number where it is the end of a scale.
 _STATES = re.compile(
     rf"{_ABOUT}[^\d\n.;{{}}]{{0,60}}?(?:\b(?:out[ _]of|von|sur|su|sobre|de|max\.?)\b|(?<![fƒ])/"
     rf"|(?<!\d)[01]\s*(?:(?:\([^()\d\n]{{1,20}}\)\s*)?{_TO}|=[^\d\n]{{1,20}}[,;]))[.\s*\"]{{0,3}}\Z"
@@ -144,17 +144,17 @@ _OVERALL = re.compile(
 )
 
 
-def stated_scales(text: str, bare: Sequence[float], said: str) -> set[float]:
-    """The scales that ``text`` states once for all of its ``bare`` scores: ``"scale": "1-5"``,
-    ``All scores are out of 5``, or a whole photo's ``4/5`` that may be their average. What was
-    ``said`` about the photo states none, nor does a scale that some score exceeds."""
+def find_stated_scales(text: str, bare: Sequence[float], said: str) -> set[float]:
+    """Return the scales that ``text`` states for all of its ``bare`` scores: ``"scale": "1-5"``,
+    ``All scores are out of 5``, or an overall ``4/5`` that may be their average. The comments in
+    ``said`` state no scale, nor does one that some score exceeds."""
     scales, most = set[float](), _MOST_STATED
     for match in _FULL.finditer(text):
         before = text[max(0, match.start() - 90) : match.start()]
         scale = float(match[0])
         if scale in scales or scale < max(bare) or before[-1:].isdigit():
             continue
-        if words := _statement(before, text[match.end() : match.end() + 12], bare):
+        if words := _find_statement(before, text[match.end() : match.end() + 12], bare):
             most -= 1
             if words + match[0] not in said:
                 scales.add(scale)
@@ -166,22 +166,22 @@ def stated_scales(text: str, bare: Sequence[float], said: str) -> set[float]:
 _MOST_STATED = 50
 
 
-def _statement(before: str, after: str, bare: Sequence[float]) -> str:
+def _find_statement(before: str, after: str, bare: Sequence[float]) -> str:
     """Return the words before a number that make it a scale, or an empty string."""
     if _STATES_BEHIND.match(after):
         return before or " "
     match = _STATES.search(before)
     if match is None and (match := _OVERALL.search(before)):
-        return match[0] if min(bare) <= _float(match[1]) <= max(bare) else ""
+        return match[0] if min(bare) <= _parse_number(match[1]) <= max(bare) else ""
     goes_on = _GOES_ON.match(after)
     if match and goes_on and not re.match(rf"\s*{_UNIT}", after):
         return "" if match["key"] or not goes_on["word"] else match[0]
     return match[0] if match else ""
 
 
-def bare_scale(scores: Sequence[Score], stated: Set[float]) -> float | None:
-    """The scale of the numbers that say none, as far as all ``scores`` of an answer and what it
-    ``stated`` for them make it clear.
+def infer_bare_scale(scores: Sequence[Score], stated: Set[float]) -> float | None:
+    """Return the scale of the numbers without one, if all ``scores`` of an answer and the scales
+    that it ``stated`` make it clear.
 
     Without a statement it is 100 if there are two or more, all above 10 and some above 20. It is 10
     if more of them are from 1 to 10 than are not, or say another scale, and none is a fraction of 1
@@ -213,10 +213,11 @@ _LEADING = re.compile(
 def split_score(
     text: str, *, is_heading: bool = False, is_labelled: bool = False
 ) -> tuple[str, str]:
-    """The score that begins ``text`` and what comes after it: ``(8/10): text``, ``⭐ 8/10 – text``.
+    """Split ``text`` into the score that begins it and the rest: ``(8/10): text``,
+    ``⭐ 8/10 – text``.
 
-    Nothing and ``text`` where a number may only begin a sentence: a number without a scale counts
-    after a label, and alone on a heading's line or in its round brackets.
+    The score is empty where a number may just begin a sentence: a number without a scale counts
+    only after a label, and alone on a heading's line or in its round brackets.
     """
     start = _START.match(text)
     rest = text[start.end() :] if start else text
@@ -228,7 +229,7 @@ def split_score(
         if score and (score.scale or rest[0] != "["):
             return said, rest[group.end() :].lstrip(_SEPARATORS)
     label = _LABEL.match(rest) if is_heading else None
-    if label and dimension_field(label[1]) == "score":
+    if label and find_field(label[1]) == "score":
         is_labelled = is_labelled or any(mark in label[0] for mark in ":：=")
         rest = rest[label.end() :]
     if (match := _LEADING.match(rest)) and (score := read_score(match[0])):

@@ -1,8 +1,8 @@
 """Separate a model's thinking from its answer.
 
-Templates mark thinking in ever new ways. What the marks share is a rule that does not age: a word
-for thinking in brackets, or behind ``channel``, begins it, and the same with ``/`` or ``END``, or
-another channel, ends it. Where no mark is known, a later whole answer goes before (``read.py``).
+Templates mark thinking in many ways, but the marks follow one rule: a word for thinking in
+brackets, or after ``channel``, begins it, and the same with ``/`` or ``END``, or another channel,
+ends it. If no mark is known, a later complete answer takes precedence (``read.py``).
 """
 
 import re
@@ -17,16 +17,16 @@ _CLOSED = (
     rf"[<◁\[](?:\|?/{_BRACKETED}[>▷]|\|end_{_WORD}\|>|/think\]|channel\|>|unused95>"
     r"|\|channel\|>final[^<>]{0,20}(?:<\|constrain\|>\w{0,20})?<\|message\|>)"
 )
-# What is a mark only where the text begins with it: elsewhere it is a word, or an answer's field.
+# Marks only at the beginning of a text: elsewhere they are words or an answer's fields.
 _BEGUN = r"<(?:analysis|scratchpad|unused94)>|thinking\.\.\.\s|analysis(?=[A-Z\"{])"
 _BEGUN_END = r"</(?:analysis|scratchpad)>|\.\.\.done thinking\.|assistantfinal"
 
 _BEFORE = r"(?:\s|<s>|<\|start\|>assistant)*"
 BEGIN = re.compile(rf"{_BEFORE}(?:{_OPENED}|{_BEGUN})", re.IGNORECASE)
-"""What a text begins with that begins with thinking."""
+"""The beginning of a text that begins with thinking."""
 
 END = re.compile(f"{_CLOSED}|{_BEGUN_END}", re.IGNORECASE)
-"""What ends thinking that a text begins with."""
+"""The end of thinking at the beginning of a text."""
 
 _MAY_BEGIN = re.compile(
     rf"{_BEFORE}(?:[<◁\[]\|?[\w:|/]{{0,30}}|<\|start\|>\w{{0,9}}"
@@ -37,12 +37,14 @@ _MAY_BEGIN = re.compile(
 _THINKING = re.compile(rf"{_OPENED}.*?(?:{_CLOSED}|<\|call\|>|\Z)", re.IGNORECASE | re.DOTALL)
 _ENDED = re.compile(_CLOSED, re.IGNORECASE)
 BEGIN_OR_END = re.compile(rf"[<◁\[](/?)\|?(?:\w{{1,10}}[:_])?{_WORD}\|?\Z", re.IGNORECASE)
-"""What a piece of text ends in that only lacks its last mark, as in ``<think`` and ``</think``."""
+"""The end of a piece of text that only lacks a mark's last character, as in ``</think``."""
 
 
-def without_thinking(text: str) -> str:
-    """Return ``text`` without thinking. Templates may open it in the prompt, so its end alone is
-    enough, unless nothing follows. If there is only thinking, and it ended, that is the answer.
+def remove_thinking(text: str) -> str:
+    """Return ``text`` without thinking.
+
+    Templates may open it in the prompt, so its end alone is enough, unless nothing follows. If
+    there is only thinking, and it ended, that is the answer.
     """
     begin, rest = BEGIN.match(text), text
     if begin and (end := END.search(text, begin.end())):
@@ -60,4 +62,4 @@ def may_begin(text: str) -> bool:
     return len(text) < _MOST_HELD and (is_word or bool(_MAY_BEGIN.fullmatch(text)))
 
 
-_MOST_HELD = 100  # white space may come first, but not without end
+_MOST_HELD = 100  # white space may come first, but not without limit

@@ -215,7 +215,7 @@ class _Writing:
         # an engine that does not count tokens yields one at a time
         count = self.counted - self._before * is_going_on
         self._tokens = max(before + bool(token.text), count)
-        self._outline.read(token.text)
+        self._outline.append(token.text)
         if self._outline.begun < len(self.marks):  # it was only thinking
             self.marks.clear()
         self.marks += [self._tokens] * (self._outline.begun - len(self.marks))

@@ -58,7 +58,7 @@ class Answering:
                 if isinstance(item, Token):
                     parts.append(item.text)
                     item = self.last = _add_counts(before, item)
-                    surplus = loops.take(item.text) or answers.take(item.text)
+                    surplus = loops.append(item.text) or answers.append(item.text)
                 yield item
                 if surplus:
                     self.notes.append(

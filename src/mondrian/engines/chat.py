@@ -124,7 +124,7 @@ class ChatAnswer:
         for part in (reasoning, self._thoughts.pop_thought()):
             self._reasoning.append(part[: max(0, self._characters_left)])
             self._characters_left -= len(part)
-        if thought and self._loops.take(thought):
+        if thought and self._loops.append(thought):
             self.finish_reason, self.is_over = "loop", True
         elif self._tokens > 2 * self._max_tokens:
             self.finish_reason, self.is_over = "length", True
