@@ -30,7 +30,9 @@ def photo(tmp_path: Path) -> Path:
 
 def test_over_http(server: str, photo: Path) -> None:
     with httpx.Client(base_url=server, timeout=60) as client:
-        sent = client.post("/upload", files={"image": photo.open("rb")}, data={"advisor": "weston"})
+        sent = client.post(
+            "/upload", files={"image": photo.read_bytes()}, data={"advisor": "weston"}
+        )
         assert sent.status_code == 201
         job = sent.json()
         with client.stream("GET", job["stream_url"], params={"include": "tokens"}) as stream:

@@ -77,7 +77,7 @@ def test_its_death_is_told_and_costs_an_attempt(
     assert said <= SAID_SECONDS
     assert again <= AGAIN_SECONDS
     [attempt] = [told for kind, told in log_of(store, job) if kind == "attempt"]
-    assert attempt["reason"].endswith(f"by {blow.name} while {WHILE[phase]}")
+    assert re.search(f"by {blow.name} while {WHILE[phase]}$", attempt["reason"])
     assert text_of(log_of(store, job), 2) == store.reports(job.id)[0].text
     row.tell(f"said after {said:.1f} s, attempt 2, done", seconds=again)
 
@@ -85,7 +85,7 @@ def test_its_death_is_told_and_costs_an_attempt(
 WHILE = {
     "loading": "loading the model",
     "prefill": "reading the prompt",
-    "generating": "generating (after 2 tokens)",
+    "generating": r"generating \(after \d+ tokens?\)",
 }
 
 

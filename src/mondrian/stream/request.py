@@ -80,7 +80,7 @@ async def refuse(send: Send, status: int, code: str, error: str) -> None:
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
-        *([(b"allow", b"GET")] if status == 405 else []),
+        *([(b"allow", b"GET, HEAD")] if status == 405 else []),
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
