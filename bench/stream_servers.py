@@ -94,7 +94,8 @@ def main() -> None:
     """Serve until stdin ends."""
     kind, *rest = sys.argv[1:]
     if kind == "ours":
-        streams = Streams(Store(open_pool(rest[0])), listen_url=rest[0], interval_seconds=5.0)
+        store = Store(open_pool(rest[0]))
+        streams = Streams(store, listen_url=rest[0], interval_seconds=5.0, lease_seconds=10.0)
         run(streams, streams.open)
         return
     ticker = Ticker()

@@ -8,11 +8,15 @@ import pytest
 
 from mondrian.jobs.job import Job, Status
 from mondrian.jobs.queue import Place
-from mondrian.stream.clock import AWAY_SECONDS, GRACE_SECONDS, LOOK_SECONDS, Clock
+from mondrian.stream.clock import AWAY_SECONDS, GRACE_SECONDS, LATE, LOOK_SECONDS, Clock
 
-INTERVAL = 5.0
+INTERVAL, LEASE = 5.0, 10.0
 QUEUED = Job(id=uuid4(), owner="anna", filename="p.jpg", photo_key="k", advisors=("ansel",))
-RUNNING = replace(QUEUED, status=Status.ANALYZING, last_seq=7, lease_seconds=10.0)
+RUNNING = replace(QUEUED, status=Status.ANALYZING, last_seq=7, lease_seconds=LEASE)
+
+
+def open_clock(job: Job, interval_seconds: float, now: float) -> Clock:
+    return Clock(job, interval_seconds, now, lease_seconds=LEASE)
 
 
 def read(clock: Clock, job: Job, now: float, place: Place | None = None) -> None:
@@ -22,7 +26,7 @@ def read(clock: Clock, job: Job, now: float, place: Place | None = None) -> None
 
 
 def test_a_queued_job_is_spoken_for_once_an_interval() -> None:
-    clock = Clock(QUEUED, INTERVAL, 100.0)
+    clock = open_clock(QUEUED, INTERVAL, 100.0)
     read(clock, QUEUED, 100.0, Place(3, 600.0))
     assert clock.next_look() == 105.0
     assert not clock.should_speak(104.9)
@@ -38,21 +42,41 @@ def test_a_queued_job_is_spoken_for_once_an_interval() -> None:
 
 
 def test_what_a_worker_says_restarts_the_interval() -> None:
-    clock = Clock(RUNNING, INTERVAL, 0.0)
+    clock = open_clock(RUNNING, INTERVAL, 0.0)
     clock.hear(4.9, 8, is_paced=True)
     assert not clock.should_speak(9.9 + GRACE_SECONDS - 0.1)
     assert clock.should_speak(9.9 + GRACE_SECONDS)
-    assert clock.speak(10.2).thinking == "Waiting for the worker... (5 s)"
+
+
+def test_a_worker_that_is_only_late_is_not_waited_for() -> None:
+    clock = open_clock(RUNNING, INTERVAL, 0.0)
+    clock.hear(4.9, 8, is_paced=True, told="Generating analysis... (150 tokens, 44.1 tps)")
+    late = replace(
+        RUNNING, last_seq=8, llm_thinking="Generating analysis... (150 tokens, 44.1 tps)"
+    )
+    assert clock.speak(10.2).thinking == late.llm_thinking  # also before the job is read again
+    renewed = 12.0
+    read(clock, late, renewed)
+    assert clock.speak(15.4).thinking == late.llm_thinking
+    ends = renewed + LEASE
+    assert clock.speak(ends - LEASE * LATE - 0.1).thinking == late.llm_thinking
+    assert clock.speak(ends - LEASE * LATE + 0.1).thinking == "Waiting for the worker... (14 s)"
+    assert clock.speak(ends).thinking == "Worker lost, trying again (attempt 2)"
+
+
+def test_a_worker_that_has_told_nothing_yet_is_spoken_for_by_the_jobs_step() -> None:
+    begun = replace(RUNNING, current_step="Preparing the photo")
+    assert open_clock(begun, INTERVAL, 0.0).speak(5.3).thinking == "Preparing the photo"
 
 
 def test_tokens_do_not_restart_it() -> None:
-    clock = Clock(RUNNING, INTERVAL, 0.0)
+    clock = open_clock(RUNNING, INTERVAL, 0.0)
     clock.hear(4.9, 8, is_paced=False)
     assert clock.should_speak(INTERVAL + GRACE_SECONDS)
 
 
 def test_what_the_log_told_is_newer_than_the_job_that_was_read() -> None:
-    clock = Clock(QUEUED, INTERVAL, 0.0)
+    clock = open_clock(QUEUED, INTERVAL, 0.0)
     read(clock, QUEUED, 0.0, Place(1, None))
     clock.hear(1.0, 2, is_paced=True)
     thinking, known = clock.speak(6.3)
@@ -61,7 +85,7 @@ def test_what_the_log_told_is_newer_than_the_job_that_was_read() -> None:
 
 
 def test_a_lost_worker_is_told_when_its_lease_ends_and_once() -> None:
-    clock = Clock(RUNNING, 60.0, 0.0)
+    clock = open_clock(RUNNING, 60.0, 0.0)
     assert clock.next_look() == 10.0
     assert clock.should_speak(10.0)
     assert clock.speak(10.0).thinking == "Worker lost, trying again (attempt 2)"
@@ -70,7 +94,7 @@ def test_a_lost_worker_is_told_when_its_lease_ends_and_once() -> None:
 
 
 def test_a_silent_log_is_looked_at_for_its_lease() -> None:
-    clock = Clock(RUNNING, 600.0, 0.0)
+    clock = open_clock(RUNNING, 600.0, 0.0)
     clock.hear(1.0, 8, is_paced=False)
     assert clock.next_look() == 1.0 + LOOK_SECONDS
     clock.ask(7.0)
@@ -81,7 +105,7 @@ def test_a_silent_log_is_looked_at_for_its_lease() -> None:
 
 
 def test_a_worker_is_not_lost_while_the_database_is_away() -> None:
-    clock = Clock(RUNNING, 60.0, 0.0)
+    clock = open_clock(RUNNING, 60.0, 0.0)
     clock.ask(9.0)
     assert not clock.should_speak(10.5)
     assert clock.speak(9.0 + AWAY_SECONDS).thinking == "Waiting for the database... (1 s)"
@@ -96,11 +120,11 @@ def test_a_worker_is_not_lost_while_the_database_is_away() -> None:
     ],
 )
 def test_each_state_has_its_sentence(job: Job, thinking: str) -> None:
-    assert Clock(job, INTERVAL, 0.0).speak(INTERVAL).thinking == thinking
+    assert open_clock(job, INTERVAL, 0.0).speak(INTERVAL).thinking == thinking
 
 
 def test_a_clock_never_looks_in_the_past_for_ever() -> None:
-    clock = Clock(replace(RUNNING, lease_seconds=-1.0), INTERVAL, 0.0)
+    clock = open_clock(replace(RUNNING, lease_seconds=-1.0), INTERVAL, 0.0)
     assert clock.should_speak(0.0)
     clock.speak(0.0)
     assert math.isfinite(clock.next_look())

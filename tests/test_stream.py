@@ -188,6 +188,7 @@ def test_a_stream_can_only_be_read(services: Services) -> None:
     for method in ("POST", "DELETE"):
         response = services.request(method, uuid4())
         assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD")
+    assert services.request("HEAD", uuid4()).status_code == 404
 
 
 def test_ids_of_the_old_form_are_understood(services: Services, store: Store) -> None:

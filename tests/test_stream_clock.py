@@ -117,15 +117,15 @@ def test_the_clock_does_not_call_a_job_queued_that_is_at_work(
         assert claim
         generating = {"thinking": "Generating", "percent": 60, "attempt": 1}
         last = Entry(EventType.THINKING_UPDATE, generating) if is_told else token("x" * 8000)
-        store.append(claim, [last])
+        store.append(claim, [last], llm_thinking="Generating" if is_told else None)
         next_of(seen, last.type)
         store.gate.clear()
         update = next_of(seen, "thinking_update")
         store.gate.set()
         later = next(each for each in seen if each.data.get("attempt"))
-    assert update.thinking.startswith("Waiting for the worker... (")
+    words = "Generating" if is_told else "Preparing the photo"
+    assert [update.thinking, later.thinking] == [words, words]
     assert {update.data[name] for name in ("percent", "queue_position", "phase")} == {None}
-    assert later.thinking.startswith("Waiting for the worker... (")
 
 
 def test_a_lost_worker_is_told_whatever_the_interval(

@@ -84,7 +84,12 @@ def make_app(
         store=store,
         photos=PhotoStore.open((home / "photos").as_uri()),
         readers=readers or photo_readers(),
-        streams=Streams(store, listen_url=database, interval_seconds=read.update_interval),
+        streams=Streams(
+            store,
+            listen_url=database,
+            interval_seconds=read.update_interval,
+            lease_seconds=read.lease,
+        ),
         engine_status=engine_status,
         advisors=_advisors(),
         limits=limits,

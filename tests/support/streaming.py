@@ -21,7 +21,7 @@ from mondrian.jobs.store import Store
 from mondrian.server.protocol import BoundedProtocol
 from mondrian.stream import Streams
 
-DEADLINE = 20.0
+DEADLINE, LEASE_SECONDS = 20.0, 10.0
 DROPS = int(os.environ.get("MONDRIAN_TEST_DROPS", "300"))
 EVERYTHING = "include=tokens,report"
 
@@ -120,7 +120,9 @@ def events(response: httpx.Response) -> Iterator[Seen]:
 def serving(
     database: str, store: Store, interval: float = 30.0, protocol: type = BoundedProtocol
 ) -> Iterator[Services]:
-    streams = Streams(store, listen_url=database, interval_seconds=interval)
+    streams = Streams(
+        store, listen_url=database, interval_seconds=interval, lease_seconds=LEASE_SECONDS
+    )
     loops: list[asyncio.AbstractEventLoop] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

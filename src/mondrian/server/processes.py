@@ -62,6 +62,7 @@ def run_server(
             services.store,
             listen_url=services.database.listen_url,
             interval_seconds=settings.update_interval,
+            lease_seconds=settings.lease,
         )
         app = create_app(
             settings=settings,

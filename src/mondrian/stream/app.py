@@ -67,11 +67,14 @@ def _check_access(scope: Scope, start: Start | None) -> None:
 class Streams:
     """One LISTEN per process, any number of clients. All methods are for one event loop."""
 
-    def __init__(self, store: Store, *, listen_url: str, interval_seconds: float) -> None:
+    def __init__(
+        self, store: Store, *, listen_url: str, interval_seconds: float, lease_seconds: float
+    ) -> None:
         self.clients = 0
         self.queue = Queue(store)
         self._source = LogReader(store, self.queue)
         self._interval = interval_seconds
+        self._lease = lease_seconds
         self._wakeups = Listen(listen_url, self._wake)
         self._topics: dict[UUID, Topic] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -253,7 +256,11 @@ class Streams:
         topic = self._topics.get(job.id)
         if topic is None or topic.tail.is_over:
             topic = Topic(
-                self._source, job, self._interval, lambda: self._look_at_epoch(is_back=True)
+                self._source,
+                job,
+                self._interval,
+                lambda: self._look_at_epoch(is_back=True),
+                lease_seconds=self._lease,
             )
             self._topics[job.id] = topic
         topic.clients += 1

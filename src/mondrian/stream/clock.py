@@ -4,7 +4,9 @@ Pure: each method is given the time, in seconds of any clock, and none waits.
 
 1. The clock speaks one interval after the last event of the ``PACED`` types. Where a worker holds
    the job it waits ``GRACE_SECONDS`` longer, since the worker's own update may be on its way; and
-   it speaks as soon as the worker's lease runs out.
+   it speaks as soon as the worker's lease runs out. A worker that is alive renews its lease when a
+   third of it is gone. So while ``LATE`` of it is left, the worker is at work and only its update
+   is late, as on a busy machine: the last one is said again.
 2. What the log has told is newer than the job as it was read. Until it is read again, nothing is
    said of its place, percent or attempt, and a worker holds it.
 3. A lost worker is told of when its lease runs out, whatever the interval: the lease is read when
@@ -18,6 +20,9 @@ from mondrian.jobs.job import MAX_ATTEMPTS, Job, Status
 from mondrian.jobs.queue import Place
 
 GRACE_SECONDS = 0.25
+LATE = 1 / 3
+"""The part of a lease from which on its worker is waited for."""
+
 LOOK_SECONDS = 5.5
 AWAY_SECONDS = 1.0
 """A database that has not answered for so long is said to be waited for."""
@@ -32,22 +37,28 @@ class Sentence(NamedTuple):
 
 
 class Clock:
-    """The clock of one job, as of a ``job`` read at ``now``."""
+    """The clock of one job, as of a ``job`` read at ``now``, whose worker renews a lease of
+    ``lease_seconds``."""
 
-    def __init__(self, job: Job, interval_seconds: float, now: float) -> None:
+    def __init__(
+        self, job: Job, interval_seconds: float, now: float, *, lease_seconds: float
+    ) -> None:
         self.job = job
         self._seq = job.last_seq
         self._interval = interval_seconds
+        self._late_seconds = lease_seconds * LATE
+        self._told = _find_last_words(job)
         self._heard = self._spoken = self._looked = now  # the log; its PACED types; the last look
         self._lease_ends = _find_lease_end(job, now)
         self._place: Place | None = None
         self._unanswered: float | None = None  # since when the database has not answered
         self._told_lost = -math.inf  # when it was last said that the worker is lost
 
-    def hear(self, now: float, seq: int, *, is_paced: bool) -> None:
-        """Take note of events in the log, up to ``seq``."""
+    def hear(self, now: float, seq: int, *, is_paced: bool, told: str = "") -> None:
+        """Take note of events in the log, up to ``seq``, which ``told`` the client what is done."""
         self._heard, self._seq = now, seq
         self._lease_ends = math.inf  # taken as held, until we know
+        self._told = told or self._told
         if is_paced:
             self._spoken = now
 
@@ -66,6 +77,7 @@ class Clock:
         self.job, self._place = job, place
         if not self._is_outdated:
             self._lease_ends = _find_lease_end(job, asked)
+            self._told = _find_last_words(job)
 
     def next_look(self) -> float:
         """Return when to look, and to speak if the look brings nothing."""
@@ -104,6 +116,10 @@ class Clock:
         """Return whether a worker has the job, for all that was told."""
         return self._lease_ends is not None and self._told_lost < self._lease_ends
 
+    def _is_late(self, now: float) -> bool:
+        """Return whether the worker should have renewed its lease long ago."""
+        return self._lease_ends is not None and self._lease_ends - now < self._late_seconds
+
     def _is_lost(self, now: float) -> bool:
         """Return whether the worker is lost and that has not been sent yet."""
         ends = math.inf if self._lease_ends is None else self._lease_ends
@@ -118,6 +134,8 @@ class Clock:
             since = now if self._unanswered is None else self._unanswered
             return f"Waiting for the database... ({now - since:.0f} s)"
         if self._is_outdated or self._is_held():
+            if self._told and not self._is_late(now):
+                return self._told
             return f"Waiting for the worker... ({now - self._heard:.0f} s)"
         if job.status is Status.PENDING:
             return "Waiting to be started"
@@ -126,6 +144,11 @@ class Clock:
         if job.failures + 1 < MAX_ATTEMPTS:
             return f"Worker lost, trying again (attempt {job.attempt + 1})"
         return "Worker lost, too often to try again"
+
+
+def _find_last_words(job: Job) -> str:
+    """Return what the worker that holds the job told last; nothing if no worker does."""
+    return "" if job.lease_seconds is None else job.llm_thinking or job.current_step
 
 
 def _find_lease_end(job: Job, asked: float) -> float | None:

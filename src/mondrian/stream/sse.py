@@ -58,6 +58,16 @@ def encode_thinking(job_id: UUID, thinking: str, **known: float | str | None) ->
     return encode(name, encode_payload(name, job_id, fields))
 
 
+def decode_words(frame: Frame) -> str:
+    """Return what ``frame`` says in words of what is done with the job, if it does."""
+    if frame.type not in (EventType.STATUS_UPDATE, EventType.THINKING_UPDATE):
+        return ""
+    payload = json.loads(frame.wire.split(b"\ndata: ", 1)[1].split(b"\n", 1)[0])
+    state = payload.get("job_data", {})
+    words = payload.get("thinking") or state.get("llm_thinking") or state.get("current_step")
+    return str(words or "")
+
+
 def encode_retry(milliseconds: int) -> bytes:
     """Tell the client how long to wait before it connects again."""
     return b"retry: %d\n\n" % milliseconds

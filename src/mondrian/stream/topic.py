@@ -19,7 +19,7 @@ from mondrian.jobs.job import EventType, Job, Status, encode_payload
 from mondrian.stream.buffer import FrameBuffer
 from mondrian.stream.clock import Clock
 from mondrian.stream.reader import CHUNK, LogReader
-from mondrian.stream.sse import PACED, Frame, encode, encode_thinking
+from mondrian.stream.sse import PACED, Frame, decode_words, encode, encode_thinking
 
 PATIENCE_SECONDS = 0.15
 PAUSE_SECONDS = 0.05
@@ -29,13 +29,19 @@ class Topic:
     """One watched job, as of a ``job`` just read. ``clients`` counts who watches it."""
 
     def __init__(
-        self, source: LogReader, job: Job, interval_seconds: float, tell_back: Callable[[], None]
+        self,
+        source: LogReader,
+        job: Job,
+        interval_seconds: float,
+        tell_back: Callable[[], None],
+        *,
+        lease_seconds: float,
     ) -> None:
         self.tail = FrameBuffer(job.last_seq)
         self.clients = 0
         self._source = source
         self._tell_back = tell_back
-        self._clock = Clock(job, interval_seconds, _now())
+        self._clock = Clock(job, interval_seconds, _now(), lease_seconds=lease_seconds)
         self._is_stale = False
         self._look: asyncio.Task[None] | None = None
         self._speaking = asyncio.create_task(self._keep_time())
@@ -109,7 +115,9 @@ class Topic:
 
     def _take(self, frames: list[Frame]) -> None:
         seq = max([self.tail.seq, *(frame.seq or 0 for frame in frames)])
-        self._clock.hear(_now(), seq, is_paced=any(frame.type in PACED for frame in frames))
+        paced = [frame for frame in frames if frame.type in PACED]
+        told = decode_words(paced[-1]) if paced else ""
+        self._clock.hear(_now(), seq, is_paced=bool(paced), told=told)
         self.tail.add(frames)
 
     async def _keep_time(self) -> None:
