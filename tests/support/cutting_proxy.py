@@ -40,7 +40,8 @@ def _pass(
     made: list[int],
 ) -> None:
     with client, suppress(OSError), socket.create_connection(address) as server:
-        threading.Thread(target=_copy, args=(client, server), daemon=True).start()
+        upward = threading.Thread(target=_copy, args=(client, server), daemon=True)
+        upward.start()
         passed = 0
         while data := server.recv(4096):
             if limit is not None and passed + len(data) > limit:
@@ -48,6 +49,9 @@ def _pass(
                 made.append(limit)
                 if is_reset:
                     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                # while a thread waits in recv, the kernel keeps a closed socket open
+                client.shutdown(socket.SHUT_RD if is_reset else socket.SHUT_RDWR)
+                upward.join()
                 return
             client.sendall(data)
             passed += len(data)
