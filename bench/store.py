@@ -1,6 +1,7 @@
 """What the store costs: python bench/store.py
 
-The price of a claim and of the listing with few and with many jobs.
+The price of a claim and of the listing with few and with many jobs; of a claim with few and with
+many owners that wait, in turns within one run; and of the positions of 100,000 jobs.
 """
 
 import tempfile
@@ -9,9 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
+from common import judge, time_call
 from mondrian.database.postgres import Pool, open_database
 from mondrian.jobs.queue import Queue
 from mondrian.jobs.store import Store
+
+FEW_OWNERS, MANY_OWNERS = 10, 10_000
+OWNERS_LIMIT = 1.5
+POSITIONS = 100_000
+POSITIONS_LIMIT_SECONDS = 0.3
 
 
 def main() -> None:
@@ -20,6 +27,8 @@ def main() -> None:
         database = open_database(None, Path(home))
         try:
             measure_queue(database.pool)
+            measure_owners(database.pool)
+            measure_positions(database.pool)
         finally:
             database.close()
 
@@ -44,21 +53,49 @@ def measure_queue(pool: Pool) -> None:
     print(f"{'claims':16}  {1000 / times['claim'][1]:.0f} a second, one after the other")
 
 
-def fill(pool: Pool, jobs: int) -> None:
-    """Replace all jobs by so many, half queued and half done, of 50 owners."""
+def measure_owners(pool: Pool, rounds: int = 5) -> None:
+    """Print how a claim gets dearer with the owners that wait, of 20,000 jobs."""
+    store, times = Store(pool), dict[int, list[float]]()
+    for _ in range(rounds):
+        for owners in (FEW_OWNERS, MANY_OWNERS):
+            fill(pool, 20_000, owners)
+            took = milliseconds(lambda: store.claim("worker", 60.0))
+            times.setdefault(owners, []).append(took)
+    few, many = (median(times[owners]) for owners in (FEW_OWNERS, MANY_OWNERS))
+    verdict = judge(many / few <= OWNERS_LIMIT, OWNERS_LIMIT)
+    print(
+        f"\nclaim, {FEW_OWNERS} owners {few:.2f} ms, {MANY_OWNERS:,} owners {many:.2f} ms, ", end=""
+    )
+    print(f"ratio {many / few:.2f}  {verdict}")
+
+
+def measure_positions(pool: Pool) -> None:
+    """Print what it takes to tell the positions of 100,000 jobs while 16 are under way."""
+    store = Store(pool)
+    for owners in (1, 50, MANY_OWNERS):
+        fill(pool, 2 * POSITIONS, owners)
+        for _ in range(16):
+            store.claim("worker", 600.0)
+        seconds = min(time_call(lambda: Queue(store).read()) for _ in range(7))
+        verdict = judge(seconds <= POSITIONS_LIMIT_SECONDS, f"{POSITIONS_LIMIT_SECONDS} s")
+        print(f"positions of {POSITIONS:,} jobs of {owners:,} owners: {seconds:.2f} s  {verdict}")
+
+
+def fill(pool: Pool, jobs: int, owners: int = 50) -> None:
+    """Replace all jobs by so many, half queued and half done, of so many owners."""
     with pool.connection() as connection:
-        connection.execute("TRUNCATE jobs CASCADE")
+        connection.execute("TRUNCATE jobs, turns CASCADE")
         connection.execute(
             """INSERT INTO jobs (id, owner, filename, photo_key, photo_sha256, photo_bytes, width,
                 height, advisors, mode, mode_used, enable_rag, base_url, status, step_phase,
                 current_step, last_seq)
-            SELECT gen_random_uuid(), 'owner ' || n / 2 %% 50, 'p.jpg', 'k', '', 0, 0, 0,
+            SELECT gen_random_uuid(), 'owner ' || n / 2 %% %s, 'p.jpg', 'k', '', 0, 0, 0,
                 '{ansel}', 'baseline', 'baseline', false, '',
                 CASE n %% 2 WHEN 0 THEN 'queued' ELSE 'done' END, 'queued', '', 1
             FROM generate_series(1, %s) n""",
-            (jobs,),
+            (owners, jobs),
         )
-        connection.execute("ANALYZE jobs")
+        connection.execute("ANALYZE jobs, turns")
 
 
 def milliseconds(call: Callable[[], object]) -> float:

@@ -7,7 +7,7 @@ import pytest
 from mondrian.database.postgres import Pool
 from mondrian.errors import AttemptSuperseded
 from mondrian.jobs.job import MAX_ATTEMPTS, Claim, Status
-from mondrian.jobs.queue import Queue
+from mondrian.jobs.queue import Place, Queue
 from mondrian.jobs.store import Store
 from support.store import FAILED, LEASE, at_once, claimed, expire, log, new_job, statuses, token
 
@@ -35,7 +35,7 @@ def test_one_owners_hundred_do_not_hold_up_anothers_first(store: Store) -> None:
         store.add(new_job("anna"))
     store.claim("worker", LEASE)
     first, second = store.add(new_job("ben")), store.add(new_job("ben"))
-    assert Queue(store).read()[first.id].position == 1
+    assert Queue(store).read().get(first.id) == Place(1, None)
     owners = [store.claim("worker", LEASE).job.owner for _ in range(5)]  # type: ignore[union-attr]
     assert owners == ["ben", "anna", "ben", "anna", "anna"]
     assert store.read(second.id).status is Status.PROCESSING

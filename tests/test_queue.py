@@ -15,7 +15,7 @@ from mondrian.database.postgres import Pool
 from mondrian.engines.base import Basis
 from mondrian.jobs import queue as queue_module
 from mondrian.jobs.job import Claim, Entry, EventType, Job, Status
-from mondrian.jobs.queue import Place, Queue, line_up
+from mondrian.jobs.queue import Place, Places, Queue, line_up
 from mondrian.jobs.store import Running, Store, Waiting
 from mondrian.photos import PhotoStore
 from support.working import Hire, add_job, at_work, ended, recording, wait_for
@@ -34,10 +34,17 @@ def running(eta: float | None, ago: float = 0.0, **changes: Any) -> Running:
 
 def waits(runs: list[Running], *advisors: tuple[str, ...], **usual: Any) -> list[float | None]:
     """The seconds that each of the jobs in the queue waits."""
-    queue = [Waiting(uuid4(), "anna", each, 1) for each in advisors]
-    places = line_up(queue, runs, usual.get("usual", USUAL))
-    assert [places[each.id].position for each in queue] == list(range(1, len(queue) + 1))
-    return [places[each.id].eta_seconds for each in queue]
+    ids = [uuid4() for _ in advisors]
+    queue = [Waiting("anna", [each.bytes for each in ids], [",".join(each) for each in advisors])]
+    places = [place_in(line_up(queue, runs, usual.get("usual", USUAL)), each) for each in ids]
+    assert [place.position for place in places] == list(range(1, len(ids) + 1))
+    return [place.eta_seconds for place in places]
+
+
+def place_in(places: Places, job_id: UUID) -> Place:
+    place = places.get(job_id)
+    assert place
+    return place
 
 
 ANSEL, BOTH, NEW = ("ansel",), ("ansel", "okeefe"), ("somebody",)
@@ -75,10 +82,14 @@ def test_nothing_is_guessed() -> None:
 def test_what_ends_first_decides_whose_turn_it_is() -> None:
     """Ben has one job under way, which ends first, and Anna two: his is next."""
     runs = [running(90), running(50), running(10, owner="ben")]
-    queue = [Waiting(uuid4(), owner, ANSEL, 1) for owner in ("anna", "ben", "anna", "ben")]
-    places = line_up(queue, runs, USUAL)
-    assert [places[each.id].position for each in queue] == [2, 1, 4, 3]
-    assert [places[each.id].eta_seconds for each in queue] == [50, 10, 90, 70]
+    ids = [uuid4() for _ in range(4)]
+    queue = [
+        Waiting(owner, [each.bytes for each in ids[first::2]], ["ansel"] * 2)
+        for owner, first in (("anna", 0), ("ben", 1))
+    ]
+    places = [place_in(line_up(queue, runs, USUAL), each) for each in ids]
+    assert [place.position for place in places] == [2, 1, 4, 3]
+    assert [place.eta_seconds for place in places] == [50, 10, 90, 70]
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -93,7 +104,7 @@ def test_positions_are_the_order_in_which_workers_take_the_jobs(store: Store, se
         if len(claims) > seed:  # with seed 0 nobody works
             store.finish(claims.popleft())
     places = Queue(store).read()
-    queue = sorted((place.position, job) for job, place in places.items() if place.position)
+    queue = sorted((place, UUID(bytes=job)) for job, place in places.positions.items())
     taken = list[tuple[int, UUID]]()
     while len(taken) < len(queue):
         if claims:
@@ -153,14 +164,15 @@ def test_the_queue_is_read_from_the_database(store: Store) -> None:
     first, second, third = add(store, "ansel"), add(store, "ansel", "gogh"), add(store, "okeefe")
     queue = Queue(store)
     assert queue.fresh is None
-    assert queue.read()[second] == Place(2, None)  # nobody works
+    assert queue.read().get(second) == Place(2, None)  # nobody works
     assert queue.fresh == queue.read()
     claim = store.claim("worker", 60.0)
     assert claim
     for eta in (99.0, 12.0):
         told = {"eta_seconds": eta, "elapsed_seconds": 1.0}
         store.append(claim, [Entry(EventType.THINKING_UPDATE, told)])
-    places = Queue(store).read()
+    read = Queue(store).read()
+    places = {job: place_in(read, job) for job in (first, second, third)}
     assert places[first].position is None
     assert places[first].eta_seconds == pytest.approx(12, abs=3)
     assert places[second].position == 1
@@ -169,7 +181,7 @@ def test_the_queue_is_read_from_the_database(store: Store) -> None:
     wait = places[third].eta_seconds
     assert wait == pytest.approx(12 + 60 + 20, abs=3)
     store.finish(claim)
-    assert first not in Queue(store).read()
+    assert Queue(store).read().get(first) is None
 
 
 def test_what_an_outside_advisor_thinks_tells_no_time(store: Store) -> None:
@@ -179,7 +191,7 @@ def test_what_an_outside_advisor_thinks_tells_no_time(store: Store) -> None:
     told = {"eta_seconds": 5.0, "elapsed_seconds": 95.0}
     store.append(claim, [Entry(EventType.THINKING_UPDATE, told)])
     store.add_thinking(first, "Look at that light.")
-    assert Queue(store).read()[second].eta_seconds == pytest.approx(5, abs=3)
+    assert place_in(Queue(store).read(), second).eta_seconds == pytest.approx(5, abs=3)
 
 
 def test_a_hundred_uploads_of_one_hold_up_another_for_one_job_a_worker(
@@ -215,7 +227,7 @@ def test_newcomers_do_not_make_a_long_queue_be_read_more_often(
     store = Counting(pool)
     queue = Queue(store)
 
-    def slowly(*_: Any) -> dict[UUID, Place]:
+    def slowly(*_: Any) -> Places:
         clock[0] += 0.1
         return line_up(*_)
 

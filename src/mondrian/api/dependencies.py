@@ -20,7 +20,7 @@ from mondrian.api.uploads.intake import Intake
 from mondrian.api.uploads.multipart import Limits
 from mondrian.errors import JobNotFound
 from mondrian.jobs.job import RUNNING, Job, Status, parse_job_id
-from mondrian.jobs.queue import Place
+from mondrian.jobs.queue import Place, Places
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
 from mondrian.settings import Settings
@@ -50,10 +50,9 @@ class Services:
         has_place = job.status is Status.QUEUED or job.status in RUNNING
         return self.streams.queue.place(job.id) if has_place else None
 
-    def read_places(self, jobs: Sequence[Job]) -> Mapping[UUID, Place]:
-        """Return the places of jobs by id, from a recent snapshot. Skip the query if all have
-        ended."""
-        return {} if all(job.is_ended for job in jobs) else self.streams.queue.read()
+    def read_places(self, jobs: Sequence[Job]) -> Places:
+        """Return the places of jobs, from a recent snapshot. Skip the query if all have ended."""
+        return Places() if all(job.is_ended for job in jobs) else self.streams.queue.read()
 
 
 # These are coroutines, though they await nothing: FastAPI runs plain functions in threads.

@@ -135,10 +135,12 @@ class Job:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
     """A worker's right to work at one attempt of a job. It holds until another write raises the
-    attempt or the job ends; from then on every write with it raises ``AttemptSuperseded``."""
+    attempt or the job ends; from then on every write with it raises ``AttemptSuperseded``.
+    ``is_takeover`` tells that the job was a lost worker's."""
 
     job: Job
     worker: str
+    is_takeover: bool = False
 
     @property
     def attempt(self) -> int:

@@ -18,8 +18,8 @@ import json
 import math
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple, TypeAlias
 from uuid import UUID
@@ -34,10 +34,7 @@ _NEW_COST = 5
 
 class Place(NamedTuple):
     """``position`` in the queue, from 1, and the seconds until the job's turn; or ``None`` and the
-    seconds to the end of a job that runs. ``eta_seconds`` is ``None`` where it is not known.
-
-    (A tuple, since thousands are made at once.)
-    """
+    seconds to the end of a job that runs. ``eta_seconds`` is ``None`` where it is not known."""
 
     position: int | None
     eta_seconds: float | None
@@ -63,33 +60,50 @@ class Place(NamedTuple):
         return f", about {max(10, round(seconds, -1)):.0f} seconds"
 
 
+class Places:
+    """The places of all jobs that wait or run. (A ``Place`` is made when it is asked for: there may
+    be a hundred thousand.)"""
+
+    def __init__(self) -> None:
+        self.ends: dict[bytes, float] = {}
+        self.positions: dict[bytes, int] = {}
+        self.starts: list[float] = []
+
+    def get(self, job_id: UUID) -> Place | None:
+        """Return the place of a job, ``None`` if it neither waits nor runs."""
+        key = job_id.bytes
+        if (position := self.positions.get(key)) is not None:
+            return Place(position, _known(self.starts[position - 1]))
+        return Place(None, _known(self.ends[key])) if key in self.ends else None
+
+
 class Queue:
     """The places of all jobs that wait or run, as of a moment ago. For any number of threads."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._reading = threading.Lock()
-        self._places: Mapping[UUID, Place] = {}
+        self._places = Places()
         self._fresh_until = self._readable_from = 0.0
 
     @property
-    def fresh(self) -> Mapping[UUID, Place] | None:
+    def fresh(self) -> Places | None:
         """The places, if they need not be read again."""
         return self._places if time.monotonic() < self._fresh_until else None
 
-    def read(self) -> Mapping[UUID, Place]:
-        """The places; a few round trips unless they are fresh. Raises ``StorageError``."""
+    def read(self) -> Places:
+        """Return the places; a few round trips unless they are fresh. Raise ``StorageError``."""
         with self._reading:
             if self.fresh is None:
                 self._read()
             return self._places
 
     def place(self, job_id: UUID) -> Place | None:
-        """The place of a job that waits or runs, also if it came just now; ``None`` if it has
-        ended, or came so soon after the last that the queue may not be read again. Raises
+        """Return the place of a job that waits or runs, also if it came just now; ``None`` if it
+        has ended, or came so soon after the last that the queue may not be read again. Raise
         ``StorageError``."""
         with self._reading:
-            is_read = job_id in self._places and self.fresh is not None
+            is_read = self._places.get(job_id) is not None and self.fresh is not None
             if not is_read and time.monotonic() >= self._readable_from:
                 self._read()
             return self._places.get(job_id)
@@ -104,92 +118,98 @@ class Queue:
 
 def line_up(
     waiting: Sequence[Waiting], running: Sequence[Running], usual: Mapping[str | None, float]
-) -> dict[UUID, Place]:
-    """The place of each job. ``waiting`` has the oldest first. ``usual`` has the seconds of a
-    critique by each advisor; what stands under ``None`` is for all others."""
-    places, ends, numbers = dict[UUID, Place](), list[_End](), itertools.count()
+) -> Places:
+    """Return the place of each job. ``waiting`` has the owners by their turns. ``usual`` has the
+    seconds of a critique by each advisor; what stands under ``None`` is for all others."""
+    places, ends, numbers = Places(), list[_End](), itertools.count()
 
     @cache
-    def whole(advisors: Sequence[str]) -> float:
-        return _whole(advisors, usual)
+    def whole(advisors: str) -> float:
+        return sum(usual.get(name, usual.get(None, math.inf)) for name in advisors.split(","))
 
-    turns = _Turns(waiting, (job.owner for job in running))
+    owners = _number_owners(waiting, running)
+    runs = Counter(owners[job.owner] for job in running)
     for job in running:
-        left = _left(job, usual)
-        places[job.id] = Place(None, _known(left))
+        left = places.ends[job.id.bytes] = _left(job, whole)
         if not job.is_lost:
-            heapq.heappush(ends, (left, next(numbers), job.owner))
+            heapq.heappush(ends, (left, next(numbers), owners[job.owner]))
     for job in running:
         if job.is_lost and ends:  # it goes before all that wait
-            start, _, owner = ends[0]
-            turns.end(owner)
-            heapq.heapreplace(ends, (start + whole(job.advisors), next(numbers), job.owner))
-    for position in range(1, len(waiting) + 1):
-        start = math.inf
-        if ends:
-            start, _, owner = ends[0]
-            turns.end(owner)
-        each = turns.take()
-        places[each.id] = Place(position, _known(start))
-        if ends:
-            heapq.heapreplace(ends, (start + whole(each.advisors), next(numbers), each.owner))
+            start, _, ended = ends[0]
+            runs[ended] -= 1
+            end = start + whole(",".join(job.advisors))
+            heapq.heapreplace(ends, (end, next(numbers), owners[job.owner]))
+    seconds = [list(map(whole, each.advisors)) for each in waiting]
+    order, places.starts = _play(seconds, [runs[n] for n in range(len(owners))], ends, numbers)
+    heads = [iter(each.ids) for each in waiting]
+    places.positions = {next(heads[owner]): n for n, owner in enumerate(order, 1)}
     return places
 
 
-_End: TypeAlias = tuple[float, int, str]
-"""When a job ends, in seconds, its number (which tells what began first), and its owner."""
+_End: TypeAlias = tuple[float, int, int]
+"""When a job ends, in seconds, its number (which tells what began first), and its owner's."""
 
 
-class _Turns:
-    """Whose job is next. Entries of the heap that no longer hold are passed over."""
-
-    def __init__(self, waiting: Sequence[Waiting], running: Iterable[str]) -> None:
-        self._running = Counter(running)
-        self._queues = dict[str, deque[Waiting]]()
-        self._turn = dict[str, int]()
-        for each in waiting:
-            self._queues.setdefault(each.owner, deque()).append(each)
-            self._turn[each.owner] = each.turn
-        self._served = itertools.count(len(waiting) + 1)  # after all turns there are
-        self._heap = list(map(self._entry, self._queues))
-        heapq.heapify(self._heap)
-
-    def end(self, owner: str) -> None:
-        """A job of ``owner`` has ended."""
-        self._running[owner] -= 1
-        self._line_up(owner)
-
-    def take(self) -> Waiting:
-        """The next job begins."""
-        while (entry := heapq.heappop(self._heap)) != self._entry(owner := entry[-1]):
-            pass
-        job = self._queues[owner].popleft()
-        self._running[owner] += 1
-        self._turn[owner] = next(self._served)
-        self._line_up(owner)
-        return job
-
-    def _line_up(self, owner: str) -> None:
-        if self._queues.get(owner):
-            heapq.heappush(self._heap, self._entry(owner))
-
-    def _entry(self, owner: str) -> tuple[int, int, str]:
-        return self._running[owner], self._turn[owner], owner
+def _number_owners(waiting: Sequence[Waiting], running: Sequence[Running]) -> dict[str, int]:
+    """Return a number for each owner: those who wait as they are given, then the others."""
+    names = dict.fromkeys([each.owner for each in waiting] + [job.owner for job in running])
+    return {name: number for number, name in enumerate(names)}
 
 
-def _whole(advisors: Sequence[str], usual: Mapping[str | None, float]) -> float:
-    return sum(usual.get(advisor, usual.get(None, math.inf)) for advisor in advisors)
+def _play(
+    seconds: Sequence[Sequence[float]],
+    runs: Sequence[int],
+    ends: list[_End],
+    numbers: Iterator[int],
+) -> tuple[list[int], list[float]]:
+    """Play the queue through: ``seconds`` of the jobs of each owner that waits, by turns, how many
+    jobs of each owner run (of more owners, perhaps), and the heap of their ``ends``. Return the
+    owners of the jobs in the order in which they begin, and the seconds until each begins.
+
+    Written for speed, for a hundred thousand jobs. The owners are in a heap of whole numbers, which
+    are fast to compare, made of how many jobs run, the turn and the owner. Of the entries of an
+    owner, that in ``now`` holds; -1 is one with no job left.
+    """
+    waiting, size, total = len(seconds), len(runs), sum(map(len, seconds))
+    run = size * (waiting + total)  # what one running job counts for
+    now = [runs[n] * run + n * size + n if n < waiting else -1 for n in range(size)]
+    heap, served = sorted(now[:waiting]), waiting * size
+    left, next_seconds = list(map(len, seconds)), [iter(each).__next__ for each in seconds]
+    order, starts, start = list[int](), list[float](), math.inf
+    for _ in range(total):
+        if ends:
+            start, _, owner = ends[0]
+            if now[owner] >= 0:
+                now[owner] -= run
+                heapq.heappush(heap, now[owner])
+        if len(heap) > 2 * waiting + 64:  # most of it holds no longer
+            heap = sorted(each for each in now if each >= 0)
+        while (entry := heap[0]) != now[owner := entry % size]:
+            heapq.heappop(heap)
+        order.append(owner)
+        starts.append(start)
+        left[owner] -= 1
+        if left[owner]:
+            now[owner] = (entry // run + 1) * run + served + owner
+            heapq.heapreplace(heap, now[owner])
+        else:
+            now[owner] = -1
+            heapq.heappop(heap)
+        served += size
+        if ends:
+            heapq.heapreplace(ends, (start + next_seconds[owner](), next(numbers), owner))
+    return order, starts
 
 
-def _left(job: Running, usual: Mapping[str | None, float]) -> float:
-    """The seconds to the end of a running job, infinite if they are not known."""
+def _left(job: Running, whole: Callable[[str], float]) -> float:
+    """Return the seconds to the end of a running job, infinite if they are not known."""
     told = json.loads(job.told) if job.told else {}
     if job.is_lost:
         return math.inf
     if told.get("eta_seconds") is not None:
         return max(0.0, float(told["eta_seconds"]) - job.told_seconds_ago)
     elapsed = float(told.get("elapsed_seconds") or 0.0) + job.told_seconds_ago
-    return max(0.0, _whole(job.advisors, usual) - elapsed)
+    return max(0.0, whole(",".join(job.advisors)) - elapsed)
 
 
 def _known(seconds: float) -> float | None:

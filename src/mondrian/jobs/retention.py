@@ -48,7 +48,7 @@ def prune(store: Store, photos: PhotoStore, *, days: float, max_bytes: int | Non
 
     Raises ``StorageError``; what was removed until then is gone, and may be gone on with.
     """
-    store.forget_keys()
+    store.forget_old()
     while abandoned := store.find_abandoned(PORTION):
         for job_id in abandoned:
             with suppress(JobNotFound):

@@ -15,45 +15,40 @@ from mondrian.jobs.sql.shared import (
 )
 from mondrian.jobs.sql.workers import IS_LIVING
 
-# Owners with queued jobs, by one index probe each; how many jobs of each run, and when it was
-# served last: the price does not grow with the queue. (Materialized, else it is worked out anew for
-# each job.)
-_TURNS = f"""
-    WITH RECURSIVE owners AS (
-        (SELECT owner FROM jobs WHERE status = 'queued' ORDER BY owner LIMIT 1)
-        UNION ALL
-        SELECT (SELECT jobs.owner FROM jobs WHERE status = 'queued' AND jobs.owner > owners.owner
-                ORDER BY jobs.owner LIMIT 1)
-        FROM owners WHERE owners.owner IS NOT NULL
-    ), turns AS MATERIALIZED (
-        SELECT owners.owner,
-            (SELECT count(*) FROM jobs WHERE jobs.owner = owners.owner
-                AND status IN {RUNNING_WORDS})
-                AS running,
-            (SELECT max(started_at) FROM jobs WHERE jobs.owner = owners.owner
-                AND started_at IS NOT NULL) AS served,
-            (SELECT min(created_at) FROM jobs WHERE jobs.owner = owners.owner
-                AND status = 'queued') AS head
-        FROM owners WHERE owners.owner IS NOT NULL
-    )"""
+# The table `turns` (0011.turns.sql) has the owners of queued jobs in the order in which they were
+# served. No more of them have running jobs than there are such owners: so many rows and the few
+# that are wanted hold those whose turn it is, however many wait. (It is a subquery and no join, so
+# that it is asked of one row after the other until there are enough.)
+_IS_WAITING = "(SELECT true FROM jobs WHERE owner = turns.owner AND status = 'queued' LIMIT 1)"
+_OWNERS = 4
+_JOBS = 16
 
 # Of the owners whose turn it is, the heads of their queues: more than one of each, since other
 # workers may be claiming the first ones in this moment.
-_NEXT = f"""{_TURNS}, candidates AS (
+_NEXT = f"""
+    WITH busy AS MATERIALIZED (
+        SELECT owner, count(*) AS running FROM jobs WHERE status IN {RUNNING_WORDS} GROUP BY owner
+    ), owners AS (
+        SELECT owner, coalesce(running, 0) AS running, served, since
+        FROM (
+            SELECT * FROM turns WHERE {_IS_WAITING} ORDER BY served, since, owner
+            LIMIT (SELECT count(*) FROM busy) + {_OWNERS}
+        ) waiting LEFT JOIN busy USING (owner)
+        ORDER BY running, served, since, owner LIMIT {_OWNERS}
+    ), candidates AS (
         SELECT * FROM (
             SELECT queued.id, running, served, created_at
-            FROM (SELECT * FROM turns ORDER BY running, served NULLS FIRST, head LIMIT 4) turns
-            CROSS JOIN LATERAL (
-                SELECT id, created_at FROM jobs WHERE status = 'queued' AND owner = turns.owner
+            FROM owners CROSS JOIN LATERAL (
+                SELECT id, created_at FROM jobs WHERE status = 'queued' AND owner = owners.owner
                     AND (avoid_until IS NULL OR avoid_until < now()
                         OR NOT %(worker)s = ANY (avoid))
-                ORDER BY created_at, id LIMIT 16
+                ORDER BY created_at, id LIMIT {_JOBS}
             ) queued
             UNION ALL
             SELECT id, -1, null, created_at FROM jobs
             WHERE %(take_over)s AND status IN {RUNNING_WORDS} AND lease_until < now()
         ) all_of_them
-        ORDER BY running, served NULLS FIRST, created_at, id LIMIT 16
+        ORDER BY running, served, created_at, id LIMIT {_JOBS}
     ), next AS (
         SELECT jobs.id, status <> 'queued' AS is_lost,
             status <> 'queued' AND failures + 1 >= {MAX_ATTEMPTS} AS is_over,
@@ -61,7 +56,7 @@ _NEXT = f"""{_TURNS}, candidates AS (
         FROM candidates JOIN jobs ON jobs.id = candidates.id
         WHERE (status = 'queued' OR (status IN {RUNNING_WORDS} AND lease_until < now()))
             AND NOT EXISTS (SELECT FROM queue_state WHERE is_paused)
-        ORDER BY running, served NULLS FIRST, jobs.created_at, jobs.id
+        ORDER BY running, served, jobs.created_at, jobs.id
         LIMIT 1 FOR UPDATE OF jobs SKIP LOCKED
     )"""
 
@@ -97,7 +92,7 @@ _TAKEN = f""", moved AS (
         ("done", DONE_PAYLOAD, "moved.is_over"),
     )
 }
-    SELECT {job_columns("moved")}, {noticed()} FROM moved"""
+    SELECT {job_columns("moved")}, moved.is_again, {noticed()} FROM moved"""
 
 CLAIM = statement(_NEXT + _TAKEN)
 
@@ -154,13 +149,17 @@ GIVE_TO_OTHERS = _release(
     "%(reason)s::text",
 )
 
-# The queued jobs, with the turn of their owner among those who have as many running jobs.
-WAITING = statement(f"""{_TURNS}
-    SELECT id, owner, array_to_string(advisors, ',') AS advisors, turn
-    FROM jobs JOIN (
-        SELECT owner, row_number() OVER (ORDER BY served NULLS FIRST, head) AS turn FROM turns
-    ) turns USING (owner)
-    WHERE status = 'queued' ORDER BY created_at, id""")
+# The queued jobs of each owner, by turn: ids of 16 bytes each, and as many lists of advisors. (Read
+# owner by owner, as the index has them: to sort a hundred thousand takes as long again.)
+WAITING = statement("""
+    SELECT owner, ids, advisors FROM turns CROSS JOIN LATERAL (
+        SELECT string_agg(uuid_send(id), '') AS ids,
+            string_agg(array_to_string(advisors, ','), ' ') AS advisors
+        FROM (
+            SELECT id, advisors FROM jobs WHERE owner = turns.owner AND status = 'queued'
+            ORDER BY created_at, id
+        ) queued
+    ) jobs WHERE ids IS NOT NULL ORDER BY served, since, owner""")
 
 # An update without a time is what an outside advisor is thinking, not the worker.
 RUNNING_JOBS = statement(f"""

@@ -79,7 +79,11 @@ PRUNE = statement(f"""
     )
     SELECT (SELECT count(*) FROM pruned) AS jobs, (SELECT count(*) FROM gone) AS events""")
 
-FORGET_KEYS = statement("""
+CLEAR_TURNS = statement("""
+    SELECT clear_turn(owner) FROM turns
+    WHERE NOT EXISTS (SELECT FROM jobs WHERE owner = turns.owner AND status = 'queued')""")
+
+FORGET_OLD = statement("""
     WITH forgotten AS (DELETE FROM workers WHERE seen_at < now() - interval '7 days')
     DELETE FROM idempotency WHERE created_at < now() - interval '24 hours'""")
 

@@ -1,7 +1,7 @@
 """The queue: who may claim a job, holds it, waits and runs."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -15,13 +15,12 @@ LOST = "The worker was lost while it worked at this photo, three times. Upload t
 
 
 class Waiting(NamedTuple):
-    """A job in the queue. ``turn`` is its owner's: of two with as many running jobs, the lower one
-    is served first. (A tuple, since thousands are made at once.)"""
+    """The queued jobs of an owner, oldest first: their ``ids``, of 16 bytes each, and the
+    ``advisors`` of each, separated by commas. (There may be a hundred thousand jobs.)"""
 
-    id: UUID
     owner: str
-    advisors: tuple[str, ...]
-    turn: int
+    ids: Sequence[bytes]
+    advisors: Sequence[str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,9 +112,10 @@ class Claims(Connected):
         return bool(self._change(sql.GIVE_TO_OTHERS, **parameters))
 
     def waiting(self) -> list[Waiting]:
-        """The queued jobs, oldest first."""
+        """Return the queued jobs of each owner, in the order of their turns: of two owners with as
+        many running jobs, the former is served first."""
         return [
-            Waiting(row["id"], row["owner"], tuple(row["advisors"].split(",")), row["turn"])
+            Waiting(row["owner"], _split(row["ids"]), row["advisors"].split(" "))
             for row in self._run(sql.WAITING)
         ]
 
@@ -143,4 +143,11 @@ class Claims(Connected):
             error=json.dumps(clean_error(error)),
             **more,
         )
-        return Claim(job=read_job(rows[0]), worker=worker) if rows else None
+        if not rows:
+            return None
+        is_takeover = statement is sql.CLAIM and rows[0]["is_again"]
+        return Claim(job=read_job(rows[0]), worker=worker, is_takeover=is_takeover)
+
+
+def _split(ids: bytes) -> list[bytes]:
+    return [ids[start : start + 16] for start in range(0, len(ids), 16)]

@@ -57,9 +57,11 @@ class Retention(Connected):
         [row] = self._run(statement, seconds=days * 86_400, limit=limit)
         return row["jobs"], row["events"]
 
-    def forget_keys(self) -> None:
-        """Forget the idempotency keys that are older than 24 hours."""
-        self._run(sql.FORGET_KEYS)
+    def forget_old(self) -> None:
+        """Forget the idempotency keys that are older than 24 hours, the workers that were not heard
+        of for a week, and the turns of owners for whom nothing waits (two round trips)."""
+        self._run(sql.FORGET_OLD)
+        self._run(sql.CLEAR_TURNS)
 
     @contextmanager
     def alone(self, lock: int) -> Iterator[bool]:
