@@ -4,6 +4,7 @@ A field is declared once, here: its name, bounds, default and description are al
 command line's option (``cli/options.py``) and of the table in docs/settings.md.
 """
 
+import base64
 import json
 import re
 from collections.abc import Iterable
@@ -20,7 +21,10 @@ DEFAULT_SERVER = "http://127.0.0.1:5005"
 
 MIN_KEY_LENGTH = 16
 
-_SECRETS = frozenset({"key", "admin_key", "database", "listen_database"})
+SECRETS = frozenset(
+    {"key", "admin_key", "database", "listen_database", "webhook", "webhook_secret"}
+)
+"""The settings whose values are shown to nobody."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -174,6 +178,25 @@ class Settings(BaseSettings):
         default=None, description="a folder whose files `POST /submit` may name"
     )
 
+    webhook: Annotated[str | None, Option(group=_SERVER, metavar="URL")] = Field(
+        default=None,
+        description="a URL that is told of each job that ends, in a signed message: see "
+        "docs/notify.md",
+    )
+    webhook_secret: Annotated[str | None, Option(group=_SERVER, metavar="SECRET")] = Field(
+        default=None,
+        description="what these messages, and those to the `callback_url` of an upload, are signed "
+        "with: `whsec_` and 24 to 64 bytes in Base64; several with commas while one replaces the "
+        "other. Without one no messages are sent",
+    )
+    webhook_networks: Annotated[
+        Words, Option(group=_SERVER, metavar="NETWORK", name="--webhook-network")
+    ] = Field(
+        default=(),
+        description="addresses or networks to which a `callback_url` may lead though they are "
+        "private, as 192.168.1.0/24",
+    )
+
     worker: Annotated[bool, Option(group=_WORK)] = Field(
         default=True, description="whether `serve` works at jobs itself"
     )
@@ -277,6 +300,14 @@ class Settings(BaseSettings):
         """The admin's key, or none. Raise ``SettingsError`` as ``keys`` does."""
         return () if self.admin_key is None else (_check_key(self.admin_key),)
 
+    @property
+    def webhook_secrets(self) -> tuple[str, ...]:
+        """The secrets of ``webhook_secret``, separated by commas. Raise ``SettingsError`` for one
+        that is no good, or a ``webhook`` without one."""
+        if self.webhook and not self.webhook_secret:
+            raise SettingsError(f"--webhook needs a secret to sign with. {_MAKE_SECRET}")
+        return tuple(_check_secret(each) for each in (self.webhook_secret or "").split(",") if each)
+
     @classmethod
     def read(cls, **given: Any) -> Self:
         """Return the settings from the environment, with those ``given`` that are not ``None``
@@ -289,7 +320,7 @@ class Settings(BaseSettings):
         except ValidationError as exc:
             problem = exc.errors()[0]
             name = str(problem["loc"][0])
-            value = "what it is" if name in _SECRETS else repr(problem["input"])
+            value = "what it is" if name in SECRETS else repr(problem["input"])
             raise SettingsError(
                 f"{spelling(name)} ({variable(name)}) cannot be {value}: "
                 f"{problem['msg'].replace('Input should', 'it should')}."
@@ -313,6 +344,23 @@ def _check_key(key: str) -> str:
             "comma, so that it cannot be guessed. `openssl rand -hex 16` makes one."
         )
     return key
+
+
+_MAKE_SECRET = 'Make one: `echo "whsec_$(openssl rand -base64 32)"`, for MONDRIAN_WEBHOOK_SECRET.'
+
+
+def _check_secret(secret: str) -> str:
+    """Return ``secret`` without blanks around it. Raise ``SettingsError`` if it is no good."""
+    secret = secret.strip()
+    try:
+        size = len(base64.b64decode(secret.removeprefix("whsec_"), validate=True))
+    except ValueError:
+        size = 0
+    if not (secret.startswith("whsec_") and 24 <= size <= 64):
+        raise SettingsError(
+            f"A webhook secret is `whsec_` and 24 to 64 bytes in Base64. {_MAKE_SECRET}"
+        )
+    return secret
 
 
 def find_option(name: str) -> Option:

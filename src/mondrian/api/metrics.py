@@ -93,6 +93,7 @@ class Metrics(Collector):
     def _collect_fleet(self) -> Iterator[Metric]:
         try:
             age, workers = self._store.queue_age_seconds(), self._store.list_workers()
+            unsent = self._store.count_webhooks()
         except StorageError:
             return
         yield GaugeMetricFamily(
@@ -113,6 +114,12 @@ class Metrics(Collector):
         slots.add_metric(["busy"], busy)
         slots.add_metric(["idle"], sum(each.slots for each in living) - busy)
         yield slots
+        webhooks = GaugeMetricFamily(
+            "mondrian_webhooks", "Webhooks that are not delivered, by status.", labels=["status"]
+        )
+        for status, count in unsent.items():
+            webhooks.add_metric([status], count)
+        yield webhooks
 
     def _count_jobs(self) -> dict[Status, int]:
         unended = self._store.counts(_UNENDED)

@@ -89,6 +89,10 @@ _FIELDS = {
         "enum": ["true", "false"],
         "description": "`false`: the job stays `pending` until `POST /jobs/{job}/start`.",
     },
+    "callback_url": {
+        "type": "string",
+        "description": "A URL that is told of the job's end, in a signed message (docs/notify.md).",
+    },
 }
 
 

@@ -253,6 +253,10 @@ class FullJob(JobState):
     analysis_markdown: str = Field(description="The reports as Markdown; empty without any.")
     timestamps: dict[str, datetime | None]
     photo: dict[str, Any] = Field(description="`sha256`, `bytes`, `width`, `height` and `url`.")
+    webhooks: list[dict[str, Any]] = Field(
+        description="For its `callback_url`: `url`, `status` (`waiting`, `delivered`, `failed`), "
+        "`attempts` and the `outcome` of the last."
+    )
 
 
 class ReportAnswer(Report):
@@ -374,6 +378,7 @@ class SubmitBody(BaseModel):
     mode: Annotated[str, Field(max_length=100)] = ""
     enable_rag: bool = False
     auto_analyze: bool = True
+    callback_url: Annotated[str, Field(max_length=2000)] = ""
 
 
 class ThinkingBody(BaseModel):

@@ -50,7 +50,13 @@ def given_advisor(settings: "Settings") -> str | None:
     examples=["submit *.jpg", "submit - < photo.jpg", "submit ~/Pictures/2026 -r"],
 )
 def submit(
-    photos: PhotosArgument, settings: "Settings", recursive: RecursiveOption = False
+    photos: PhotosArgument,
+    settings: "Settings",
+    recursive: RecursiveOption = False,
+    callback: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="A URL that is told of each job's end (docs/notify.md)."),
+    ] = None,
 ) -> None:
     """Hand photos to a server; print the id of each one's job.
 
@@ -60,14 +66,18 @@ def submit(
 
     with connect(settings) as client:
         if recursive:
-            _submit_folders(client, photos, settings)
+            _submit_folders(client, photos, settings, callback)
             return
         for source in find_photos(photos):
-            job = client.submit(source.photo, advisor=given_advisor(settings))
+            job = client.submit(
+                source.photo, advisor=given_advisor(settings), callback_url=callback
+            )
             print(job["job_id"], flush=True)
 
 
-def _submit_folders(client: "Client", paths: Sequence[str], settings: "Settings") -> None:
+def _submit_folders(
+    client: "Client", paths: Sequence[str], settings: "Settings", callback: str | None
+) -> None:
     from mondrian.catalogue import Judgement, Judgements, find_files
     from mondrian.cli.files import find_paths
 
@@ -79,7 +89,8 @@ def _submit_folders(client: "Client", paths: Sequence[str], settings: "Settings"
             size, modified_ns, sha256 = judgements.identify(file.path)
             if judgements.find(sha256, advisor or "", settings.server, ""):
                 continue
-            job = client.submit(file.path, advisor=advisor)["job_id"]
+            submitted = client.submit(file.path, advisor=advisor, callback_url=callback)
+            job = submitted["job_id"]
         except errors.PhotoError as exc:
             failures += 1
             print(f"mondrian: {place}: {exc.message}", file=sys.stderr)

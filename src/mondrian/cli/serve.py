@@ -18,6 +18,7 @@ _WORK = (
 )
 _SERVE = (
     *("host", "port", "also", "worker", "key", "key_file", "admin_key", "open", "hosts"),
+    *("webhook", "webhook_secret", "webhook_networks"),
     *("base_url", "done_status", "cors_origins", "source", "advisor", "share"),
     *("waiting_per_owner", "connections", "connections_per_address", "trusted_proxies"),
 )

@@ -88,18 +88,20 @@ class Client:
         photo: Path | str | bytes,
         *,
         advisor: str | None = None,
+        callback_url: str | None = None,
         idempotency_key: str | None = None,
     ) -> dict[str, Any]:
         """Submit a photo, by its path or its bytes. Return the response of ``POST /upload``, with
-        ``job_id``. Raise ``PhotoError`` or a subclass."""
+        ``job_id``. ``callback_url`` is told of the job's end. Raise ``PhotoError``."""
         name, content = "photo", photo
+        fields = {"advisor": advisor, "callback_url": callback_url}
         if not isinstance(photo, bytes):
             name, content = Path(photo).name, _read_file(Path(photo))
         return self._request(
             "POST",
             "/upload",
             files={"image": (name, content)},
-            data={"advisor": advisor} if advisor else {},
+            data={name: value for name, value in fields.items() if value},
             headers={"Idempotency-Key": idempotency_key} if idempotency_key else {},
         )
 

@@ -27,6 +27,7 @@ from mondrian.errors import EngineClosed, MondrianError, PhotoStoreUnavailable
 from mondrian.jobs.retention import prune_hourly
 from mondrian.jobs.sql import JOBS_CHANNEL
 from mondrian.jobs.store import Store
+from mondrian.jobs.webhooks import Deliverer
 from mondrian.measurements import prepare
 from mondrian.models import pull_subject_network
 from mondrian.photos import PhotoStore
@@ -86,6 +87,7 @@ def run_server(
                 _load(engine)
 
         stack.enter_context(_start_pruning(services))
+        stack.enter_context(_start_delivering(services, sockets[0]))
         server = Server(app, announce_address, make_connections(settings))
         # uvicorn chooses uvloop where available: half the latency of asyncio's loop
         with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
@@ -247,6 +249,19 @@ def _start_pruning(services: Services) -> Iterator[None]:
     left = threading.Event()
     given = (services.store, services.photos, services.settings, left)
     threading.Thread(target=prune_hourly, args=given, name="prune", daemon=True).start()
+    try:
+        yield
+    finally:
+        left.set()
+
+
+@contextmanager
+def _start_delivering(services: Services, door: socket.socket) -> Iterator[None]:
+    """Deliver webhooks in a thread, and stop it at the end."""
+    settings, left = services.settings, threading.Event()
+    base_url = find_network_url(settings, door.getsockname()[1]) or make_url(settings.host, door)
+    deliverer = Deliverer(services.store, settings, base_url=base_url)
+    threading.Thread(target=deliverer.run, args=[left], name="webhooks", daemon=True).start()
     try:
         yield
     finally:

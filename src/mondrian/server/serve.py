@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 
 from mondrian.engines import Engine, open_engine
+from mondrian.jobs.webhooks import check_settings
 from mondrian.server.database import close_embedded, open_in_thread
 from mondrian.server.signals import handle_signals
 from mondrian.server.socket import check_exposure, listen
@@ -33,6 +34,7 @@ def serve(
     database and photo store.
     """
     check_exposure(settings)
+    check_settings(settings)
     _restrict_umask()
     with ExitStack() as stack:
         shutdown = stack.enter_context(handle_signals())

@@ -248,6 +248,10 @@ def _read_full_job(job: Job, services: Services, links: Links) -> FullJob:
             "height": job.height,
             "url": links.make_photo_url(job.id),
         },
+        webhooks=[
+            {name: value for name, value in each._asdict().items() if name != "base_url"}
+            for each in services.store.list_callbacks(job.id)
+        ],
     )
 
 

@@ -62,4 +62,5 @@ def _make_fields(body: SubmitBody) -> dict[str, str]:
         "mode": body.mode,
         "enable_rag": str(body.enable_rag),
         "auto_analyze": str(body.auto_analyze),
+        "callback_url": body.callback_url,
     }

@@ -5,6 +5,7 @@ first, so that after a failure no photo without a job remains: it is deleted at 
 known to have no job, and otherwise by the daily prune.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID, uuid4
@@ -21,7 +22,8 @@ from mondrian.errors import (
     TooManyRequests,
 )
 from mondrian.jobs.job import Job, Status
-from mondrian.jobs.store import Store
+from mondrian.jobs.store import Store, Target
+from mondrian.jobs.webhooks import read_webhook
 from mondrian.photos import MAX_BYTES, PhotoStore, StoredPhoto
 from mondrian.settings import Settings
 
@@ -39,6 +41,7 @@ class Intake:
 
     def __init__(self, settings: Settings, store: Store, photos: PhotoStore) -> None:
         self._source = settings.source
+        self._webhook = read_webhook(settings)
         self._store = store
         self._photos = photos
         self._shares = Shares(settings, store)
@@ -95,7 +98,8 @@ class Intake:
         fingerprint = options.fingerprint(photo.sha256)
         try:
             with self._shares.reserve(job.owner, job.photo_bytes):
-                return self._store_both(job, photo, client, fingerprint)
+                targets = [each for each in (options.callback, self._webhook) if each]
+                return self._store_both(job, photo, client, fingerprint, targets)
         except (QuotaExceeded, TooManyRequests):
             key = client.idempotency_key
             if key and (kept := self._store.find_repeated(job.owner, key, fingerprint)):
@@ -103,12 +107,17 @@ class Intake:
             raise
 
     def _store_both(
-        self, job: Job, photo: StoredPhoto, client: UploadClient, fingerprint: str
+        self,
+        job: Job,
+        photo: StoredPhoto,
+        client: UploadClient,
+        fingerprint: str,
+        targets: Sequence[Target],
     ) -> Job:
         self._store.expect_photo(job.photo_key)
         try:
             self._photos.put(job.photo_key, photo.encoded)
-            kept = self._add(job, client.idempotency_key, fingerprint)
+            kept = self._add(job, client.idempotency_key, fingerprint, targets)
         except DatabaseUnavailable:  # the job may be stored
             raise
         except BaseException:
@@ -118,9 +127,13 @@ class Intake:
             self._discard(job.photo_key)
         return kept
 
-    def _add(self, job: Job, idempotency_key: str | None, fingerprint: str) -> Job:
+    def _add(
+        self, job: Job, idempotency_key: str | None, fingerprint: str, targets: Sequence[Target]
+    ) -> Job:
         try:
-            return self._store.add(job, idempotency_key=idempotency_key, fingerprint=fingerprint)
+            return self._store.add(
+                job, idempotency_key=idempotency_key, fingerprint=fingerprint, targets=targets
+            )
         except DatabaseUnavailable as exc:
             # A connection lost at the wrong moment hides that the job was stored.
             try:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 
 from mondrian.advisors import Advisor, choose_advisors
 from mondrian.errors import InvalidRequest
+from mondrian.jobs.store import Target
 
 MODES = ("baseline", "rag", "lora", "rag+lora", "ab_test")
 """The modes that clients may request. They run as ``baseline``, except those with ``lora`` on an
@@ -28,7 +29,7 @@ _BOOLEANS |= {"false": False, "0": False, "no": False, "off": False, "": False}
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UploadOptions:
     """The options of an upload. ``asked`` is the advisors as requested: ``random`` stays the same
-    option, whichever advisor was drawn."""
+    option, whichever advisor was drawn. ``callback`` is told of the job's end."""
 
     asked: str
     advisors: tuple[str, ...]
@@ -36,11 +37,14 @@ class UploadOptions:
     enable_rag: bool
     auto_analyze: bool
     response_format: str
+    callback: Target | None = None
 
     def fingerprint(self, photo_sha256: str) -> str:
         """Return the hash by which two uploads with one ``Idempotency-Key`` are the same."""
-        left_out = {"advisors", "response_format"}
+        left_out = {"advisors", "response_format", "callback"}
         options = {name: value for name, value in asdict(self).items() if name not in left_out}
+        if self.callback:
+            options["callback_url"] = self.callback.url
         return hashlib.sha256(json.dumps([photo_sha256, options]).encode()).hexdigest()
 
 

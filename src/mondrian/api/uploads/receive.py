@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated
 
+from anyio import to_thread
 from fastapi import Depends
 from starlette.requests import Request
 
@@ -14,8 +15,10 @@ from mondrian.api.links import Links
 from mondrian.api.uploads.intake import UploadClient
 from mondrian.api.uploads.multipart import read_fields, receive_form
 from mondrian.api.uploads.options import UploadOptions, parse_options
-from mondrian.errors import JobConflict, MondrianError
+from mondrian.errors import InvalidRequest, JobConflict, MondrianError
 from mondrian.jobs.job import Job
+from mondrian.jobs.store import Target
+from mondrian.jobs.webhooks import read_target
 from mondrian.photos import prepare_photo
 
 
@@ -46,6 +49,8 @@ class Upload:
                 raise JobConflict("The job is still under way. Cancel it first, or ask another.")
             asked = {"advisor": ",".join(job.advisors), "mode": job.mode} | fields
             options = self.parse_options(asked | {"enable_rag": str(job.enable_rag)})
+            if not options.callback:
+                options = replace(options, callback=await self._find_callback(job))
             return await self.services.intake.add_again(job, options, self.client)
 
     async def add(self, load: Callable[[], bytes], name: str, options: UploadOptions) -> Job:
@@ -55,7 +60,26 @@ class Upload:
 
     def parse_options(self, fields: dict[str, str]) -> UploadOptions:
         """Return the options in ``fields``."""
-        return parse_options(fields, self.services.advisors, self.services.settings.advisor)
+        settings = self.services.settings
+        options = parse_options(fields, self.services.advisors, settings.advisor)
+        callback_url = fields.get("callback_url", "").strip()
+        if callback_url and not settings.webhook_secret:
+            raise InvalidRequest(
+                "This server sends no webhooks. Its operator sets MONDRIAN_WEBHOOK_SECRET, with "
+                "which they are signed, to allow callback_url."
+            )
+        if callback_url:
+            target = read_target(callback_url, settings.webhook_networks, base_url=self.links.base)
+            options = replace(options, callback=target)
+        return options
+
+    async def _find_callback(self, job: Job) -> Target | None:
+        """Return where the end of ``job`` is told, by its uploader's wish."""
+        found = await to_thread.run_sync(self.services.store.list_callbacks, job.id)
+        if not (found and self.services.settings.webhook_secret):
+            return None
+        networks = self.services.settings.webhook_networks
+        return read_target(found[0].url, networks, base_url=self.links.base)
 
     @contextmanager
     def count_outcome(self) -> Iterator[None]:

@@ -8,7 +8,17 @@ import sys
 from collections.abc import Iterator
 from uuid import UUID
 
-from mondrian.jobs.sql import claims, history, imports, jobs, log, retention, sessions, workers
+from mondrian.jobs.sql import (
+    claims,
+    history,
+    imports,
+    jobs,
+    log,
+    retention,
+    sessions,
+    webhooks,
+    workers,
+)
 
 _EXAMPLES: dict[str, object] = {
     "id": UUID(int=1),
@@ -34,6 +44,10 @@ _EXAMPLES: dict[str, object] = {
     "reports": '{"{}"}',
     "texts": '{""}',
     "marks": "{}",
+    "hook_urls": "{}",
+    "hook_hosts": "{}",
+    "hook_bases": "{}",
+    "hook_kinds": "{}",
 }
 """Examples of what is neither a number nor a word; numbers and flags are 1, words are ``x``."""
 
@@ -41,6 +55,7 @@ _WORDS = {
     "owner", "filename", "photo_key", "photo_sha256", "mode", "mode_used", "base_url", "search",
     "current_step", "idempotency_key", "fingerprint", "worker", "reason", "llm_thinking",
     "name", "state",    "thinking", "told", "advisor", "engine", "model", "value", "session_id",
+    "outcome",
 }  # fmt: skip
 _QUOTED = re.compile(r"('[^']*')")
 _CLAUSES = re.compile(r" (?=(?:FROM|WHERE|SET|VALUES|RETURNING|ORDER BY|UNION ALL|LEFT JOIN)\b)")
@@ -48,7 +63,7 @@ _CLAUSES = re.compile(r" (?=(?:FROM|WHERE|SET|VALUES|RETURNING|ORDER BY|UNION AL
 
 def list_statements() -> Iterator[tuple[str, bytes]]:
     """Yield the name of each statement, and the statement as it is sent, with placeholders."""
-    for module in (jobs, claims, log, workers, retention, sessions, history, imports):
+    for module in (jobs, claims, log, workers, webhooks, retention, sessions, history, imports):
         role = module.__name__.rpartition(".")[2]
         for name, value in vars(module).items():
             if isinstance(value, bytes):

@@ -13,6 +13,7 @@ from mondrian.jobs.sql.shared import (
     statement,
     status_update,
 )
+from mondrian.jobs.sql.webhooks import ADDED
 
 ADD_COLUMNS = (
     "id", "owner", "filename", "photo_key", "photo_sha256", "photo_bytes", "width", "height",
@@ -39,7 +40,7 @@ ADD = statement(f"""
         RETURNING *
     ), claimed AS (
         DELETE FROM discarded USING moved WHERE discarded.photo_key = moved.photo_key
-    ), {logged(("status_update", status_update("moved"), "true"))}
+    ), {ADDED}, {logged(("status_update", status_update("moved"), "true"))}
     SELECT kept.job_id AS kept_job_id, kept.fingerprint, {job_columns("moved")},
         {noticed(is_claimable="moved.status = 'queued'")}
     FROM (SELECT) one LEFT JOIN kept ON true LEFT JOIN moved ON true""")

@@ -32,16 +32,20 @@ from mondrian.jobs.store.jobs import Jobs
 from mondrian.jobs.store.log import MAX_TOLD, Answer, Log, Logs, Snapshot
 from mondrian.jobs.store.retention import Retention
 from mondrian.jobs.store.sessions import Sessions
+from mondrian.jobs.store.webhooks import Callback, Delivery, Target, Webhooks
 from mondrian.jobs.store.workers import WorkerEntry, WorkerReport, Workers, WorkerState
 
 __all__ = [
     "LOST",
     "MAX_TOLD",
     "Answer",
+    "Callback",
+    "Delivery",
     "Log",
     "Running",
     "Snapshot",
     "Store",
+    "Target",
     "Waiting",
     "WorkerEntry",
     "WorkerReport",
@@ -49,7 +53,7 @@ __all__ = [
 ]
 
 
-class Store(Jobs, Claims, Logs, Workers, Retention, Sessions, TimingHistory, Imports):
+class Store(Jobs, Claims, Logs, Workers, Webhooks, Retention, Sessions, TimingHistory, Imports):
     """All that is kept of jobs. One ``Store`` is for all threads of a process.
 
     Every method is one round trip unless it says otherwise, and raises ``DatabaseUnavailable``

@@ -1,7 +1,7 @@
 """The jobs themselves: add one, read it, list them, cancel and delete."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -11,6 +11,7 @@ from mondrian.jobs.job import Job, Status
 from mondrian.jobs.sql import jobs as sql
 from mondrian.jobs.store.base import Connected, clean, read_job, refuse_if_ended
 from mondrian.jobs.store.log import Answer
+from mondrian.jobs.store.webhooks import Target
 
 
 class Usage(NamedTuple):
@@ -24,9 +25,15 @@ class Jobs(Connected):
     """All jobs."""
 
     def add(
-        self, job: Job, *, idempotency_key: str | None = None, fingerprint: str | None = None
+        self,
+        job: Job,
+        *,
+        idempotency_key: str | None = None,
+        fingerprint: str | None = None,
+        targets: Sequence[Target] = (),
     ) -> Job:
-        """Store a new job, ``queued`` or ``pending``, with its first event, and wake a worker.
+        """Store a new job, ``queued`` or ``pending``, with its first event and the ``targets`` that
+        are told of its end, and wake a worker.
 
         With a key, all calls of one owner within 24 hours that have it make one job, and all
         return that one, however many run at once: its ``id`` tells whether it is the job given. (A
@@ -35,6 +42,12 @@ class Jobs(Connected):
         """
         values = {name: getattr(job, name) for name in sql.ADD_COLUMNS}
         values |= {"advisors": list(job.advisors), "filename": clean(job.filename)}
+        values |= {
+            "hook_urls": [each.url for each in targets],
+            "hook_hosts": [each.host for each in targets],
+            "hook_bases": [each.base_url for each in targets],
+            "hook_kinds": [each.is_callback for each in targets],
+        }
         [row] = self._change(
             sql.ADD, idempotency_key=idempotency_key, fingerprint=fingerprint or "", **values
         )
