@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from mondrian import errors
+from mondrian.api.chat.answers import make_error
 from mondrian.api.pages import render_page, wants_page
 from mondrian.errors import InvalidRequest, MondrianError
 
@@ -37,7 +38,12 @@ class ProblemResponse(JSONResponse):
         self._given_headers = dict(headers or {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the JSON, or the page."""
+        """Send the JSON, or the page; to clients of OpenAI's routes their own JSON."""
+        if scope["path"].startswith("/v1/"):
+            answer = make_error(self.status_code, self._code, self._message)
+            response = JSONResponse(answer, self.status_code, self._given_headers)
+            await response(scope, receive, send)
+            return
         if not wants_page(scope):
             await super().__call__(scope, receive, send)
             return

@@ -1,5 +1,6 @@
 """/openapi.json: FastAPI's schema, corrected to what this server answers."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel
@@ -35,9 +36,9 @@ _DESCRIPTIONS = {
 _COMMON_STATUSES = (400, 401, 403, 500)
 
 
-def describe_errors(*statuses: int) -> Responses:
+def describe_errors(*statuses: int, model: type[BaseModel] = Problem) -> Responses:
     """Return the error responses of a route, besides those of every route."""
-    return {status: {"model": Problem, "description": _DESCRIPTIONS[status]} for status in statuses}
+    return {status: {"model": model, "description": _DESCRIPTIONS[status]} for status in statuses}
 
 
 def describe_content(*types: str, model: Any = None) -> dict[str, Any]:
@@ -116,8 +117,9 @@ def _make_body(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
 def complete(schema: dict[str, Any]) -> dict[str, Any]:
     """Return FastAPI's ``schema`` with the stream, errors and security added, 422 removed."""
     schema["paths"]["/stream/{job}"] = {"get": _describe_stream()}
-    problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    for operation in (each for path in schema["paths"].values() for each in path.values()):
+    for path, operation in _list_operations(schema):
+        kind = "ChatProblem" if path.startswith("/v1/") else "Problem"
+        problem = {"schema": {"$ref": f"#/components/schemas/{kind}"}}
         answers = operation["responses"]
         answers.pop("422", None)  # answered as 400
         for status in _COMMON_STATUSES:
@@ -137,6 +139,12 @@ def complete(schema: dict[str, Any]) -> dict[str, Any]:
         "cookie": {"type": "apiKey", "in": "cookie", "name": COOKIE},
     }
     return schema
+
+
+def _list_operations(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, operations in schema["paths"].items():
+        for operation in operations.values():
+            yield path, operation
 
 
 def _describe_stream() -> dict[str, Any]:

@@ -33,6 +33,12 @@ class Problem(BaseModel):
     code: str = Field(description="A code for programs; docs/errors.md lists them.")
 
 
+class ChatProblem(BaseModel):
+    """An error of the routes that OpenAI's clients use."""
+
+    error: dict[str, Any] = Field(description="`message`, `type`, `param` and `code`.")
+
+
 class UploadAnswer(BaseModel):
     """A photo was accepted."""
 

@@ -1,6 +1,16 @@
 """The routes, by subject."""
 
-from mondrian.api.routes import advisors, analyses, jobs, pages, reports, service, uploads, workers
+from mondrian.api.routes import (
+    advisors,
+    analyses,
+    chat,
+    jobs,
+    pages,
+    reports,
+    service,
+    uploads,
+    workers,
+)
 
 ROUTERS = (
     service.router,
@@ -9,6 +19,7 @@ ROUTERS = (
     advisors.router,
     uploads.router,
     analyses.router,
+    chat.router,
     jobs.router,
     reports.router,
 )

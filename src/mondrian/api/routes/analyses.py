@@ -1,16 +1,16 @@
 """Uploads that wait for the critique, or stream it."""
 
-import asyncio
 from typing import Any
 
 from anyio import to_thread
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.requests import Request
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from mondrian.api.dependencies import Services
 from mondrian.api.errors import make_problem
+from mondrian.api.following import WaitingClient, make_stream_scope
 from mondrian.api.openapi import describe_content, describe_errors, make_form_body
 from mondrian.api.results import (
     answer_under_way,
@@ -45,9 +45,9 @@ async def analyze(request: Request, upload_request: UploadDep) -> Response:
     job, options = await upload_request.receive(is_waited_for=True)
     if options.response_format == "sse":
         return _StreamResponse(upload_request.services, job)
-    client = _WaitingClient(request.receive)
+    client = WaitingClient(request.receive)
     await upload_request.services.streams(
-        _make_stream_scope(request.scope, job), client.receive, client.send
+        make_stream_scope(request.scope, job), client.receive, client.send
     )
     return await to_thread.run_sync(_make_answer, upload_request, job, options.response_format)
 
@@ -74,43 +74,7 @@ class _StreamResponse(Response):
         self._job = job
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._services.streams(_make_stream_scope(scope, self._job), receive, send)
-
-
-def _make_stream_scope(scope: Scope, job: Job) -> Scope:
-    path = f"/stream/{job.id}"
-    return {
-        **scope,
-        "method": "GET",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "headers": [],
-        "path_params": {"job": str(job.id)},
-    }
-
-
-class _WaitingClient:
-    """A subscriber that only waits for the end, and disconnects when the real client does."""
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._ended = asyncio.Event()
-
-    async def send(self, message: Message) -> None:
-        """Discard a message of the stream, and note its end."""
-        if message["type"] == "http.response.body" and not message.get("more_body"):
-            self._ended.set()
-
-    async def receive(self) -> Message:
-        """Wait for the end of the stream, or for the real client to disconnect."""
-        waiting = [asyncio.ensure_future(each) for each in (self._receive(), self._ended.wait())]
-        try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in waiting:
-                each.cancel()
-        return {"type": "http.disconnect"}
+        await self._services.streams(make_stream_scope(scope, self._job), receive, send)
 
 
 def _make_answer(upload_request: Upload, job: Job, format_: str) -> Response:

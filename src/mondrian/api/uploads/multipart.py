@@ -158,9 +158,9 @@ async def receive_form(request: Request, limits: Limits) -> AsyncIterator[Form]:
             async for chunk in stream:
                 parts.feed(chunk)
                 if len(parts.portion) >= _WRITE_BYTES:
-                    await to_thread.run_sync(_write, file, parts.pop_portion())
+                    await to_thread.run_sync(write_chunk, file, parts.pop_portion())
         parts.check()
-        _write(file, parts.pop_portion())
+        write_chunk(file, parts.pop_portion())
         yield Form(fields=parts.fields, photo_name=parts.photo_name, file=file)
 
 
@@ -173,7 +173,8 @@ def _read_boundary(request: Request) -> bytes:
     return options[b"boundary"]
 
 
-def _write(file: "SpooledTemporaryFile[bytes]", portion: bytes) -> None:
+def write_chunk(file: "SpooledTemporaryFile[bytes]", portion: bytes) -> None:
+    """Append to a temporary file. Raise ``StorageFull`` and ``StorageError``."""
     try:
         file.write(portion)
         file.flush()
