@@ -14,6 +14,8 @@ from mondrian.cli.live import (
     describe_step,
     watching,
 )
+from mondrian.cli.terminal import print_report
+from support.demo_reports import demo_report
 
 
 def update(thinking: str, phase: str, elapsed: float = 0.0, **more: Any) -> dict[str, Any]:
@@ -94,3 +96,47 @@ def test_what_was_stopped_is_not_ticked_off() -> None:
     text = written.getvalue()
     assert "✓ \x1b[0mAnsel Adams: Loading model... (3 s)" in text
     assert "· \x1b[0mAnsel Adams: Looking at the photo" in text
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+@pytest.mark.parametrize("has_failed", [True, False])
+def test_a_finished_job_says_done(is_terminal: bool, has_failed: bool) -> None:
+    written = io.StringIO()
+    console = Console(file=written, width=100, force_terminal=is_terminal)
+    with watching(console, ["Ansel Adams"]) as face:
+        face.take("thinking_update", update("Writing the report...", "finalizing", 9.0))
+        if has_failed:
+            face.take("error", {"error": {"code": "storage", "message": "The disk is full."}})
+    said = written.getvalue()
+    assert ("Ansel Adams: Done" in said) is not has_failed
+    assert ("100 %" in said) is not (is_terminal or has_failed)
+
+
+def test_a_phase_that_failed_is_not_ticked_off() -> None:
+    written = io.StringIO()
+    console = Console(file=written, width=100, force_terminal=True)
+    with watching(console, ["Ansel Adams"]) as face:
+        face.take("thinking_update", update("Looking at the photo... (1 s)", "prefill", 3.0))
+        face.take("error", {"error": {"code": "engine_failed", "message": "It broke."}})
+    assert "✓" not in written.getvalue()
+
+
+def test_the_first_of_two_does_not_end_at_100_percent() -> None:
+    written = io.StringIO()
+    with watching(Console(file=written, width=100), ["Ansel Adams", "Edward Weston"], 1) as face:
+        half = update("Writing the report...", "finalizing", 9.0) | {"percent": 50.0}
+        face.take("thinking_update", half)
+    assert written.getvalue().splitlines()[-1].endswith("50 %  Ansel Adams (1 of 2): Done")
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 140])
+def test_a_report_keeps_its_words_whole_on_every_width(width: int) -> None:
+    written = io.StringIO()
+    report = demo_report("The standing-stones", advisor="ansel")
+    print_report(Console(file=written, width=width), report)
+    lines = written.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    for dimension in report.dimensions:
+        assert any(dimension.name in line for line in lines)
+    longest = max(len(line.strip()) for line in lines if "standing-stones" in line)
+    assert longest > width / 3

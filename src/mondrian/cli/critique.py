@@ -196,8 +196,7 @@ class Session:
             with watching(stderr(), names, len(reports) + 1) as face:
                 reports += _follow(items, face)
             print_report(stdout(), reports[-1])
-        with watching(stderr(), names, len(reports)) as face:  # files are written
-            _follow(items, face)
+        _await_files(items)
         if not reports[-1].engine.sees:
             stdout().print(suggest(self.settings), style="dim", markup=False, highlight=False)
 
@@ -222,6 +221,18 @@ def _follow(items: "Events", face: "Face") -> "list[Report]":
         stderr().print(describe_stop(face))
         sys.exit(INTERRUPTED)
     return []
+
+
+def _await_files(items: "Events") -> None:
+    """Let the files be written, after the last report."""
+    try:
+        with stderr().status("Writing the files..."):
+            for _ in items:
+                pass
+    except KeyboardInterrupt:
+        items.close()
+        stderr().print("Stopped before all files were written.")
+        sys.exit(INTERRUPTED)
 
 
 def _place(

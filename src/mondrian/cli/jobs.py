@@ -233,7 +233,7 @@ def _follow(client: "Client", job: str) -> errors.MondrianError | None:
 
 
 def _show(face: "Face", event: "StreamEvent") -> None:
-    if event.type not in ("analysis_complete", "error", "done"):
+    if event.type not in ("analysis_complete", "done"):
         face.take(event.type, event.fields)
 
 

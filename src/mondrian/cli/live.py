@@ -46,6 +46,7 @@ class Face:
         self._names = names
         self._place = place
         self.last: Mapping[str, Any] | None = None
+        self._has_failed = False
 
     def take(self, type_: str, fields: Mapping[str, Any]) -> None:
         """Show an event, if there is something to see in it."""
@@ -59,9 +60,16 @@ class Face:
                 self._place = fields["job_data"].get("current_advisor") or self._place
             case "attempt":
                 self._forget()
+            case "error":
+                self._has_failed = True
 
     def close(self, *, is_done: bool = True) -> None:
         """Nothing more will come."""
+        if self.last and is_done and self._is_finished():
+            done = {**self.last, "thinking": "Done", "eta_seconds": None}
+            if self._place >= len(self._names):
+                done["percent"] = 100
+            self._update(done, self.last)
 
     def _update(self, fields: Mapping[str, Any], before: Mapping[str, Any] | None) -> None:
         self._console.print(Line(describe_line(fields, who=self._who(fields))), soft_wrap=True)
@@ -69,6 +77,11 @@ class Face:
     def _judge(self, fields: Mapping[str, Any]) -> None: ...
 
     def _forget(self) -> None: ...
+
+    def _is_finished(self) -> bool:
+        """Return whether the last that was heard is that the report is written."""
+        is_last = self.last is not None and self.last.get("phase") == Phase.FINALIZING
+        return is_last and not self._has_failed
 
     def _who(self, fields: Mapping[str, Any]) -> str:
         """Return whose critique an update is about; empty while it is of no advisor."""
@@ -93,7 +106,7 @@ class LiveFace(Face):
 
     def close(self, *, is_done: bool = True) -> None:
         """Leave what was done on the screen."""
-        self._end_phase(self.last, None, is_done=is_done)
+        self._end_phase(self.last, None, is_done=is_done and not self._has_failed)
         self._live.update(Group(*self._past))
         self._live.stop()
 
@@ -129,7 +142,7 @@ class LiveFace(Face):
         if not last:
             return
         words = describe_past(last, following, self._began)
-        if is_done and following is None and last.get("phase") == Phase.FINALIZING:
+        if is_done and following is None and self._is_finished():
             words = "Done"
         at = (following or last).get("elapsed_seconds")
         when = "" if at is None else f"   at {at:.1f} s"

@@ -12,7 +12,7 @@ from mondrian.answers import Dimension
 from mondrian.reports import Report
 from mondrian.reports.shared import format_score, name_beginning, provenance
 
-_WIDE = 100
+_WIDE, _NARROW = 100, 72
 _HOSTILE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -32,7 +32,7 @@ def print_report(console: Console, report: Report) -> None:
     """Print ``report`` as a readable table: scores as bars, evidence, the top three."""
     console.print(Panel(_heading(report), border_style="blue"))
     for dimension in report.dimensions:
-        console.print(_dimension(dimension, cells=20 if console.width >= _WIDE else 10))
+        console.print(_dimension(dimension, console.width))
     console.print(Line("\nTop three recommendations", style="bold"))
     if beginning := name_beginning(report):
         console.print(Padding(Line(beginning), (0, 0, 0, 2)))
@@ -51,11 +51,9 @@ def _heading(report: Report) -> RenderableType:
     )
 
 
-def _dimension(dimension: Dimension, cells: int) -> RenderableType:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(width=19)
-    table.add_column(width=cells + 5)
-    table.add_column(ratio=1)
+def _dimension(dimension: Dimension, width: int) -> RenderableType:
+    """Return a dimension in columns; on a narrow terminal its words stand below."""
+    cells = 20 if width >= _WIDE else 10
     words: list[RenderableType] = [
         Line(plain(dimension.comment)),
         Line.assemble(("→ ", "yellow"), plain(dimension.recommendation)),
@@ -64,7 +62,15 @@ def _dimension(dimension: Dimension, cells: int) -> RenderableType:
     score = Line("not judged", style="dim")
     if dimension.score is not None:
         score = Line.assemble(bar(dimension.score, cells), f" {dimension.score:4.1f}")
-    table.add_row(Line(dimension.name, style="bold"), score, Group(*words))
+    name = Line(dimension.name, style="bold")
+    table = Table.grid(padding=(0, 2))
+    table.add_column(width=19)
+    table.add_column(width=cells + 5)
+    if width < _NARROW:
+        table.add_row(name, score)
+        return Group("", table, Padding(Group(*words), (0, 0, 0, 2)))
+    table.add_column(ratio=1)
+    table.add_row(name, score, Group(*words))
     return Padding(table, (1, 0, 0, 0))
 
 
