@@ -85,6 +85,15 @@ def _word_level(score: float | None) -> str:
     return {"low": "weak", "middle": "fair", "high": "strong"}[name_level(score)]
 
 
+def _describe_span(seconds: float) -> str:
+    """Return an estimated time as ``span`` of page.js does: ``40 s``, ``3 minutes``."""
+    if seconds < 20:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 90:
+        return f"{5 * round(seconds / 5)} s"
+    return f"{round(seconds / 60)} minutes" if seconds < 5400 else f"{round(seconds / 3600)} hours"
+
+
 @cache
 def _load_environment() -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -96,6 +105,8 @@ def _load_environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(one_decimal=format_score, level=name_level, word=_word_level)
+    environment.filters.update(
+        one_decimal=format_score, level=name_level, word=_word_level, span=_describe_span
+    )
     environment.globals.update(asset=asset_url)
     return environment

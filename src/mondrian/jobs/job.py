@@ -179,6 +179,11 @@ def encode_payload(type: str, job_id: UUID, fields: Mapping[str, Any]) -> str:  
     return json.dumps(payload, separators=(",", ":"), allow_nan=False)
 
 
+def name_log(epoch: str, job_id: UUID) -> str:
+    """Return what a cursor says before the event's number: the epoch and the job."""
+    return f"{epoch}.{job_id.hex[:8]}."
+
+
 def parse_job_id(text: str) -> UUID:
     """The id in ``<uuid>`` or, as older clients write it, ``<uuid> (<mode>)``.
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
-from mondrian.jobs.job import EventType, Job, encode_payload
+from mondrian.jobs.job import EventType, Job, encode_payload, name_log
 from mondrian.jobs.queue import Place, Queue
 from mondrian.jobs.store import Snapshot, Store
 from mondrian.stream.sse import Frame, Piece, address, addressed, encode, encode_event, pack
@@ -81,7 +81,7 @@ class LogReader:
 
     def log_of(self, job_id: UUID) -> str:
         """Return what a cursor says before its number."""
-        return f"{self.epoch}.{job_id.hex[:8]}."
+        return name_log(self.epoch, job_id)
 
     async def read(self, job_id: UUID) -> Job:
         """The job as it is."""

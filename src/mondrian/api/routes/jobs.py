@@ -35,7 +35,7 @@ from mondrian.api.schemas import (
 from mondrian.api.uploads.multipart import read_json
 from mondrian.api.uploads.receive import UploadDep
 from mondrian.errors import NotAllowed, StorageError, TooManyRequests
-from mondrian.jobs.job import Job
+from mondrian.jobs.job import Job, name_log
 from mondrian.jobs.retention import delete_discarded
 from mondrian.reports import Report, markdown
 
@@ -64,6 +64,7 @@ def read_job(
     """Return the same as `/status`; a browser gets the job's live page."""
     if not wants_page(request.scope):
         return read_status(job, services, links)
+    log = name_log(services.store.epoch(), job.id)
     snapshot = services.store.snapshot(job.id)
     job, parts = snapshot.job, read_parts(services, snapshot)
     reports = [part.report for part in parts if part.report]
@@ -76,7 +77,7 @@ def read_job(
         name=photo_name(job),
         state=JobState.of(job, links, services.read_place(job)),
         parts=parts,
-        seq=snapshot.seq,
+        cursor=f"{log}{snapshot.seq}",
         drawing=make_drawing(job, reports, request.state.root),
         overlays=OVERLAYS,
         others=[each for each in known if each.id not in job.advisors],

@@ -22,7 +22,7 @@ function begin() {
   offerCopy(page);
   if (ENDED.has(page.dataset.status)) return;
   const url = `${root()}/stream/${page.dataset.job}?include=report`;
-  stop = follow(url, page.dataset.seq, Number(page.dataset.interval) || 5, {
+  stop = follow(url, page.dataset.cursor, Number(page.dataset.interval) || 5, {
     event: take,
     line: (isThere) => { document.getElementById("lost").hidden = isThere; },
     gone: redraw,

@@ -18,7 +18,8 @@ export function setText(element, text) {
 
 /** "40 s", "3 minutes", "2 hours": as exact as an estimate is. */
 export function span(seconds) {
-  if (seconds < 90) return `${Math.max(1, Math.round(seconds < 20 ? seconds : seconds / 5) * (seconds < 20 ? 1 : 5))} s`;
+  if (seconds < 20) return `${Math.max(1, Math.round(seconds))} s`;
+  if (seconds < 90) return `${5 * Math.round(seconds / 5)} s`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} minutes`;
   return `${Math.round(seconds / 3600)} hours`;
 }
