@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from support.browser import Served, Visit, Visiting, chromium_options, write_recording
 from support.servers import fresh_database
@@ -14,6 +14,7 @@ from support.servers import fresh_database
 def browser() -> Iterator[Browser]:
     """Chromium, without a window."""
     options = chromium_options()
+    expect.set_options(timeout=30_000)  # a busy machine is no error
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(**options)
         yield browser
@@ -21,9 +22,17 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def served(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def server(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server with a worker, whose advisors say what ``write_recording`` tells."""
     yield from _serve(postgres, tmp_path_factory)
+
+
+@pytest.fixture
+def served(server: Served) -> Iterator[Served]:
+    """The same for one test: what that leaves running would take the engine from the next."""
+    before = server.list_live()
+    yield server
+    server.cancel(server.list_live() - before)
 
 
 @pytest.fixture
@@ -32,7 +41,7 @@ def mortal(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     yield from _serve(postgres, tmp_path_factory)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def keyed(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The same behind a key."""
     yield from _serve(postgres, tmp_path_factory, "--key", "a-long-and-secret-key-of-mine")
@@ -49,7 +58,7 @@ def _serve(postgres: str, folders: pytest.TempPathFactory, *more: object) -> Ite
     engine = write_recording(home / "recording.jsonl")
     with fresh_database(postgres) as database:
         given = ("--home", home, "--engine", engine, "--database", database, "--interval", "1",
-                 "--lease", "2")  # fmt: skip
+                 "--lease", "2", "--stall", "900")  # fmt: skip
         served = Served((*given, *more))
         served.start()
         yield served

@@ -15,14 +15,14 @@ NARROW = {"width": 320, "height": 640}
 
 
 @pytest.fixture(scope="module")
-def paths(served: Served) -> dict[str, str]:
+def paths(server: Served) -> Iterator[dict[str, str]]:
     """The address of a page of each kind."""
-    done = served.send("done.jpg", photo=jpeg(300, 200, "#886644"), advisor="ansel,weston")
-    failed = served.send("failed.jpg", advisor="gogh")
-    live = served.send("live.jpg", advisor="gehry")
-    served.await_end(done)
-    served.await_end(failed)
-    return {
+    done = server.send("done.jpg", photo=jpeg(300, 200, "#886644"), advisor="ansel,weston")
+    failed = server.send("failed.jpg", advisor="gogh")
+    live = server.send("live.jpg", advisor="gehry")
+    server.await_end(done)
+    server.await_end(failed)
+    yield {
         "home": "/",
         "live": f"/jobs/{live}",
         "done": f"/jobs/{done}",
@@ -32,12 +32,13 @@ def paths(served: Served) -> dict[str, str]:
         "login": "/login",
         "missing": "/nowhere",
     }
+    server.cancel([live])
 
 
 @pytest.fixture(scope="module", params=["light", "dark"])
-def themed(request: pytest.FixtureRequest, browser: Any, served: Served) -> Iterator[Visit]:
+def themed(request: pytest.FixtureRequest, browser: Any, server: Served) -> Iterator[Visit]:
     """A visit in light and one in dark."""
-    visit = Visit(browser, served.url, color_scheme=request.param)
+    visit = Visit(browser, server.url, color_scheme=request.param)
     yield visit
     visit.close()
 

@@ -15,10 +15,10 @@ OVERLAYS = ("subject", "level", "highlights", "shadows", "sharpness", "palette")
 
 
 @pytest.fixture(scope="module")
-def job(served: Served) -> str:
+def job(server: Served) -> str:
     """A job that is done."""
-    job = served.send("boats.jpg", photo=jpeg(300, 200), advisor="ansel")
-    assert served.await_end(job)["status"] == "done"
+    job = server.send("boats.jpg", photo=jpeg(300, 200), advisor="ansel")
+    assert server.await_end(job)["status"] == "done"
     return job
 
 

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -153,6 +153,16 @@ class Served:
         """Where the job stands."""
         state: dict[str, Any] = httpx.get(f"{self.url}/status/{job_id}", timeout=60).json()
         return state
+
+    def list_live(self) -> set[str]:
+        """The jobs that have not ended."""
+        jobs = httpx.get(f"{self.url}/jobs?format=array&limit=1000", timeout=60).json()
+        return {job["job_id"] for job in jobs if not job["completed_at"]}
+
+    def cancel(self, jobs: Iterable[str]) -> None:
+        """Cancel ``jobs``; it is no error if one has ended by then."""
+        for job in jobs:
+            httpx.post(f"{self.url}/jobs/{job}/cancel", timeout=60)
 
     def await_end(self, job_id: str, seconds: float = 60) -> dict[str, Any]:
         """Wait until the job has ended, and return where it stands."""
