@@ -38,9 +38,12 @@ __all__ = [
 ]
 
 
+_MAIN = {"critique", "submit", "serve", "models"}
+
+
 def main() -> None:
     """Run the command line. Errors end as one sentence and an exit code, never as a traceback."""
-    app.registered_commands.sort(key=_group)
+    app.registered_commands.sort(key=_place)
     try:
         app()
     except errors.MondrianError as exc:
@@ -50,7 +53,9 @@ def main() -> None:
         sys.exit(0)
 
 
-def _group(command: CommandInfo) -> int:
-    """Return where a command stands in ``--help``."""
+def _place(command: CommandInfo) -> tuple[int, bool]:
+    """Return where a command stands in ``--help``: in its group, with the main one first."""
     groups = list(map(str, Group))
-    return groups.index(found) if (found := str(command.rich_help_panel)) in groups else len(groups)
+    group = str(command.rich_help_panel)
+    is_main = command.callback is not None and command.callback.__name__ in _MAIN
+    return groups.index(group) if group in groups else len(groups), not is_main
