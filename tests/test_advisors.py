@@ -35,6 +35,7 @@ SAMPLES: dict[str, list[str]] = {
     "second": ["orange", "pale pink"],
     "by": ["tone", "colour", "focus"],
     "direction": ["left", "right", "top", "bottom"],
+    "choice": ["dark on purpose, as you said", "the noise is no fault in a night photograph"],
     "fault": [
         "the blur",
         "the lost highlights",

@@ -61,6 +61,8 @@ def test_a_status_has_every_key(service: Service) -> None:
         "mode_used": "baseline",
         "enable_rag": False,
         "score": None,
+        "intent": "",
+        "genre": "",
         "retry_of": None,
         "status": "queued",
         "current_step": "Waiting in queue",

@@ -9,7 +9,7 @@ import mondrian
 
 PACKAGE = Path(mondrian.__file__).parent
 LAYERS: list[set[str]] = [
-    {"errors", "settings", "process"},
+    {"errors", "settings", "process", "purpose"},
     {"photos", "database", "models", "answers"},
     {"engines", "measurements", "reports"},
     {"findings"},

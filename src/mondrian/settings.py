@@ -16,10 +16,13 @@ from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, Validatio
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mondrian.errors import SettingsError
+from mondrian.purpose import GENRES, MAX_INTENT, Purpose, clean_intent, parse_genre
 
 DEFAULT_SERVER = "http://127.0.0.1:5005"
 
 MIN_KEY_LENGTH = 16
+
+_SHOWN = 100
 
 SECRETS = frozenset(
     {"key", "admin_key", "database", "listen_database", "webhook", "webhook_secret"}
@@ -92,6 +95,22 @@ class Settings(BaseSettings):
     advisor: Annotated[str, Option(group=_CRITIQUE, metavar="ID", short="-a")] = Field(
         default="ansel",
         description="who critiques: an id of `mondrian advisors`, a comma list, `all` or `random`",
+    )
+    intent: Annotated[
+        Annotated[str, AfterValidator(clean_intent)] | None,
+        Option(group=_CRITIQUE, metavar="WORDS", unset="nothing"),
+    ] = Field(
+        default=None,
+        description="what you meant, such as `backlit on purpose, for a concert poster`: no fault "
+        f"then; at most {MAX_INTENT} characters",
+    )
+    genre: Annotated[
+        Annotated[str, AfterValidator(parse_genre)] | None,
+        Option(group=_CRITIQUE, metavar="GENRE", unset="any"),
+    ] = Field(
+        default=None,
+        description=f"what kind of photo it is, which sets what counts as a fault: "
+        f"{', '.join(GENRES)}",
     )
     update_interval: Annotated[
         float, Option(group=_CRITIQUE, metavar="SECONDS", name="--interval")
@@ -279,6 +298,11 @@ class Settings(BaseSettings):
     )
 
     @property
+    def purpose(self) -> Purpose:
+        """What the photographer meant."""
+        return Purpose(intent=self.intent or "", genre=self.genre or "")
+
+    @property
     def photos_url(self) -> str:
         """Where the photos are."""
         return self.photos or (self.home.absolute() / "photos").as_uri()
@@ -320,11 +344,17 @@ class Settings(BaseSettings):
         except ValidationError as exc:
             problem = exc.errors()[0]
             name = str(problem["loc"][0])
-            value = "what it is" if name in SECRETS else repr(problem["input"])
+            value = "what it is" if name in SECRETS else _quote(problem["input"])
+            reason = problem["msg"].removeprefix("Value error, ")
             raise SettingsError(
                 f"{spelling(name)} ({variable(name)}) cannot be {value}: "
-                f"{problem['msg'].replace('Input should', 'it should')}."
+                f"{reason.replace('Input should', 'it should')}."
             ) from exc
+
+
+def _quote(given: Any) -> str:
+    shown = repr(given)
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
 
 
 def _read_lines(path: Path) -> list[str]:

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from mondrian.api.auth import COOKIE
 from mondrian.api.schemas import JOB_ID, Problem
+from mondrian.purpose import GENRES, MAX_INTENT
 
 DESCRIPTION = """\
 Critiques photographs and streams its progress. Send a photo to `POST /upload`, follow
@@ -59,9 +60,25 @@ def _make_schema(media_type: str) -> dict[str, Any]:
     return {"type": "string"} if is_text else {"type": "string", "format": "binary"}
 
 
+_PURPOSE: dict[str, dict[str, Any]] = {
+    "intent": {
+        "type": "string",
+        "maxLength": MAX_INTENT,
+        "description": "What the photographer meant; what was meant is no fault.",
+        "examples": ["backlit on purpose, for a concert poster"],
+    },
+    "genre": {
+        "type": "string",
+        "enum": ["", *GENRES],
+        "description": "What kind of photo it is, which sets what counts as a fault.",
+    },
+}
+
+
 def make_retry_body() -> dict[str, Any]:
-    """Return the request body of a retry: an optional form with ``advisor``."""
-    schema = {"type": "object", "properties": {"advisor": {"type": "string"}}}
+    """Return the request body of a retry: an optional form with ``advisor`` and the purpose."""
+    fields = {"advisor": {"type": "string"}, **_PURPOSE}
+    schema = {"type": "object", "properties": fields}
     kind = "application/x-www-form-urlencoded"
     return {"requestBody": {"required": False, "content": {kind: {"schema": schema}}}}
 
@@ -84,6 +101,7 @@ _FIELDS = {
         "description": "What older clients ask for; all of them run as `baseline`.",
         "examples": ["baseline", "rag"],
     },
+    **_PURPOSE,
     "enable_rag": {"type": "string", "enum": ["true", "false"]},
     "auto_analyze": {
         "type": "string",

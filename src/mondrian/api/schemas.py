@@ -11,6 +11,7 @@ from mondrian.answers import Dimension
 from mondrian.api.links import Links
 from mondrian.jobs.job import Job, Status, StepPhase, parse_job_id
 from mondrian.jobs.queue import Place
+from mondrian.purpose import GENRES
 from mondrian.reports import Report
 
 JOB_ID = "0b8f5f3e-8f0c-4c7e-9a53-3f1f5c9f2a10"
@@ -104,6 +105,8 @@ class JobState(BaseModel):
         attempt=1,
         error=None,
         score=None,
+        intent="backlit on purpose, for a concert poster",
+        genre="night",
         retry_of=None,
         queue_position=None,
         eta_seconds=14.2,
@@ -138,6 +141,8 @@ class JobState(BaseModel):
         None, description="The mean of its reports' overall scores, 1 to 10; null until it is done."
     )
     retry_of: UUID | None = Field(None, description="The job whose photo it took over.")
+    intent: str = Field("", description="What the photographer meant; empty if nothing was said.")
+    genre: str = Field("", description=f"Empty, or one of {', '.join(GENRES)}.")
     queue_position: int | None = Field(None, description="From 1, while it is queued.")
     eta_seconds: float | None = Field(
         None, description="Until its turn while it is queued, then until its end; null if unknown."
@@ -156,6 +161,7 @@ class JobState(BaseModel):
             "id", "filename", "mode", "mode_used", "enable_rag", "status", "current_step",
             "step_phase", "llm_thinking", "current_advisor", "total_advisors", "attempt", "error",
             "created_at", "started_at", "completed_at", "score", "retry_of",
+            "intent", "genre",
         )  # fmt: skip
         fields: dict[str, Any] = {name: getattr(job, name) for name in same}
         if place:
@@ -385,6 +391,8 @@ class SubmitBody(BaseModel):
     enable_rag: bool = False
     auto_analyze: bool = True
     callback_url: Annotated[str, Field(max_length=2000)] = ""
+    intent: Annotated[str, Field(max_length=5000)] = ""
+    genre: Annotated[str, Field(max_length=100)] = ""
 
 
 class ThinkingBody(BaseModel):

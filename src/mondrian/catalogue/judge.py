@@ -26,6 +26,7 @@ from mondrian.engines.watched import Meter, WatchedEngine
 from mondrian.errors import EngineClosed, MondrianError, PhotoError, StorageError
 from mondrian.measurements.reading import MeasuredPhoto, read_measured
 from mondrian.photos.readers import PhotoReaders
+from mondrian.purpose import NO_PURPOSE, Purpose
 from mondrian.reports import Report
 
 _HISTORY = 60
@@ -80,8 +81,9 @@ class _Task:
 
 
 class Judge:
-    """Lets ``advisors`` judge photos on ``engine``, which ``version`` of Mondrian runs. Photos are
-    read by ``readers``; thumbnails go to ``thumbnails``. Times are in seconds."""
+    """Lets ``advisors`` judge photos on ``engine``, which ``version`` of Mondrian runs. ``purpose``
+    is what the photographer meant with each of them. Photos are read by ``readers``; thumbnails go
+    to ``thumbnails``. Times are in seconds."""
 
     def __init__(
         self,
@@ -94,6 +96,7 @@ class Judge:
         thumbnails: Path,
         interval_seconds: float,
         stall_seconds: float,
+        purpose: Purpose = NO_PURPOSE,
     ) -> None:
         self._judgements = judgements
         self._advisors = advisors
@@ -104,6 +107,7 @@ class Judge:
         )
         self._readers = readers
         self._version = version
+        self._purpose = purpose
         self._thumbnails = thumbnails
         self._interval_seconds = interval_seconds
         self._history: list[TimingRecord] = []
@@ -149,7 +153,8 @@ class Judge:
             return Failed(file, exc)
         known, missing = dict[str, Judgement](), list[Advisor]()
         for advisor in self._advisors:
-            if found := self._judgements.find(sha256, advisor.id, self._url, self._version):
+            key = (sha256, advisor.id, self._url, self._version, str(self._purpose))
+            if found := self._judgements.find(*key):
                 known[advisor.id] = found
             else:
                 missing.append(advisor)
@@ -187,6 +192,7 @@ class Judge:
             task.missing,
             self._engine,
             interval_seconds=self._interval_seconds,
+            purpose=self._purpose,
             history=self._history,
         )
         with closing(panel) as items:
@@ -208,6 +214,7 @@ class Judge:
             advisor=report.advisor,
             engine=self._url,
             version=self._version,
+            purpose=str(self._purpose),
             report=report.model_dump(mode="json"),
             hash=hash_picture(photo.view),
             taken_at=photo.measurements.exif.taken_at,

@@ -1,8 +1,8 @@
 """What was said of which photo: one file of JSON Lines in the home, without a server.
 
-1. A judgement is known by the photo's content, the advisor, the engine and Mondrian's version. The
-   content is known by path, size and time where these are as they were, so that a second run reads
-   no photo.
+1. A judgement is known by the photo's content, the advisor, the engine, Mondrian's version and what
+   the photographer meant. The content is known by path, size and time where these are as they
+   were, so that a second run reads no photo.
 2. A line is appended in one write. A line that a crash cut off is passed over when the file is read
    and ended before the next one is written; of two lines of one key the later counts.
 3. Only where each line begins is held in memory: reports are read when they are asked for.
@@ -18,8 +18,8 @@ from typing import Any, Self, TypeAlias
 
 from mondrian.errors import PhotoError, StorageError
 
-Key: TypeAlias = tuple[str, str, str, str]
-"""The content's SHA-256, the advisor, the engine and Mondrian's version."""
+Key: TypeAlias = tuple[str, str, str, str, str]
+"""The content's SHA-256, the advisor, the engine, Mondrian's version and the purpose."""
 
 _BLOCK = 1 << 20
 
@@ -27,7 +27,8 @@ _BLOCK = 1 << 20
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judgement:
     """A critique of one photo by one advisor. ``report`` is its JSON, or where a server was handed
-    the photo (its address is then ``engine``), ``{"job_id": …}``. ``hash`` is the photo's
+    the photo (its address is then ``engine``), ``{"job_id": …}``. ``purpose`` is a ``Purpose`` as
+    text. ``hash`` is the photo's
     perceptual hash, 16 hexadecimal digits; ``taken_at`` is ISO 8601."""
 
     path: str
@@ -38,13 +39,14 @@ class Judgement:
     engine: str
     version: str
     report: dict[str, Any] = field(repr=False)
+    purpose: str = ""
     hash: str = ""
     taken_at: str | None = None
 
     @property
     def key(self) -> Key:
         """What makes two judgements the same."""
-        return self.sha256, self.advisor, self.engine, self.version
+        return self.sha256, self.advisor, self.engine, self.version, self.purpose
 
     @classmethod
     def parse(cls, line: bytes) -> Self | None:
@@ -84,9 +86,11 @@ class Judgements:
             return False
         return (str(path), state.st_size, state.st_mtime_ns) in self._contents
 
-    def find(self, sha256: str, advisor: str, engine: str, version: str) -> Judgement | None:
+    def find(
+        self, sha256: str, advisor: str, engine: str, version: str, purpose: str = ""
+    ) -> Judgement | None:
         """Return the judgement of that content, if there is one."""
-        place = self._places.get((sha256, advisor, engine, version))
+        place = self._places.get((sha256, advisor, engine, version, purpose))
         if place is None:
             return None
         with self.path.open("rb") as file:

@@ -77,7 +77,7 @@ def judge_folders(
 
 
 @command(
-    *("advisor", "engine", "adapter", "update_interval", "stall", "home"),
+    *("advisor", "intent", "genre", "engine", "adapter", "update_interval", "stall", "home"),
     group=Group.LOCAL,
     examples=["watch-folder ~/Pictures/inbox", "watch-folder inbox --sheet sheet.html"],
 )
@@ -136,6 +136,7 @@ def _open_judge(
                 engine,
                 readers,
                 version=__version__,
+                purpose=settings.purpose,
                 thumbnails=_thumbnails(settings),
                 interval_seconds=settings.update_interval,
                 stall_seconds=settings.stall,

@@ -49,11 +49,13 @@ LIVE_INTERVAL_SECONDS = 0.5
 
 
 @command(
-    *("advisor", "engine", "adapter", "update_interval", "stall", "offline", "home"),
+    *("advisor", "intent", "genre", "engine", "adapter"),
+    *("update_interval", "stall", "offline", "home"),
     group=Group.LOCAL,
     examples=[
         "critique photo.jpg",
         "critique photo.jpg -a ansel,okeefe -o critique.pdf",
+        "critique concert.jpg --intent 'dark on purpose' --genre night",
         "critique *.jpg --html pages/",
         "critique ~/Pictures/2026 -r --sheet sheet.html",
     ],
@@ -174,6 +176,7 @@ class Session:
             write=partial(_write_files, files) if files else None,
             interval=self._interval(),
             stall=self.settings.stall,
+            purpose=self.settings.purpose,
         )
         with closing(panel.run()) as events:
             (_show_as_json if self.as_json else self._show)(self.advisors, events)

@@ -45,7 +45,7 @@ def given_advisor(settings: "Settings") -> str | None:
 
 
 @command(
-    *("advisor", "server", "key", "home"),
+    *("advisor", "intent", "genre", "server", "key", "home"),
     group=Group.CLIENT,
     examples=["submit *.jpg", "submit - < photo.jpg", "submit ~/Pictures/2026 -r"],
 )
@@ -69,10 +69,21 @@ def submit(
             _submit_folders(client, photos, settings, callback)
             return
         for source in find_photos(photos):
-            job = client.submit(
-                source.photo, advisor=given_advisor(settings), callback_url=callback
-            )
-            print(job["job_id"], flush=True)
+            print(_submit(client, source.photo, settings, callback), flush=True)
+
+
+def _submit(
+    client: "Client", photo: Path | bytes, settings: "Settings", callback: str | None
+) -> str:
+    """Hand a photo to the server, and return its job."""
+    answer = client.submit(
+        photo,
+        advisor=given_advisor(settings),
+        intent=settings.purpose.intent,
+        genre=settings.purpose.genre,
+        callback_url=callback,
+    )
+    return str(answer["job_id"])
 
 
 def _submit_folders(
@@ -87,10 +98,9 @@ def _submit_folders(
         place = f"{number} of {len(files)}: {errors.printable(file.path.name)}"
         try:
             size, modified_ns, sha256 = judgements.identify(file.path)
-            if judgements.find(sha256, advisor or "", settings.server, ""):
+            if judgements.find(sha256, advisor or "", settings.server, "", str(settings.purpose)):
                 continue
-            submitted = client.submit(file.path, advisor=advisor, callback_url=callback)
-            job = submitted["job_id"]
+            job = _submit(client, file.path, settings, callback)
         except errors.PhotoError as exc:
             failures += 1
             print(f"mondrian: {place}: {exc.message}", file=sys.stderr)
@@ -103,6 +113,7 @@ def _submit_folders(
             advisor=advisor or "",
             engine=settings.server,
             version="",
+            purpose=str(settings.purpose),
             report={"job_id": job},
         )
         judgements.add(handed_in)

@@ -79,5 +79,24 @@ def _list_errors() -> str:
     return _table(("code", "HTTP", "exit", "tried again", "what it says by itself"), rows)
 
 
-TABLES: dict[str, Callable[[], str]] = {"settings": _list_settings, "errors": _list_errors}
+def _list_genres() -> str:
+    from mondrian.findings.genres import COUNTED, NOT_COUNTED
+    from mondrian.findings.kinds import KINDS
+
+    rows = [
+        (
+            f"`{kind}`",
+            KINDS[kind].severity.name.lower(),
+            *("–" if kind in ones else "counts" for ones in NOT_COUNTED.values()),
+        )
+        for kind in COUNTED
+    ]
+    return _table(("finding", "is a", *NOT_COUNTED), rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "settings": _list_settings,
+    "errors": _list_errors,
+    "findings": _list_genres,
+}
 """What makes the table of each page."""

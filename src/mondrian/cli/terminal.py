@@ -10,7 +10,7 @@ from rich.text import Text as Line
 
 from mondrian.answers import Dimension
 from mondrian.reports import Report
-from mondrian.reports.shared import format_score, name_beginning, provenance
+from mondrian.reports.shared import describe_purpose, format_score, name_beginning, provenance
 
 _WIDE, _NARROW = 100, 72
 _HOSTILE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -48,6 +48,7 @@ def _heading(report: Report) -> RenderableType:
             (plain(report.shown_name), "bold"), "   ", bar(report.overall_score), "  ", score
         ),
         Line(plain(report.image_description), style="italic"),
+        *(Line(plain(sentence)) for sentence in describe_purpose(report)),
     )
 
 

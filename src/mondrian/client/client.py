@@ -88,13 +88,21 @@ class Client:
         photo: Path | str | bytes,
         *,
         advisor: str | None = None,
+        intent: str = "",
+        genre: str = "",
         callback_url: str | None = None,
         idempotency_key: str | None = None,
     ) -> dict[str, Any]:
-        """Submit a photo, by its path or its bytes. Return the response of ``POST /upload``, with
-        ``job_id``. ``callback_url`` is told of the job's end. Raise ``PhotoError``."""
+        """Submit a photo, by its path or its bytes. ``intent`` is what the photographer meant,
+        ``genre`` one of ``purpose.GENRES``; ``callback_url`` is told of the job's end. Return the
+        response of ``POST /upload``, with ``job_id``. Raise ``PhotoError``."""
         name, content = "photo", photo
-        fields = {"advisor": advisor, "callback_url": callback_url}
+        fields = {
+            "advisor": advisor,
+            "intent": intent,
+            "genre": genre,
+            "callback_url": callback_url,
+        }
         if not isinstance(photo, bytes):
             name, content = Path(photo).name, _read_file(Path(photo))
         return self._request(

@@ -21,6 +21,7 @@ from mondrian.critiques.single import critique
 from mondrian.engines.base import Engine, Phase, Progress
 from mondrian.engines.watched import Meter, WatchedEngine
 from mondrian.measurements.reading import MeasuredPhoto
+from mondrian.purpose import NO_PURPOSE, Purpose
 from mondrian.reports import Report
 
 T = TypeVar("T")
@@ -38,19 +39,21 @@ def run_panel(
     engine: WatchedEngine,
     *,
     interval_seconds: float,
+    purpose: Purpose = NO_PURPOSE,
     megapixels: float = 0.0,
     history: Sequence[TimingRecord] = (),
 ) -> Generator[PanelItem, None, None]:
     """Critique one photo by each of ``advisors`` in turn.
 
     Yield updates in every phase, and for each advisor text, the report and its timing. Closing the
-    generator stops the work. ``megapixels`` is the size of the photo if it is known before ``look``
-    returns; ``history`` holds timings of earlier critiques on the engine's model, newest first.
-    Raise the errors of ``look`` and ``critique``.
+    generator stops the work. ``purpose`` is what the photographer meant, ``megapixels`` the size of
+    the photo if it is known before ``look`` returns; ``history`` holds timings of earlier critiques
+    on the engine's model, newest first. Raise the errors of ``look`` and ``critique``.
     """
     started = time.monotonic()
     progress = JobProgress([advisor.id for advisor in advisors], megapixels, engine, history)
-    with closing(_run_steps(look, advisors, engine, progress, interval_seconds)) as items:
+    run = partial(critique, interval_seconds=interval_seconds, purpose=purpose)
+    with closing(_run_steps(look, advisors, engine, progress, run, interval_seconds)) as items:
         for place, item in items:
             if isinstance(item, Update):
                 elapsed = round(time.monotonic() - started, 3)
@@ -63,6 +66,7 @@ def _run_steps(
     advisors: Sequence[Advisor],
     engine: WatchedEngine,
     progress: JobProgress,
+    run: Callable[..., Generator[Update | Text | Report, None, None]],
     interval_seconds: float,
 ) -> Generator[PanelItem, None, None]:
     started = time.monotonic()
@@ -72,8 +76,7 @@ def _run_steps(
     for place, advisor in enumerate(advisors, start=1):
         engine.spent.clear()
         estimator = progress.begin(place)
-        run = partial(critique, interval_seconds=interval_seconds, estimator=estimator)
-        with closing(run(photo, advisor, engine)) as items:
+        with closing(run(photo, advisor, engine, estimator=estimator)) as items:
             for item in items:
                 # the photo is measured already
                 if not isinstance(item, Update) or item.phase is not Phase.MEASURING:
@@ -120,7 +123,8 @@ class Panel:
     """A panel without a server or a database.
 
     ``look`` reads and measures the photo. The engine may be reused by later panels. ``write``, if
-    given, is called with the photo and the reports at the end. Times are in seconds.
+    given, is called with the photo and the reports at the end. ``purpose`` is what the photographer
+    meant. Times are in seconds.
     """
 
     look: Look
@@ -129,6 +133,7 @@ class Panel:
     write: Callable[[MeasuredPhoto, Sequence[Report]], None] | None
     interval: float
     stall: float
+    purpose: Purpose = NO_PURPOSE
 
     def run(self) -> Generator[Update | Text | Report, None, None]:
         """Yield updates and text as ``critique`` does, and each advisor's report in turn.
@@ -150,7 +155,7 @@ class Panel:
         engine = WatchedEngine(
             self.engine, Meter(), lambda: None, stall_seconds=self.stall, mode="lora"
         )
-        run = partial(run_panel, interval_seconds=self.interval)
+        run = partial(run_panel, interval_seconds=self.interval, purpose=self.purpose)
         with closing(run(lambda _: photo, self.advisors, engine)) as items:
             for place, item in items:
                 if isinstance(item, Report):

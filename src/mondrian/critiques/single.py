@@ -20,6 +20,7 @@ from mondrian.findings import Finding, Severity, facts, find
 from mondrian.measurements import Measurements, measure
 from mondrian.measurements.reading import MeasuredPhoto
 from mondrian.photos import Photo
+from mondrian.purpose import NO_PURPOSE, Purpose
 from mondrian.reports import EngineFigures, Report, build_report
 
 DISAGREEING = 3.0
@@ -33,6 +34,7 @@ def critique(
     *,
     interval_seconds: float = 5.0,
     measurements: Measurements | None = None,
+    purpose: Purpose = NO_PURPOSE,
     seed: int | None = None,
     estimator: ProgressEstimator | None = None,
 ) -> Generator[Update | Text | Report, None, None]:
@@ -40,16 +42,17 @@ def critique(
 
     Yield an ``Update`` at each change of phase and every ``interval_seconds`` in every phase,
     ``Text`` as it is generated, and last the ``Report``. Closing the generator stops the work.
-    ``measurements`` of the same photo, or a ``MeasuredPhoto``, avoid measuring it again; ``seed``
-    makes the output reproducible if the engine supports it. ``estimator`` holds the typical timing
-    and records this one; without it updates have no ETA until part of the answer is generated.
+    ``measurements`` of the same photo, or a ``MeasuredPhoto``, avoid measuring it again.
+    ``purpose`` is what the photographer meant, which is no fault. ``seed`` makes the output
+    reproducible if the engine supports it. ``estimator`` holds the typical timing and records this
+    one; without it updates have no ETA until part of the answer is generated.
 
     Raise ``UnknownAdvisor``, ``EngineError``, or ``AnswerError`` if neither the answer nor the one
     of a retry can be parsed.
     """
     if isinstance(advisor, str):
         advisor = find_advisor(advisor, load_advisors())
-    work = _run(photo, advisor, engine, measurements, seed)
+    work = _run(photo, advisor, engine, measurements, purpose, seed)
     return pace(work, interval_seconds=interval_seconds, sees=engine.sees, estimator=estimator)
 
 
@@ -58,6 +61,7 @@ def _run(
     advisor: Advisor,
     engine: Engine,
     measurements: Measurements | None,
+    purpose: Purpose,
     seed: int | None,
 ) -> Generator[Progress | Token | Report, None, None]:
     yield Progress(phase=Phase.MEASURING)
@@ -65,8 +69,10 @@ def _run(
         measurements = photo.measurements
     elif measurements is None:
         measurements = measure(photo)
-    findings = find(measurements)
-    request = make_request(photo, advisor, measurements, findings, sees=engine.sees, seed=seed)
+    findings = find(measurements, purpose)
+    request = make_request(
+        photo, advisor, measurements, findings, sees=engine.sees, purpose=purpose, seed=seed
+    )
     started, answering = time.monotonic(), Answering(engine)
     answer = yield from answering.run(request)
     yield Progress(phase=Phase.FINALIZING)
@@ -82,6 +88,8 @@ def _run(
         },
         measurements=asdict(measurements),
         weights=advisor.weights,
+        purpose=purpose,
+        choices=[choice for finding in findings for choice in finding.choices],
         engine=_make_figures(engine, answering.last, time.monotonic() - started),
         technical_notes=[
             *photo.notes,

@@ -11,6 +11,7 @@ from mondrian.findings.facts import (
 )
 from mondrian.findings.find import find
 from mondrian.findings.kinds import KINDS, Finding, Kind, Severity
+from mondrian.findings.words import replace_marks
 
 __all__ = [
     "KINDS",
@@ -21,4 +22,5 @@ __all__ = [
     "describe",
     "facts",
     "find",
+    "replace_marks",
 ]

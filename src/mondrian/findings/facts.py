@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mondrian.findings.curves import LEAST_STRUCTURE
 from mondrian.findings.framing import is_without_subject, lean
 from mondrian.findings.kinds import Finding, Severity
-from mondrian.findings.words import figure, main_colours, percent, place
+from mondrian.findings.words import figure, main_colours, percent, place, replace_marks
 from mondrian.measurements import Measurements
 
 
@@ -95,9 +95,9 @@ def _margins(m: Measurements) -> str:
 
 def _camera(m: Measurements) -> str:
     """The camera and its settings, each after a comma. A file may say anything: its words are cut
-    to printable ones and 30 characters."""
+    to printable ones and 30 characters, without marks."""
     exif = m.exif
-    shown = "".join(filter(str.isprintable, exif.camera or ""))[:30].strip()
+    shown = replace_marks("".join(filter(str.isprintable, exif.camera or ""))[:30].strip())
     parts = [
         shown,
         f"{figure(exif.focal_length_mm)} mm" if exif.focal_length_mm else "",

@@ -1,17 +1,21 @@
 """``find``: one leading finding for each dimension, from the measurements alone.
 
 In each dimension faults are looked for first; only a dimension without one is told its strengths.
-The thresholds and scores are those of ``curves``.
+The thresholds and scores are those of ``curves``. What was meant, or is none in the photo's genre,
+is no fault: then the next finding leads, or the dimension is not judged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from mondrian.findings import curves
+from mondrian.findings.choices import list_choices
 from mondrian.findings.framing import balance, composition, depth, isolation
-from mondrian.findings.kinds import Finding, Severity, finding_of
+from mondrian.findings.kinds import KINDS, Finding, Severity, finding_of
 from mondrian.findings.technique import colour, focus, lighting
 from mondrian.findings.words import figure
 from mondrian.measurements import Measurements
+from mondrian.purpose import NO_PURPOSE, Purpose
 
 SEVERE = 3.0
 FAULTY_MOOD = 6.0
@@ -26,10 +30,39 @@ FAULT_NAMES = {
 JUDGES = (composition, lighting, focus, colour, isolation, depth, balance)
 
 
-def find(measurements: Measurements) -> tuple[Finding, ...]:
-    """The leading finding of each dimension of a report, in the report's order."""
-    others = [judge(measurements) for judge in JUDGES]
+SEPARATE = frozenset(
+    {"horizon_tilted", "oversaturated", "noisy"} | {kind for kind in KINDS if kind[:5] == "cast_"}
+)
+"""Faults beside which the next finding of their dimension is true as well."""
+
+_CHOSEN = {kind.dimension: kind.id for kind in KINDS.values() if "choice" in kind.placeholders}
+
+
+def find(measurements: Measurements, purpose: Purpose = NO_PURPOSE) -> tuple[Finding, ...]:
+    """Return the leading finding of each dimension of a report, in the report's order. What
+    ``purpose`` makes a choice does not count."""
+    choices = list_choices(purpose)
+    others = [_lead(judge(measurements), choices) for judge in JUDGES]
     return (*others, _impact(measurements, others))
+
+
+def _lead(candidates: Iterable[Finding], choices: Mapping[str, str]) -> Finding:
+    """Return the first of ``candidates`` that is no choice, if it can be told beside those that
+    are, and else that the dimension is not judged. No choice lowers a score."""
+    passed, said = list[Finding](), dict[str, None]()
+    for finding in candidates:
+        if finding.id in choices:
+            passed.append(finding)
+            said |= dict.fromkeys([choices[finding.id]])
+        elif not passed:
+            return finding
+        elif finding.severity is Severity.FAULT or SEPARATE.issuperset(each.id for each in passed):
+            scores = [each.score for each in (finding, *passed) if each.score is not None]
+            evidence = (*said, *finding.evidence)
+            return replace(finding, score=max(scores), evidence=evidence, choices=tuple(said))
+    choice, evidence = "; ".join(said), (*said, *passed[0].evidence)
+    chosen = finding_of(_CHOSEN[passed[0].dimension], None, evidence, choice=choice)
+    return replace(chosen, choices=tuple(said))
 
 
 def _impact(m: Measurements, others: Sequence[Finding]) -> Finding:

@@ -1,6 +1,7 @@
 """How the frame is arranged: composition, subject isolation, depth and balance."""
 
 import math
+from collections.abc import Iterator
 
 from mondrian.findings import curves
 from mondrian.findings.kinds import Finding, finding_of
@@ -31,16 +32,16 @@ def lean(m: Measurements) -> float | None:
     return None if is_smeared else m.horizon.tilt_degrees
 
 
-def composition(m: Measurements) -> Finding:
-    """A leaning horizon first, then where the subject lies."""
+def composition(m: Measurements) -> Iterator[Finding]:
+    """Yield a leaning horizon first, then where the subject lies."""
     tilt = lean(m)
     if tilt is not None and abs(tilt) >= curves.TILT.start:
         side, degrees = ("right" if tilt > 0 else "left"), figure(abs(tilt))
         evidence = [f"the level line leans {degrees}° down to the {side}"]
-        return finding_of(
+        yield finding_of(
             "horizon_tilted", curves.TILT(abs(tilt)), evidence, tilt=degrees, side=side
         )
-    return _placement(m)
+    yield _placement(m)
 
 
 def _placement(m: Measurements) -> Finding:
@@ -99,8 +100,12 @@ def _crowded_edge(s: Subject) -> tuple[str | None, float]:
     return nearest, touched[nearest]
 
 
-def isolation(m: Measurements) -> Finding:
-    """How far the subject differs from its background, and by what."""
+def isolation(m: Measurements) -> Iterator[Finding]:
+    """Yield how far the subject differs from its background, and by what."""
+    yield _isolation(m)
+
+
+def _isolation(m: Measurements) -> Finding:
     apart = m.separation
     if is_without_subject(m):
         score = curves.NOT_ISOLATED(m.saliency or 0)
@@ -131,8 +136,12 @@ def _strongest_difference(apart: Separation) -> str:
     return max(differences, key=lambda by: differences[by])
 
 
-def depth(m: Measurements) -> Finding:
-    """The strongest cue of depth; none may be told of a photo that is not plainly flat."""
+def depth(m: Measurements) -> Iterator[Finding]:
+    """Yield the strongest cue of depth; none may be told of a photo that is not plainly flat."""
+    yield _depth(m)
+
+
+def _depth(m: Measurements) -> Finding:
     found = m.depth
     evidence = [
         f"tonal layers {found.tonal_layers:.2f} and haze {found.haze:.2f} of 1",
@@ -168,8 +177,12 @@ def _shallowness(m: Measurements) -> float:
     return max(shallow, min(1.0, curves.DEPTH.start * apart.sharpness_ratio / SHALLOW_AROUND))
 
 
-def balance(m: Measurements) -> Finding:
-    """How far, and which way, the visual weight lies from even."""
+def balance(m: Measurements) -> Iterator[Finding]:
+    """Yield how far, and which way, the visual weight lies from even."""
+    yield _balance(m)
+
+
+def _balance(m: Measurements) -> Finding:
     across, down = m.balance.left_right, m.balance.top_bottom
     offset = max(abs(across), abs(down))
     if abs(across) >= abs(down):

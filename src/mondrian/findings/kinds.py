@@ -32,7 +32,8 @@ class Finding:
 
     ``score`` is from 1 to 10 in steps of 0.1, ``None`` where the dimension is not judged.
     ``placeholders`` holds a value for each placeholder
-    of the kind. ``evidence`` are short statements with figures and units.
+    of the kind. ``evidence`` are short statements with figures and units. ``choices`` say which
+    faults of the dimension were meant, or are none in the photo's genre.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Finding:
     severity: Severity
     placeholders: Mapping[str, str]
     evidence: tuple[str, ...]
+    choices: tuple[str, ...] = ()
 
 
 _STRENGTH, _ORDINARY, _WEAKNESS, _FAULT, _NOT_JUDGED = Severity
@@ -54,6 +56,7 @@ _DIMENSIONS: Mapping[str, Mapping[str, tuple[Severity, str]]] = {
         "subject_at_edge": (_WEAKNESS, "edge"),
         "no_clear_subject": (_WEAKNESS, ""),
         "placement_not_judged": (_NOT_JUDGED, "where"),
+        "composition_chosen": (_NOT_JUDGED, "choice"),
     },
     "Lighting": {
         "highlights_clipped": (_FAULT, "percent"),
@@ -64,6 +67,7 @@ _DIMENSIONS: Mapping[str, Mapping[str, tuple[Severity, str]]] = {
         "flat_light": (_FAULT, ""),
         "full_range": (_STRENGTH, ""),
         "moderate_range": (_ORDINARY, ""),
+        "lighting_chosen": (_NOT_JUDGED, "choice"),
     },
     "Focus & Sharpness": {
         "defocused": (_FAULT, ""),
@@ -75,6 +79,7 @@ _DIMENSIONS: Mapping[str, Mapping[str, tuple[Severity, str]]] = {
         "crisp_throughout": (_STRENGTH, ""),
         "acceptably_sharp": (_ORDINARY, ""),
         "sharpness_not_judged": (_NOT_JUDGED, ""),
+        "focus_chosen": (_NOT_JUDGED, "choice"),
     },
     "Color Harmony": {
         "cast_warm": (_FAULT, ""),
@@ -87,6 +92,7 @@ _DIMENSIONS: Mapping[str, Mapping[str, tuple[Severity, str]]] = {
         "complementary": (_STRENGTH, "first second"),
         "muted": (_ORDINARY, ""),
         "many_hues": (_WEAKNESS, ""),
+        "colour_chosen": (_NOT_JUDGED, "choice"),
     },
     "Subject Isolation": {
         "well_separated": (_STRENGTH, "by"),
@@ -94,6 +100,7 @@ _DIMENSIONS: Mapping[str, Mapping[str, tuple[Severity, str]]] = {
         "merged": (_WEAKNESS, ""),
         "nothing_isolated": (_WEAKNESS, ""),
         "isolation_not_judged": (_NOT_JUDGED, ""),
+        "isolation_chosen": (_NOT_JUDGED, "choice"),
     },
     "Depth & Perspective": {
         "layered": (_STRENGTH, ""),
@@ -101,6 +108,7 @@ _DIMENSIONS: Mapping[str, Mapping[str, tuple[Severity, str]]] = {
         "converging_lines": (_STRENGTH, ""),
         "little_depth": (_WEAKNESS, ""),
         "depth_not_judged": (_NOT_JUDGED, ""),
+        "depth_chosen": (_NOT_JUDGED, "choice"),
     },
     "Visual Balance": {
         "balanced": (_STRENGTH, ""),
@@ -109,6 +117,7 @@ _DIMENSIONS: Mapping[str, Mapping[str, tuple[Severity, str]]] = {
         "heavy_right": (_WEAKNESS, ""),
         "heavy_top": (_WEAKNESS, ""),
         "heavy_bottom": (_WEAKNESS, ""),
+        "balance_chosen": (_NOT_JUDGED, "choice"),
     },
     "Emotional Impact": {
         "bright_and_open": (_STRENGTH, ""),

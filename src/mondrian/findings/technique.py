@@ -1,5 +1,7 @@
 """How the photo was made: lighting, focus and colour."""
 
+from collections.abc import Iterator
+
 from mondrian.findings import curves
 from mondrian.findings.kinds import Finding, finding_of
 from mondrian.findings.words import (
@@ -20,8 +22,8 @@ DEEP, LIGHT, WHOLE_RANGE, FLAT_RANGE = 0.08, 0.88, 0.6, 0.6
 DARK_MIDDLE, BRIGHT_MIDDLE = 0.3, 0.78
 
 
-def lighting(m: Measurements) -> Finding:
-    """Tones lost at an end first, then tones crowded at one, then the range."""
+def lighting(m: Measurements) -> Iterator[Finding]:
+    """Yield tones lost at an end first, then tones crowded at one, then the range."""
     tones = m.exposure
     white, black = tones.lost_highlights_percent, tones.lost_shadows_percent
     evidence = [
@@ -38,16 +40,17 @@ def lighting(m: Measurements) -> Finding:
             min(highlights, shadows)
             - (curves.HIGHLIGHTS.points[0][1] - max(highlights, shadows)) / 2
         )
-        return finding_of("both_ends_clipped", max(1.5, score), evidence, **figures)
+        yield finding_of("both_ends_clipped", max(1.5, score), evidence, **figures)
     if highlights:
-        return finding_of("highlights_clipped", highlights, evidence, percent=figure(white))
+        yield finding_of("highlights_clipped", highlights, evidence, percent=figure(white))
     if shadows:
-        return finding_of("shadows_blocked", shadows, evidence, percent=figure(black))
-    return finding_of(*_range(m), evidence)
+        yield finding_of("shadows_blocked", shadows, evidence, percent=figure(black))
+    for kind, score in _ranges(m):
+        yield finding_of(kind, score, evidence)
 
 
-def _range(m: Measurements) -> tuple[str, float]:
-    """The finding and the score of a photo whose tones are all kept."""
+def _ranges(m: Measurements) -> list[tuple[str, float]]:
+    """Return the findings and scores of a photo whose tones are all kept, the worst fault first."""
     tones, spread = m.exposure, m.contrast.spread
     low, middle, high = (tones.percentiles[percent] for percent in (1, 50, 99))
     faults = []
@@ -57,22 +60,23 @@ def _range(m: Measurements) -> tuple[str, float]:
         faults.append(("too_bright", curves.TOO_BRIGHT(low)))
     if not faults and spread <= curves.FLAT.end and high - low <= FLAT_RANGE:
         faults.append(("flat_light", curves.FLAT(spread)))
-    if faults:
-        return min(faults, key=lambda fault: fault[1])
     is_kept = tones.blocked_shadows_percent < curves.SHADOWS.start
     if is_kept and low <= DEEP and high >= LIGHT and spread >= WHOLE_RANGE:
         clipped = tones.lost_highlights_percent + tones.lost_shadows_percent
-        return "full_range", curves.FULL_RANGE(clipped)
-    return "moderate_range", curves.MODERATE(spread)
+        kept = ("full_range", curves.FULL_RANGE(clipped))
+    else:
+        kept = ("moderate_range", curves.MODERATE(spread))
+    return [*sorted(faults, key=lambda fault: fault[1]), kept]
 
 
-def focus(m: Measurements) -> Finding:
-    """The worst of softness everywhere, a missed focus and noise; without these, crispness."""
+def focus(m: Measurements) -> Iterator[Finding]:
+    """Yield softness everywhere, a missed focus and noise, the worst first, then crispness."""
     sharp = m.sharpness
     where = place(sharp.sharpest_x, sharp.sharpest_y)
     if sharp.structure < curves.LEAST_STRUCTURE:
         evidence = [f"structure in {percent(sharp.structure)} of the frame"]
-        return finding_of("sharpness_not_judged", None, evidence)
+        yield finding_of("sharpness_not_judged", None, evidence)
+        return
     evidence = [
         f"{word_of_sharpness(sharp.mean)} on average ({sharp.mean:.2f} of 1), "
         f"{word_of_sharpness(sharp.peak)} at its best ({sharp.peak:.2f})",
@@ -86,9 +90,9 @@ def focus(m: Measurements) -> Finding:
         evidence.append(f"blurred along {sharp.motion_angle_degrees:.0f}° from the horizontal")
     evidence.append(f"noise of {figure(m.noise_sigma)} levels of 255")
     faults = [fault for fault in (_softness(m), _missed(m), _noise(m)) if fault]
-    kind, score = min(faults, key=lambda fault: fault[1], default=_crispness(m))
-    placeholders = {"where": where} if kind == "focus_missed" else {}
-    return finding_of(kind, score, evidence, **placeholders)
+    for kind, score in (*sorted(faults, key=lambda fault: fault[1]), _crispness(m)):
+        placeholders = {"where": where} if kind == "focus_missed" else {}
+        yield finding_of(kind, score, evidence, **placeholders)
 
 
 def _softness(m: Measurements) -> tuple[str, float] | None:
@@ -137,8 +141,8 @@ def _is_sharp_before_soft(m: Measurements) -> bool:
     return apart.sharpness_ratio >= SOFTER_AROUND or sharp.around < PLAIN_AROUND
 
 
-def colour(m: Measurements) -> Finding:
-    """A cast first, then too much chroma, then none, then how the hues stand to each other."""
+def colour(m: Measurements) -> Iterator[Finding]:
+    """Yield a cast first, then too much chroma, then none, or how the hues stand to each other."""
     palette = m.colour
     main = main_colours(palette.dominant, 2)
     evidence = [
@@ -146,13 +150,15 @@ def colour(m: Measurements) -> Finding:
         f"colourfulness {figure(palette.colourfulness)}, mean chroma {figure(palette.saturation)}",
     ]
     if palette.cast != "none" and palette.cast_strength >= curves.CAST.start:
-        evidence.insert(0, f"a {palette.cast} cast of {figure(palette.cast_strength)} CIELAB units")
-        return finding_of(f"cast_{palette.cast}", curves.CAST(palette.cast_strength), evidence)
+        cast = f"a {palette.cast} cast of {figure(palette.cast_strength)} CIELAB units"
+        score = curves.CAST(palette.cast_strength)
+        yield finding_of(f"cast_{palette.cast}", score, [cast, *evidence])
     if palette.saturation >= curves.OVERSATURATED.start:
-        return finding_of("oversaturated", curves.OVERSATURATED(palette.saturation), evidence)
+        yield finding_of("oversaturated", curves.OVERSATURATED(palette.saturation), evidence)
     if palette.harmony == "monochrome":
-        return finding_of("monochrome", curves.MONOCHROME(m.contrast.rms), evidence)
-    return _harmony(m, evidence)
+        yield finding_of("monochrome", curves.MONOCHROME(m.contrast.rms), evidence)
+    else:
+        yield _harmony(m, evidence)
 
 
 def _harmony(m: Measurements, evidence: list[str]) -> Finding:

@@ -25,6 +25,15 @@ def word_of_sharpness(sharpness: float) -> str:
     return next((word for limit, word in words if sharpness < limit), "very sharp")
 
 
+def replace_marks(text: str) -> str:
+    """Return ``text`` with other marks for those of chat templates and engines, as in
+    ``<|im_end|>``, ``[INST]`` and ``<image>``: what a person or a file says is text."""
+    return text.translate(_MARKS)
+
+
+_MARKS = str.maketrans("<>[]{}|`", "‹›()()/'")
+
+
 def main_colours(colours: Sequence[DominantColour], most: int) -> str:
     """Return ``brown 33 %, steel blue 22 %``: equal names are one colour, at most so many."""
     shares: dict[str, float] = {}

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from mondrian.errors import JobNotFound
+from mondrian.purpose import Purpose
 
 MAX_ATTEMPTS = 3
 """So many attempts may fail; then the job ends with an error. A release is no failure."""
@@ -85,7 +86,7 @@ class Job:
     up to ``pruned_seq``, whose time ran out. ``lease_seconds`` is how long its worker may still be
     silent, by the database's clock when the job was read; ``None`` if none has it. ``score`` is the
     mean of the overall scores of its reports, 1 to 10. ``retry_of`` is the job whose photo it took
-    over.
+    over. ``intent`` and ``genre`` are its ``purpose``: what the photographer meant.
     """
 
     id: UUID
@@ -100,6 +101,8 @@ class Job:
     mode: str = "baseline"
     mode_used: str = "baseline"
     enable_rag: bool = False
+    intent: str = ""
+    genre: str = ""
     base_url: str = ""
     status: Status = Status.QUEUED
     step_phase: StepPhase = StepPhase.QUEUED
@@ -120,6 +123,11 @@ class Job:
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     started_at: datetime | None = None
     completed_at: datetime | None = None
+
+    @property
+    def purpose(self) -> Purpose:
+        """What the photographer meant."""
+        return Purpose(intent=self.intent, genre=self.genre)
 
     @property
     def total_advisors(self) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from mondrian.reports.report import Report
 from mondrian.reports.shared import (
     TEMPLATES,
+    describe_purpose,
     format_score,
     list_own_improvements,
     name_beginning,
@@ -51,6 +52,7 @@ def _printed(report: Report) -> dict[str, Any]:
         "grade": report.grade,
         "image_description": report.image_description,
         "beginning": name_beginning(report),
+        "purpose": describe_purpose(report),
         "top_three": [
             {"name": d.name, "score": format_score(d.score), "text": d.recommendation or d.comment}
             for d in report.top_three

@@ -11,6 +11,7 @@ from pydantic import Field
 from mondrian.answers.answer import DIMENSIONS, Answer, Dimension, Value
 from mondrian.engines.base import Figures
 from mondrian.errors import AnswerError
+from mondrian.purpose import NO_PURPOSE, Purpose
 
 _GRADES = (
     (9.5, "A+"),
@@ -53,7 +54,8 @@ class EngineFigures(Figures):
 
 class Report(Value):
     """One advisor's critique of one photo. ``advisor`` is the advisor's id, ``advisor_name`` the
-    name to show, empty in reports of old jobs."""
+    name to show, empty in reports of old jobs. ``intent`` and ``genre`` are the ``Purpose`` of the
+    photo, ``choices`` what was therefore not counted as a fault."""
 
     advisor: str
     advisor_name: str = ""
@@ -68,6 +70,9 @@ class Report(Value):
     engine: EngineFigures
     salvaged: bool = False
     weights: dict[str, float] = Field(default_factory=dict)
+    intent: str = ""
+    genre: str = ""
+    choices: tuple[str, ...] = ()
 
     @property
     def shown_name(self) -> str:
@@ -161,14 +166,17 @@ def build_report(
     engine: EngineFigures,
     technical_notes: Sequence[str] = (),
     weights: Mapping[str, float] | None = None,
+    purpose: Purpose = NO_PURPOSE,
+    choices: Iterable[str] = (),
 ) -> Report:
     """Return the report of ``answer`` by the advisor of that id and name.
 
     ``evidence`` maps a dimension's name to what was measured about it; a model's own claims of
-    evidence never get there. ``weights`` are the advisor's. ``technical_notes`` come before the
-    model's. Strengths and improvements that the model did not name are the comments of its (up to
-    three) best dimensions with a score of 7 or more, and the recommendations of the top three.
-    ``measurements`` are made JSON: keys are strings, numbers that are not finite ``None``.
+    evidence never get there. ``weights`` are the advisor's; ``choices`` are the faults that do not
+    count, given the ``purpose``. ``technical_notes`` come before the model's. Strengths and
+    improvements that the model did not name are the comments of its (up to three) best dimensions
+    with a score of 7 or more, and the recommendations of the top three. ``measurements`` are made
+    JSON: keys are strings, numbers that are not finite ``None``.
     """
     from pydantic_core import from_json, to_json
 
@@ -191,6 +199,9 @@ def build_report(
         measurements=from_json(to_json(dict(measurements), inf_nan_mode="null")),
         engine=engine,
         salvaged=answer.salvaged,
+        intent=purpose.intent,
+        genre=purpose.genre,
+        choices=tuple(dict.fromkeys(choices)),
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mondrian.purpose import GENRES
 from mondrian.reports.report import IMPORTED, Report
 
 if TYPE_CHECKING:
@@ -55,7 +56,20 @@ def make_context(report: Report) -> dict[str, Any]:
         "provenance": provenance(report),
         "improvements": list_own_improvements(report),
         "beginning": name_beginning(report),
+        "purpose": describe_purpose(report),
     }
+
+
+def describe_purpose(report: Report) -> tuple[str, ...]:
+    """Return sentences that say what the photo is meant to be, and what is therefore no fault."""
+    sentences = []
+    if report.intent:
+        sentences.append(f"What the photographer meant: “{report.intent}”")
+    if report.genre:
+        sentences.append(f"Judged as {GENRES.get(report.genre, report.genre)}.")
+    if report.choices:
+        sentences.append(f"Not counted as a fault: {'; '.join(report.choices)}.")
+    return tuple(sentences)
 
 
 def name_beginning(report: Report) -> str:

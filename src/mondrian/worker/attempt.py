@@ -64,6 +64,7 @@ def work(
         chosen,
         engine,
         interval_seconds=job_log.tick_seconds,
+        purpose=job.purpose,
         megapixels=job.width * job.height / 1e6,
         history=_recall(job_log, engine),
     )

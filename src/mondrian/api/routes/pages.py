@@ -22,6 +22,7 @@ from mondrian.api.uploads.multipart import read_fields
 from mondrian.errors import InvalidRequest, JobNotFound
 from mondrian.jobs.job import Job, parse_job_id
 from mondrian.photos import MAX_BYTES
+from mondrian.purpose import GENRES, MAX_INTENT
 from mondrian.reports import Report
 from mondrian.web import asset_url, find_asset
 
@@ -51,6 +52,8 @@ def show_home(request: Request, services: ServicesDep, visitor: VisitorDep) -> R
         chosen=services.settings.advisor,
         jobs=[(job, photo_name(job)) for job in jobs],
         max_bytes=MAX_BYTES,
+        max_intent=MAX_INTENT,
+        genres=list(GENRES),
     )
 
 

@@ -63,4 +63,6 @@ def _make_fields(body: SubmitBody) -> dict[str, str]:
         "enable_rag": str(body.enable_rag),
         "auto_analyze": str(body.auto_analyze),
         "callback_url": body.callback_url,
+        "intent": body.intent,
+        "genre": body.genre,
     }

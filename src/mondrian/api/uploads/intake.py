@@ -164,6 +164,8 @@ def _make_job(
         mode=options.mode,
         mode_used=BASELINE,
         enable_rag=options.enable_rag,
+        intent=options.intent,
+        genre=options.genre,
         retry_of=retry_of,
         status=Status.QUEUED if options.auto_analyze else Status.PENDING,
     )

@@ -1,4 +1,4 @@
-"""The options of an upload: advisors, mode, response format."""
+"""The options of an upload: advisors, intent and genre, mode, response format."""
 
 import hashlib
 import json
@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from mondrian.advisors import Advisor, choose_advisors
 from mondrian.errors import InvalidRequest
 from mondrian.jobs.store import Target
+from mondrian.purpose import Purpose
 
 MODES = ("baseline", "rag", "lora", "rag+lora", "ab_test")
 """The modes that clients may request. They run as ``baseline``, except those with ``lora`` on an
@@ -29,7 +30,8 @@ _BOOLEANS |= {"false": False, "0": False, "no": False, "off": False, "": False}
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UploadOptions:
     """The options of an upload. ``asked`` is the advisors as requested: ``random`` stays the same
-    option, whichever advisor was drawn. ``callback`` is told of the job's end."""
+    option, whichever advisor was drawn. ``intent`` and ``genre`` are what the photographer meant,
+    or empty. ``callback`` is told of the job's end."""
 
     asked: str
     advisors: tuple[str, ...]
@@ -37,12 +39,15 @@ class UploadOptions:
     enable_rag: bool
     auto_analyze: bool
     response_format: str
+    intent: str = ""
+    genre: str = ""
     callback: Target | None = None
 
     def fingerprint(self, photo_sha256: str) -> str:
         """Return the hash by which two uploads with one ``Idempotency-Key`` are the same."""
         left_out = {"advisors", "response_format", "callback"}
-        options = {name: value for name, value in asdict(self).items() if name not in left_out}
+        given = {name: value for name, value in asdict(self).items() if value != ""}
+        options = {name: value for name, value in given.items() if name not in left_out}
         if self.callback:
             options["callback_url"] = self.callback.url
         return hashlib.sha256(json.dumps([photo_sha256, options]).encode()).hexdigest()
@@ -56,7 +61,7 @@ def parse_options(
     Raise ``UnknownAdvisor`` and ``InvalidRequest``.
     """
     asked = fields.get("advisor", "").strip() or default_advisor
-    mode = parse_mode(fields.get("mode", ""))
+    mode, purpose = parse_mode(fields.get("mode", "")), _parse_purpose(fields)
     return UploadOptions(
         asked=asked.casefold(),
         advisors=tuple(advisor.id for advisor in choose_advisors(asked, advisors)),
@@ -64,7 +69,17 @@ def parse_options(
         enable_rag=_parse_bool(fields, "enable_rag", "rag" in mode),
         auto_analyze=_parse_bool(fields, "auto_analyze", True),
         response_format=_parse_format(fields.get("response_format", "")),
+        intent=purpose.intent,
+        genre=purpose.genre,
     )
+
+
+def _parse_purpose(fields: Mapping[str, str]) -> Purpose:
+    try:
+        return Purpose.parse(fields.get("intent", ""), fields.get("genre", ""))
+    except ValueError as exc:
+        reason = str(exc)
+        raise InvalidRequest(f"{reason[0].upper()}{reason[1:]}.") from exc
 
 
 def parse_mode(text: str) -> str:

@@ -42,12 +42,13 @@ class Upload:
 
     async def retry(self, job: Job) -> Job:
         """Make a new job with the photo and fields of ``job``; a field ``advisor`` in the request's
-        form replaces its advisors."""
+        form replaces its advisors, ``intent`` and ``genre`` what was meant."""
         with self.count_outcome():
             fields = await read_fields(self.request, self.services.limits)
             if not (fields.get("advisor") or job.is_ended):
                 raise JobConflict("The job is still under way. Cancel it first, or ask another.")
-            asked = {"advisor": ",".join(job.advisors), "mode": job.mode} | fields
+            asked = {"advisor": ",".join(job.advisors), "mode": job.mode}
+            asked |= {"intent": job.intent, "genre": job.genre} | fields
             options = self.parse_options(asked | {"enable_rag": str(job.enable_rag)})
             if not options.callback:
                 options = replace(options, callback=await self._find_callback(job))

@@ -18,7 +18,7 @@ from mondrian.jobs.sql.webhooks import ADDED
 ADD_COLUMNS = (
     "id", "owner", "filename", "photo_key", "photo_sha256", "photo_bytes", "width", "height",
     "advisors", "mode", "mode_used", "enable_rag", "base_url", "status", "step_phase",
-    "current_step", "retry_of",
+    "current_step", "retry_of", "intent", "genre",
 )  # fmt: skip
 
 _FRESH = "i.created_at > now() - interval '24 hours'"

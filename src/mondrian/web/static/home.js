@@ -147,6 +147,7 @@ function post(entry, advisors) {
   return new Promise((resolve) => {
     const body = new FormData();
     body.append("advisor", advisors);
+    for (const name of ["intent", "genre"]) body.append(name, form.elements[name].value);
     body.append("image", entry.file, entry.file.name || "photo");
     const request = entry.request = new XMLHttpRequest();
     request.open("POST", form.action);
