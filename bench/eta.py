@@ -245,7 +245,7 @@ def ride(store: Store, job: Job, kind: Kind) -> Ride:
     """What the log of ``job`` tells."""
     assert job.started_at, job
     assert job.completed_at, job
-    events = store.events_after(job.id, 0, 10_000)
+    events = store.read_events(job.id, 0, 10_000)
     updates = [
         ((event.created_at - job.started_at).total_seconds(), json.loads(event.payload))
         for event in events

@@ -39,8 +39,8 @@ def measure_queue(pool: Pool) -> None:
     calls: dict[str, Callable[[], object]] = {
         "claim": lambda: store.claim("worker", 60.0),
         "list_jobs": store.list_jobs,
-        "queue": lambda: Queue(store).read(),
-        "counts": store.counts,
+        "queue": lambda: Queue(store).read_places(),
+        "counts": store.count_by_status,
     }
     times: dict[str, list[float]] = {name: [] for name in calls}
     for jobs in (100, 10_000):
@@ -76,7 +76,7 @@ def measure_positions(pool: Pool) -> None:
         fill(pool, 2 * POSITIONS, owners)
         for _ in range(16):
             store.claim("worker", 600.0)
-        seconds = min(time_call(lambda: Queue(store).read()) for _ in range(7))
+        seconds = min(time_call(lambda: Queue(store).read_places()) for _ in range(7))
         verdict = judge(seconds <= POSITIONS_LIMIT_SECONDS, f"{POSITIONS_LIMIT_SECONDS} s")
         print(f"positions of {POSITIONS:,} jobs of {owners:,} owners: {seconds:.2f} s  {verdict}")
 

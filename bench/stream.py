@@ -37,7 +37,7 @@ from mondrian.critiques.pacing import (
 )
 from mondrian.database.postgres import Database, open_database
 from mondrian.engines.base import Basis, Phase
-from mondrian.jobs.events import update_fields
+from mondrian.jobs.events import build_update_fields
 from mondrian.jobs.job import Claim, Entry, EventType, Job
 from mondrian.jobs.store import Store
 from stream_servers import fields
@@ -284,7 +284,9 @@ def critiqued(store: Store, tokens: int, speed: float) -> UUID:
         entries.append(Entry(EventType.TOKEN, fields))
         flushed = said
         if clock - spoken >= 5.0 or not spoken:
-            entries.append(Entry(EventType.THINKING_UPDATE, update_fields(update(said, clock))))
+            entries.append(
+                Entry(EventType.THINKING_UPDATE, build_update_fields(update(said, clock)))
+            )
             spoken = clock
     store.append(claim, entries)
     store.finish(claim)

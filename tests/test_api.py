@@ -231,7 +231,7 @@ def test_an_outside_advisor_thinks_aloud(service: Service) -> None:
     thought = "The light\0 is late."
     answer = service.client.put(path, json={"thinking": thought})
     assert answer.json()["llm_thinking"] == "The light\ufffd is late."
-    events = service.store.events_after(UUID(job_id), 0)
+    events = service.store.read_events(UUID(job_id), 0)
     assert json.loads(events[-1].payload)["type"] == "thinking_update"
     for body in (b"", b"{}", b'{"thinking": 1}', b'{"thinking": "' + b"x" * 20_000 + b'"}'):
         answer = service.client.put(path, content=body)

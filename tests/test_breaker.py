@@ -112,4 +112,4 @@ def test_a_paused_queue_is_not_claimed_from(store: Store, photos: PhotoStore) ->
     assert store.claim("worker", 10.0) is None
     store.pause_queue(is_paused=False)
     assert store.claim("worker", 10.0) is not None
-    assert store.queue_age_seconds() == 0.0
+    assert store.read_queue_age_seconds() == 0.0

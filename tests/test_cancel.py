@@ -41,7 +41,7 @@ class Service:
         return time.monotonic() - asked
 
     def types_of(self, job: UUID) -> list[str]:
-        return [event.type for event in self.store.events_after(job, 0)]
+        return [event.type for event in self.store.read_events(job, 0)]
 
     def is_idle(self) -> bool:
         """Whether the engine has neither worked nor counted a token for half a second."""
@@ -91,7 +91,7 @@ def test_a_cancel_stops_the_model_and_leaves_it_loaded(service: Service) -> None
 
 def is_at(store: Store, job: UUID, what: str) -> bool:
     """Whether the job has come to a phase, or to its first event of a type."""
-    log = store.events_after(job, 0)
+    log = store.read_events(job, 0)
     return any(what == event.type or f'"phase":"{what}"' in event.payload for event in log)
 
 

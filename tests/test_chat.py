@@ -46,7 +46,7 @@ def complete(client: OpenAI, messages: Any = None, model: str = "ansel", **more:
 
 def reports_of(store: Store) -> list[Report]:
     [job] = store.list_jobs()
-    return [Report.model_validate(each.report) for each in store.reports(job.id)]
+    return [Report.model_validate(each.report) for each in store.read_reports(job.id)]
 
 
 def test_advisors_are_models(service: Service) -> None:
@@ -118,7 +118,7 @@ def test_a_client_that_leaves_does_not_lose_the_job(working: str, store: Store) 
     stream.close()
     [job] = store.list_jobs()
     assert ended(store, job).status is Status.DONE
-    assert store.reports(job.id)[0].text == answer()
+    assert store.read_reports(job.id)[0].text == answer()
 
 
 def test_a_job_that_fails_is_an_error(service: Service) -> None:

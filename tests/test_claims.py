@@ -35,7 +35,7 @@ def test_one_owners_hundred_do_not_hold_up_anothers_first(store: Store) -> None:
         store.add(new_job("anna"))
     store.claim("worker", LEASE)
     first, second = store.add(new_job("ben")), store.add(new_job("ben"))
-    assert Queue(store).read().get(first.id) == Place(1, None)
+    assert Queue(store).read_places().get(first.id) == Place(1, None)
     owners = [store.claim("worker", LEASE).job.owner for _ in range(5)]  # type: ignore[union-attr]
     assert owners == ["ben", "anna", "ben", "anna", "anna"]
     assert store.read(second.id).status is Status.PROCESSING
@@ -64,7 +64,7 @@ def test_lost_job_gets_a_new_attempt_before_all_others(store: Store, pool: Pool)
         "attempt", "status_update", "status_update"
     ]  # fmt: skip
     assert statuses(store, lost.job.id)[-2:] == ["queued", "processing"]
-    assert store.snapshot(lost.job.id).texts == {}
+    assert store.read_snapshot(lost.job.id).texts == {}
 
 
 def test_renewed_lease_is_not_taken_over(store: Store, pool: Pool) -> None:
@@ -88,7 +88,7 @@ def test_lost_three_times_the_job_fails_and_keeps_its_text(store: Store, pool: P
     entries = log(store, job.id)
     assert [name for name, _ in entries][-3:] == ["status_update", "error", "done"]
     assert entries[-2][1]["error"] == job.error
-    assert store.snapshot(job.id).texts == {"ansel": "so far"}
+    assert store.read_snapshot(job.id).texts == {"ansel": "so far"}
 
 
 def test_retry_keeps_the_worker_and_gives_up_in_the_end(store: Store) -> None:

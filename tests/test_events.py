@@ -13,7 +13,7 @@ from mondrian.answers import DIMENSIONS, read_answer
 from mondrian.critiques.pacing import Pacer, Text, Update
 from mondrian.engines import Phase, Token
 from mondrian.engines.base import Basis
-from mondrian.jobs.events import AdvisorEvents, update_fields
+from mondrian.jobs.events import AdvisorEvents, build_update_fields
 from mondrian.jobs.job import EventType, Job
 from mondrian.jobs.store import Store
 from mondrian.reports import EngineFigures, Report, build_report
@@ -35,7 +35,7 @@ def test_every_figure_of_a_token_is_told() -> None:
     pacer = Pacer(interval_seconds=5.0, started=100.0, sees=True)
     pacer.record(TOKEN, 100.0)
     [update] = [item for item in pacer.emit(100.0) if isinstance(item, Update)]
-    told = update_fields(update)
+    told = build_update_fields(update)
     for name, figure in asdict(TOKEN).items():
         assert name == "text" or figure in told.values(), name
     assert told["prompt_tokens_per_second"] == 512.25
@@ -45,14 +45,14 @@ def test_every_figure_of_a_token_is_told() -> None:
 
 def test_every_update_has_the_same_fields(store: Store) -> None:
     """Whether the worker, the API's clock or an outside advisor speaks."""
-    told = update_fields(
+    told = build_update_fields(
         Update(phase=Phase.LOADING, thinking="", elapsed_seconds=0, percent=0, basis=Basis.UNKNOWN)
     )
     frame = encode_thinking(uuid4(), "Waiting").wire.decode().partition("data: ")[2]
     job = Job(id=uuid4(), owner="anna", filename="f", photo_key="k", advisors=("ansel",))
     store.add(job)
     store.add_thinking(job.id, "A thought")
-    [*_, outside] = store.events_after(job.id, 0, types=[EventType.THINKING_UPDATE])
+    [*_, outside] = store.read_events(job.id, 0, types=[EventType.THINKING_UPDATE])
     for each in (frame, outside.payload):
         assert set(json.loads(each)) - {"type", "job_id"} == set(told)
 

@@ -58,7 +58,7 @@ def old_id(text: str) -> UUID:
 
 
 def payloads(store: Store, job: Job) -> list[dict[str, Any]]:
-    events = store.events_after(job.id, 0)
+    events = store.read_events(job.id, 0)
     assert [event.seq for event in events] == list(range(2, job.last_seq + 1))
     return [json.loads(event.payload) for event in events]
 
@@ -113,7 +113,7 @@ def test_old_jobs_come_as_they_ended(
     assert len(photos.get(job.photo_key)) == job.photo_bytes
     assert (job.width, job.height) == (64, 48)
 
-    [kept] = store.reports(job.id)
+    [kept] = store.read_reports(job.id)
     assert kept.text == HOSTILE
     report = Report.model_validate(kept.report)
     assert [(d.name, d.score) for d in report.dimensions] == [
@@ -129,7 +129,7 @@ def test_old_jobs_come_as_they_ended(
     two = store.read(old_id("two"))
     assert (two.status, two.advisors, two.mode) == (Status.DONE, ("ansel", "okeefe"), "baseline")
     scores = [each.score for each in demo_report().dimensions]
-    for answer in store.reports(two.id):
+    for answer in store.read_reports(two.id):
         assert [each["score"] for each in answer.report["dimensions"]] == scores
 
 
@@ -140,11 +140,11 @@ def test_what_has_no_scores_is_an_error_with_its_text(
     job = store.read(old_id("prose"))
     assert job.error
     assert (job.status, job.error["code"], job.score) == (Status.ERROR, "answer_error", None)
-    assert store.reports(job.id) == []
+    assert store.read_reports(job.id) == []
     types = [payload["type"] for payload in payloads(store, job)]
     assert types == ["status_update", "token", "error", "done"]
     prune(store, PhotoStore.open((server_home / "photos").as_uri()), days=1)
-    assert store.snapshot(job.id).texts == {"ansel": "Nice & calm."}
+    assert store.read_snapshot(job.id).texts == {"ansel": "Nice & calm."}
 
     mixed = store.read(old_id("mixed"))  # whose scores are they?
     assert (mixed.status, mixed.advisors) == (Status.ERROR, ("ansel", "okeefe"))
@@ -163,11 +163,11 @@ def test_an_import_may_be_run_again(
 ) -> None:
     first = run(old, database, server_home)
     assert "Imported 7 jobs: 2 done, 3 failed" in first.stdout
-    before = [(job, store.events_after(job.id, 0)) for job in store.list_jobs()]
+    before = [(job, store.read_events(job.id, 0)) for job in store.list_jobs()]
     again = run(old, database, server_home)
     assert "Imported 0 jobs" in again.stdout
     assert "Skipped 8 jobs" in again.stdout
-    assert [(job, store.events_after(job.id, 0)) for job in store.list_jobs()] == before
+    assert [(job, store.read_events(job.id, 0)) for job in store.list_jobs()] == before
 
 
 def test_other_columns_and_what_the_model_wrote(
@@ -179,7 +179,7 @@ def test_other_columns_and_what_the_model_wrote(
     rows = [(1, '["Ansel Adams"]', "<p>See below.</p>", told), (2, "ansel", "", "")]
     counts = run_json(write_old(tmp_path / "o.db", columns, rows), database, server_home)
     assert (counts["done"], counts["cancelled"]) == (1, 1)
-    [report] = store.reports(old_id("1"))
+    [report] = store.read_reports(old_id("1"))
     [dimension] = report.report["dimensions"]
     assert (dimension["name"], dimension["score"]) == ("Lighting", 7.0)
 

@@ -44,7 +44,7 @@ def test_reader_with_a_cursor_misses_nothing(store: Store) -> None:
     def follow() -> list[int]:
         seqs = [0]
         while seqs[-1] < 2 + 4 * 40:
-            seqs += [event.seq for event in store.events_after(claim.job.id, seqs[-1])]
+            seqs += [event.seq for event in store.read_events(claim.job.id, seqs[-1])]
         return seqs
 
     *_, seqs = at_once(*[write] * 4, follow)
@@ -63,8 +63,8 @@ def test_snapshot_and_what_follows_are_the_whole_text(store: Store) -> None:
 
     def look() -> None:
         while not is_over.is_set():
-            seen = store.snapshot(claim.job.id)
-            rest = store.events_after(claim.job.id, seen.seq, types=[EventType.TOKEN])
+            seen = store.read_snapshot(claim.job.id)
+            rest = store.read_events(claim.job.id, seen.seq, types=[EventType.TOKEN])
             joined = seen.texts.get("ansel", "") + "".join(
                 json.loads(event.payload)["text"] for event in rest
             )
@@ -72,7 +72,7 @@ def test_snapshot_and_what_follows_are_the_whole_text(store: Store) -> None:
             assert joined.count(".") >= seen.seq - 3
 
     assert at_once(write, look, look) == [None] * 3
-    assert store.snapshot(claim.job.id).texts == {"ansel": "".join(text)}
+    assert store.read_snapshot(claim.job.id).texts == {"ansel": "".join(text)}
 
 
 def test_status_update_comes_only_with_a_change(store: Store) -> None:
@@ -113,8 +113,8 @@ def test_text_of_any_kind_is_kept(store: Store) -> None:
     odd = "\0\ud800\u2028\U0001f4f7\r\n\\u0000"
     store.append(claim, [token(claim, odd)], llm_thinking=odd)
     store.finish(claim, reports=[Answer(advisor="ansel", report={"text": "\0"}, text=odd)])
-    assert store.snapshot(claim.job.id).texts == {"ansel": odd}
-    assert store.reports(claim.job.id)[0].report == {"text": "\0"}
+    assert store.read_snapshot(claim.job.id).texts == {"ansel": odd}
+    assert store.read_reports(claim.job.id)[0].report == {"text": "\0"}
 
 
 def test_notice_comes_with_what_it_tells_of(store: Store, database: str) -> None:
@@ -135,7 +135,7 @@ def test_notice_comes_with_what_it_tells_of(store: Store, database: str) -> None
                 seq = max(seq, told := int(number or 0))
                 assert job_id == str(claim.job.id)
                 assert store.read(claim.job.id).last_seq >= told
-                found = store.events_after(claim.job.id, told - 1, limit=1)
+                found = store.read_events(claim.job.id, told - 1, limit=1)
                 assert [event.seq for event in found] == [told or 1]
         return channels
 

@@ -159,7 +159,7 @@ def test_the_sixth_job_of_a_kind_knows_its_time_and_the_first_does_not(
     assert {each["basis"] for each in sixth} == {"measured"}
     assert all(0 <= each["eta_seconds"] < 60 for each in sixth)
     assert sixth[0]["eta_seconds"] > sixth[-1]["eta_seconds"]
-    figures = store.history(url, engine.model)
+    figures = store.read_history(url, engine.model)
     assert len(figures) == 6
     assert all(len(each.marks) == 8 and each.is_first for each in figures)
     assert all((each.prefill_seconds or 0) >= 0.2 for each in figures)

@@ -80,7 +80,7 @@ def test_home_with_spaces_opens_and_its_server_stops(home: Path) -> None:
     server = psutil.Process(database.server.pid)
     again = open_database(None, home)
     again.close()
-    assert Store(database.pool).counts()[Status.QUEUED] == 0
+    assert Store(database.pool).count_by_status()[Status.QUEUED] == 0
     with database.pool.connection() as connection:
         settings = connection.execute("SELECT current_setting('synchronous_commit') AS it")
         assert settings.fetchall() == [{"it": "on"}]
@@ -152,9 +152,9 @@ def test_lost_server_is_an_error_and_comes_back(home: Path) -> None:
         psutil.Process(server.pid).kill()
         assert listener.wait(60) == []
         with pytest.raises(DatabaseUnavailable):
-            store.counts()
+            store.count_by_status()
         server.revive()
-        assert store.counts()[Status.QUEUED] == 0
+        assert store.count_by_status()[Status.QUEUED] == 0
 
         def hear() -> list[Notice]:
             notify(server.url, "mondrian_jobs", str(JOB))
@@ -221,7 +221,7 @@ def test_errors_are_translated(foreign: type[Exception], ours: type[Exception]) 
 
 
 def test_pool_passes_over_broken_connections(pool: Pool, store: Store, database: str) -> None:
-    assert store.counts()[Status.DONE] == 0
+    assert store.count_by_status()[Status.DONE] == 0
     with psycopg.connect(database, autocommit=True) as connection:
         ended = connection.execute(
             "SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -230,7 +230,7 @@ def test_pool_passes_over_broken_connections(pool: Pool, store: Store, database:
     for pid, _ in ended:
         with suppress(psutil.NoSuchProcess):
             psutil.Process(pid).wait(30)
-    assert store.counts()[Status.DONE] == 0
+    assert store.count_by_status()[Status.DONE] == 0
 
 
 def test_listener_wakes_at_once(database: str) -> None:

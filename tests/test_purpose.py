@@ -94,7 +94,7 @@ def test_a_job_is_critiqued_by_its_purpose_also_after_its_worker_was_lost(
     with at_work(hire(said)):
         done = ended(store, job)
     assert (done.status, done.attempt) == (Status.DONE, 2)
-    [answer] = store.reports(job.id)
+    [answer] = store.read_reports(job.id)
     assert answer.text.startswith("Thinking: ")
     report = Report.model_validate(answer.report)
     assert (report.intent, report.genre) == ("dark on purpose", "night")

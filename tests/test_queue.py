@@ -15,7 +15,7 @@ from mondrian.database.postgres import Pool
 from mondrian.engines.base import Basis
 from mondrian.jobs import queue as queue_module
 from mondrian.jobs.job import Claim, Entry, EventType, Job, Status
-from mondrian.jobs.queue import Place, Places, Queue, line_up
+from mondrian.jobs.queue import Place, Places, Queue, predict_places
 from mondrian.jobs.store import Running, Store, Waiting
 from mondrian.photos import PhotoStore
 from support.working import Hire, add_job, at_work, ended, recording, wait_for
@@ -26,8 +26,8 @@ USUAL: dict[str | None, float] = {"ansel": 60.0, "okeefe": 20.0, None: 40.0}
 def running(eta: float | None, ago: float = 0.0, **changes: Any) -> Running:
     told = f'{{"eta_seconds":{"null" if eta is None else eta},"elapsed_seconds":15.0}}'
     fields: dict[str, Any] = {
-        "id": uuid4(), "owner": "anna", "advisors": ("ansel",), "is_lost": False, "told": told,
-        "told_seconds_ago": ago,
+        "id": uuid4(), "owner": "anna", "advisors": ("ansel",), "is_lost": False,
+        "latest_update": told, "update_seconds_ago": ago,
     }  # fmt: skip
     return Running(**fields | changes)
 
@@ -36,7 +36,9 @@ def waits(runs: list[Running], *advisors: tuple[str, ...], **usual: Any) -> list
     """The seconds that each of the jobs in the queue waits."""
     ids = [uuid4() for _ in advisors]
     queue = [Waiting("anna", [each.bytes for each in ids], [",".join(each) for each in advisors])]
-    places = [place_in(line_up(queue, runs, usual.get("usual", USUAL)), each) for each in ids]
+    places = [
+        place_in(predict_places(queue, runs, usual.get("usual", USUAL)), each) for each in ids
+    ]
     assert [place.position for place in places] == list(range(1, len(ids) + 1))
     return [place.eta_seconds for place in places]
 
@@ -70,7 +72,7 @@ def test_an_update_that_is_late_is_not_believed_below_nothing() -> None:
 
 def test_a_running_job_without_a_time_takes_what_is_usual() -> None:
     assert waits([running(None, ago=5)], ANSEL) == [40]
-    assert waits([running(None, ago=0, told=None)], ANSEL) == [60]
+    assert waits([running(None, ago=0, latest_update=None)], ANSEL) == [60]
 
 
 def test_nothing_is_guessed() -> None:
@@ -87,7 +89,7 @@ def test_what_ends_first_decides_whose_turn_it_is() -> None:
         Waiting(owner, [each.bytes for each in ids[first::2]], ["ansel"] * 2)
         for owner, first in (("anna", 0), ("ben", 1))
     ]
-    places = [place_in(line_up(queue, runs, USUAL), each) for each in ids]
+    places = [place_in(predict_places(queue, runs, USUAL), each) for each in ids]
     assert [place.position for place in places] == [2, 1, 4, 3]
     assert [place.eta_seconds for place in places] == [50, 10, 90, 70]
 
@@ -103,7 +105,7 @@ def test_positions_are_the_order_in_which_workers_take_the_jobs(store: Store, se
             claims.append(claim)
         if len(claims) > seed:  # with seed 0 nobody works
             store.finish(claims.popleft())
-    places = Queue(store).read()
+    places = Queue(store).read_places()
     queue = sorted((place, UUID(bytes=job)) for job, place in places.positions.items())
     taken = list[tuple[int, UUID]]()
     while len(taken) < len(queue):
@@ -148,9 +150,9 @@ def test_only_the_engine_at_work_tells_what_is_usual(store: Store) -> None:
     for _ in range(50):
         took("slow", "ansel", 900.0)
         took("slow", "gogh", 900.0)
-    assert store.usual_seconds() == {"ansel": 900.0, "gogh": 900.0, None: 900.0}
+    assert store.read_usual_seconds() == {"ansel": 900.0, "gogh": 900.0, None: 900.0}
     took("fast", "ansel", 60.0)
-    assert store.usual_seconds() == {"ansel": 60.0, None: 60.0}
+    assert store.read_usual_seconds() == {"ansel": 60.0, None: 60.0}
 
 
 def test_the_queue_is_read_from_the_database(store: Store) -> None:
@@ -164,14 +166,14 @@ def test_the_queue_is_read_from_the_database(store: Store) -> None:
     first, second, third = add(store, "ansel"), add(store, "ansel", "gogh"), add(store, "okeefe")
     queue = Queue(store)
     assert queue.fresh is None
-    assert queue.read().get(second) == Place(2, None)  # nobody works
-    assert queue.fresh == queue.read()
+    assert queue.read_places().get(second) == Place(2, None)  # nobody works
+    assert queue.fresh == queue.read_places()
     claim = store.claim("worker", 60.0)
     assert claim
     for eta in (99.0, 12.0):
         told = {"eta_seconds": eta, "elapsed_seconds": 1.0}
         store.append(claim, [Entry(EventType.THINKING_UPDATE, told)])
-    read = Queue(store).read()
+    read = Queue(store).read_places()
     places = {job: place_in(read, job) for job in (first, second, third)}
     assert places[first].position is None
     assert places[first].eta_seconds == pytest.approx(12, abs=3)
@@ -181,7 +183,7 @@ def test_the_queue_is_read_from_the_database(store: Store) -> None:
     wait = places[third].eta_seconds
     assert wait == pytest.approx(12 + 60 + 20, abs=3)
     store.finish(claim)
-    assert Queue(store).read().get(first) is None
+    assert Queue(store).read_places().get(first) is None
 
 
 def test_what_an_outside_advisor_thinks_tells_no_time(store: Store) -> None:
@@ -191,7 +193,7 @@ def test_what_an_outside_advisor_thinks_tells_no_time(store: Store) -> None:
     told = {"eta_seconds": 5.0, "elapsed_seconds": 95.0}
     store.append(claim, [Entry(EventType.THINKING_UPDATE, told)])
     store.add_thinking(first, "Look at that light.")
-    assert place_in(Queue(store).read(), second).eta_seconds == pytest.approx(5, abs=3)
+    assert place_in(Queue(store).read_places(), second).eta_seconds == pytest.approx(5, abs=3)
 
 
 def test_a_hundred_uploads_of_one_hold_up_another_for_one_job_a_worker(
@@ -218,9 +220,9 @@ def test_newcomers_do_not_make_a_long_queue_be_read_more_often(
     class Counting(Store):
         reads = 0
 
-        def waiting(self) -> list[Waiting]:
+        def list_waiting(self) -> list[Waiting]:
             self.reads += 1
-            return super().waiting()
+            return super().list_waiting()
 
     clock = [100.0]
     monkeypatch.setattr(queue_module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
@@ -229,14 +231,14 @@ def test_newcomers_do_not_make_a_long_queue_be_read_more_often(
 
     def slowly(*_: Any) -> Places:
         clock[0] += 0.1
-        return line_up(*_)
+        return predict_places(*_)
 
-    monkeypatch.setattr(queue_module, "line_up", slowly)
+    monkeypatch.setattr(queue_module, "predict_places", slowly)
     first = add(store, "ansel")
-    assert queue.place(first) == Place(1, None)
+    assert queue.find_place(first) == Place(1, None)
     newcomers = [add(store, "ansel") for _ in range(5)]
-    assert [queue.place(each) for each in newcomers] == [None] * 5
+    assert [queue.find_place(each) for each in newcomers] == [None] * 5
     assert store.reads == 1
     clock[0] += 0.5
-    assert [queue.place(each) for each in newcomers] == [Place(n, None) for n in range(2, 7)]
+    assert [queue.find_place(each) for each in newcomers] == [Place(n, None) for n in range(2, 7)]
     assert store.reads == 2

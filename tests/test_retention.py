@@ -14,7 +14,7 @@ from mondrian.database.postgres import Pool
 from mondrian.errors import PhotoStoreUnavailable
 from mondrian.jobs import retention
 from mondrian.jobs.job import Entry, EventType, Job, Status
-from mondrian.jobs.retention import LOCK, foresee, prune, prune_hourly
+from mondrian.jobs.retention import LOCK, count_prunable, prune, prune_hourly
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
 from mondrian.settings import Settings
@@ -51,22 +51,22 @@ def small_portions(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_old_events_go_and_jobs_stay(store: Store, photos: PhotoStore, ended: list[Job]) -> None:
     waiting = add_job(store, photos)
     assert prune(store, photos, days=1).events == 0
-    wanted = foresee(store, days=0)
+    wanted = count_prunable(store, days=0)
     pruned = prune(store, photos, days=0)
     assert pruned == wanted
     assert (pruned.logs, pruned.events, pruned.jobs) == (5, 5 * 6, 0)
     for job in ended:
-        kinds = [event.type for event in store.events_after(job.id, 0)]
+        kinds = [event.type for event in store.read_events(job.id, 0)]
         assert kinds == ["analysis_complete", "done"]
         assert photos.get(job.photo_key)
-    assert len(store.events_after(waiting.id, 0)) == 1
+    assert len(store.read_events(waiting.id, 0)) == 1
 
 
 def test_over_the_quota_the_oldest_go_with_their_photos(
     store: Store, photos: PhotoStore, ended: list[Job], tmp_path: Path
 ) -> None:
     waiting = add_job(store, photos, photo_bytes=BYTES)
-    wanted = foresee(store, days=30, max_bytes=3 * BYTES)
+    wanted = count_prunable(store, days=30, max_bytes=3 * BYTES)
     pruned = prune(store, photos, days=30, max_bytes=3 * BYTES)
     assert pruned == wanted
     assert (pruned.jobs, pruned.bytes) == (3, 3 * BYTES)
@@ -93,7 +93,7 @@ def test_photos_of_one_who_died_before_they_were_deleted_go_with_the_next_prune(
     assert names(tmp_path) == {job.photo_key for job in ended}
     prune(store, photos, days=30)
     assert names(tmp_path) == set()
-    assert store.discarded() == []
+    assert store.list_discarded() == []
 
 
 def test_photos_that_cannot_be_deleted_are_tried_again(
@@ -108,16 +108,16 @@ def test_photos_that_cannot_be_deleted_are_tried_again(
     (stuck / "something").rmdir()
     stuck.rmdir()
     prune(store, photos, days=30, max_bytes=3 * BYTES)
-    assert store.discarded() == []
+    assert store.list_discarded() == []
 
 
 class Counting(Store):
     tries = 0
 
     @contextmanager
-    def alone(self, lock: int) -> Iterator[bool]:
+    def try_lock(self, lock: int) -> Iterator[bool]:
         self.tries += 1
-        with super().alone(lock) as is_alone:
+        with super().try_lock(lock) as is_alone:
             yield is_alone
 
 
@@ -135,7 +135,7 @@ def test_it_is_done_every_hour_by_one_process_whatever_fails(
     store, left = Counting(pool), threading.Event()
     given = (store, photos, Settings.read(retention=0, quota=0), left)
     thread = threading.Thread(target=prune_hourly, args=given)
-    with store.alone(LOCK) as is_alone:
+    with store.try_lock(LOCK) as is_alone:
         assert is_alone
         thread.start()
         wait_for(lambda: store.tries > 3)
@@ -144,7 +144,7 @@ def test_it_is_done_every_hour_by_one_process_whatever_fails(
         with without_database(postgres, database):
             wait_for(lambda: "not all could be pruned" in caplog.text)
         pool.timeout = 10.0
-    wait_for(lambda: not store.list_jobs() and not store.discarded())
+    wait_for(lambda: not store.list_jobs() and not store.list_discarded())
     left.set()
     thread.join(10)
     assert not thread.is_alive()
@@ -166,9 +166,9 @@ def test_servers_and_workers_prune_hourly(
 
 
 def test_only_one_prunes_at_a_time(store: Store) -> None:
-    with store.alone(LOCK) as first, store.alone(LOCK) as second:
+    with store.try_lock(LOCK) as first, store.try_lock(LOCK) as second:
         assert (first, second) == (True, False)
-    with store.alone(LOCK) as third:
+    with store.try_lock(LOCK) as third:
         assert third
 
 

@@ -68,7 +68,7 @@ def test_a_refused_photo_leaves_nothing(full: Service) -> None:
     assert send(full).status_code == 507
     after = {path.name for path in (full.home / "photos").iterdir()}
     assert after - before == {f"{job}.jpg" for job in kept}
-    assert full.store.discarded() == []
+    assert full.store.list_discarded() == []
 
 
 def test_uploads_at_once_stay_within_the_quota(full: Service) -> None:
@@ -164,7 +164,7 @@ def test_updates_from_outside_are_bounded_in_bytes(service: Service) -> None:
     assert say("x" * 5000).status_code == 200
     assert_problem(say("x"), 429, "too_many_requests")
     [job] = service.store.list_jobs()
-    assert json.loads(service.store.events_after(job.id, 0)[-1].payload)["thinking"] == "x" * 5000
+    assert json.loads(service.store.read_events(job.id, 0)[-1].payload)["thinking"] == "x" * 5000
 
 
 def test_updates_from_outside_are_bounded_in_time(service: Service) -> None:

@@ -146,8 +146,8 @@ class PruningStore(Store):
 
     remove: Callable[[UUID], object] | None = None
 
-    def log_after(self, job_id: UUID, *args: Any) -> Log:
-        log = super().log_after(job_id, *args)
+    def read_log(self, job_id: UUID, *args: Any) -> Log:
+        log = super().read_log(job_id, *args)
         if self.remove:
             self.remove(job_id)
             self.remove = None

@@ -87,11 +87,11 @@ def test_end_commits_report_status_and_events_together(store: Store) -> None:
     last = store.finish(claim, [complete], reports=answers)
     job = store.read(claim.job.id)
     assert (job.status, job.progress, job.last_seq) == (Status.DONE, 100, last)
-    assert store.reports(job.id) == answers
+    assert store.read_reports(job.id) == answers
     assert [name for name, _ in log(store, job.id)][-3:] == [
         "status_update", "analysis_complete", "done"
     ]  # fmt: skip
-    following = store.events_after(job.id, store.snapshot(job.id).seq)
+    following = store.read_events(job.id, store.read_snapshot(job.id).seq)
     assert [event.type for event in following] == ["analysis_complete", "done"]
     with pytest.raises(AttemptSuperseded):
         store.finish(claim)
@@ -119,7 +119,7 @@ def test_cancel_ends_a_job_in_any_state_once(store: Store, pool: Pool) -> None:
         assert store.cancel(job_id) == store.read(job_id)
         assert [name for name, _ in log(store, job_id)][-2:] == ["status_update", "done"]
     assert store.claim("other", LEASE) is None
-    assert store.snapshot(running.job.id).texts == {"ansel": "part"}
+    assert store.read_snapshot(running.job.id).texts == {"ansel": "part"}
     done = claimed(store)
     store.finish(done)
     assert store.cancel(done.job.id).status is Status.DONE
@@ -158,10 +158,10 @@ def test_a_thousand_races_of_cancel_against_finish_end_once(store: Store, pool: 
 
 
 def test_unknown_job_is_not_found(store: Store) -> None:
-    for ask in (store.read, store.cancel, store.delete, store.snapshot, store.start):
+    for ask in (store.read, store.cancel, store.delete, store.read_snapshot, store.start):
         with pytest.raises(JobNotFound):
             ask(uuid4())
-    assert store.events_after(uuid4(), 0) == []
+    assert store.read_events(uuid4(), 0) == []
 
 
 def test_jobs_are_listed_newest_first(store: Store) -> None:
@@ -173,7 +173,7 @@ def test_jobs_are_listed_newest_first(store: Store) -> None:
     assert [job.id for job in store.list_jobs(advisor="okeefe")] == [jobs[1].id]
     store.cancel(jobs[0].id)
     assert [job.id for job in store.list_jobs(status=Status.CANCELLED)] == [jobs[0].id]
-    assert store.counts()[Status.QUEUED] == 2
+    assert store.count_by_status()[Status.QUEUED] == 2
 
 
 def test_deleted_job_leaves_nothing(store: Store, pool: Pool) -> None:
@@ -194,11 +194,11 @@ def test_only_ended_jobs_are_swept(store: Store) -> None:
     assert store.delete_oldest(120) == (0, 0)
     assert store.delete_oldest(10, is_trial=True) == (1, 60)
     assert store.delete_oldest(10) == (1, 60)
-    assert store.discarded() == [ended.job.photo_key]
+    assert store.list_discarded() == [ended.job.photo_key]
     store.forget_discarded(ended.job.photo_key)
     store.cancel(running.job.id)
     assert store.delete_finished() == 1
-    assert store.discarded() == [running.job.photo_key]
+    assert store.list_discarded() == [running.job.photo_key]
 
 
 def test_pruned_log_keeps_its_end(store: Store) -> None:
@@ -209,7 +209,7 @@ def test_pruned_log_keeps_its_end(store: Store) -> None:
     assert store.prune(0, is_trial=True) == (1, 4)
     assert store.prune(0) == (1, 4)
     assert store.prune(0) == (0, 0)
-    assert store.read(claim.job.id).pruned_seq == store.snapshot(claim.job.id).seq == 4
-    assert [event.type for event in store.events_after(claim.job.id, 0)] == [
+    assert store.read(claim.job.id).pruned_seq == store.read_snapshot(claim.job.id).seq == 4
+    assert [event.type for event in store.read_events(claim.job.id, 0)] == [
         "analysis_complete", "done"
     ]  # fmt: skip

@@ -52,7 +52,7 @@ def test_a_client_gets_the_present_then_what_follows_then_the_end(
         rest = list(seen)
     assert told(opening[0]) == (None, "connected", {"type": "connected", "job_id": str(job.id)})
     assert (opening[1].id, opening[1].data["job_data"]["status"]) == ("1", "queued")
-    assert [told(each) for each in rest] == [wire(each) for each in store.events_after(job.id, 1)]
+    assert [told(each) for each in rest] == [wire(each) for each in store.read_events(job.id, 1)]
     assert (rest[-1].event, rest[-1].data["status"]) == ("done", "cancelled")
 
 
@@ -98,7 +98,7 @@ def test_the_status_that_opens_a_stream_is_that_of_its_number(
         with services.watch(job_id) as stream:
             seen.append(next_of(stream, "status_update"))
     writer.join(DEADLINE)
-    begun = store.events_after(job_id, 0)[1].seq  # it was claimed: tokens follow
+    begun = store.read_events(job_id, 0)[1].seq  # it was claimed: tokens follow
     for each in seen:
         state, number = each.data["job_data"], int(each.id or 0)
         if state["status"] != "done":
@@ -124,7 +124,7 @@ def test_from_every_cursor_the_rest_arrives(
             store.append(claim, [thinking("Generating"), token(text), PARTIAL])
         if is_ended:
             store.finish(claim, [COMPLETE])
-        log = store.events_after(claim.job.id, 0)
+        log = store.read_events(claim.job.id, 0)
         for query in ("", "include=tokens", "include=report", EVERYTHING):
             wanted = [event for event in log if is_wanted(event, query)]
             for cursor in range(len(log) - is_ended + 1):

@@ -45,7 +45,7 @@ def test_the_clock_speaks_for_queued_jobs(database: str, store: Store) -> None:
     assert all(each.id is None for each in [*updates, later])
     assert updates[-1].at - updates[0].at >= 0.5
     assert claim is not None
-    assert len(store.events_after(job.id, 0)) == 1
+    assert len(store.read_events(job.id, 0)) == 1
 
 
 def test_the_clock_tells_how_long_a_job_will_wait(database: str, store: Store) -> None:
@@ -96,9 +96,9 @@ class StallingStore(Store):
         self.gate = Gate()
         self.gate.set()
 
-    def events_after(self, *args: Any, **more: Any) -> list[Event]:
+    def read_events(self, *args: Any, **more: Any) -> list[Event]:
         assert self.gate.wait(DEADLINE)
-        return super().events_after(*args, **more)
+        return super().read_events(*args, **more)
 
 
 @pytest.mark.parametrize("is_told", [True, False])

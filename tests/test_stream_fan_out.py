@@ -35,9 +35,9 @@ from support.streaming import (
 class CountingStore(Store):
     reads = 0
 
-    def events_after(self, *args: Any, **more: Any) -> list[Event]:
+    def read_events(self, *args: Any, **more: Any) -> list[Event]:
         self.reads += 1
-        return super().events_after(*args, **more)
+        return super().read_events(*args, **more)
 
 
 @pytest.mark.parametrize(("size", "most"), [(10, 2), (8000, 50)])

@@ -19,8 +19,8 @@ def test_history_is_kept_per_engine_and_model(store: Store) -> None:
                 seconds=2.5,
             )
         )
-    assert [found.generation_tokens for found in store.history("replay:x", "m")] == [200, 100]
-    assert store.history("replay:x", "other") == []
+    assert [found.generation_tokens for found in store.read_history("replay:x", "m")] == [200, 100]
+    assert store.read_history("replay:x", "other") == []
 
 
 def test_a_kind_that_is_done_seldom_is_not_forgotten(store: Store) -> None:
@@ -36,11 +36,11 @@ def test_a_kind_that_is_done_seldom_is_not_forgotten(store: Store) -> None:
     for _ in range(NEWEST + 5):
         took("ansel", 12.0, 50.0)
         took("gogh", 12.0, 10.0)
-    found = store.history("e", "m")
+    found = store.read_history("e", "m")
     assert Counter((each.advisor, each.seconds) for each in found) == {
         ("ansel", 100.0): 5, ("ansel", 50.0): NEWEST, ("gogh", 10.0): NEWEST
     }  # fmt: skip
     usual = find_typical(found, engine="e", advisor="ansel", megapixels=0.0)
     assert usual
     assert (usual.basis, usual.seconds()) == (Basis.MEASURED, 100.0)
-    assert store.usual_seconds() == {"ansel": 50.0, "gogh": 10.0, None: 50.0}
+    assert store.read_usual_seconds() == {"ansel": 50.0, "gogh": 10.0, None: 50.0}

@@ -60,7 +60,7 @@ def test_a_job_is_done(hire: Hire, store: Store, photos: PhotoStore, tmp_path: P
         ("done", "done"),
     ]
     assert text_of(log, 1) == answer()
-    [stored] = store.reports(job.id)
+    [stored] = store.read_reports(job.id)
     assert stored.text == answer()
     assert stored.report == log[-2][1]["report"]
     assert 'class="advisor-section"' in log[-2][1]["analysis_html"]
@@ -75,7 +75,7 @@ def test_a_repaired_answer_is_told_as_it_is(
     with at_work(hire(url)):
         assert ended(store, job).status is Status.DONE
     log = log_of(store, job)
-    [stored] = store.reports(job.id)
+    [stored] = store.read_reports(job.id)
     assert text_of(log, 1) == stored.text == unread + answer()
     assert stored.report["salvaged"]
     assert stored.report["engine"]["tokens"] == 9 + 2 * math.ceil(len(answer()) / 8)
@@ -164,7 +164,7 @@ def test_silences_are_never_longer_than_the_interval(
         ended(store, job)
     times = [
         event.created_at.timestamp()
-        for event in store.events_after(job.id, 1)
+        for event in store.read_events(job.id, 1)
         if event.type in ("status_update", "thinking_update", "analysis_complete")
     ]
     gaps = [after - before for before, after in itertools.pairwise(times)]
@@ -180,7 +180,7 @@ def test_several_advisors_in_turn_with_one_measurement(
         ended(store, job)
     log = log_of(store, job)
     assert text_of(log, 1, "ansel") == text_of(log, 1, "okeefe") == answer()
-    assert [report.advisor for report in store.reports(job.id)] == ["ansel", "okeefe"]
+    assert [report.advisor for report in store.read_reports(job.id)] == ["ansel", "okeefe"]
     told = [each for kind, each in log if kind == "thinking_update"]
     phases = [phase for phase, _ in itertools.groupby(told, lambda each: each["phase"])]
     assert phases.count("measuring") == 1
@@ -189,7 +189,7 @@ def test_several_advisors_in_turn_with_one_measurement(
     states = [each["job_data"] for kind, each in log if kind == "status_update"]
     assert [state["current_advisor"] for state in states][-1] == 2
     assert len(log[-2][1]["reports"]) == 2
-    figures = store.history(engine_url(log), log[-2][1]["report"]["engine"]["model"])
+    figures = store.read_history(engine_url(log), log[-2][1]["report"]["engine"]["model"])
     assert [each.generation_tokens for each in figures] == [figures[0].generation_tokens] * 2
 
 
@@ -208,7 +208,7 @@ def test_many_short_critiques_do_not_flood_a_client(
     assert done.completed_at
     seconds = (done.completed_at - done.created_at).total_seconds()
     assert counted(log_of(store, job)) <= 15 + seconds / 60.0
-    assert len(store.reports(job.id)) == len(everybody)
+    assert len(store.read_reports(job.id)) == len(everybody)
 
 
 def test_parts_of_the_report_come_while_it_is_written(
@@ -219,12 +219,12 @@ def test_parts_of_the_report_come_while_it_is_written(
         ended(store, job)
     parts = [
         (event.created_at.timestamp(), json.loads(event.payload))
-        for event in store.events_after(job.id, 0)
+        for event in store.read_events(job.id, 0)
         if event.type == "report_partial"
     ]
     written = next(
         event.created_at.timestamp()
-        for event in store.events_after(job.id, 0)
+        for event in store.read_events(job.id, 0)
         if json.loads(event.payload).get("phase") == "finalizing"
     )
     times = [at for at, _ in parts if at < written]
@@ -394,7 +394,7 @@ def test_a_lost_job_is_taken_over_only_after_a_lease_awake(
     began = time.time()
     with at_work(hire(recording(tmp_path), lease=2.0, update_interval=interval)):
         done = ended(store, job)
-    [again] = [event for event in store.events_after(job.id, 0) if event.type == "attempt"]
+    [again] = [event for event in store.read_events(job.id, 0) if event.type == "attempt"]
     assert again.created_at.timestamp() - began >= 2.0
     assert json.loads(again.payload)["reason"] == "worker lost"
     assert (done.status, done.failures) == (Status.DONE, 1)

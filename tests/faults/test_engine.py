@@ -143,7 +143,7 @@ def test_one_that_hangs_is_replaced(
         assert not psutil.pid_exists(pid)
         assert store.read(job.id).failures == 1
         store.cancel(job.id)
-    told = [e.created_at for e in store.events_after(job.id, 0) if e.type == "thinking_update"]
+    told = [e.created_at for e in store.read_events(job.id, 0) if e.type == "thinking_update"]
     silences = [(after - before).total_seconds() for before, after in itertools.pairwise(told)]
     assert max(silences) <= 1.0
     row.tell(f"an update every {max(silences):.1f} s, then a new child", seconds=seconds)

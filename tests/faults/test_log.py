@@ -67,7 +67,7 @@ def test_a_log_that_goes_back_under_a_running_job(
     assert done.status is Status.DONE
     assert seen[-1].event == "done"
     assert text_after_reset(seen) == answer()
-    assert store.reports(job.id)[0].text == answer()
+    assert store.read_reports(job.id)[0].text == answer()
     assert done.failures == 0
     row.tell("reset, a new attempt, the whole text, done", seconds=again - back)
 
@@ -123,7 +123,7 @@ def test_a_log_that_goes_back_while_nobody_follows(
             next(seen)
             opening = next(seen)
             # what another process does that noticed it
-            before = store.epoch()
+            before = store.read_epoch()
             assert before == opening.cursor.partition(".")[0]
             now = store.renew_epoch(before)
             assert now != before
@@ -132,5 +132,5 @@ def test_a_log_that_goes_back_while_nobody_follows(
             assert next(seen).cursor.startswith(f"{now}.")
         with services.watch(claim.job.id, f"after={opening.cursor}") as seen:
             assert [next(seen).event for _ in range(3)] == ["connected", "reset", "status_update"]
-    assert json.loads(store.events_after(claim.job.id, 11)[0].payload)["thinking"] == "Generating"
+    assert json.loads(store.read_events(claim.job.id, 11)[0].payload)["thinking"] == "Generating"
     row.tell("all streams are told, and old cursors")

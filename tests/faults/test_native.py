@@ -78,7 +78,7 @@ def test_its_death_is_told_and_costs_an_attempt(
     assert again <= AGAIN_SECONDS
     [attempt] = [told for kind, told in log_of(store, job) if kind == "attempt"]
     assert re.search(f"by {blow.name} while {WHILE[phase]}$", attempt["reason"])
-    assert text_of(log_of(store, job), 2) == store.reports(job.id)[0].text
+    assert text_of(log_of(store, job), 2) == store.read_reports(job.id)[0].text
     row.tell(f"said after {said:.1f} s, attempt 2, done", seconds=again)
 
 
@@ -132,7 +132,7 @@ def seconds_to(
     def at(event: Event) -> float:
         return event.created_at.timestamp()
 
-    return next(at(each) for each in store.events_after(job.id, 0) if is_it(payload(each))) - since
+    return next(at(each) for each in store.read_events(job.id, 0) if is_it(payload(each))) - since
 
 
 def is_at_work_again(told: dict[str, object]) -> bool:

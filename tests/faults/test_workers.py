@@ -129,7 +129,7 @@ def test_a_machine_that_slept_costs_no_attempt_and_one_that_is_asked_to_go_no_fa
         handed_seconds = time.monotonic() - woken - slept_seconds
         done = ended(store, job)
     log = log_of(store, job)
-    assert [told["reason"] for kind, told in log if kind == "attempt"] == ["handed back"]
+    assert [told["reason"] for kind, told in log if kind == "attempt"] == ["worker stopped"]
     assert (done.status, done.attempt, done.failures) == (Status.DONE, 2, 0)
     assert text_of(log, 2) == answer()
     assert handed_seconds <= HANDED_SECONDS

@@ -58,7 +58,7 @@ def test_a_pooler_that_passes_no_notices_on_is_refused_with_advice(
 def test_no_lock_stays_behind_in_a_pooler(pooler: Pooler, database: str, tmp_path: Path) -> None:
     through = pooler(database)
     opened = open_database(through, tmp_path, listen_url=database)
-    with Store(opened.pool).alone(LOCK) as is_alone:
+    with Store(opened.pool).try_lock(LOCK) as is_alone:
         assert is_alone
     opened.close()
     migrate(database)

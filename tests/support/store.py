@@ -51,7 +51,7 @@ def token(claim: Claim, text: str, advisor: str = "ansel") -> Entry:
 
 def log(store: Store, job_id: UUID) -> list[tuple[str, Any]]:
     """Types and payloads, after checking what holds of every log."""
-    events = store.events_after(job_id, 0)
+    events = store.read_events(job_id, 0)
     assert [event.seq for event in events] == list(range(1, store.read(job_id).last_seq + 1))
     payloads = [json.loads(event.payload) for event in events]
     for event, payload in zip(events, payloads, strict=True):

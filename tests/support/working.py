@@ -126,7 +126,7 @@ def ended(store: Store, job: Job, seconds: float = DEADLINE_SECONDS) -> Job:
 
 def log_of(store: Store, job: Job) -> list[tuple[str, dict[str, Any]]]:
     """Types and payloads of the job's log."""
-    return [(event.type, payload(event)) for event in store.events_after(job.id, 0)]
+    return [(event.type, payload(event)) for event in store.read_events(job.id, 0)]
 
 
 def payload(event: Event) -> dict[str, Any]:

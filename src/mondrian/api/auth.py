@@ -116,7 +116,7 @@ class Access:
 
     def __init__(self, settings: Settings, store: Store) -> None:
         self.guesses = Guesses()
-        self.signer = Signer(store.signing_secret())
+        self.signer = Signer(store.read_signing_secret())
         self._keys = settings.keys
         self._admin_keys = settings.admin_keys
         self._owners = {make_owner(key): key in self._admin_keys for key in self._all_keys}

@@ -48,11 +48,11 @@ class Services:
     def read_place(self, job: Job) -> Place | None:
         """Return the place of ``job`` in the queue or at work, if any. Raise ``StorageError``."""
         has_place = job.status is Status.QUEUED or job.status in RUNNING
-        return self.streams.queue.place(job.id) if has_place else None
+        return self.streams.queue.find_place(job.id) if has_place else None
 
     def read_places(self, jobs: Sequence[Job]) -> Places:
         """Return the places of jobs, from a recent snapshot. Skip the query if all have ended."""
-        return Places() if all(job.is_ended for job in jobs) else self.streams.queue.read()
+        return Places() if all(job.is_ended for job in jobs) else self.streams.queue.read_places()
 
 
 # These are coroutines, though they await nothing: FastAPI runs plain functions in threads.

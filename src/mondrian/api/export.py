@@ -50,7 +50,7 @@ async def _read_photo(request: Request, services: Services, job: Job) -> bytes |
 
 
 def _add_job(archive: zipfile.ZipFile, services: Services, job: Job, photo: bytes | None) -> None:
-    reports = [Report.model_validate(each.report) for each in services.store.reports(job.id)]
+    reports = [Report.model_validate(each.report) for each in services.store.read_reports(job.id)]
     if not reports:
         return
     folder = _name_folder(job)

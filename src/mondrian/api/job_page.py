@@ -95,7 +95,7 @@ def read_parts(services: Services, snapshot: Snapshot) -> list[Part]:
     job = snapshot.job
     reports: dict[str, Report] = {}
     if job.status is Status.DONE:
-        answers = services.store.reports(job.id)
+        answers = services.store.read_reports(job.id)
         reports = {each.advisor: Report.model_validate(each.report) for each in answers}
     return [_make_part(services, snapshot, name, reports.get(name)) for name in job.advisors]
 

@@ -92,7 +92,7 @@ class Metrics(Collector):
 
     def _collect_fleet(self) -> Iterator[Metric]:
         try:
-            age, workers = self._store.queue_age_seconds(), self._store.list_workers()
+            age, workers = self._store.read_queue_age_seconds(), self._store.list_workers()
             unsent = self._store.count_webhooks()
         except StorageError:
             return
@@ -122,9 +122,9 @@ class Metrics(Collector):
         yield webhooks
 
     def _count_jobs(self) -> dict[Status, int]:
-        unended = self._store.counts(_UNENDED)
+        unended = self._store.count_by_status(_UNENDED)
         if time.monotonic() >= self._ended_until:
-            self._ended = self._store.counts(ENDED)
+            self._ended = self._store.count_by_status(ENDED)
             self._ended_until = time.monotonic() + ENDED_SECONDS
         return unended | self._ended
 

@@ -20,7 +20,9 @@ def read_reports(services: Services, job: Job) -> list[Report]:
     if job.status is not Status.DONE:
         why = str((job.error or {}).get("message", job.current_step)).rstrip(".")
         raise JobConflict(f"The job ended without a report ({job.status}): {why}.")
-    reports = [Report.model_validate(answer.report) for answer in services.store.reports(job.id)]
+    reports = [
+        Report.model_validate(answer.report) for answer in services.store.read_reports(job.id)
+    ]
     if not reports:
         raise JobNotFound
     return reports

@@ -115,7 +115,7 @@ class Judge:
     def run(self, files: Sequence[PhotoFile]) -> Generator[Step, None, None]:
         """Yield what happens with each of ``files``, in order.
 
-        Closing the generator stops the work. Raises ``StorageError`` where judgements cannot be
+        Closing the generator stops the work. Raise ``StorageError`` where judgements cannot be
         written, and ``EngineClosed``.
         """
         threads, stopped = ThreadPoolExecutor(1), Event()

@@ -276,7 +276,7 @@ def _print_failure(error: errors.MondrianError) -> None:
 def _show_as_json(advisors: "list[Advisor]", items: "Events") -> None:
     from uuid import uuid4
 
-    from mondrian.jobs.events import AdvisorEvents, complete_fields
+    from mondrian.jobs.events import AdvisorEvents, build_complete_fields
     from mondrian.jobs.job import encode_payload
     from mondrian.reports import Report
 
@@ -293,7 +293,7 @@ def _show_as_json(advisors: "list[Advisor]", items: "Events") -> None:
             if isinstance(item, Report):
                 reports.append(item)
                 if len(reports) == len(advisors):
-                    write("analysis_complete", complete_fields(reports))
+                    write("analysis_complete", build_complete_fields(reports))
         status = "done"
     except errors.MondrianError as exc:
         write("error", {"error": {"code": exc.code, "message": exc.message, "retryable": False}})

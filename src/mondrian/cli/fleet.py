@@ -62,9 +62,11 @@ def _opened(settings: "Settings") -> Iterator["Store"]:
 def _print_queue(store: "Store") -> None:
     from mondrian.jobs.job import Status
 
-    waiting = store.counts([Status.QUEUED])[Status.QUEUED]
+    waiting = store.count_by_status([Status.QUEUED])[Status.QUEUED]
     state = "is paused" if store.is_queue_paused() else "is open"
-    print(f"The queue {state}: {waiting} waiting, {store.queue_age_seconds():.0f} s the oldest.")
+    print(
+        f"The queue {state}: {waiting} waiting, {store.read_queue_age_seconds():.0f} s the oldest."
+    )
     for each in store.list_workers():
         if each.is_living:
             reason = f" ({each.reason})" if each.reason else ""

@@ -145,12 +145,12 @@ class Importer:
 
     def _with_photo(self, old: "OldJob", job: "Job") -> "tuple[Job, str]":
         """Return ``job`` with its photo stored, if there is one, and what that counts as."""
-        from mondrian.jobs.old_jobs import base_name
+        from mondrian.jobs.old_jobs import strip_folders
         from mondrian.photos.photo import prepare_photo
 
         if not self.files or not old.filename:
             return job, ""
-        path = self.files.get(base_name(old.filename))
+        path = self.files.get(strip_folders(old.filename))
         if path is None:
             return job, "photos_missing"
         try:
@@ -195,7 +195,7 @@ def _read_mode(text: str) -> str:
 
 def _list_files(folder: Path) -> dict[str, Path]:
     """Return the files in and below ``folder`` by their names. Raise ``SettingsError``."""
-    from mondrian.jobs.old_jobs import base_name
+    from mondrian.jobs.old_jobs import strip_folders
 
     if not folder.is_dir():
         raise SettingsError(f"{folder} is no folder. Give --photos the folder of the old photos.")
@@ -205,7 +205,7 @@ def _list_files(folder: Path) -> dict[str, Path]:
         for name in sorted(names):
             path = Path(parent, name)
             if not path.is_symlink():
-                found.setdefault(base_name(name), path)
+                found.setdefault(strip_folders(name), path)
         if len(found) > MAX_FILES:
             raise SettingsError(
                 f"{folder} has more than {MAX_FILES:,} files. Give --photos the folder of the old "

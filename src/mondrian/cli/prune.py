@@ -35,7 +35,7 @@ def prune(
     with closing(open_database(settings.database, settings.home)) as opened:
         store, days, quota = Store(opened.pool), settings.retention, settings.quota
         if dry_run:
-            _tell("Would remove", retention.foresee(store, days=days, max_bytes=quota), days)
+            _tell("Would remove", retention.count_prunable(store, days=days, max_bytes=quota), days)
             return
         kept = PhotoStore.open(settings.photos_url)
         _tell("Removed", retention.prune(store, kept, days=days, max_bytes=quota), days)

@@ -186,7 +186,7 @@ class Engine(Protocol):
     def load(self) -> None:
         """Load the model now rather than at the first request. Do nothing if it is loaded.
 
-        Raises ``EngineError``.
+        Raise ``EngineError``.
         """
 
     def stream(self, request: Request) -> Generator[Output, None, None]:
@@ -198,7 +198,7 @@ class Engine(Protocol):
         within a chunk in prefill, else by killing the engine's process. A caller that detects a
         stall throws ``EngineStalled`` into it, which also stops a load that others wait for.
 
-        Raises ``EngineError``; the engine can be used again after any of them but
+        Raise ``EngineError``; the engine can be used again after any of them but
         ``EngineClosed``.
         """
 

@@ -83,7 +83,7 @@ class ChatAnswer:
         self._loops = LoopWatch()
 
     def read(self, message: dict[str, Any]) -> Iterator[Progress | Token]:
-        """Yield the items of one chunk. Raises ``EngineFailed`` for an error in mid-stream."""
+        """Yield the items of one chunk. Raise ``EngineFailed`` for an error in mid-stream."""
         if (error := _find_error(message)) is not None:
             raise EngineFailed(f"The engine reported: {error_words(error)}.")
         if message is DONE:  # some servers give no reason
@@ -103,7 +103,7 @@ class ChatAnswer:
                 yield self._make_token(self._filter_answer(delta.text, delta.reasoning))
 
     def last(self) -> Token:
-        """Return the last token. Raises ``EngineFailed`` if a content filter removed everything."""
+        """Return the last token. Raise ``EngineFailed`` if a content filter removed everything."""
         text = self._thoughts.flush()
         self._reasoning.append(self._thoughts.pop_thought())
         if not self._has_answer and not text.strip():

@@ -19,7 +19,7 @@ def open_engine(
     ``home`` is the folder with the pulled models, by default that of the settings. ``adapter`` is
     the path of a LoRA adapter, for engines that take one.
 
-    Raises ``UnknownEngine`` for an invalid URL, and ``ModelNotFound``.
+    Raise ``UnknownEngine`` for an invalid URL, and ``ModelNotFound``.
     """
     from mondrian.models import choose
 
@@ -138,7 +138,7 @@ def _open_openai(url: str, target: str, query: str, home: Path) -> Engine:
 def _parse_options(
     url: str, query: str, known: Mapping[str, Callable[[str], Any]]
 ) -> dict[str, Any]:
-    """Return the options of ``query``, converted by ``known``. Raises ``UnknownEngine`` for any
+    """Return the options of ``query``, converted by ``known``. Raise ``UnknownEngine`` for any
     other option and for an invalid value."""
     options, engine = {}, url.partition("?")[0]  # the rest may be a key
     for name, text in parse_qsl(query, keep_blank_values=True):

@@ -131,7 +131,7 @@ class Span:
 
 
 def read_recording(path: Path) -> list[Line]:
-    """Return the lines of the recording at ``path``. Raises ``EngineFailed`` naming a bad line."""
+    """Return the lines of the recording at ``path``. Raise ``EngineFailed`` naming a bad line."""
     lines = []
     for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         if not text.strip():

@@ -36,7 +36,7 @@ UPDATE_FIELDS = {
 _DECIMALS = {"elapsed_seconds": 1, "percent": 3}
 
 
-def update_fields(update: Update, *, attempt: int = 1) -> dict[str, Any]:
+def build_update_fields(update: Update, *, attempt: int = 1) -> dict[str, Any]:
     """Return the fields of a ``thinking_update``."""
     known = {name: getattr(update, name, None) for name in UPDATE_FIELDS}
     rounded = {
@@ -46,7 +46,7 @@ def update_fields(update: Update, *, attempt: int = 1) -> dict[str, Any]:
     return {**rounded, "attempt": attempt}
 
 
-def complete_fields(reports: Sequence[Report]) -> dict[str, Any]:
+def build_complete_fields(reports: Sequence[Report]) -> dict[str, Any]:
     """Return the fields of an ``analysis_complete``: ``report`` is the first advisor's, ``reports``
     has all of them."""
     fragments = map(analysis_fragment, reports)
@@ -81,7 +81,7 @@ class AdvisorEvents:
             if item.phase is Phase.REPAIRING:  # what came before it cannot be read
                 self._begin = len(self.text)
                 self._sent.clear()
-            yield Entry(EventType.THINKING_UPDATE, update_fields(item, attempt=self._attempt))
+            yield Entry(EventType.THINKING_UPDATE, build_update_fields(item, attempt=self._attempt))
         elif isinstance(item, Text):
             offsets = {"offset": item.offset, "utf16_offset": item.offset + self._astral}
             self.text += item.text
@@ -106,20 +106,20 @@ class AdvisorEvents:
         if part:
             yield part
         elif isinstance(answer, PartialAnswer) and answer.growing:
-            yield _part(len(answer.dimensions) + 1, answer.growing)
+            yield _make_part(len(answer.dimensions) + 1, answer.growing)
 
     def _list_news(
         self, description: str, judged: Answer | PartialAnswer | Report
     ) -> Iterator[dict[str, Any]]:
         parts = {"": {"image_description": description}} if description else {}
-        parts |= {d.name: _part(n, d) for n, d in enumerate(judged.dimensions, start=1)}
+        parts |= {d.name: _make_part(n, d) for n, d in enumerate(judged.dimensions, start=1)}
         for name, part in parts.items():
             if self._sent.get(name) != part:
                 self._sent[name] = part
                 yield part
 
 
-def _part(n: int, dimension: Dimension | GrowingDimension) -> dict[str, Any]:
+def _make_part(n: int, dimension: Dimension | GrowingDimension) -> dict[str, Any]:
     fields = dimension.model_dump(mode="json")
     if "evidence" in fields:  # it is the report's: the model does not give it
         fields["evidence"] = []

@@ -177,12 +177,12 @@ class Entry:
     fields: Mapping[str, Any]
 
     def encode(self, job_id: UUID) -> str:
-        """The payload: one line of compact JSON, plain ASCII."""
+        """Return the payload: one line of compact JSON, plain ASCII."""
         return encode_payload(self.type, job_id, self.fields)
 
 
 def encode_payload(type: str, job_id: UUID, fields: Mapping[str, Any]) -> str:  # noqa: A002
-    """One line of compact JSON with ``type`` and ``job_id`` before ``fields``."""
+    """Return one line of compact JSON with ``type`` and ``job_id`` before ``fields``."""
     payload = {"type": type, "job_id": str(job_id), **fields}
     return json.dumps(payload, separators=(",", ":"), allow_nan=False)
 
@@ -193,9 +193,9 @@ def name_log(epoch: str, job_id: UUID) -> str:
 
 
 def parse_job_id(text: str) -> UUID:
-    """The id in ``<uuid>`` or, as older clients write it, ``<uuid> (<mode>)``.
+    """Return the id in ``<uuid>`` or, as older clients write it, ``<uuid> (<mode>)``.
 
-    Raises ``JobNotFound``: what is no id names no job.
+    Raise ``JobNotFound``: what is no id names no job.
     """
     match = re.fullmatch(r"\s*([0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})"
                          r"(?:\s*\([^()]*\))?\s*", text)  # fmt: skip

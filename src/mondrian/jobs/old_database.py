@@ -135,7 +135,7 @@ class OldDatabase:
                 failure = exc
             else:
                 return connection
-        raise self._damaged(failure)
+        raise self._describe_damage(failure)
 
     def _find_columns(self) -> dict[str, list[str]]:
         kinds = self._run("SELECT type FROM sqlite_master WHERE name = 'jobs' COLLATE NOCASE")
@@ -161,9 +161,9 @@ class OldDatabase:
             with closing(self._connection.execute(statement)) as cursor:
                 yield from cursor
         except sqlite3.Error as exc:
-            raise self._damaged(exc) from exc
+            raise self._describe_damage(exc) from exc
 
-    def _damaged(self, exc: sqlite3.Error) -> SettingsError:
+    def _describe_damage(self, exc: sqlite3.Error) -> SettingsError:
         return SettingsError(
             f"{self._path} cannot be read: {exc}. Stop the old system and import again: what is "
             f"here already is passed over. Of a damaged file `sqlite3 {self._path} .recover | "

@@ -20,7 +20,7 @@ from mondrian.advisors import Advisor, find_advisor
 from mondrian.answers import Answer as Judged
 from mondrian.answers import read_answer
 from mondrian.errors import AnswerError, EngineFailed, JobNotFound, UnknownAdvisor, printable
-from mondrian.jobs.events import complete_fields
+from mondrian.jobs.events import build_complete_fields
 from mondrian.jobs.job import Entry, EventType, Job, Status, StepPhase, parse_job_id
 from mondrian.jobs.old_database import OldJob
 from mondrian.jobs.store import Answer
@@ -118,7 +118,7 @@ def _end_done(
         Answer(advisor=name, report=report.model_dump(mode="json"), text=texts[name])
         for name, report in reports.items()
     ]
-    complete = Entry(EventType.ANALYSIS_COMPLETE, complete_fields(list(reports.values())))
+    complete = Entry(EventType.ANALYSIS_COMPLETE, build_complete_fields(list(reports.values())))
     return Imported(job=job, entries=[complete], reports=answers)
 
 
@@ -140,7 +140,7 @@ def _make_job(
     return Job(
         id=job_id,
         owner=owner,
-        filename=head + base_name(old.filename).removeprefix(head),
+        filename=head + strip_folders(old.filename).removeprefix(head),
         photo_key=f"{job_id}.jpg",
         advisors=advisors,
         mode=mode,
@@ -153,7 +153,7 @@ def _make_job(
     )
 
 
-def base_name(filename: str) -> str:
+def strip_folders(filename: str) -> str:
     """Return the name of a file without folders, printable, at most 120 characters."""
     return printable(re.split(r"[/\\]", filename)[-1], 120).strip(" .") or "photo"
 

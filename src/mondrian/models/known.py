@@ -212,7 +212,7 @@ NAMES = tuple(dict.fromkeys(model.name for model in CATALOGUE))
 def to_pull(name: str, machine: Machine) -> Model | Network:
     """Return the model that ``name`` means on ``machine``: one of the catalogue, by its engine's
     URL or its name (the best of that name that the machine can run); the network for the subject;
-    or a checkpoint for MLX by its full name on the hub (``owner/name``). Raises
+    or a checkpoint for MLX by its full name on the hub (``owner/name``). Raise
     ``ModelNotFound``."""
     if name == SUBJECT_NETWORK.name:
         return SUBJECT_NETWORK
@@ -243,7 +243,7 @@ def hub_model(name: str, size: int = 0, *, sees: bool = True) -> Model:
 
 def find_gguf(target: str, home: Path) -> tuple[Path, Path | None]:
     """Return the file of ``target``, a model of the catalogue or a path, and its projector, if
-    any. Raises ``ModelNotFound``."""
+    any. Raise ``ModelNotFound``."""
     for model in CATALOGUE:
         if model.url == f"llamacpp:{target}":
             if not model.is_on_disk(home):

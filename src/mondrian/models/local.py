@@ -35,7 +35,7 @@ def find_path(model: Model, home: Path) -> Path | None:
 
 
 def find_missing(folder: Path) -> str | None:
-    """Return the first file that the checkpoint in ``folder`` lacks. Raises ``ModelNotFound`` if
+    """Return the first file that the checkpoint in ``folder`` lacks. Raise ``ModelNotFound`` if
     one cannot be read."""
     index = folder / "model.safetensors.index.json"
     listed = _read_json(index).get("weight_map", {}) if index.is_file() else {}
@@ -48,7 +48,7 @@ def find_missing(folder: Path) -> str | None:
 
 def find_code(folder: Path) -> str | None:
     """Return where the checkpoint in ``folder`` names Python code, which would run when it is
-    loaded, such as ``model_file in config.json``. Raises ``ModelNotFound`` if a file cannot be
+    loaded, such as ``model_file in config.json``. Raise ``ModelNotFound`` if a file cannot be
     read."""
     for path in sorted(folder.glob("*.json")):
         if not path.name.endswith(_TABLES):

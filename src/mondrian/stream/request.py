@@ -31,7 +31,7 @@ class Asked:
 
 
 def read_request(scope: Scope) -> Asked:
-    """What the request in ``scope`` asks for. Raises ``JobNotFound`` if its path names no job."""
+    """What the request in ``scope`` asks for. Raise ``JobNotFound`` if its path names no job."""
     name = scope.get("path_params", {}).get("job") or scope["path"].rsplit("/", 1)[-1]
     query = parse_qs(scope["query_string"].decode("latin-1"))
     sent = dict(scope["headers"]).get(b"last-event-id", b"").decode("latin-1")

@@ -59,7 +59,7 @@ class Subscriber:
     async def replay(self, until: int) -> None:
         """Send the log up to ``until``, a number that is in it, or somewhat further.
 
-        Raises ``StorageError``.
+        Raise ``StorageError``.
         """
         while self.seq < until and not self._should_end():
             pieces = await self._source.pieces_after(
@@ -73,7 +73,7 @@ class Subscriber:
                 self.seq = until  # what else there is, is of other types
 
     async def follow(self, tail: FrameBuffer) -> None:
-        """Send the log as it grows. Raises ``StorageError`` if it must be read and cannot."""
+        """Send the log as it grows. Raise ``StorageError`` if it must be read and cannot."""
         self._tail = tail
         while not self._should_end():
             if self._place == tail.end:

@@ -1,4 +1,4 @@
-"""One attempt at a job: a critique by each advisor in turn, told in the job's log."""
+"""One attempt of a job: a critique by each advisor in turn, written to the job's log."""
 
 import json
 import logging
@@ -15,7 +15,7 @@ from mondrian.critiques.panel import run_panel
 from mondrian.engines.base import Basis, Phase
 from mondrian.engines.watched import WatchedEngine
 from mondrian.errors import AttemptSuperseded, PhotoStoreUnavailable, StorageError
-from mondrian.jobs.events import AdvisorEvents, complete_fields
+from mondrian.jobs.events import AdvisorEvents, build_complete_fields
 from mondrian.jobs.job import Entry, EventType, Status, StepPhase
 from mondrian.jobs.store import Answer
 from mondrian.measurements.reading import MeasuredPhoto, read_measured
@@ -28,19 +28,19 @@ from mondrian.worker.job_log import JobLog
 log = logging.getLogger(__name__)
 
 PAUSES_SECONDS = (0.0, 1.0, 10.0)
-"""What is waited after so many failures: a server that restarts needs its time."""
+"""The pause before the next attempt, by the number of failures: a server may be restarting."""
 
 RENEWED_PAUSES_SECONDS = (0.0, 0.0, 1.0)
-"""The same for a job whose engine is already another one, or whose worker is."""
+"""The same for a job whose engine or worker is a new one."""
 
-_OTHER_WORKER = ("worker lost", "handed back")
+_OTHER_WORKER = ("worker lost", "worker stopped")
 
 PHOTO_PATIENCE_SECONDS = 60.0
-"""So long may the photo store be away and cost no attempt. (If only this photo cannot be read, it
-must not hold up the others for ever.)"""
+"""How long the photo store may be unavailable without costing an attempt. (If only this photo
+cannot be read, the job must not block the others forever.)"""
 
 
-def work(
+def run_attempt(
     job_log: JobLog,
     photos: PhotoStore,
     readers: PhotoReaders,
@@ -48,25 +48,25 @@ def work(
     advisors: Mapping[str, Advisor],
     home: Path,
 ) -> None:
-    """Do the job that ``job_log`` holds, to its end. The network for the subject is in ``home``.
+    """Run the attempt of ``job_log`` to its end. ``home`` is the folder of the subject model.
 
-    Raises ``AttemptSuperseded`` when the claim is lost or the worker stops, and whatever a critique
+    Raise ``AttemptSuperseded`` if the claim is lost or the worker stops, and all that a critique
     raises.
     """
     chosen = [find_advisor(name, advisors) for name in job_log.job.advisors]
-    _explain(job_log)
+    _announce_attempt(job_log)
     if engine.mode_used != job_log.job.mode_used:
         job_log.append([], mode_used=engine.mode_used)
     job = job_log.job
     events = [AdvisorEvents(name, attempt=job_log.attempt) for name in job.advisors]
     panel = run_panel(
-        partial(_look, job_log, photos, readers, home),
+        partial(_read_photo, job_log, photos, readers, home),
         chosen,
         engine,
         interval_seconds=job_log.tick_seconds,
         purpose=job.purpose,
         megapixels=job.width * job.height / 1e6,
-        history=_recall(job_log, engine),
+        history=_read_history(job_log, engine),
     )
     reports = list[Report]()
     with closing(panel) as items:
@@ -86,13 +86,13 @@ def work(
     _finish(job_log, reports, [each.text for each in events])
 
 
-def _explain(job_log: JobLog) -> None:
-    """Tell why there is another attempt, and leave the engine some time before it."""
+def _announce_attempt(job_log: JobLog) -> None:
+    """Write why there is another attempt, and pause before it for the engine's sake."""
     job, store = job_log.job, job_log.store
     if job.attempt == 1:
         return
     types = [EventType.ATTEMPT]
-    *_, event = job_log.held.insist(lambda: store.events_after(job.id, 0, types=types))
+    *_, event = job_log.held.retry(lambda: store.read_events(job.id, 0, types=types))
     reason = json.loads(event.payload)["reason"]
     again = Update(
         phase=Phase.WAITING,
@@ -101,7 +101,7 @@ def _explain(job_log: JobLog) -> None:
         percent=0,
         basis=Basis.UNKNOWN,
     )
-    job_log.tell(again, {})
+    job_log.write_update(again, {})
     is_renewed = job.is_suspect or reason in _OTHER_WORKER
     pauses = RENEWED_PAUSES_SECONDS if is_renewed else PAUSES_SECONDS
     until = time.monotonic() + pauses[job.failures]
@@ -110,21 +110,21 @@ def _explain(job_log: JobLog) -> None:
         job_log.update(again)
 
 
-def _recall(job_log: JobLog, engine: WatchedEngine) -> list[TimingRecord]:
-    """What earlier critiques on this model took. Not to know it is no reason to fail."""
+def _read_history(job_log: JobLog, engine: WatchedEngine) -> list[TimingRecord]:
+    """Return the timing records of this model, none if they cannot be read."""
     with suppress(StorageError):
-        return job_log.store.history(engine.url, engine.model)
+        return job_log.store.read_history(engine.url, engine.model)
     return []
 
 
-def _look(
+def _read_photo(
     job_log: JobLog,
     photos: PhotoStore,
     readers: PhotoReaders,
     home: Path,
     is_wanted: Callable[[], bool],
 ) -> MeasuredPhoto:
-    """Fetch the photo, and have it read and measured."""
+    """Fetch, read and measure the photo."""
     encoded, name = _fetch(job_log, photos), job_log.job.filename
     try:
         return readers.run(
@@ -135,7 +135,7 @@ def _look(
 
 
 def _fetch(job_log: JobLog, photos: PhotoStore) -> bytes:
-    """The photo, as soon as its store is there."""
+    """Return the stored photo; wait while its store is unavailable."""
     until = time.monotonic() + PHOTO_PATIENCE_SECONDS
     while True:
         try:
@@ -150,13 +150,14 @@ def _fetch(job_log: JobLog, photos: PhotoStore) -> bytes:
 def _report_update(
     job_log: JobLog, update: Update, advisors: Sequence[Advisor], place: int
 ) -> None:
-    """Log ``update`` of the step in that place, with the state of the job that goes with it."""
+    """Write ``update`` of the advisor in that ``place`` (0 before the first), with the job's
+    state."""
     if place == 0:
         job_log.update(update)
         return
     total = len(advisors)
     if update.phase is Phase.FINALIZING and place < total:
-        return  # over at once: the next advisor begins
+        return  # the next advisor begins at once
     advisor = advisors[place - 1]
     of = f" ({place} of {total})" if total > 1 else ""
     status, step_phase = Status.ANALYZING, StepPhase.ADVISOR_PREPARATION
@@ -176,7 +177,7 @@ def _report_update(
 
 
 def _finish(job_log: JobLog, reports: Sequence[Report], texts: Sequence[str]) -> None:
-    complete = Entry(EventType.ANALYSIS_COMPLETE, complete_fields(reports))
+    complete = Entry(EventType.ANALYSIS_COMPLETE, build_complete_fields(reports))
     answers = [
         Answer(advisor=report.advisor, report=report.model_dump(mode="json"), text=text)
         for report, text in zip(reports, texts, strict=True)

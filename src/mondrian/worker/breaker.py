@@ -1,4 +1,4 @@
-"""A circuit breaker: a worker whose engine is gone takes no jobs until the engine answers."""
+"""A circuit breaker: a worker whose engine is down claims no jobs until the engine answers."""
 
 import logging
 import threading
@@ -19,18 +19,18 @@ PROBE_SECONDS = (1.0, 2.0, 5.0, 10.0)
 """The pauses before each probe; the last one again and again."""
 
 
-def is_gone(error: MondrianError, *, has_text: bool) -> bool:
-    """Return whether ``error`` says that the engine cannot work, rather than that it failed at this
+def is_engine_down(error: MondrianError, *, has_text: bool) -> bool:
+    """Return whether ``error`` means that the engine is down, rather than that it failed at this
     photo: it failed before its first token, and neither crashed nor hung."""
     is_at_photo = isinstance(error, EngineCrashed | EngineStalled | EngineClosed)
     return isinstance(error, EngineError) and not is_at_photo and not has_text
 
 
 class Breaker:
-    """Whether ``engine`` may be given jobs. ``reason`` is why not, empty while it may.
+    """Closed while ``engine`` can take jobs; ``reason`` says why it is open.
 
-    Once open it probes the engine, by loading it, until that succeeds; then ``on_closed`` is
-    called. For any number of threads.
+    An open breaker probes the engine by loading it until that succeeds, and then calls
+    ``on_closed``. Thread-safe.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether the engine is gone, for all that is known."""
+        """Whether the engine was down when it was last used."""
         return bool(self.reason)
 
     def open(self, error: MondrianError) -> None:
-        """Take note that the engine is gone."""
+        """Record that the engine is down, and begin to probe it."""
         with self._lock:
             is_probing, self.reason = self.is_open, error.message
         if not is_probing:
@@ -62,7 +62,7 @@ class Breaker:
             try:
                 self._engine.load()
             except MondrianError as exc:
-                log.info("the engine is still gone: %s", exc)
+                log.info("the engine is still down: %s", exc)
                 continue
             with self._lock:
                 self.reason = ""

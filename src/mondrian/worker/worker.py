@@ -1,22 +1,20 @@
-"""The worker: threads that take jobs, one that keeps their claims, and what a failure costs.
+"""The worker: threads that run jobs, one that keeps their claims, and the handling of failures.
 
-1. Each of the ``concurrency`` threads has one job at a time. One more keeps: it renews the claims,
-   sees those that are lost, and wakes one of the others for each new job (which wakes
-   another: there may be more). That which called ``run`` waits for
-   nothing but ``stop``. None of them ends by an error, whatever it is.
-2. A lease that ran out means that its worker died only if that worker could have renewed it. So
-   jobs are taken over only after this process has watched the database answer on time for as long
-   as a lease: after a sleep of the machine or an absence of the database, everybody who is alive
-   has renewed by then.
-3. A worker reports itself, so that others know who is alive. One whose engine fails before its
-   first token gives the job to another, which counts no failure, and claims nothing until the
-   engine answers: else it would fail faster than others work, and draw the whole queue.
-4. A stop hands the jobs back, which counts no failure. What a stopped thread still tries to write
-   is refused, since a release raises the attempt. All of that has one deadline: where the
-   database does not answer, the leases run out.
-5. When an engine crashes or is stuck, every job in it is a poison job: it is not known which of
-   them did it. From then on it has the engine to itself, so that the next time, if there is one,
-   takes no other job along.
+1. Each of the ``concurrency`` threads runs one job at a time. The keeper thread renews the claims,
+   detects lost ones, and wakes an idle thread for each new job (which wakes another one: there may
+   be more jobs). The thread that called ``run`` only waits for ``stop``. No error ends any of them.
+2. An expired lease means that its worker died only if the worker could have renewed it. Jobs are
+   therefore reclaimed only after this process has seen the database answer on time for as long as a
+   lease: after a sleep of the machine or an outage of the database, every live worker has renewed
+   by then.
+3. A worker reports its state, so that others know which workers are alive. One whose engine fails
+   before its first token gives the job to another worker, without counting a failure, and claims
+   nothing until the engine answers. Otherwise it would fail jobs faster than others finish them.
+4. A stop releases the jobs without counting a failure. Later writes of a stopped thread are
+   rejected, since a release raises the attempt. All of it has one deadline: if the database does
+   not answer, the leases expire.
+5. When an engine crashes or hangs, every job in it is treated as a poison job, since any of them
+   may be the cause. From then on each runs alone in the engine, so that it cannot take others down.
 """
 
 import logging
@@ -48,26 +46,26 @@ from mondrian.jobs.store import Store, WorkerReport, WorkerState
 from mondrian.photos import PhotoStore
 from mondrian.photos.readers import PhotoReaders
 from mondrian.settings import Settings
-from mondrian.worker.attempt import work
-from mondrian.worker.breaker import Breaker, is_gone
+from mondrian.worker.attempt import run_attempt
+from mondrian.worker.breaker import Breaker, is_engine_down
 from mondrian.worker.job_log import HeldClaim, JobLog
 
 log = logging.getLogger(__name__)
 
 KEEP_SECONDS = 0.5
 POLL_SECONDS = 5.0
-"""An idle worker looks for a job at least so often: an expired lease is not announced."""
+"""The longest pause between polls of an idle worker: there is no notice of an expired lease."""
 
 STUCK_SECONDS = 60.0
 
 _LEAVE_SECONDS = 3.0
-_UNFORESEEN_SECONDS = 1.0
+_ERROR_PAUSE_SECONDS = 1.0
 
 
 class Worker:
-    """Works at the queue in ``store``, with one ``engine`` for all its threads.
+    """Run the jobs of ``store`` with one ``engine`` for all threads.
 
-    ``readers`` read the photos. ``listener`` listens for jobs to claim. It is closed at the end of
+    ``readers`` read the photos. ``listener`` listens for queued jobs and is closed at the end of
     ``run``; engine and readers are not.
     """
 
@@ -106,13 +104,13 @@ class Worker:
         self._reported: tuple[object, ...] = ()
         self._report_at = 0.0
         self._renewed = self._awake_since = time.monotonic()
-        self._kept = _now()
+        self._kept = _read_clocks()
 
     def run(self) -> None:
-        """Work until ``stop``; then all jobs have been handed back."""
-        keeper = threading.Thread(target=self._keep_claims, name="keeper", daemon=True)
+        """Run jobs until ``stop``, and release those that are not done."""
+        keeper = threading.Thread(target=self._run_keeper, name="keeper", daemon=True)
         workers = [
-            threading.Thread(target=self._take_jobs, name=f"worker-{n}", daemon=True)
+            threading.Thread(target=self._run_worker, name=f"worker-{n}", daemon=True)
             for n in range(self._concurrency)
         ]
         for thread in (keeper, *workers):
@@ -128,32 +126,31 @@ class Worker:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def stop(self) -> None:
-        """Make ``run`` release its jobs and return, within seconds. From any thread, any number
-        of times."""
+        """Make ``run`` release its jobs and return within seconds. Thread-safe and idempotent."""
         self._stopping.set()
         with self._changed:
             self._changed.notify_all()
 
     def drain(self) -> None:
-        """Make ``run`` return when the jobs that it has are done; no other is claimed. From any
-        thread, any number of times."""
+        """Make ``run`` claim no more jobs and return when its own are done. Thread-safe and
+        idempotent."""
         self._is_draining = True
 
-    def why_not_live(self) -> str:
-        """Return why this worker should be started anew, empty if it should not: its keeper, which
-        looks every half second, has not for as long as ``STUCK_SECONDS``."""
+    def find_liveness_problem(self) -> str:
+        """Return why this worker should be restarted, empty if it should not: its keeper, which
+        runs every half second, has not run for ``STUCK_SECONDS``."""
         is_stuck = time.monotonic() - self._kept[0] > STUCK_SECONDS
         return "stuck" if is_stuck else ""
 
-    def why_not_ready(self) -> str:
-        """Return why this worker claims nothing, empty if it does."""
+    def find_readiness_problem(self) -> str:
+        """Return why this worker claims no jobs, empty if it does."""
         if not self._is_database_up:
             return "database"
         report = self.report()
         return report.reason or ("" if report.state is WorkerState.READY else report.state)
 
     def report(self) -> WorkerReport:
-        """Return what this worker tells of itself."""
+        """Return the state of this worker."""
         state, reason = WorkerState.READY, ""
         if self._is_draining:
             state = WorkerState.DRAINING
@@ -170,10 +167,10 @@ class Worker:
         )
 
     def _report(self) -> None:
-        """Report, where that is due or the state has changed, and do as is asked."""
+        """Report the state if that is due or the state changed, and follow the orders returned."""
         report, now = self.report(), time.monotonic()
-        told = (report.state, report.reason)
-        if told == self._reported and now < self._report_at:
+        reported = (report.state, report.reason)
+        if reported == self._reported and now < self._report_at:
             return
         try:
             orders = self._store.report_worker(report, self._settings.lease)
@@ -181,14 +178,14 @@ class Worker:
             self._is_database_up = False
             return
         self._is_database_up = True
-        self._reported, self._report_at = told, now + self._settings.lease / 3
+        self._reported, self._report_at = reported, now + self._settings.lease / 3
         self._has_others = orders.has_others
         if orders.should_drain:
             self.drain()
 
     def _may_claim(self) -> bool:
-        """Return whether jobs are to be claimed. Alone, a worker whose engine is gone claims them
-        still: a waiting client is better told what is the matter."""
+        """Return whether to claim jobs. A worker whose engine is down does so if it is the only
+        one: a waiting client had better see the error."""
         is_able = not (self._breaker.is_open and self._has_others)
         return is_able and not self._is_draining and not self._stopping.is_set()
 
@@ -196,25 +193,25 @@ class Worker:
         self._wake(self._concurrency)
 
     @contextmanager
-    def _going_on(self) -> Iterator[None]:
-        """Log an unexpected error, and let the thread go on with its next round."""
+    def _survive_errors(self) -> Iterator[None]:
+        """Log an unexpected error, and let the thread continue with its next round."""
         try:
             yield
         except Exception:
-            log.exception("unexpected error in the worker, which goes on")
-            self._stopping.wait(_UNFORESEEN_SECONDS)
+            log.exception("unexpected error in the worker, which continues")
+            self._stopping.wait(_ERROR_PAUSE_SECONDS)
 
-    def _keep_claims(self) -> None:
+    def _run_keeper(self) -> None:
         while not self._stopping.is_set():
-            with self._going_on():
-                self._keep()
+            with self._survive_errors():
+                self._run_round()
         self._listener.close()
         with suppress(StorageError):
             self._store.forget_worker(self.name)
 
-    def _keep(self) -> None:
-        """One round: wait half a second for jobs to claim, and renew what is held."""
-        began = _now()
+    def _run_round(self) -> None:
+        """Wait half a second for notices of queued jobs, and renew the claims."""
+        began = _read_clocks()
         notices = self._listener.wait(KEEP_SECONDS)
         is_listening_anew = not notices and time.monotonic() - began[0] < KEEP_SECONDS * 0.9
         self._wake(len(notices) + (is_listening_anew or self._is_poll_due()))
@@ -222,26 +219,26 @@ class Worker:
         self._report()
         if is_listening_anew or not is_answered or not self._is_on_time(began):
             self._awake_since = time.monotonic()
-        self._kept = _now()
+        self._kept = _read_clocks()
 
     def _is_on_time(self, began: tuple[float, float]) -> bool:
-        """Whether a round that began then has not taken too long. (The monotonic clock of Linux
-        stands still while the machine sleeps, the other one does not.)"""
-        took = max(now - then for now, then in zip(_now(), began, strict=True))
+        """Return whether a round that began then has not taken too long. (While the machine sleeps,
+        Linux's monotonic clock stops and the wall clock does not.)"""
+        took = max(now - then for now, then in zip(_read_clocks(), began, strict=True))
         return took < KEEP_SECONDS + self._settings.lease / 2
 
     def _is_awake(self) -> bool:
-        """Whether the database has been watched for as long as a lease (rule 2). After a sleep
-        this may be asked before ``_keep`` has noticed it."""
+        """Return whether the database has answered for as long as a lease (rule 2). After a sleep
+        this may be called before ``_run_round`` has noticed it."""
         watched = time.monotonic() - self._awake_since
         return watched >= self._settings.lease and self._is_on_time(self._kept)
 
     def _renew(self) -> bool:
-        """Renew the claims, unless that was just now. Returns whether the database answered."""
+        """Renew the claims, unless they just were. Return whether the database answered."""
         if time.monotonic() - self._renewed < KEEP_SECONDS * 0.9:
             return True
         self._renewed = time.monotonic()
-        if not (held := self._held()):
+        if not (held := self._list_held()):
             return True
         try:
             kept = self._store.renew([each.claim for each in held], self._settings.lease)
@@ -253,40 +250,40 @@ class Worker:
         return True
 
     def _release_all(self) -> None:
-        for held in self._held():
+        for held in self._list_held():
             self._release(held.claim)
 
     def _release(self, claim: Claim) -> None:
         with suppress(AttemptSuperseded, StorageError):
             self._store.release(claim)
 
-    def _held(self) -> list[HeldClaim]:
+    def _list_held(self) -> list[HeldClaim]:
         with self._changed:
             return list(self._holds)
 
-    def _take_jobs(self) -> None:
-        while self._is_woken():
-            with self._going_on():
+    def _run_worker(self) -> None:
+        while self._wait_for_work():
+            with self._survive_errors():
                 while self._may_claim() and (claim := self._claim()):
                     self._wake(1)  # there may be more
                     while claim:
-                        claim = self._attempt(claim)
+                        claim = self._run_attempt(claim)
 
     def _wake(self, threads: int) -> None:
-        """Let so many idle threads look for a job."""
+        """Wake ``threads`` idle threads, to claim jobs."""
         with self._changed:
             self._wakeups = min(self._wakeups + threads, self._concurrency)
             self._changed.notify(threads)
 
-    def _is_woken(self) -> bool:
-        """Wait until this thread should look for a job. Return whether it should, or stop."""
+    def _wait_for_work(self) -> bool:
+        """Wait until this thread is woken to claim a job. Return false if it should end."""
         with self._changed:
             self._changed.wait_for(lambda: self._stopping.is_set() or self._wakeups > 0)
             self._wakeups = max(0, self._wakeups - 1)
         return not self._stopping.is_set()
 
     def _is_poll_due(self) -> bool:
-        """Return whether a thread should look though there was no notice."""
+        """Return whether a thread should try to claim a job without a notice."""
         now, pause = time.monotonic(), min(self._settings.update_interval, POLL_SECONDS)
         is_due = now - self._polled >= pause
         if is_due:
@@ -302,7 +299,7 @@ class Worker:
             return None
 
     @contextmanager
-    def _holding(self, claim: Claim) -> Iterator[HeldClaim]:
+    def _hold(self, claim: Claim) -> Iterator[HeldClaim]:
         held = HeldClaim(claim=claim, stopping=self._stopping)
         with self._changed:
             self._holds.add(held)
@@ -312,12 +309,12 @@ class Worker:
             with self._changed:
                 self._holds.discard(held)
 
-    def _attempt(self, claim: Claim) -> Claim | None:
-        """Do the job, or fail at it. Returns the claim for another attempt, if there is one."""
+    def _run_attempt(self, claim: Claim) -> Claim | None:
+        """Run one attempt. Return the claim of the next attempt if it failed and is retried."""
         settings = self._settings
         held = None
         try:
-            with self._holding(claim) as held:
+            with self._hold(claim) as held:
                 engine = WatchedEngine(
                     self._engine,
                     self.meter,
@@ -327,7 +324,7 @@ class Worker:
                     mode=claim.job.mode,
                 )
                 job_log = JobLog(self._store, held, settings.update_interval)
-                work(
+                run_attempt(
                     job_log,
                     self._photos,
                     self._readers,
@@ -339,47 +336,50 @@ class Worker:
             return None
         except MondrianError as exc:
             has_text = held is not None and held.has_text
-            return self._judge(claim, exc, is_gone=is_gone(exc, has_text=has_text))
+            return self._handle_failure(claim, exc, is_down=is_engine_down(exc, has_text=has_text))
         except Exception:
             log.exception("job %s: unexpected error", claim.job.id)
-            return self._judge(claim, MondrianError())
+            return self._handle_failure(claim, MondrianError())
 
-    def _judge(self, claim: Claim, error: MondrianError, *, is_gone: bool = False) -> Claim | None:
-        """Let the failure cost what its class says. Where the engine ``is_gone``, other workers
-        have the job, if there are any."""
+    def _handle_failure(
+        self, claim: Claim, error: MondrianError, *, is_down: bool = False
+    ) -> Claim | None:
+        """Retry, end or release the job as the error's class says. If the engine is down, give it
+        to another worker, if there is one."""
         self.counts[error.code] += 1
-        verdict = error.retry_policy
+        policy = error.retry_policy
         held = HeldClaim(claim=claim, stopping=self._stopping)
-        level = logging.DEBUG if verdict is RetryPolicy.FORGET else logging.INFO
+        level = logging.DEBUG if policy is RetryPolicy.FORGET else logging.INFO
         log.log(level, "job %s, attempt %d: %s", claim.job.id, claim.attempt, error)
         try:
-            if is_gone:
+            if is_down:
                 self._breaker.open(error)
-                if held.insist(lambda: self._store.give_to_others(claim, summarize(error))):
+                if held.retry(lambda: self._store.give_to_others(claim, summarize(error))):
                     return None
-            if verdict is not RetryPolicy.FORGET:
-                return held.insist(
-                    lambda: self._end_or_retry(claim, error, verdict), lambda: self._next(claim)
+            if policy is not RetryPolicy.FORGET:
+                return held.retry(
+                    lambda: self._end_or_retry(claim, error, policy),
+                    lambda: self._find_next_claim(claim),
                 )
         except (AttemptSuperseded, JobNotFound):
             pass
         except StorageError:
             log.exception("job %s cannot be ended", claim.job.id)
         if self._stopping.is_set() or isinstance(error, AttemptSuperseded):
-            # that is refused, but where the log went back: there the next attempt fills the gap
+            # rejected, unless the log went back: there the next attempt fills the gap
             self._release(claim)
         return None
 
-    def _next(self, claim: Claim) -> Claim | None:
-        """The claim of the next attempt, if a retry began it whose answer was lost."""
+    def _find_next_claim(self, claim: Claim) -> Claim | None:
+        """Return the claim of the next attempt, if a retry whose answer was lost began it."""
         job = self._store.read(claim.job.id)
         is_ours = (job.attempt, job.claimed_by) == (claim.attempt + 1, claim.worker)
         return Claim(job=job, worker=claim.worker) if is_ours else None
 
     def _end_or_retry(
-        self, claim: Claim, error: MondrianError, verdict: RetryPolicy
+        self, claim: Claim, error: MondrianError, policy: RetryPolicy
     ) -> Claim | None:
-        is_retryable = verdict is RetryPolicy.AGAIN
+        is_retryable = policy is RetryPolicy.AGAIN
         known = {"code": error.code, "message": error.message, "retryable": is_retryable}
         if is_retryable:
             is_suspect = isinstance(error, EngineCrashed | EngineStalled)
@@ -394,6 +394,6 @@ def summarize(error: MondrianError) -> str:
     return error.message.partition(". ")[0].rstrip(".")
 
 
-def _now() -> tuple[float, float]:
-    """The monotonic clock, and that of the wall."""
+def _read_clocks() -> tuple[float, float]:
+    """Return the monotonic time and the wall-clock time in seconds."""
     return time.monotonic(), time.time()

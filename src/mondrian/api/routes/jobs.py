@@ -64,8 +64,8 @@ def read_job(
     """Return the same as `/status`; a browser gets the job's live page."""
     if not wants_page(request.scope):
         return read_status(job, services, links)
-    log = name_log(services.store.epoch(), job.id)
-    snapshot = services.store.snapshot(job.id)
+    log = name_log(services.store.read_epoch(), job.id)
+    snapshot = services.store.read_snapshot(job.id)
     job, parts = snapshot.job, read_parts(services, snapshot)
     reports = [part.report for part in parts if part.report]
     known = services.advisors.values()
@@ -227,7 +227,7 @@ def _read_full_job(job: Job, services: Services, links: Links) -> FullJob:
     prompt = prompts.get(job.advisors[0], "")
     outputs = [
         Output(advisor=each.advisor, text=each.text, report=Report.model_validate(each.report))
-        for each in services.store.reports(job.id)
+        for each in services.store.read_reports(job.id)
     ]
     return FullJob(
         **dict(JobState.of(job, links)),

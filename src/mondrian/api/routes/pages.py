@@ -65,7 +65,7 @@ def show_comparison(
     same = list_same_photo(services, visitor, job)
     reports: dict[str, Report] = {}
     for each in [*same, job]:  # the job's own reports replace older ones
-        for answer in services.store.reports(each.id):
+        for answer in services.store.read_reports(each.id):
             reports[answer.advisor] = Report.model_validate(answer.report)
     return render_page(
         request.scope,

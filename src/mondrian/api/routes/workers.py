@@ -37,6 +37,6 @@ def list_workers(services: ServicesDep, visitor: VisitorDep) -> dict[str, Any]:
         "count": len(workers),
         "queue": {
             "is_paused": services.store.is_queue_paused(),
-            "oldest_seconds": round(services.store.queue_age_seconds(), 1),
+            "oldest_seconds": round(services.store.read_queue_age_seconds(), 1),
         },
     }

@@ -18,7 +18,7 @@ def find_checkpoint(target: str, home: Path) -> Path:
     """Return the folder of ``target``: a path, or a name in the catalogue or on the Hugging Face
     hub whose files are in ``home``/models or in the hub's own cache. Fetches nothing.
 
-    Raises ``UnknownEngine`` if mlx-vlm is missing or too old, or the checkpoint contains code, and
+    Raise ``UnknownEngine`` if mlx-vlm is missing or too old, or the checkpoint contains code, and
     ``ModelNotFound``.
     """
     if find_spec("mlx_vlm") is None:
@@ -48,7 +48,7 @@ def find_checkpoint(target: str, home: Path) -> Path:
 
 def check_adapter(path: Path) -> Path:
     """Return the weights of the LoRA adapter at ``path``: that file, or the one in that folder,
-    with ``adapter_config.json`` beside it. Raises ``ModelNotFound``."""
+    with ``adapter_config.json`` beside it. Raise ``ModelNotFound``."""
     path = path.expanduser()
     for weights in (path, path / "adapters.safetensors", path / "weights.safetensors"):
         if weights.is_file() and weights.with_name("adapter_config.json").is_file():

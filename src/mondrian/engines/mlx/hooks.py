@@ -84,7 +84,7 @@ class Watch:
         self._prompt = KeptPrompt()
 
     def emit(self, item: Any) -> None:
-        """Emit ``item``. Raises ``StoppedError`` if the request was stopped."""
+        """Emit ``item``. Raise ``StoppedError`` if the request was stopped."""
         assert self._port is not None
         if self._port.emit(item):
             raise StoppedError

@@ -267,7 +267,7 @@ def _explain_refusal(response: "httpx.Response") -> str:
 def read_key() -> str | None:
     """Return the server's key from the environment, ``None`` without one.
 
-    Raises ``SettingsError`` for a key that cannot be sent.
+    Raise ``SettingsError`` for a key that cannot be sent.
     """
     name = next((name for name in KEYS if os.environ.get(name, "").strip()), None)
     if name is None:
@@ -289,7 +289,7 @@ _ADDRESS = re.compile(r"(https?://)(?:([^/?#]*)@)?([^/?#@][^?#@]*)")
 def split_address(address: str) -> tuple[str, tuple[str, str] | None]:
     """Return ``address`` without its name and password, and these, ``None`` if it has none.
 
-    Raises ``UnknownEngine`` for an invalid address.
+    Raise ``UnknownEngine`` for an invalid address.
     """
     import httpx
 

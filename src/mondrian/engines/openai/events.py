@@ -20,7 +20,7 @@ def decode_events(chunks: Iterable[bytes]) -> Iterator[dict[str, Any]]:
     unknown fields, empty and truncated messages are skipped. ``DONE`` follows ``[DONE]``, and a
     body that is one JSON object instead of a stream. An ``error`` event may be plain text.
 
-    Raises ``EngineFailed`` for other text that is not JSON, and for a message over 32 MB.
+    Raise ``EngineFailed`` for other text that is not JSON, and for a message over 32 MB.
     """
     lines, pending, event = _split_lines(chunks), b"", b""
     for line in lines:

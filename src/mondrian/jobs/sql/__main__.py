@@ -69,8 +69,8 @@ def list_statements() -> Iterator[tuple[str, bytes]]:
             if isinstance(value, bytes):
                 yield f"{role}.{name}", value
     yield "jobs.list_jobs", jobs.list_jobs(("before", "status", "advisor", "owner"))
-    yield "log.events_after", log.events_after(of_types=True)
-    yield "history.history", history.history(of_others=False)
+    yield "log.read_events", log.read_events(of_types=True)
+    yield "history.select_history", history.select_history(of_others=False)
 
 
 def format_for_psql(statement: bytes) -> str:

@@ -6,12 +6,12 @@ from mondrian.jobs.sql.shared import (
     ERROR_PAYLOAD,
     HELD,
     RUNNING_WORDS,
-    attempt_payload,
-    job_columns,
-    logged,
-    noticed,
-    statement,
-    status_update,
+    build_attempt,
+    build_status_update,
+    compact,
+    insert_events,
+    list_columns,
+    select_notice,
 )
 from mondrian.jobs.sql.workers import IS_LIVING
 
@@ -84,19 +84,19 @@ _TAKEN = f""", moved AS (
         FROM next WHERE jobs.id = next.id
         RETURNING jobs.*, next.is_lost AND NOT next.is_over AS is_again, next.is_over
     ), {
-    logged(
-        ("attempt", attempt_payload("%(reason)s::text"), "moved.is_again"),
-        ("status_update", status_update("moved", as_queued=True), "moved.is_again"),
-        ("status_update", status_update("moved"), "true"),
+    insert_events(
+        ("attempt", build_attempt("%(reason)s::text"), "moved.is_again"),
+        ("status_update", build_status_update("moved", as_queued=True), "moved.is_again"),
+        ("status_update", build_status_update("moved"), "true"),
         ("error", ERROR_PAYLOAD, "moved.is_over"),
         ("done", DONE_PAYLOAD, "moved.is_over"),
     )
 }
-    SELECT {job_columns("moved")}, moved.is_again, {noticed()} FROM moved"""
+    SELECT {list_columns("moved")}, moved.is_again, {select_notice()} FROM moved"""
 
-CLAIM = statement(_NEXT + _TAKEN)
+CLAIM = compact(_NEXT + _TAKEN)
 
-RETRY = statement(f"""
+RETRY = compact(f"""
     WITH next AS (
         SELECT id, true AS is_lost, failures + 1 >= {MAX_ATTEMPTS} AS is_over,
             %(is_suspect)s::boolean AS makes_suspect
@@ -104,7 +104,7 @@ RETRY = statement(f"""
     ){_TAKEN}""")
 
 # One statement for all claims of a worker, and no write while none is due.
-RENEW = statement(f"""
+RENEW = compact(f"""
     WITH held AS (
         SELECT jobs.id, jobs.attempt, lease_until < clock_timestamp()
             + make_interval(secs => %(lease_seconds)s * 2 / 3.0) AS is_due
@@ -122,22 +122,22 @@ AVOID_SECONDS = 30
 
 
 def _release(condition: str, changes: str, reason: str) -> bytes:
-    return statement(f"""
+    return compact(f"""
     WITH moved AS (
         UPDATE jobs SET status = 'queued', step_phase = 'queued', current_step = 'Waiting in queue',
             llm_thinking = '', current_advisor = 0, progress = 0, attempt = attempt + 1,
             claimed_by = null, lease_until = null, last_seq = last_seq + 2 {changes}
         WHERE {HELD} {condition} RETURNING *
     ), {
-        logged(
-            ("attempt", attempt_payload(reason), "true"),
-            ("status_update", status_update("moved"), "true"),
+        insert_events(
+            ("attempt", build_attempt(reason), "true"),
+            ("status_update", build_status_update("moved"), "true"),
         )
     }
-    SELECT moved.id, {noticed(is_claimable="true")} FROM moved""")
+    SELECT moved.id, {select_notice(is_claimable="true")} FROM moved""")
 
 
-HAND_BACK = _release("", "", "'handed back'")
+RELEASE = _release("", "", "'worker stopped'")
 
 # To a worker that is alive and has not failed at this job as this one has.
 GIVE_TO_OTHERS = _release(
@@ -151,7 +151,7 @@ GIVE_TO_OTHERS = _release(
 
 # The queued jobs of each owner, by turn: ids of 16 bytes each, and as many lists of advisors. (Read
 # owner by owner, as the index has them: to sort a hundred thousand takes as long again.)
-WAITING = statement("""
+WAITING = compact("""
     SELECT owner, ids, advisors FROM turns CROSS JOIN LATERAL (
         SELECT string_agg(uuid_send(id), '') AS ids,
             string_agg(array_to_string(advisors, ','), ' ') AS advisors
@@ -162,14 +162,15 @@ WAITING = statement("""
     ) jobs WHERE ids IS NOT NULL ORDER BY served, since, owner""")
 
 # An update without a time is what an outside advisor is thinking, not the worker.
-RUNNING_JOBS = statement(f"""
-    SELECT id, owner, advisors, lease_until < clock_timestamp() AS is_lost, told.payload AS told,
-        extract(epoch FROM clock_timestamp() - coalesce(told.created_at, started_at))::float8
-            AS told_seconds_ago
+RUNNING_JOBS = compact(f"""
+    SELECT id, owner, advisors, lease_until < clock_timestamp() AS is_lost,
+        latest.payload AS latest_update,
+        extract(epoch FROM clock_timestamp() - coalesce(latest.created_at, started_at))::float8
+            AS update_seconds_ago
     FROM jobs LEFT JOIN LATERAL (
         SELECT payload, created_at FROM events
         WHERE job_id = jobs.id AND type = 'thinking_update' AND attempt = jobs.attempt
             AND payload::json ->> 'elapsed_seconds' IS NOT NULL
         ORDER BY seq DESC LIMIT 1
-    ) told ON true
+    ) latest ON true
     WHERE status IN {RUNNING_WORDS} ORDER BY started_at""")

@@ -3,12 +3,12 @@
 from dataclasses import fields
 
 from mondrian.critiques.history import NEWEST, TimingRecord
-from mondrian.jobs.sql.shared import statement
+from mondrian.jobs.sql.shared import compact
 
 FIGURES = tuple(field.name for field in fields(TimingRecord))
 
 
-def _newest_figures(condition: str) -> str:
+def _select_newest_figures(condition: str) -> str:
     """Of the newest 5,000 figures that meet ``condition``, the newest of each kind (advisor and
     rough size of photo): one that is done seldom is not forgotten for others."""
     return f"""(
@@ -20,21 +20,21 @@ def _newest_figures(condition: str) -> str:
 
 _LATEST = "(engine, model) = (SELECT engine, model FROM history ORDER BY id DESC LIMIT 1)"
 
-USUAL_SECONDS = statement(f"""
+USUAL_SECONDS = compact(f"""
     SELECT advisor, percentile_cont(0.5) WITHIN GROUP (ORDER BY
         seconds - coalesce(load_seconds, 0) + coalesce(measure_seconds, 0)) AS seconds
-    FROM {_newest_figures(_LATEST)}
+    FROM {_select_newest_figures(_LATEST)}
     GROUP BY ROLLUP (advisor)""")
 
-RECORD_HISTORY = statement(
+RECORD_HISTORY = compact(
     f"INSERT INTO history ({', '.join(FIGURES)}) "
     f"VALUES ({', '.join(f'%({name})s' for name in FIGURES)})"
 )
 
 
-def history(*, of_others: bool) -> bytes:
-    """The newest figures of a model on an engine, or on all others, of each kind."""
+def select_history(*, of_others: bool) -> bytes:
+    """Return the newest figures of a model on an engine, or on all others, of each kind."""
     is_of = "<>" if of_others else "="
     condition = f"engine {is_of} %(engine)s AND model = %(model)s"
-    return statement(f"""
-        SELECT {", ".join(FIGURES)} FROM {_newest_figures(condition)} ORDER BY id DESC""")
+    return compact(f"""
+        SELECT {", ".join(FIGURES)} FROM {_select_newest_figures(condition)} ORDER BY id DESC""")

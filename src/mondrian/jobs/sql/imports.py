@@ -1,7 +1,7 @@
 """Bring ended jobs of an earlier system into the log."""
 
 from mondrian.jobs.sql.jobs import ADD_COLUMNS
-from mondrian.jobs.sql.shared import logged, noticed, statement, status_update
+from mondrian.jobs.sql.shared import build_status_update, compact, insert_events, select_notice
 
 IMPORT_COLUMNS = (
     *ADD_COLUMNS,
@@ -11,7 +11,7 @@ IMPORT_COLUMNS = (
 
 # Number 1 is not there, as if it had been pruned: it stands for the log of before, which was not
 # kept. So the retention, which goes by the time of the end, leaves the events written here.
-IMPORT = statement(f"""
+IMPORT = compact(f"""
     WITH moved AS (
         INSERT INTO jobs ({", ".join(IMPORT_COLUMNS)}, error, pruned_seq, last_seq)
         SELECT {", ".join(f"%({name})s" for name in IMPORT_COLUMNS)}, %(error)s::json, 1,
@@ -20,8 +20,8 @@ IMPORT = statement(f"""
     ), claimed AS (
         DELETE FROM discarded USING moved WHERE discarded.photo_key = moved.photo_key
     ), {
-    logged(
-        ("status_update", status_update("moved"), "true"),
+    insert_events(
+        ("status_update", build_status_update("moved"), "true"),
         more='''UNION ALL SELECT g.place, g.type, g.payload
             FROM unnest(%(types)s::text[], %(payloads)s::text[])
             WITH ORDINALITY g (type, payload, place)''',
@@ -32,4 +32,4 @@ IMPORT = statement(f"""
         FROM moved, unnest(%(report_advisors)s::text[], %(reports)s::json[], %(texts)s::text[])
             WITH ORDINALITY r (advisor, report, text, place)
     )
-    SELECT moved.id, {noticed()} FROM moved""")
+    SELECT moved.id, {select_notice()} FROM moved""")

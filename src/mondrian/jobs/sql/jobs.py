@@ -6,12 +6,12 @@ from mondrian.jobs.events import UPDATE_FIELDS
 from mondrian.jobs.sql.shared import (
     DONE_PAYLOAD,
     ENDED_WORDS,
-    job_columns,
-    logged,
-    noticed,
-    payload,
-    statement,
-    status_update,
+    build_payload,
+    build_status_update,
+    compact,
+    insert_events,
+    list_columns,
+    select_notice,
 )
 from mondrian.jobs.sql.webhooks import ADDED
 
@@ -23,7 +23,7 @@ ADD_COLUMNS = (
 
 _FRESH = "i.created_at > now() - interval '24 hours'"
 
-ADD = statement(f"""
+ADD = compact(f"""
     WITH kept AS (
         INSERT INTO idempotency AS i (owner, key, fingerprint, job_id)
         SELECT %(owner)s, %(idempotency_key)s, %(fingerprint)s, %(id)s
@@ -40,25 +40,25 @@ ADD = statement(f"""
         RETURNING *
     ), claimed AS (
         DELETE FROM discarded USING moved WHERE discarded.photo_key = moved.photo_key
-    ), {ADDED}, {logged(("status_update", status_update("moved"), "true"))}
-    SELECT kept.job_id AS kept_job_id, kept.fingerprint, {job_columns("moved")},
-        {noticed(is_claimable="moved.status = 'queued'")}
+    ), {ADDED}, {insert_events(("status_update", build_status_update("moved"), "true"))}
+    SELECT kept.job_id AS kept_job_id, kept.fingerprint, {list_columns("moved")},
+        {select_notice(is_claimable="moved.status = 'queued'")}
     FROM (SELECT) one LEFT JOIN kept ON true LEFT JOIN moved ON true""")
 
-START = statement(f"""
+START = compact(f"""
     WITH moved AS (
         UPDATE jobs SET status = 'queued', last_seq = last_seq + 1
         WHERE id = %(id)s AND status = 'pending' RETURNING *
-    ), {logged(("status_update", status_update("moved"), "true"))}
-    SELECT {job_columns("moved")}, {noticed(is_claimable="true")} FROM moved""")
+    ), {insert_events(("status_update", build_status_update("moved"), "true"))}
+    SELECT {list_columns("moved")}, {select_notice(is_claimable="true")} FROM moved""")
 
 _KNOWN = {"thinking": "moved.llm_thinking", "basis": "'unknown'", "attempt": "moved.attempt"}
-_THINKING = payload(
+_THINKING = build_payload(
     "'thinking_update' AS type, moved.id AS job_id, "
     + ", ".join(f"{_KNOWN.get(name, 'null')} AS {name}" for name in UPDATE_FIELDS)
 )
 
-CANCEL = statement(f"""
+CANCEL = compact(f"""
     WITH found AS (
         SELECT * FROM jobs WHERE id = %(id)s FOR UPDATE
     ), moved AS (
@@ -68,42 +68,44 @@ CANCEL = statement(f"""
         FROM found WHERE jobs.id = found.id AND found.status NOT IN {ENDED_WORDS}
         RETURNING jobs.*
     ), {
-    logged(
-        ("status_update", status_update("moved"), "true"),
+    insert_events(
+        ("status_update", build_status_update("moved"), "true"),
         ("done", DONE_PAYLOAD, "true"),
     )
 }
-    SELECT {job_columns("moved")}, {noticed()} FROM moved
-    UNION ALL SELECT {job_columns("found")}, null, null FROM found WHERE status IN {ENDED_WORDS}""")
+    SELECT {list_columns("moved")}, {select_notice()} FROM moved
+    UNION ALL SELECT {list_columns("found")}, null, null FROM found WHERE status IN {
+    ENDED_WORDS
+}""")
 
 MAX_OUTSIDE_BYTES = 1_000_000
 
-ADD_THINKING = statement(f"""
+ADD_THINKING = compact(f"""
     WITH moved AS (
         UPDATE jobs SET llm_thinking = %(thinking)s, last_seq = last_seq + 1,
             outside_bytes = outside_bytes + octet_length(%(thinking)s) + 200
         WHERE id = %(id)s AND status NOT IN {ENDED_WORDS} AND outside_bytes < {MAX_OUTSIDE_BYTES}
         RETURNING *
-    ), {logged(("thinking_update", _THINKING, "true"))}
-    SELECT {job_columns("moved")}, {noticed()} FROM moved""")
+    ), {insert_events(("thinking_update", _THINKING, "true"))}
+    SELECT {list_columns("moved")}, {select_notice()} FROM moved""")
 
 
-REPEATED = statement("""
+REPEATED = compact("""
     SELECT job_id, fingerprint FROM idempotency WHERE owner = %(owner)s
     AND key = %(idempotency_key)s AND created_at > now() - interval '24 hours'""")
 
-COUNT_WAITING = statement("""
+COUNT_WAITING = compact("""
     SELECT count(*) AS jobs FROM (
         SELECT FROM jobs WHERE owner = %(owner)s AND status IN ('pending', 'queued')
         LIMIT %(limit)s
     ) waiting""")
 
-USAGE = statement("""
+USAGE = compact("""
     SELECT coalesce(sum(photo_bytes), 0)::bigint AS all_bytes,
         coalesce(sum(photo_bytes) FILTER (WHERE owner = %(owner)s), 0)::bigint AS own_bytes
     FROM jobs""")
 
-READ = statement(f"SELECT {job_columns('jobs')} FROM jobs WHERE id = %(id)s")
+READ = compact(f"SELECT {list_columns('jobs')} FROM jobs WHERE id = %(id)s")
 
 _FILTERS = {
     "before": "created_at < %(before)s",
@@ -118,9 +120,9 @@ _FILTERS = {
 
 
 def list_jobs(filters: Iterable[str], *, is_by_score: bool = False) -> bytes:
-    """The newest jobs first, or those that have a score, the highest first, with the conditions
-    named: ``before``, ``status``, ``advisor``, ``search``, ``ids``, ``below``, ``owner``,
-    ``photo_sha256``."""
+    """Return the newest jobs first, or those that have a score, the highest first, with the
+    conditions named: ``before``, ``status``, ``advisor``, ``search``, ``ids``, ``below``,
+    ``owner``, ``photo_sha256``."""
     named = set(filters)
     if "below" in named:
         named.discard("before")
@@ -129,19 +131,17 @@ def list_jobs(filters: Iterable[str], *, is_by_score: bool = False) -> bytes:
         conditions.append("score IS NOT NULL")
     where = " AND ".join(conditions) or "true"
     order = "score DESC, created_at DESC" if is_by_score else "created_at DESC, id DESC"
-    return statement(f"""
-        SELECT {job_columns("jobs")} FROM jobs WHERE {where} ORDER BY {order} LIMIT %(limit)s""")
+    return compact(f"""
+        SELECT {list_columns("jobs")} FROM jobs WHERE {where} ORDER BY {order} LIMIT %(limit)s""")
 
 
-FIND_FILE = statement(f"""
-    SELECT {job_columns("jobs")} FROM jobs
+FIND_FILE = compact(f"""
+    SELECT {list_columns("jobs")} FROM jobs
     WHERE id BETWEEN %(first)s AND %(last)s AND filename = %(filename)s""")
 
-COUNTS = statement("""
+COUNTS = compact("""
     SELECT status, count(*) AS jobs FROM jobs WHERE status = ANY(%(statuses)s) GROUP BY status""")
 
-REPORTS = statement(
-    "SELECT advisor, report, text FROM reports WHERE job_id = %(id)s ORDER BY place"
-)
+REPORTS = compact("SELECT advisor, report, text FROM reports WHERE job_id = %(id)s ORDER BY place")
 
-DELETE = statement("DELETE FROM jobs WHERE id = %(id)s RETURNING photo_key")
+DELETE = compact("DELETE FROM jobs WHERE id = %(id)s RETURNING photo_key")

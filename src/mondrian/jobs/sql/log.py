@@ -7,15 +7,15 @@ from mondrian.jobs.sql.shared import (
     EPOCH_NOTICE,
     EVENTS_CHANNEL,
     HELD_BEFORE,
-    job_columns,
-    logged,
-    noticed,
-    statement,
-    status_update,
+    build_status_update,
+    compact,
+    insert_events,
+    list_columns,
+    select_notice,
 )
 
 # Appends, and ends: both write what they are given, and the end has reports and an ended status.
-WRITE = statement(f"""
+WRITE = compact(f"""
     WITH held AS (
         SELECT *, (status, step_phase, current_advisor) IS DISTINCT FROM (
             coalesce(%(status)s, status), coalesce(%(step_phase)s, step_phase),
@@ -39,8 +39,8 @@ WRITE = statement(f"""
         FROM held WHERE jobs.id = held.id
         RETURNING jobs.*, held.is_changed
     ), {
-    logged(
-        ("status_update", status_update("moved"), "moved.is_changed"),
+    insert_events(
+        ("status_update", build_status_update("moved"), "moved.is_changed"),
         more='''UNION ALL SELECT g.place, g.type, g.payload
             FROM unnest(%(types)s::text[], %(payloads)s::text[])
             WITH ORDINALITY g (type, payload, place)''',
@@ -51,10 +51,10 @@ WRITE = statement(f"""
         FROM moved, unnest(%(advisors)s::text[], %(reports)s::json[], %(texts)s::text[])
             WITH ORDINALITY r (advisor, report, text, place)
     )
-    SELECT moved.last_seq, {noticed()} FROM moved""")
+    SELECT moved.last_seq, {select_notice()} FROM moved""")
 
 # The same for an append that changes no status: most of them, and for half the price.
-APPEND = statement(f"""
+APPEND = compact(f"""
     WITH moved AS (
         UPDATE jobs SET
             llm_thinking = coalesce(%(llm_thinking)s, llm_thinking),
@@ -68,18 +68,18 @@ APPEND = statement(f"""
         FROM moved, unnest(%(types)s::text[], %(payloads)s::text[])
             WITH ORDINALITY g (type, payload, place)
     )
-    SELECT moved.last_seq, {noticed()} FROM moved""")
+    SELECT moved.last_seq, {select_notice()} FROM moved""")
 
 
-def events_after(*, of_types: bool) -> bytes:
-    """A job's events from a number on, all or those of some types."""
+def read_events(*, of_types: bool) -> bytes:
+    """Return a job's events from a number on, all or those of some types."""
     filtered = "AND type = ANY (%(types)s)" if of_types else ""
-    return statement(f"""
+    return compact(f"""
         SELECT {", ".join(Event._fields)} FROM events
         WHERE job_id = %(id)s AND seq > %(seq)s {filtered} ORDER BY seq LIMIT %(limit)s""")
 
 
-LOG_AFTER = statement("""
+LOG_AFTER = compact("""
     SELECT seq, type, payload, (SELECT pruned_seq FROM jobs WHERE id = %(id)s)
     FROM (
         SELECT *, sum(octet_length(payload)) OVER (ORDER BY seq) AS bytes FROM events
@@ -89,8 +89,8 @@ LOG_AFTER = statement("""
     WHERE bytes <= %(max_bytes)s OR bytes = octet_length(payload) ORDER BY seq""")
 
 # The text of a cancelled job is that of the attempt before the one that the cancel raised.
-SNAPSHOT = statement(f"""
-    SELECT {job_columns("jobs")}, {status_update("jobs")} AS status_update,
+SNAPSHOT = compact(f"""
+    SELECT {list_columns("jobs")}, {build_status_update("jobs")} AS status_update,
         CASE WHEN status NOT IN {ENDED_WORDS} THEN last_seq ELSE (
             SELECT min(seq) - 1 FROM events WHERE job_id = jobs.id AND type IN {CLOSING_WORDS}
         ) END AS covered,
@@ -107,10 +107,10 @@ _EPOCH = """left(md5(concat_ws(' ', word,
         left(pg_walfile_name(pg_current_wal_lsn()), 8),
         (SELECT oid FROM pg_database WHERE datname = current_database()))), 8)"""
 
-EPOCH = statement(f"SELECT {_EPOCH} AS epoch FROM log_epoch")
+EPOCH = compact(f"SELECT {_EPOCH} AS epoch FROM log_epoch")
 
 # Of those who notice that the log went back, one renews the epoch.
-RENEW_EPOCH = statement(f"""
+RENEW_EPOCH = compact(f"""
     UPDATE log_epoch SET word = md5(random()::text || clock_timestamp()::text)
     WHERE {_EPOCH} = %(epoch)s
     RETURNING pg_notify('{EVENTS_CHANNEL}', '{EPOCH_NOTICE}')""")

@@ -1,6 +1,6 @@
 """Remove what need not be kept: logs, jobs, photos, idempotency keys."""
 
-from mondrian.jobs.sql.shared import CLOSING_WORDS, ENDED_WORDS, statement
+from mondrian.jobs.sql.shared import CLOSING_WORDS, ENDED_WORDS, compact
 
 # Whoever removes jobs notes their photos in the same statement: they lie elsewhere, and a process
 # may die before it has deleted them.
@@ -8,7 +8,7 @@ _DISCARDED = """discarding AS (
         INSERT INTO discarded (photo_key) SELECT photo_key FROM gone ON CONFLICT DO NOTHING
     )"""
 
-DELETE_FINISHED = statement(f"""
+DELETE_FINISHED = compact(f"""
     WITH gone AS (
         DELETE FROM jobs WHERE status IN {ENDED_WORDS} AND owner = coalesce(%(owner)s, owner)
         RETURNING photo_key
@@ -33,27 +33,27 @@ _OVERFLOW = f"""overflow AS (
         ORDER BY created_at, id LIMIT %(limit)s
     )"""
 
-COUNT_OVERFLOW = statement(f"""
+COUNT_OVERFLOW = compact(f"""
     WITH {_OVERFLOW}
     SELECT count(*) AS jobs, coalesce(sum(photo_bytes), 0)::bigint AS bytes FROM overflow""")
 
-DELETE_OVERFLOW = statement(f"""
+DELETE_OVERFLOW = compact(f"""
     WITH {_OVERFLOW}, gone AS (
         DELETE FROM jobs USING overflow WHERE jobs.id = overflow.id
         RETURNING jobs.photo_key, jobs.photo_bytes
     ), {_DISCARDED}
     SELECT count(*) AS jobs, coalesce(sum(photo_bytes), 0)::bigint AS bytes FROM gone""")
 
-ABANDONED = statement("""
+ABANDONED = compact("""
     SELECT id FROM jobs WHERE status = 'pending' AND created_at < now() - interval '24 hours'
     ORDER BY created_at LIMIT %(limit)s""")
 
-EXPECT_PHOTO = statement("""
+EXPECT_PHOTO = compact("""
     INSERT INTO discarded (photo_key, due) VALUES (%(photo_key)s, now() + interval '24 hours')""")
 
-DISCARDED = statement("SELECT photo_key FROM discarded WHERE due <= now() ORDER BY photo_key")
+DISCARDED = compact("SELECT photo_key FROM discarded WHERE due <= now() ORDER BY photo_key")
 
-FORGET_DISCARDED = statement("DELETE FROM discarded WHERE photo_key = ANY (%(photo_keys)s)")
+FORGET_DISCARDED = compact("DELETE FROM discarded WHERE photo_key = ANY (%(photo_keys)s)")
 
 # Jobs that ended so long ago, the first of them, with the last event before their closing ones.
 _OLD = f"""old AS (
@@ -64,12 +64,12 @@ _OLD = f"""old AS (
         ORDER BY completed_at LIMIT %(limit)s
     )"""
 
-COUNT_OLD = statement(f"""
+COUNT_OLD = compact(f"""
     WITH {_OLD}
     SELECT count(DISTINCT id) AS jobs, count(seq) AS events
     FROM old LEFT JOIN events ON job_id = id AND seq <= last""")
 
-PRUNE = statement(f"""
+PRUNE = compact(f"""
     WITH {_OLD}, pruned AS (
         UPDATE jobs SET pruned_seq = old.last FROM old
         WHERE jobs.id = old.id AND jobs.pruned_seq = 0 RETURNING jobs.id, old.last
@@ -79,12 +79,12 @@ PRUNE = statement(f"""
     )
     SELECT (SELECT count(*) FROM pruned) AS jobs, (SELECT count(*) FROM gone) AS events""")
 
-CLEAR_TURNS = statement("""
+CLEAR_TURNS = compact("""
     SELECT clear_turn(owner) FROM turns
     WHERE NOT EXISTS (SELECT FROM jobs WHERE owner = turns.owner AND status = 'queued')""")
 
-FORGET_OLD = statement("""
+FORGET_OLD = compact("""
     WITH forgotten AS (DELETE FROM workers WHERE seen_at < now() - interval '7 days')
     DELETE FROM idempotency WHERE created_at < now() - interval '24 hours'""")
 
-TRY_LOCK = statement("SELECT pg_try_advisory_xact_lock(%(lock)s) AS is_ours")
+TRY_LOCK = compact("SELECT pg_try_advisory_xact_lock(%(lock)s) AS is_ours")

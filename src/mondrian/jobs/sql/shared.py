@@ -1,9 +1,10 @@
 """What the statements of several roles share.
 
-Statements that change a job share a form: ``moved`` is the changed row, its ``last_seq`` already
-raised; ``logged`` writes the events; ``noticed`` is what then is told of it. A
-row is read first (``FOR UPDATE`` in a CTE) where its old values matter: that read returns the
-newest committed row, while the snapshot of the statement may be older.
+Statements that change a job share a form: the CTE ``moved`` is the changed row, its ``last_seq``
+already raised; ``logged`` inserts the events; the columns ``notice`` and ``is_claimable`` are what
+readers and workers are notified of. A row is read first (``FOR UPDATE`` in a CTE) where its old
+values matter: that read returns the newest committed row, while the snapshot of the statement may
+be older.
 """
 
 from collections.abc import Iterable
@@ -14,14 +15,14 @@ from mondrian.jobs.job import CLOSING, ENDED, RUNNING, Job
 EVENTS_CHANNEL = "mondrian_events"
 JOBS_CHANNEL = "mondrian_jobs"
 EPOCH_NOTICE = "epoch"
-"""What the first channel says when the log has another epoch."""
+"""The payload on the first channel when the log has another epoch."""
 
 _LEFT = "lease_seconds"
 COLUMNS = tuple(field.name for field in fields(Job))
 
 
-def statement(text: str) -> bytes:
-    """``text`` without its line breaks: psycopg remembers its placeholders up to 4,096 bytes."""
+def compact(text: str) -> bytes:
+    """Return ``text`` without line breaks: psycopg caches parsed statements up to 4,096 bytes."""
     return " ".join(text.split()).encode()
 
 
@@ -37,20 +38,20 @@ HELD = f"id = %(id)s AND attempt = %(attempt)s AND status IN {RUNNING_WORDS}"
 HELD_BEFORE = f"{HELD} AND last_seq >= %(seen)s"
 
 
-def job_columns(row: str) -> str:
-    """SQL for the columns of ``Job`` of ``row``."""
+def list_columns(row: str) -> str:
+    """Return SQL for the columns of ``Job`` of ``row``."""
     columns = [f"{row}.{name}" for name in COLUMNS if name != _LEFT]
     left = f"extract(epoch FROM {row}.lease_until - clock_timestamp())::float8 AS {_LEFT}"
     return ", ".join([*columns, left])
 
 
-def payload(columns: str, source: str = "") -> str:
-    """SQL for one line of compact JSON. (``json_build_object`` would put spaces in.)"""
+def build_payload(columns: str, source: str = "") -> str:
+    """Return SQL for one line of compact JSON. (``json_build_object`` would add spaces.)"""
     return f"(SELECT row_to_json(p)::text FROM (SELECT {columns} {source}) p)"
 
 
-def status_update(row: str, *, as_queued: bool = False) -> str:
-    """SQL for the payload of a ``status_update`` that tells the state of ``row``."""
+def build_status_update(row: str, *, as_queued: bool = False) -> str:
+    """Return SQL for the payload of a ``status_update`` with the state of ``row``."""
     status, phase, step = f"{row}.status", "step_phase", "current_step"
     if as_queued:
         status, phase, step = "'queued'", "'queued'", "'Waiting in queue'"
@@ -61,25 +62,27 @@ def status_update(row: str, *, as_queued: bool = False) -> str:
             base_url || '/status/' || {row}.id AS status_url,
             base_url || '/stream/' || {row}.id AS stream_url,
             base_url || '/analysis/' || {row}.id AS analysis_url"""
-    return payload(
+    return build_payload(
         f"""'status_update' AS type, {row}.id AS job_id,
             round(extract(epoch FROM clock_timestamp()), 3)::float8 AS timestamp, d AS job_data""",
         f"FROM ({state}) d",
     )
 
 
-def attempt_payload(reason: str) -> str:
+def build_attempt(reason: str) -> str:
     """Return SQL for the payload of an ``attempt`` for this reason (SQL)."""
-    return payload(f"'attempt' AS type, moved.id AS job_id, moved.attempt, {reason} AS reason")
+    return build_payload(
+        f"'attempt' AS type, moved.id AS job_id, moved.attempt, {reason} AS reason"
+    )
 
 
-ERROR_PAYLOAD = payload("'error' AS type, moved.id AS job_id, moved.error")
-DONE_PAYLOAD = payload("'done' AS type, moved.id AS job_id, moved.status")
+ERROR_PAYLOAD = build_payload("'error' AS type, moved.id AS job_id, moved.error")
+DONE_PAYLOAD = build_payload("'done' AS type, moved.id AS job_id, moved.status")
 
 
-def logged(*entries: tuple[str, str, str], more: str = "") -> str:
-    """SQL that writes each (type, payload, condition) to the log of the job in ``moved``, whose
-    ``last_seq`` has already been raised by so many as have a true condition."""
+def insert_events(*entries: tuple[str, str, str], more: str = "") -> str:
+    """Return SQL that inserts each (type, payload, condition) into the log of the job in ``moved``,
+    whose ``last_seq`` has already been raised by the number of true conditions."""
     chosen = "UNION ALL ".join(
         f"SELECT {place} AS place, '{name}' AS type, {payload} AS payload WHERE {wanted} "
         for place, (name, payload, wanted) in enumerate(entries)
@@ -93,12 +96,12 @@ def logged(*entries: tuple[str, str, str], more: str = "") -> str:
     )"""
 
 
-def noticed(*, is_claimable: str = "false") -> str:
-    """Return SQL for the columns from which the notices of a changed job are made (rule 7 of the
-    store)."""
+def select_notice(*, is_claimable: str = "false") -> str:
+    """Return SQL for the columns from which the notices of a changed job are made (rule 7 of
+    ``mondrian.jobs.store``)."""
     return f"moved.id || ' ' || moved.last_seq AS notice, {is_claimable} AS is_claimable"
 
 
-NOTIFY = statement("""
+NOTIFY = compact("""
     SELECT pg_notify(channel, payload)
     FROM unnest(%(channels)s::text[], %(payloads)s::text[]) n (channel, payload)""")

@@ -1,6 +1,6 @@
 """Webhooks: claim one that is due, and note what came of it."""
 
-from mondrian.jobs.sql.shared import ENDED_WORDS, statement
+from mondrian.jobs.sql.shared import ENDED_WORDS, compact
 
 MAX_HELD_PER_HOST = 2
 
@@ -14,7 +14,7 @@ ADDED = """told AS (
 
 # One at a time, so that each sees those before it: no host has all the slots. A claim that is not
 # finished in time (its server died) is due again.
-CLAIM_WEBHOOK = statement(f"""
+CLAIM_WEBHOOK = compact(f"""
     WITH next AS (
         SELECT webhooks.id FROM webhooks JOIN jobs ON jobs.id = webhooks.job_id
         WHERE webhooks.status = 'waiting' AND due <= clock_timestamp()
@@ -29,15 +29,15 @@ CLAIM_WEBHOOK = statement(f"""
     FROM next WHERE webhooks.id = next.id
     RETURNING webhooks.id, job_id, url, host, base_url, is_callback, attempts""")
 
-FINISH_WEBHOOK = statement("""
+FINISH_WEBHOOK = compact("""
     UPDATE webhooks SET status = %(status)s, outcome = %(outcome)s, is_held = false,
         due = clock_timestamp() + make_interval(secs => %(delay_seconds)s)
     WHERE id = %(id)s AND attempts = %(attempt)s AND status = 'waiting'""")
 
-CALLBACKS = statement("""
+CALLBACKS = compact("""
     SELECT url, base_url, status, attempts, outcome FROM webhooks
     WHERE job_id = %(id)s AND is_callback ORDER BY created_at, id""")
 
-COUNT_WEBHOOKS = statement("""
+COUNT_WEBHOOKS = compact("""
     SELECT status, count(*) AS webhooks FROM webhooks WHERE status <> 'delivered'
     GROUP BY status""")

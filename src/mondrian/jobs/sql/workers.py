@@ -1,11 +1,11 @@
 """Workers as they report themselves, and the switches that an operator has."""
 
-from mondrian.jobs.sql.shared import statement
+from mondrian.jobs.sql.shared import compact
 
 # A worker lives while it has been heard of within its lease.
 IS_LIVING = "seen_at > clock_timestamp() - make_interval(secs => lease_seconds)"
 
-REPORT = statement(f"""
+REPORT = compact(f"""
     INSERT INTO workers (name, engine, model, slots, busy, state, reason, lease_seconds)
     VALUES (%(name)s, %(engine)s, %(model)s, %(slots)s, %(busy)s, %(state)s, %(reason)s,
         %(lease_seconds)s)
@@ -17,24 +17,24 @@ REPORT = statement(f"""
         SELECT FROM workers others WHERE name <> %(name)s AND state <> 'draining' AND {IS_LIVING}
     ) AS has_others""")
 
-LIST = statement(f"""
+LIST = compact(f"""
     SELECT name, engine, model, slots, busy, state, reason, {IS_LIVING} AS is_living, started_at,
         extract(epoch FROM clock_timestamp() - seen_at)::float8 AS seen_seconds_ago
     FROM workers WHERE seen_at > now() - interval '1 day' ORDER BY started_at, name""")
 
-FORGET = statement("DELETE FROM workers WHERE name = %(name)s")
+FORGET = compact("DELETE FROM workers WHERE name = %(name)s")
 
-DRAIN = statement("""
+DRAIN = compact("""
     UPDATE workers SET should_drain = true
     WHERE %(name)s IN ('', name) AND seen_at > now() - interval '1 day' RETURNING name""")
 
-PAUSE = statement("""
+PAUSE = compact("""
     INSERT INTO queue_state (is_paused) VALUES (%(is_paused)s)
     ON CONFLICT (only_row) DO UPDATE SET is_paused = excluded.is_paused""")
 
-IS_PAUSED = statement("SELECT is_paused FROM queue_state")
+IS_PAUSED = compact("SELECT is_paused FROM queue_state")
 
 # What an operator scales by and is alarmed by.
-QUEUE_AGE = statement("""
+QUEUE_AGE = compact("""
     SELECT coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0)::float8 AS seconds
     FROM jobs WHERE status = 'queued'""")

@@ -1,4 +1,4 @@
-"""What the roles of the store share: running a statement, and reading a job from a row."""
+"""Shared by the roles of the store: run a statement, and read a job from a row."""
 
 from collections.abc import Mapping
 from datetime import UTC
@@ -13,16 +13,16 @@ from mondrian.jobs.sql.shared import COLUMNS, EVENTS_CHANNEL, JOBS_CHANNEL
 
 
 class Connected:
-    """One role of the store, over a pool of connections. For any number of threads."""
+    """One role of the store, over a pool of connections. Thread-safe."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._notifier = Notifier(pool)
 
-    def _one(self, statement: bytes, **parameters: Any) -> dict[str, Any]:
-        return self._only(self._run(statement, **parameters))
+    def _run_one(self, statement: bytes, **parameters: Any) -> dict[str, Any]:
+        return self._get_only(self._run(statement, **parameters))
 
-    def _only(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    def _get_only(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         if not rows:
             raise JobNotFound
         return rows[0]
@@ -32,12 +32,13 @@ class Connected:
             cursor = connection.execute(statement, parameters)
             return cursor.fetchall() if cursor.description else []
 
-    def _change(self, statement: bytes, told: str = "", **parameters: Any) -> list[dict[str, Any]]:
-        """Run a statement that changes a job, then send its notices, with what is ``told``."""
+    def _change(self, statement: bytes, lines: str = "", **parameters: Any) -> list[dict[str, Any]]:
+        """Run a statement that changes a job, then send its notices, with the ``lines`` of the
+        events."""
         rows = self._run(statement, **parameters)
         for row in rows:
             if row["notice"]:
-                notices = [Notice(EVENTS_CHANNEL, row["notice"] + told)]
+                notices = [Notice(EVENTS_CHANNEL, row["notice"] + lines)]
                 if row["is_claimable"]:
                     notices.append(Notice(JOBS_CHANNEL, row["notice"].partition(" ")[0]))
                 self._notifier.send(notices)

@@ -1,4 +1,4 @@
-"""The queue: who may claim a job, holds it, waits and runs."""
+"""The queue: claim, renew, retry and release jobs, and list waiting and running ones."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -25,28 +25,28 @@ class Waiting(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Running:
-    """A job under way. ``told`` is the payload of this attempt's newest update, if there is one,
-    and ``told_seconds_ago`` its age, or else the time since the job was first claimed."""
+    """A running job. ``latest_update`` is the payload of this attempt's newest update, if there is
+    one, and ``update_seconds_ago`` its age, or else the time since the job was first claimed."""
 
     id: UUID
     owner: str
     advisors: tuple[str, ...]
     is_lost: bool
-    told: str | None
-    told_seconds_ago: float
+    latest_update: str | None
+    update_seconds_ago: float
 
 
 class Claims(Connected):
     """The claims on queued jobs."""
 
     def claim(self, worker: str, lease_seconds: float, *, take_over: bool = True) -> Claim | None:
-        """Take the job whose turn it is, or ``None``. No two claims get one attempt of a job.
+        """Claim the next job, if there is one. No two claims get the same attempt of a job.
 
-        First come jobs whose lease ran out (unless ``take_over`` is false: for a machine that
-        slept, whose other workers have had no chance to renew); then the owner with the fewest
-        running jobs, of these the one served least recently, of its jobs the oldest. A lost job
-        gets a new attempt, with the events that say so; at its third failure it ends as an error
-        (one more round trip each).
+        Jobs whose lease expired come first (unless ``take_over`` is false: after a machine's sleep
+        its other workers have had no chance to renew). Then the owner with the fewest running jobs
+        is served, of these the one served least recently, with its oldest job. A reclaimed job gets
+        a new attempt, with its events; at its third failure it ends with an error (one more round
+        trip each).
         """
         while True:
             error = {"code": "worker_lost", "message": LOST, "retryable": True}
@@ -65,11 +65,11 @@ class Claims(Connected):
         *,
         is_suspect: bool = False,
     ) -> Claim | None:
-        """Begin the next attempt of a job whose engine failed, in the hands of the same worker.
+        """Begin the next attempt of a job whose engine failed, on the same worker.
 
-        With ``is_suspect`` the job is one from now on, in whatever hands it comes.
-        At the third failure the job ends with ``error`` (code, message, retryable) instead, its
-        text so far kept, and there is no claim. Raises ``AttemptSuperseded``.
+        With ``is_suspect`` the job is a suspected poison job from now on, on every worker. At the
+        third failure the job ends with ``error`` (code, message, retryable) instead, and keeps its
+        text; return ``None`` then. Raise ``AttemptSuperseded``.
         """
         next_claim = self._take(
             sql.RETRY,
@@ -85,7 +85,7 @@ class Claims(Connected):
         return None if next_claim.job.is_ended else next_claim
 
     def renew(self, claims: Collection[Claim], lease_seconds: float) -> set[UUID]:
-        """Hold the claims for so long from now, those whose lease is over by a third or more.
+        """Renew the claims for ``lease_seconds`` from now where a third of the lease is over.
         Return the jobs that are still held; the other claims are lost."""
         rows = self._run(
             sql.RENEW,
@@ -96,22 +96,22 @@ class Claims(Connected):
         return {row["id"] for row in rows}
 
     def release(self, claim: Claim) -> None:
-        """Queue the job again, in its old place, counting no failure; wake another worker.
+        """Queue the job again in its old place without counting a failure, and wake another worker.
 
-        Its next attempt is announced at once (rule 4): the log never shows a way back to
-        ``queued`` alone. Raises ``AttemptSuperseded``.
+        The event of its next attempt is logged in the same statement (rule 4). Raise
+        ``AttemptSuperseded``.
         """
-        if not self._change(sql.HAND_BACK, **identify(claim)):
+        if not self._change(sql.RELEASE, **identify(claim)):
             raise AttemptSuperseded
 
     def give_to_others(self, claim: Claim, reason: str) -> bool:
-        """Queue the job again for another worker than the claim's, counting no failure. Return
-        whether there is one: alive, not draining, and without a failure at this job. (Where this
-        attempt is over there is none.)"""
+        """Queue the job again for another worker without counting a failure. Return whether there
+        is one: alive, not draining, and without a failure at this job. (If this attempt is
+        superseded, return false.)"""
         parameters = {"worker": claim.worker, "reason": clean(reason), **identify(claim)}
         return bool(self._change(sql.GIVE_TO_OTHERS, **parameters))
 
-    def waiting(self) -> list[Waiting]:
+    def list_waiting(self) -> list[Waiting]:
         """Return the queued jobs of each owner, in the order of their turns: of two owners with as
         many running jobs, the former is served first."""
         return [
@@ -119,8 +119,8 @@ class Claims(Connected):
             for row in self._run(sql.WAITING)
         ]
 
-    def running(self) -> list[Running]:
-        """The jobs that a worker holds or has lost, in the order in which they began."""
+    def list_running(self) -> list[Running]:
+        """Return the jobs that have a worker or lost it, in the order in which they began."""
         return [
             Running(**row | {"advisors": tuple(row["advisors"])})
             for row in self._run(sql.RUNNING_JOBS)

@@ -10,13 +10,13 @@ from mondrian.jobs.store.log import Answer, mean_score
 
 
 class Imports(Connected):
-    """Brings jobs that have ended elsewhere into the log."""
+    """Import jobs that ended in another system."""
 
     def import_ended(
         self, job: Job, entries: Sequence[Entry] = (), reports: Sequence[Answer] = ()
     ) -> bool:
-        """Store a job that has ended, with its times, reports and closing events, and return
-        whether that was done: a job with its id that is there already stays as it is.
+        """Store an ended job with its times, reports and closing events. Return false and change
+        nothing if there is already a job with its id.
 
         The log is a ``status_update``, ``entries`` (text, ``analysis_complete``), an ``error`` if
         the job has one, and ``done``. It begins at number 2, and is not pruned.

@@ -1,4 +1,4 @@
-"""The jobs themselves: add one, read it, list them, cancel and delete."""
+"""Jobs: add, start, read, list, cancel and delete them."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -15,7 +15,7 @@ from mondrian.jobs.store.webhooks import Target
 
 
 class Usage(NamedTuple):
-    """Bytes that photos take: everybody's, and one owner's."""
+    """The bytes of all stored photos, and of one owner's."""
 
     all_bytes: int
     own_bytes: int
@@ -35,10 +35,9 @@ class Jobs(Connected):
         """Store a new job, ``queued`` or ``pending``, with its first event and the ``targets`` that
         are told of its end, and wake a worker.
 
-        With a key, all calls of one owner within 24 hours that have it make one job, and all
-        return that one, however many run at once: its ``id`` tells whether it is the job given. (A
-        call that finds one made is two round trips.) The same key with another ``fingerprint``
-        raises ``JobConflict``.
+        Calls of one owner with the same key within 24 hours, also concurrent ones, make one job and
+        all return it: compare its ``id`` with that of ``job``. (A repeated call takes two round
+        trips.) Raise ``JobConflict`` for the same key with another ``fingerprint``.
         """
         values = {name: getattr(job, name) for name in sql.ADD_COLUMNS}
         values |= {"advisors": list(job.advisors), "filename": clean(job.filename)}
@@ -58,8 +57,8 @@ class Jobs(Connected):
         return self.read(row["kept_job_id"])
 
     def start(self, job_id: UUID) -> Job:
-        """Queue a pending job. One that is queued or running already is returned as it is (two
-        round trips); an ended one raises ``JobConflict``."""
+        """Queue a pending job; return one that is queued or running unchanged (two round trips).
+        Raise ``JobConflict`` if it has ended."""
         if rows := self._change(sql.START, id=job_id):
             return read_job(rows[0])
         return refuse_if_ended(self.read(job_id))
@@ -67,18 +66,19 @@ class Jobs(Connected):
     def cancel(self, job_id: UUID) -> Job:
         """End the job as cancelled, whether or not its worker is alive.
 
-        After it no other end can come. A job that has ended already is returned as it is. Raises
-        ``JobNotFound``.
+        It cannot end otherwise afterwards. Return an ended job unchanged. Raise ``JobNotFound``.
         """
-        return read_job(self._only(self._change(sql.CANCEL, id=job_id)))
+        return read_job(self._get_only(self._change(sql.CANCEL, id=job_id)))
 
     def add_thinking(self, job_id: UUID, text: str) -> Job:
-        """Log what an outside advisor is thinking. Raise ``JobNotFound``, ``JobConflict`` if the
-        job has ended, and ``TooManyRequests`` beyond a megabyte."""
+        """Log the thinking of an outside advisor. Raise ``JobNotFound``, ``JobConflict`` if the job
+        has ended, and ``TooManyRequests`` beyond a megabyte."""
         if rows := self._change(sql.ADD_THINKING, id=job_id, thinking=clean(text)):
             return read_job(rows[0])
         refuse_if_ended(self.read(job_id))
-        raise TooManyRequests("Too much was said of this job from outside already. Let it end.")
+        raise TooManyRequests(
+            "This job has had a megabyte of thinking updates from outside. Wait until it ends."
+        )
 
     def find_repeated(self, owner: str, idempotency_key: str, fingerprint: str) -> Job | None:
         """Return the job that an earlier upload with the same key and fingerprint made (two round
@@ -93,7 +93,7 @@ class Jobs(Connected):
         return int(row["jobs"])
 
     def read_usage(self, owner: str) -> Usage:
-        """Return what the photos of all jobs take, and those of ``owner``."""
+        """Return the bytes of all jobs' photos, and of those of ``owner``."""
         [row] = self._run(sql.USAGE, owner=owner)
         return Usage(**row)
 
@@ -107,14 +107,14 @@ class Jobs(Connected):
         return read_job(rows[0]) if rows else None
 
     def delete(self, job_id: UUID) -> str:
-        """Remove the job with its events, reports and keys, whatever its status; its worker finds
-        its attempt superseded. Returns the photo's key. Raises ``JobNotFound``."""
-        row = self._one(sql.DELETE, id=job_id)
+        """Delete the job with its events, reports and keys, whatever its status, and return the
+        photo's key. A worker's next write raises ``AttemptSuperseded``. Raise ``JobNotFound``."""
+        row = self._run_one(sql.DELETE, id=job_id)
         return str(row["photo_key"])
 
     def read(self, job_id: UUID) -> Job:
-        """The job as it is. Raises ``JobNotFound``."""
-        return read_job(self._one(sql.READ, id=job_id))
+        """Return the job. Raise ``JobNotFound``."""
+        return read_job(self._run_one(sql.READ, id=job_id))
 
     def list_jobs(
         self,
@@ -130,10 +130,12 @@ class Jobs(Connected):
         is_by_score: bool = False,
         below: float | None = None,
     ) -> list[Job]:
-        """The newest jobs first, or those with the highest scores: those made before ``before``, in
-        ``status``, with ``advisor``, with ``search`` in the photo's name, of these ``ids``, of
-        ``owner``, of the photo with ``photo_sha256``. With ``below`` and ``before`` go on after a
-        job of that score and time."""
+        """Return jobs, the newest first or (``is_by_score``) the highest scores first.
+
+        They are filtered by time of creation, status, advisor, words in the photo's name
+        (``search``), ids, owner and photo. With ``below`` and ``before`` the list continues after a
+        job of that score and time.
+        """
         filters = {
             "before": before,
             "status": status,
@@ -148,12 +150,12 @@ class Jobs(Connected):
         statement = sql.list_jobs(wanted, is_by_score=is_by_score)
         return [read_job(row) for row in self._run(statement, limit=limit, **wanted)]
 
-    def reports(self, job_id: UUID) -> list[Answer]:
-        """The reports of a job, in its advisors' order; none before it is done."""
+    def read_reports(self, job_id: UUID) -> list[Answer]:
+        """Return the reports of a job, in its advisors' order; none before it is done."""
         return [Answer(**row) for row in self._run(sql.REPORTS, id=job_id)]
 
-    def counts(self, statuses: Collection[Status] = tuple(Status)) -> dict[Status, int]:
-        """How many jobs there are in each of ``statuses``."""
+    def count_by_status(self, statuses: Collection[Status] = tuple(Status)) -> dict[Status, int]:
+        """Return how many jobs there are in each of ``statuses``."""
         rows = self._run(sql.COUNTS, statuses=list(statuses))
         found = {row["status"]: row["jobs"] for row in rows}
         return {status: found.get(status, 0) for status in statuses}

@@ -21,13 +21,13 @@ from mondrian.jobs.store.base import (
     read_job,
 )
 
-MAX_TOLD = 7_000
-"""A notice holds fewer than 8,000 bytes."""
+MAX_NOTICE = 7_000
+"""The most characters of events in a notice, which holds fewer than 8,000 bytes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """One advisor's report (as JSON values) and the model's answer that it was read from."""
+    """One advisor's report (as JSON values) and the text of the model's answer."""
 
     advisor: str
     report: Mapping[str, Any]
@@ -38,9 +38,8 @@ class Answer:
 class Snapshot:
     """A job as of event ``seq``, all from one database snapshot.
 
-    ``status_update`` is the payload that tells its state; ``texts`` holds what each advisor begun
-    has written in ``attempt``, in their order. Of an ended job, ``seq`` is the last one before the
-    closing events.
+    ``status_update`` is the payload with its state; ``texts`` has the text of ``attempt`` so far by
+    advisor, in their order. For an ended job, ``seq`` is the last one before the closing events.
     """
 
     job: Job
@@ -51,7 +50,7 @@ class Snapshot:
 
 
 class Log(NamedTuple):
-    """Part of a job's log, each event as number, type and payload; and the job's ``pruned_seq``, of
+    """Part of a job's log, each event as number, type and payload, and the job's ``pruned_seq`` of
     the same database snapshot."""
 
     pruned_seq: int
@@ -75,12 +74,12 @@ class Logs(Connected):
         mode_used: str | None = None,
         seen: int = 0,
     ) -> int:
-        """Log ``entries`` in their order, all or none, change what is given, and wake readers.
+        """Append all ``entries`` in order, change the given columns, and notify readers.
 
         A ``status_update`` goes before them if status, step or advisor changed. ``progress`` never
-        goes back within an attempt, nor over 99. Returns the last number in the log. Raises
-        ``AttemptSuperseded`` and writes nothing if the attempt is over, or the log does not reach
-        to number ``seen`` any more: then it went back, and has a gap.
+        decreases within an attempt, nor exceeds 99. Return the last number in the log. Raise
+        ``AttemptSuperseded`` and write nothing if the attempt is over, or the log does not reach
+        number ``seen``: then it went back, and has a gap.
         """
         assert status is None or status in RUNNING
         progress = None if progress is None else max(0, min(progress, 99))
@@ -115,7 +114,7 @@ class Logs(Connected):
         The status with its update, ``entries`` (``analysis_complete``), the ``error`` event,
         ``done`` and the reports are committed together, and only if this attempt is the current
         one, the job has not ended otherwise, and the log reaches to number ``seen``; else
-        ``AttemptSuperseded``. Returns the last number.
+        ``AttemptSuperseded``. Return the last number.
         """
         error = error and clean_error(error)
         status = Status.ERROR if error else Status.DONE
@@ -137,26 +136,25 @@ class Logs(Connected):
             score=mean_score(reports),
         )
 
-    def events_after(
+    def read_events(
         self, job_id: UUID, seq: int, limit: int = 1000, types: Iterable[EventType] | None = None
     ) -> list[Event]:
-        """At most ``limit`` events numbered over ``seq``, in order; with ``types``, only those.
+        """Return at most ``limit`` events after ``seq``, in order; with ``types``, only those.
 
-        An event that is not there yet will have a higher number than all that are (rule 1). Of a
-        job that is not there, none.
+        Later events have higher numbers (rule 1). Return none for an unknown job.
         """
         of_types = {} if types is None else {"types": [str(name) for name in types]}
-        statement = sql.events_after(of_types=bool(of_types))
+        statement = sql.read_events(of_types=bool(of_types))
         wanted = {"id": job_id, "seq": seq, "limit": limit, **of_types}
         with translate_errors(), self._pool.connection() as connection:
             found = connection.cursor(row_factory=tuple_row).execute(statement, wanted)
             return [Event._make(row) for row in found.fetchall()]
 
-    def log_after(
+    def read_log(
         self, job_id: UUID, seq: int, types: Iterable[EventType], limit: int, max_bytes: int
     ) -> Log:
-        """Return the same for a replay: ``max_bytes`` of payload at most, or else one event, and
-        what was pruned by then."""
+        """Return events for a replay: at most ``max_bytes`` of payload, but at least one event, and
+        the job's ``pruned_seq``."""
         wanted = {"id": job_id, "seq": seq, "limit": limit, "max_bytes": max_bytes}
         wanted["types"] = [str(name) for name in types]
         with translate_errors(), self._pool.connection() as connection:
@@ -164,10 +162,10 @@ class Logs(Connected):
             rows = cursor.execute(sql.LOG_AFTER, wanted).fetchall()
         return Log(rows[0][-1] if rows else 0, [row[:-1] for row in rows])
 
-    def snapshot(self, job_id: UUID) -> Snapshot:
-        """The job and its text so far, as of one number in its log: ``events_after`` that number
-        continues it without gap or overlap. Raises ``JobNotFound``."""
-        row = self._one(sql.SNAPSHOT, id=job_id)
+    def read_snapshot(self, job_id: UUID) -> Snapshot:
+        """Return the job and its text so far, as of one number in its log: ``read_events`` after it
+        continues without gap or overlap. Raise ``JobNotFound``."""
+        row = self._run_one(sql.SNAPSHOT, id=job_id)
         job = read_job(row)
         texts: dict[str, str] = {}
         for token in map(json.loads, row["tokens"]):
@@ -180,16 +178,16 @@ class Logs(Connected):
             texts=texts,
         )
 
-    def epoch(self) -> str:
-        """Return the epoch of the log, a short word: another one after the log went back."""
+    def read_epoch(self) -> str:
+        """Return the epoch of the log, a short word that changes when the log went back."""
         [row] = self._run(sql.EPOCH)
         return str(row["epoch"])
 
     def renew_epoch(self, epoch: str) -> str:
-        """Give the log another epoch, unless it has another one than ``epoch`` already, and wake
-        all who follow it. Returns the one it has now. (Two round trips.)"""
+        """Change the log's epoch if it is ``epoch``, notify its readers, and return the current
+        one. (Two round trips.)"""
         self._run(sql.RENEW_EPOCH, epoch=epoch)
-        return self.epoch()
+        return self.read_epoch()
 
     def _write(
         self,
@@ -219,7 +217,7 @@ class Logs(Connected):
             statement,
             types=[entry.type for entry in entries],
             payloads=payloads,
-            told=_told(entries, payloads),
+            lines=_format_lines(entries, payloads),
             **identify(claim),
             **parameters,
         )
@@ -229,15 +227,15 @@ class Logs(Connected):
 
 
 def mean_score(reports: Iterable[Answer]) -> float | None:
-    """Return the mean of the overall scores that there are, to one decimal."""
+    """Return the mean of the overall scores, to one decimal; ``None`` without any."""
     scores = [report.report.get("overall_score") for report in reports]
     numbers = [score for score in scores if isinstance(score, int | float)]
     return round(fmean(numbers), 1) if numbers else None
 
 
-def _told(entries: Sequence[Entry], payloads: Sequence[str]) -> str:
-    """The events as lines of a notice (rule 7), or nothing where they would not fit in one."""
-    told = "".join(
+def _format_lines(entries: Sequence[Entry], payloads: Sequence[str]) -> str:
+    """Return the events as lines of a notice (rule 7), empty if they do not fit in one."""
+    lines = "".join(
         f"\n{entry.type} {payload}" for entry, payload in zip(entries, payloads, strict=True)
     )
-    return told if len(told) <= MAX_TOLD else ""
+    return lines if len(lines) <= MAX_NOTICE else ""

@@ -1,4 +1,4 @@
-"""What need not be kept: logs, jobs, photos, idempotency keys."""
+"""Removal of old logs, jobs, photos and idempotency keys."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,21 +12,20 @@ from mondrian.jobs.store.base import Connected
 
 
 class Retention(Connected):
-    """Removes what need not be kept."""
+    """Remove what is no longer kept."""
 
     def delete_finished(self, owner: str | None = None) -> int:
-        """Remove all ended jobs, or those of ``owner``; their photos are then ``discarded``.
-        Return how many."""
+        """Remove all ended jobs, or those of ``owner``, and discard their photos. Return how many
+        jobs."""
         [row] = self._run(sql.DELETE_FINISHED, owner=owner)
         return int(row["jobs"])
 
     def delete_oldest(
         self, max_bytes: int, limit: int | None = None, *, is_trial: bool = False
     ) -> tuple[int, int]:
-        """Remove ended jobs, oldest first, until the photos of all jobs fit in ``max_bytes``, but
-        not more than ``limit`` jobs, and of no owner who has no more than an equal part; their
-        photos are then ``discarded``. In a trial nothing is removed. Return how many jobs, and how
-        many bytes their photos have."""
+        """Remove the oldest ended jobs, at most ``limit``, until the photos of all jobs fit in
+        ``max_bytes``, and discard their photos. Owners below an equal share lose none. A trial
+        removes nothing. Return the number of jobs and the bytes of their photos."""
         statement = sql.COUNT_OVERFLOW if is_trial else sql.DELETE_OVERFLOW
         [row] = self._run(statement, max_bytes=max_bytes, limit=limit)
         return row["jobs"], row["bytes"]
@@ -36,23 +35,23 @@ class Retention(Connected):
         return [row["id"] for row in self._run(sql.ABANDONED, limit=limit)]
 
     def expect_photo(self, photo_key: str) -> None:
-        """A photo will be stored. If no job is added that has it, it is ``discarded`` in a day."""
+        """Record that a photo will be stored. It is discarded after a day without a job."""
         self._run(sql.EXPECT_PHOTO, photo_key=photo_key)
 
-    def discarded(self) -> list[str]:
-        """The keys of photos that have no job, or no longer, and are still to be deleted."""
+    def list_discarded(self) -> list[str]:
+        """Return the keys of photos without a job that are still to be deleted."""
         return [row["photo_key"] for row in self._run(sql.DISCARDED)]
 
     def forget_discarded(self, *photo_keys: str) -> None:
-        """The photos are deleted."""
+        """Record that the photos are deleted."""
         self._run(sql.FORGET_DISCARDED, photo_keys=list(photo_keys))
 
     def prune(
         self, days: float, limit: int | None = None, *, is_trial: bool = False
     ) -> tuple[int, int]:
-        """Remove the events of jobs that ended so long ago, but for the closing ones, of not more
-        than ``limit`` jobs. The jobs and their reports stay, and ``pruned_seq`` tells what is gone.
-        In a trial nothing is removed. Returns how many jobs, and how many events."""
+        """Remove the events, except the closing ones, of at most ``limit`` jobs that ended over
+        ``days`` ago. The jobs and their reports stay; ``pruned_seq`` is the last event removed. A
+        trial removes nothing. Return the numbers of jobs and events."""
         statement = sql.COUNT_OLD if is_trial else sql.PRUNE
         [row] = self._run(statement, seconds=days * 86_400, limit=limit)
         return row["jobs"], row["events"]
@@ -64,10 +63,13 @@ class Retention(Connected):
         self._run(sql.CLEAR_TURNS)
 
     @contextmanager
-    def alone(self, lock: int) -> Iterator[bool]:
-        """Whether no other process is in such a ``with``, which then holds for its time. It takes
-        one connection, with a transaction that does nothing else: a lock of the session would stay
-        behind in a pooler."""
+    def try_lock(self, lock: int) -> Iterator[bool]:
+        """Try to take the advisory ``lock`` for the time of the ``with``; yield whether it was
+        free.
+
+        It takes one connection with a transaction that does nothing else: behind a pooler a lock of
+        the session would not be released.
+        """
         with translate_errors(), self._pool.connection() as connection:
             connection.execute("BEGIN")
             [row] = connection.execute(sql.TRY_LOCK, {"lock": lock}).fetchall()

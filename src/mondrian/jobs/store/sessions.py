@@ -1,4 +1,4 @@
-"""What all servers of one database know of browsers' sessions."""
+"""Browser sessions, shared by all servers of one database."""
 
 import secrets
 
@@ -9,8 +9,8 @@ from mondrian.jobs.store.base import Connected
 class Sessions(Connected):
     """The secret that signs tokens and sessions, and the sessions that were ended early."""
 
-    def signing_secret(self) -> str:
-        """Return the random secret of this database, which is made when it is first asked for."""
+    def read_signing_secret(self) -> str:
+        """Return the random secret of this database, created at the first call."""
         [row] = self._run(sql.SIGNING_SECRET, value=secrets.token_hex(32))
         return str(row["value"])
 

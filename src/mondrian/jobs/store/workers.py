@@ -1,4 +1,4 @@
-"""Workers as they report themselves, and the switches that an operator has."""
+"""Workers' reports, and the switches for operators."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -19,8 +19,8 @@ class WorkerState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerReport:
-    """What a worker tells of itself: how many of its ``slots`` are ``busy``, and the ``reason`` of
-    a state in which it claims nothing."""
+    """A worker's state: how many of its ``slots`` are ``busy``, and the ``reason`` if it claims
+    nothing."""
 
     name: str
     engine: str
@@ -32,7 +32,7 @@ class WorkerReport:
 
 
 class Orders(NamedTuple):
-    """What a worker is told: whether to drain, and whether others are alive."""
+    """The answer to a worker's report: whether to drain, and whether other workers are alive."""
 
     should_drain: bool
     has_others: bool
@@ -40,8 +40,7 @@ class Orders(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerEntry:
-    """A worker of the last day, as others see it. Without a report for the time of a lease it is
-    not ``is_living``."""
+    """A worker of the last day. It is not ``is_living`` without a report for as long as a lease."""
 
     name: str
     engine: str
@@ -59,7 +58,7 @@ class Workers(Connected):
     """The workers of a fleet, and its queue as a whole."""
 
     def report_worker(self, report: WorkerReport, lease_seconds: float) -> Orders:
-        """Keep what a worker tells of itself."""
+        """Store a worker's report, and return what the worker is to do."""
         values = asdict(report) | {"reason": clean(report.reason), "model": clean(report.model)}
         [row] = self._run(sql.REPORT, lease_seconds=lease_seconds, **values)
         return Orders(**row)
@@ -73,19 +72,19 @@ class Workers(Connected):
         self._run(sql.FORGET, name=name)
 
     def drain_workers(self, name: str = "") -> list[str]:
-        """Ask a worker, or all, to finish what they have and to take nothing new. Return the names
-        of those that are asked; they see it with their next report."""
+        """Ask a worker, or all, to finish their jobs and claim no others. Return their names; they
+        learn of it with their next report."""
         return [row["name"] for row in self._run(sql.DRAIN, name=name)]
 
     def pause_queue(self, *, is_paused: bool) -> None:
-        """Let no worker claim a job until the queue is resumed. What is under way goes on."""
+        """Let no worker claim a job until the queue is resumed. Running jobs continue."""
         self._run(sql.PAUSE, is_paused=is_paused)
 
     def is_queue_paused(self) -> bool:
         """Return whether the queue is paused."""
         return any(row["is_paused"] for row in self._run(sql.IS_PAUSED))
 
-    def queue_age_seconds(self) -> float:
+    def read_queue_age_seconds(self) -> float:
         """Return how long the oldest queued job has waited, in seconds; 0 if none waits."""
         [row] = self._run(sql.QUEUE_AGE)
         return float(row["seconds"])

@@ -97,7 +97,7 @@ class Deliverer:
             job = self._store.read(delivery.job_id)
         except JobNotFound:  # its webhooks went with it
             return
-        reports = self._store.reports(job.id)
+        reports = self._store.read_reports(job.id)
         body = make_message(job, reports, delivery.base_url or self._base_url)
         status, outcome, asked_seconds = self._send(delivery, body)
         delay = self._choose_delay(delivery.attempts, asked_seconds)
