@@ -67,4 +67,3 @@ def _log() -> None:
     log = logging.getLogger("mondrian")
     if log.level == logging.WARNING:
         log.setLevel(logging.INFO)
-    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it logs each damaged form

@@ -12,14 +12,12 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from errno import EDQUOT, ENOSPC
 from tempfile import SpooledTemporaryFile
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
 from anyio import to_thread
+from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 from pydantic import BaseModel, ValidationError
-from python_multipart import MultipartParser
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from mondrian.errors import (
@@ -32,9 +30,6 @@ from mondrian.errors import (
 )
 from mondrian.photos import MAX_BYTES
 
-if TYPE_CHECKING:
-    from python_multipart.multipart import MultipartCallbacks
-
 PHOTO_NAMES = ("image", "file")
 LIST_NAME = "advisor"
 """The field that may be repeated, like checkboxes; its values are joined by commas."""
@@ -44,6 +39,7 @@ MAX_JSON_BYTES = 100_000
 
 _MEMORY_BYTES = 2**20
 _WRITE_BYTES = 2**18
+_MAX_BOUNDARY = 256
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -159,18 +155,21 @@ async def receive_form(request: Request, limits: Limits) -> AsyncIterator[Form]:
                 parts.feed(chunk)
                 if len(parts.portion) >= _WRITE_BYTES:
                     await to_thread.run_sync(write_chunk, file, parts.pop_portion())
-        parts.check()
+        photo_name = parts.check()
         write_chunk(file, parts.pop_portion())
-        yield Form(fields=parts.fields, photo_name=parts.photo_name, file=file)
+        yield Form(fields=parts.fields, photo_name=photo_name, file=file)
 
 
 def _read_boundary(request: Request) -> bytes:
-    kind, options = parse_options_header(request.headers.get("content-type"))
-    if kind != b"multipart/form-data" or not options.get(b"boundary"):
+    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    boundary: str = options.get("boundary", "")
+    if kind != "multipart/form-data" or not boundary:
         raise InvalidRequest(
             "Send the photo as multipart/form-data, in a part named `image` or `file`."
         )
-    return options[b"boundary"]
+    if len(boundary) > _MAX_BOUNDARY:
+        raise InvalidRequest("The boundary of the form is too long.")
+    return boundary.encode("latin-1")
 
 
 def write_chunk(file: "SpooledTemporaryFile[bytes]", portion: bytes) -> None:
@@ -183,33 +182,33 @@ def write_chunk(file: "SpooledTemporaryFile[bytes]", portion: bytes) -> None:
 
 
 class _FormParser:
-    """Parses a multipart body as it is received. ``portion`` is the photo's bytes since the last
+    """Parse a multipart body as it is received. ``portion`` is the photo's bytes since the last
     ``pop_portion``."""
 
     def __init__(self, max_photo_bytes: int, boundary: bytes) -> None:
         self.fields: dict[str, str] = {}
-        self.photo_name = ""
+        self.photo_name: str | None = None
         self.portion = bytearray()
         self._max_photo_bytes = max_photo_bytes
         self._photo_bytes = 0
-        self._photos = 0
-        self._is_complete = False
-        self._header = (bytearray(), bytearray())
-        self._disposition = b""
-        self._name = ""
         self._parts = 0
+        self._name = ""
         self._is_file = False
         self._value = bytearray()
-        try:
-            self._parser = MultipartParser(boundary, self._make_callbacks())
-        except FormParserError as exc:
-            raise InvalidRequest("The boundary of the form is too long.") from exc
+        # Latin-1 decodes any bytes: ``_decode`` makes UTF-8 of them.
+        self._parser = PushMultipartParser(boundary, header_charset="latin-1")
 
     def feed(self, chunk: bytes) -> None:
         """Parse the next bytes of the body. Raise the errors of ``receive_form``."""
         try:
-            self._parser.write(chunk)
-        except FormParserError as exc:
+            for event in self._parser.parse(chunk):
+                if isinstance(event, MultipartSegment):
+                    self._begin_part(event)
+                elif event is None:
+                    self._end_part()
+                else:
+                    self._add_content(event)
+        except MultipartError as exc:
             raise InvalidRequest("The form is damaged. Send it again.") from exc
 
     def pop_portion(self) -> bytes:
@@ -217,60 +216,38 @@ class _FormParser:
         portion, self.portion = bytes(self.portion), bytearray()
         return portion
 
-    def check(self) -> None:
-        """Raise ``InvalidRequest`` unless the form is complete and has a photo."""
-        if not self._is_complete:
-            raise InvalidRequest("The form ends early. Send it again.")
-        if self._photos == 0:
+    def check(self) -> str:
+        """Return the photo's file name. Raise ``InvalidRequest`` unless the form is complete and
+        has a photo."""
+        try:
+            self._parser.close()
+        except MultipartError as exc:
+            raise InvalidRequest("The form ends early. Send it again.") from exc
+        if self.photo_name is None:
             raise InvalidRequest("The form has no photo. Send one in a part named `image`.")
+        return self.photo_name
 
-    def _make_callbacks(self) -> "MultipartCallbacks":
-        return {
-            "on_part_begin": self._begin_part,
-            "on_header_field": lambda *part: self._add(self._header[0], *part),
-            "on_header_value": lambda *part: self._add(self._header[1], *part),
-            "on_header_end": self._end_header,
-            "on_headers_finished": self._end_headers,
-            "on_part_data": self._add_content,
-            "on_part_end": self._end_part,
-            "on_end": self._end,
-        }
-
-    def _begin_part(self) -> None:
-        self._disposition, self._value = b"", bytearray()
+    def _begin_part(self, part: MultipartSegment) -> None:
+        self._name, self._is_file = _decode(part.name), part.filename is not None
+        self._value = bytearray()
         self._parts += 1
         if self._parts > MAX_PARTS:
             raise InvalidRequest(f"The form has more than {MAX_PARTS} parts.")
-
-    @staticmethod
-    def _add(target: bytearray, chunk: bytes, start: int, end: int) -> None:
-        target += chunk[start:end]
-
-    def _end_header(self) -> None:
-        name, value = self._header
-        if name.lower() == b"content-disposition":
-            self._disposition = bytes(value)
-        self._header = (bytearray(), bytearray())
-
-    def _end_headers(self) -> None:
-        options = _parse_disposition(self._disposition)
-        if "name" not in options:
+        if not self._name:
             raise InvalidRequest("A part of the form has no name.")
-        self._name, self._is_file = options["name"], "filename" in options
         if self._name in PHOTO_NAMES:
-            self.photo_name = options.get("filename", "")
-            self._photos += 1
-            if self._photos > 1:
+            if self.photo_name is not None:
                 raise InvalidRequest("The form has two photos. Send each by itself.")
+            self.photo_name = _decode(part.filename or "")
 
-    def _add_content(self, chunk: bytes, start: int, end: int) -> None:
+    def _add_content(self, content: bytearray) -> None:
         if self._name in PHOTO_NAMES:
-            self._photo_bytes += end - start
+            self._photo_bytes += len(content)
             if self._photo_bytes > self._max_photo_bytes:
                 raise PhotoTooLarge
-            self.portion += chunk[start:end]
+            self.portion += content
         elif not self._is_file:  # files of other names are ignored
-            self._value += chunk[start:end]
+            self._value += content
             if len(self._value) > MAX_FIELD_BYTES:
                 raise BodyTooLarge(f"The field `{self._name[:100]}` is too long.")
 
@@ -284,13 +261,7 @@ class _FormParser:
             value = f"{self.fields[self._name]},{value}"
         self.fields[self._name] = value
 
-    def _end(self) -> None:
-        self._is_complete = True
 
-
-def _parse_disposition(disposition: bytes) -> dict[str, str]:
-    """Return the parameters of a Content-Disposition, as text."""
-    _, options = parse_options_header(disposition)
-    return {
-        name.decode("latin-1"): value.decode("utf-8", "replace") for name, value in options.items()
-    }
+def _decode(text: str) -> str:
+    """Return UTF-8 that was decoded as Latin-1."""
+    return text.encode("latin-1").decode("utf-8", "replace")
