@@ -70,8 +70,18 @@ def test_an_id_without_an_event_moves_the_cursor() -> None:
     assert (decoder.last_id, decoder.retry_seconds) == ("9", 0.3)
 
 
-# a server that does as it is told
+@pytest.mark.parametrize("line", [b"x" * 100, b"data: " + b"x" * 94, b"data:" + b"x" * 5 + b"\n"])
+def test_an_event_is_bounded(line: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mondrian.client.decoder.MAX_EVENT_BYTES", 1000)
+    whole = b'event: token\ndata: {"text":"a"}\n\n'
+    decoder = SseDecoder()
+    assert len([event for _ in range(100) for event in decoder.feed(whole)]) == 100
+    with pytest.raises(ValueError, match="32 MB"):
+        for _ in range(1000):
+            assert list(decoder.feed(line)) == []
 
+
+# a server whose answers are given
 
 Play = Callable[[BaseHTTPRequestHandler], None]
 
