@@ -35,7 +35,7 @@ def follow_httpx_sse() -> bool:
     ):
         if source.response.status_code == 204:
             return True
-        return any(take(each.event, each.id, each.data) for each in source.iter_sse())
+        return any(take(each.event, each.id, each.data) for each in source.iter_sse() if each.data)
 
 
 def follow_sseclient_py() -> bool:

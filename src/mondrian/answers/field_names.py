@@ -37,6 +37,10 @@ def fold_letters(text: str) -> str:
 
 
 _EXACT = {fold_letters(name): name for name in DIMENSIONS}
+_MENTION = re.compile(
+    "|".join(name.replace(" & ", " (?:&|and) ").replace("Color", "Colou?r") for name in DIMENSIONS),
+    re.IGNORECASE,
+)
 _SHORT = {
     "composition": "Composition",
     "light": "Lighting",
@@ -56,7 +60,7 @@ _SHORT = {
     "emotional": "Emotional Impact",
     "impact": "Emotional Impact",
 }
-_DECORATION = re.compile(r"^dimension|(?:score|rating|outof)$")
+_DECORATION = re.compile(r"^(?:dimension|(?:score|rating)(?:for|of))|(?:score|rating|outof)$")
 _JOINTS = re.compile(r"[&/+,:(|–—]|\band\b| - ")
 
 
@@ -81,6 +85,21 @@ def _find_dimension(text: str) -> Name | None:
     short = _SHORT.get(word) or next(filter(None, map(_EXACT.get, map(fold_letters, firsts))), None)
     name = short or _EXACT.get(_find_nearest(word, _EXACT) or "")
     return Name(name, False) if name else None
+
+
+def find_mention(text: str) -> str | None:
+    """Return the dimension that the first sentence of ``text`` mentions by its full name, if it
+    mentions only one."""
+    names = {fold_letters(name) for name in _MENTION.findall(text[:_BEGINNING])}
+    return _EXACT[names.pop()] if len(names) == 1 else None
+
+
+_BEGINNING = 120
+
+
+def is_full_name(text: str) -> bool:
+    """Return whether ``text`` names a dimension in full."""
+    return (name := find_dimension(text)) is not None and name.is_exact
 
 
 def _find_nearest(word: str, known: Iterable[str]) -> str | None:
@@ -135,8 +154,9 @@ _DIMENSION_FIELDS = _build_index(
         "reasons remark remarks notes details text description strengths strength whatworks "
         "whatworkswell weaknesses weakness",
         "recommendation": "recommendation recommendations suggestion suggestions advice advise "
-        "improvement improvements tip tips howtoimprove toimprove suggestedimprovement nextstep "
-        "nextsteps",
+        "improvement improvements tip tips try whattotry action "
+        "howtoimprove toimprove whattoimprove whatcouldbeimproved couldbeimproved nexttime "
+        "areaforimprovement areasforimprovement suggestedimprovement nextstep nextsteps",
     }
 )
 _ANSWER_FIELDS = _build_index(
@@ -178,8 +198,9 @@ def _find_known_field(key: str) -> tuple[str, int] | None:
         return elsewhere, _RANK_ELSEWHERE
     if near := _find_nearest(word, _DIMENSION_FIELDS):
         return _DIMENSION_FIELDS[near][0], _RANK_NEAR
-    words = _split_words(key)
+    words, first = _split_words(key), fold_letters(_JOINTS.split(key, maxsplit=1)[0])
     last = _DIMENSION_FIELDS.get(words[-1].lower()) if len(words) > 1 else None
+    last = _DIMENSION_FIELDS.get(first, last)
     is_text = last and last[0] in ("comment", "recommendation") and not find_answer_field(key)
     return (last[0], _RANK_LAST) if last and is_text else None
 

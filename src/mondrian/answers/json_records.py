@@ -8,60 +8,45 @@ score or comment, and objects of scores or comments by dimension. JSON inside a 
 parsed in place: a string ends at a quote with as many backslashes as its opening quote.
 
 Parsing is one pass, in time linear in the length of the text: every lookahead ends at the next
-quote at the latest, and nothing recurses. (json-repair needed 27 s for 30 KB of hostile text, and
-four times that for twice as much.)
+quote at the latest, and nothing recurses. It ends after ``MOST_MARKS`` quotes and marks, which is
+fifteen answers. (json-repair needed 27 s for 30 KB of hostile text, and four times that for twice
+as much.)
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from mondrian.answers.field_names import (
     find_answer_field,
+    find_column_fields,
     find_dimension,
     find_field,
+    is_full_name,
     is_key,
     split_key,
 )
+from mondrian.answers.records import Record
+from mondrian.answers.scores import split_score
+from mondrian.answers.tables import Table
 
-
-@dataclass(kw_only=True, slots=True)
-class Record:
-    """Keys and their values. ``label`` is the key or heading above the record, and ``parent`` the
-    record that contains this key.
-
-    A value is a text or a list of texts: numbers stay as they were written. ``growing`` is the key
-    whose value was cut off by the end of the text; a record that ``is_closed`` gets no more keys.
-    ``group`` is the same object for all records of one object or section.
-    """
-
-    label: str = ""
-    fields: dict[str, str | list[str]] = field(default_factory=dict)
-    growing: str | None = None
-    is_closed: bool = False
-    parent: "Record | None" = None
-    group: object = field(default_factory=object)
-
-    def get_text(self, key: str) -> str:
-        """Return the value of ``key``, a list joined by spaces."""
-        value = self.fields[key]
-        return value if isinstance(value, str) else " ".join(value)
+MOST_MARKS = 3000
 
 
 def read_json_records(text: str) -> list[Record]:
     """Return the records of all JSON in ``text``, in order; fenced blocks are parsed separately."""
     records: list[Record] = []
-    before = ""
-    for block in text.split("```"):
-        start = block.find("{")
-        if start >= 0:
-            records += _read_block(_remove_comments(block[start:]), before + block[:start])
+    before, marks = "", iter(range(MOST_MARKS))
+    for block in text.split("```", _MOST_BLOCKS):
+        if start := _START.search(block):
+            json = _remove_comments(block[start.start() :])
+            records += _read_block(json, before + block[: start.start()], marks)
         before = block[-_LONGEST_HEADING:]
-    return _combine(records)
+    return [*_combine(records), *_read_tables(records)]
 
 
-_LONGEST_HEADING = 80
+_MOST_BLOCKS, _LONGEST_HEADING = 200, 80
+_START = re.compile(r"\{|\[\s*\[\s*[\"“]")
 # A comment stands after a key's number, after a comma, or on a line of its own: elsewhere it may be
 # part of a text.
 _COMMENT = re.compile(
@@ -78,10 +63,10 @@ def _remove_comments(json: str) -> str:
     return json
 
 
-def _read_block(json: str, before: str) -> list[Record]:
+def _read_block(json: str, before: str, marks: Iterator[int]) -> list[Record]:
     heading = before[-_LONGEST_HEADING:].removesuffix("json\n").strip().rpartition("\n")[2]
     builder = _Builder(heading)
-    for token in _tokenize(json, builder):
+    for token in _tokenize(json, builder, marks):
         builder.add(token)
     builder.settle()
     return builder.records
@@ -97,7 +82,7 @@ def _combine(records: list[Record]) -> list[Record]:
     inside: set[int] = set()
     for record in records:
         is_inside = id(record.parent) in inside
-        if is_inside and not _is_full(record.label) and find_dimension(record.label):
+        if is_inside and not is_full_name(record.label) and find_dimension(record.label):
             record.label = ""
         is_dimension = _is_named(record) or find_dimension(record.label)
         if is_inside or is_dimension:
@@ -110,22 +95,33 @@ def _combine(records: list[Record]) -> list[Record]:
             whole.append(record)
         for key in list(record.fields):
             named = (key, field) if field and find_dimension(key) else split_key(key)
-            if named and (_is_full(named[0]) or not is_inside):
+            if named and (is_full_name(named[0]) or not is_inside):
                 whole.append(_extract(record, key, *named))
-            elif not is_inside and _is_full(key) and len(record.fields[key]) == len(_IN_ORDER):
-                fields = _label_items(record.fields[key])
-                whole.append(Record(label=key, fields=fields, group=record.group))
             elif owner and field:
                 _hand_over(record, key, owner, field)
     return whole
 
 
-_IN_ORDER = ("score", "comment", "recommendation")
-
-
-def _label_items(said: str | list[str]) -> dict[str, str | list[str]]:
-    """Return the fields of ``"Composition": [8, "…", "…"]``, which only their order identifies."""
-    return dict(zip(_IN_ORDER, said, strict=True)) if isinstance(said, list) else {}
+def _read_tables(records: Sequence[Record]) -> list[Record]:
+    """Return what is written as a table: arrays of arrays, ``"Composition": [8, "…", "…"]`` or
+    ``"Composition": "8/10 - …"``, and an array for each column."""
+    found: list[Record] = []
+    table = Table(found)
+    for record in records:
+        lists = {key: said for key, said in record.fields.items() if isinstance(said, list)}
+        if len(lists) > 2 and {"name", "score"} <= {*find_column_fields(list(lists))}:
+            table.add(list(lists))
+            for row in zip(*lists.values(), strict=False):
+                table.add(row)
+            table.end()
+            continue
+        for key, said in record.fields.items():
+            items = said if isinstance(said, list) else []
+            if is_full_name(key):
+                items = [key, *(items or filter(None, split_score(str(said))))]
+            if len(items) > 1:
+                table.add(items, is_cut=record.growing == key)
+    return found
 
 
 def _is_named(record: Record) -> bool:
@@ -136,10 +132,6 @@ def _is_named(record: Record) -> bool:
 
 def _is_answer(record: Record) -> bool:
     return any(find_answer_field(key) and not find_field(key) for key in record.fields)
-
-
-def _is_full(label: str) -> bool:
-    return (name := find_dimension(label)) is not None and name.is_exact
 
 
 def _extract(record: Record, key: str, name: str, field: str) -> Record:
@@ -182,7 +174,7 @@ class _Builder:
     def __init__(self, heading: str) -> None:
         self.records = [Record()]
         self.after_colon = False
-        self.list: str | None = None
+        self.items: list[str] | None = None
         self._stack = self.records[:]
         self._key: str | None = None
         # A string or word that may still turn out to be a key or a record's heading.
@@ -205,11 +197,10 @@ class _Builder:
             self._open_record(self._key or heading)
         elif token.kind == "}":
             self._close_record()
-        elif token.kind == "[" and self._key is not None:
-            self.list, self._key = self._key, None
-            self._stack[-1].fields.setdefault(self.list, [])
+        elif token.kind == "[":
+            self._open_list()
         elif token.kind == "]":
-            self.list = None
+            self.items = None
         if token.kind != ":":
             self._key, self.after_colon = None, False
 
@@ -224,10 +215,17 @@ class _Builder:
                 record.fields[self._key] = token.text
             record.growing = self._key if token.is_cut else None
             self._key, self.after_colon = None, False
-        elif self.list is not None and not token.is_cut:
-            items = record.fields.get(self.list)
-            if isinstance(items, list):
-                items.append(token.text)
+        elif self.items is not None and not token.is_cut:
+            self.items.append(token.text)
+
+    def _open_list(self) -> None:
+        """Open the list of the key, or a row in an array of arrays."""
+        self.items = []
+        if self._key is None:
+            row = Record(fields={"": self.items}, parent=self._stack[-1])
+            self.records.append(row)
+        else:
+            self._stack[-1].fields[self._key] = self.items
 
     def _open_key(self, key: str) -> None:
         if key in self._stack[-1].fields:
@@ -235,16 +233,17 @@ class _Builder:
             before = self._stack[-1]
             self._stack[-1] = Record(label=before.label, parent=before.parent, group=before.group)
             self.records.append(self._stack[-1])
-        self._key, self.list, self._last, self.after_colon = key, None, None, True
+        self._key, self.items, self._last, self.after_colon = key, None, None, True
 
     def _open_record(self, label: str) -> None:
+        self.items = None
         parent = self._stack[-1]
         group = parent.group if len(self._stack) > 1 else object()
         self._stack.append(Record(label=label, parent=parent, group=group))
         self.records.append(self._stack[-1])
 
     def _close_record(self) -> None:
-        self.list = None
+        self.items = None
         if len(self._stack) > 1:
             self._stack.pop().is_closed = True
 
@@ -264,6 +263,8 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
+# A value that has lost its first quote.
+_UNOPENED = re.compile(r"""([^\W\d_][^"“”{}\n]{1,600})["”](?=\s*(?:[,}\]]|\Z))""")
 # What may end a string, by the kind of mark that it began with.
 _ENDS = {
     '"': re.compile(r'(?<!\\)(\\*)"'),
@@ -282,7 +283,6 @@ _ENDS_VALUE = re.compile(
       | [,，] {_SPACE} (?:
             \Z | [}}\]] | {{ {_SPACE} (?: {_OPEN} | \w{{1,30}}\s*: | \Z )
           | {_KEY} ["”'’]? \s* \Z
-          | (?P<bare> \w{{1,30}} ) \s* [:：] {_VALUE}
         )
       | (?: [,，] {_SPACE} )? (?P<key> {_KEY} ) ["”'’] \s* [:：] (?P<value> {_VALUE} )?
     )""",
@@ -297,40 +297,48 @@ _ENDS_ITEM = re.compile(
     ) | [^\S\n]* \n \s* ["“'{{]""",
     re.VERBOSE,
 )
-# Behind a quote: a key, which may have lost the quote or comma before it, or the colon behind it.
-_KEY_BEHIND = re.compile(
-    rf"""\s*(\w[\w ]{{0,40}}?)\s*\\{{0,7}}["”]\s*(?:[:：]{_VALUE}|(?P<no_colon>\\{{0,7}}["“]))""",
+# A key and its colon, with quotes too many or too few, or without the colon.
+_LOOSE_KEY = re.compile(
+    rf"""{_SPACE} (?: [,，] {_SPACE} )? [\\"“”']{{0,3}} (?P<key> \w [\w ]{{0,40}}? ) \s*
+    (?: [\\"”']{{0,4}} \s* [:：] (?: \\{{0,7}}["”'] (?=\s+\\{{0,7}}["“]) )?
+      | \\{{0,7}}["”] \s* (?=\\{{0,7}}["“]) )
+    (?= {_VALUE} )""",
     re.VERBOSE | re.IGNORECASE,
 )
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")
 
 
-def _tokenize(text: str, builder: _Builder) -> Iterator[_Token]:
+def _tokenize(text: str, builder: _Builder, marks: Iterator[int]) -> Iterator[_Token]:
     position = 0
-    while match := _TOKEN.match(text, position):
-        position = match.end()
-        if mark := match["mark"]:
+    while next(marks, None) is not None and (match := _TOKEN.match(text, position)):
+        start, position = position, match.end()
+        is_key_place = not builder.after_colon and builder.items is None
+        if is_key_place and not match["mark"] and (key := _match_key(text, start)):
+            position = key.end()
+            yield from (_Token("string", key["key"]), _Token(":"))
+        elif mark := match["mark"]:
             yield _Token(_MARKS.get(mark, mark[0]))
         elif decimal := match["decimal"]:
             yield _Token("bare", decimal)
+        elif builder.after_colon and (value := _UNOPENED.match(text, match.start("bare"))):
+            position = value.end()
+            yield _Token("string", value[1])
         elif match["bare"]:
             yield _Token("bare", match["bare"].strip(), is_cut=position == len(text))
         elif match["quote"]:
-            is_key_place = not builder.after_colon and builder.list is None
-            key = _KEY_BEHIND.match(text, position) if is_key_place else None
-            if key and key["no_colon"] and is_key(key[1]):
-                position = key.start("no_colon")
-                yield from (_Token("string", key[1]), _Token(":"))
-                continue
-            token, position = _read_string(text, match, builder.after_colon)
+            token, position = _read_string(text, match, marks, is_value=builder.after_colon)
             yield token
 
 
-def _read_string(text: str, opening: re.Match[str], is_value: bool) -> tuple[_Token, int]:
+def _read_string(
+    text: str, opening: re.Match[str], marks: Iterator[int], *, is_value: bool
+) -> tuple[_Token, int]:
     """Return the string behind the quote that ``opening`` matched, and the position behind it."""
     start, level = opening.end(), len(opening["slashes"])
     ends = _ENDS_VALUE if is_value else _ENDS_ITEM
     for match in _ENDS[_FAMILY[opening["quote"]]].finditer(text, start):
+        if next(marks, None) is None:
+            break
         if _is_escaped(len(match[1]), level):
             continue
         said = text[start : match.start()]
@@ -338,11 +346,22 @@ def _read_string(text: str, opening: re.Match[str], is_value: bool) -> tuple[_To
             is_cut = is_value and end.groupdict().get("all") is not None
             is_cut = is_cut and not said.rstrip().endswith(_SENTENCE_ENDS)
             return _Token("string", _unescape(said, level), is_cut), match.end()
-        key = _KEY_BEHIND.match(text, match.end()) if is_value and said.strip() else None
-        if key and not key["no_colon"] and is_key(key[1]):
-            return _Token("string", _unescape(said.rstrip(" ,\n"), level)), match.start()
+        if is_value and said.strip() and _match_key(text, match.end()):
+            # this quote ends the value, or it begins the key and the value has lost its own
+            behind = match.end()
+            if text[behind : behind + 1] in _SPACES_AND_COMMAS:
+                return _Token("string", _unescape(said, level)), behind
+            return _Token("string", _unescape(said.rstrip(" ,\n{}[]"), level)), match.start()
     rest = _CUT_ESCAPE.sub("", text[start:])
     return _Token("string", _unescape(rest, level), is_cut=True), len(text)
+
+
+def _match_key(text: str, position: int) -> re.Match[str] | None:
+    match = _LOOSE_KEY.match(text, position)
+    return match if match and is_key(match["key"]) else None
+
+
+_SPACES_AND_COMMAS = (" ", "\n", ",", "，")
 
 
 def _is_escaped(slashes: int, level: int) -> bool:
@@ -354,8 +373,6 @@ def _is_escaped(slashes: int, level: int) -> bool:
 def _match_end(ends: re.Pattern[str], text: str, position: int) -> re.Match[str] | None:
     match = ends.match(text, position)
     said = match.groupdict() if match else {}
-    if bare := said.get("bare"):
-        return match if is_key(bare) else None
     key = said.get("key")
     return match if key is None or said["value"] is not None or is_key(_unescape(key)) else None
 

@@ -7,8 +7,14 @@ from html import unescape
 
 from mondrian.answers.answer import Dimension, GrowingDimension
 from mondrian.answers.field_names import Name, find_dimension, find_field, rank_field
-from mondrian.answers.json_records import Record
-from mondrian.answers.scores import Score, find_key_scale, parse_scale, read_score
+from mondrian.answers.records import Record
+from mondrian.answers.scores import (
+    Score,
+    find_key_scale,
+    find_score_in_sentence,
+    parse_scale,
+    read_score,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,10 +74,14 @@ def judge(record: Record) -> Judgement | None:
     fields = ("score", "comment", "recommendation", "scale")
     keys = {field: _choose_key(record, field) for field in fields}
     cut = next((field for field, key in keys.items() if key and key == record.growing), None)
+    comment = _read_text(record, keys["comment"])
+    score = _read_score(record, keys["score"], keys["scale"])
+    if keys["score"] is None and "null" not in record.fields.values():
+        score = find_score_in_sentence(comment)
     return Judgement(
         name=name,
-        score=_read_score(record, keys["score"], keys["scale"]),
-        comment=_read_text(record, keys["comment"]),
+        score=score,
+        comment=comment,
         recommendation=_read_text(record, keys["recommendation"]),
         cut="score" if cut == "scale" else cut,
         is_settled=record.is_closed,
@@ -151,10 +161,14 @@ def _read_score(record: Record, key: str | None, scale_key: str | None) -> Score
 
 
 def _read_text(record: Record, key: str | None) -> str:
-    """Return the value of ``key``, without quotes around it or an unmatched one before it."""
+    """Return the value of ``key``, without quotes around it or an unmatched one before or behind
+    it."""
     text = clean_text(record.get_text(key)) if key else ""
-    if text[:1] not in _QUOTES:
+    if len(text) > _LONGEST_QUOTED:
         return text
+    if text[:1] not in _QUOTES:
+        is_odd = text[-1:] in _QUOTES[:3] and len(_QUOTE.findall(text)) % 2
+        return text[:-1] if is_odd else text
     body = text[:-1] if text.endswith(('",', "',")) else text
     quotes = len(_QUOTE.findall(body))
     if quotes % 2 and body[0] != "'":
@@ -163,6 +177,7 @@ def _read_text(record: Record, key: str | None) -> str:
     return _ESCAPED.sub(r"\1", body[1:-1]) if is_around else text
 
 
+_LONGEST_QUOTED = 10_000
 _QUOTES = ('"', "“", "”", "'")
 _QUOTE = re.compile(r'(?<!\\)["“”]')
 _ESCAPED = re.compile(r"""\\(["'])|(?<=')'""")

@@ -16,21 +16,27 @@ from typing import Any, NamedTuple
 
 from mondrian.answers.field_names import (
     find_answer_field,
-    find_column_fields,
     find_dimension,
     find_field,
+    find_mention,
+    is_full_name,
+    rank_field,
 )
-from mondrian.answers.json_records import Record
-from mondrian.answers.scores import read_score, split_score
+from mondrian.answers.records import Record
+from mondrian.answers.scores import find_score_in_sentence, read_score, split_score
+from mondrian.answers.tables import Table, split_row
+
+MOST_LINES = 2000
+_BLANK = re.compile(r"\n\s*\n")
 
 
 def read_markdown_records(text: str) -> list[Record]:
     """Return a record for each section, and for each row of a table that has a score's column."""
-    reader = _Reader()
-    lines = _convert_html(text).split("\n")
-    for line in lines[:-1]:
+    reader = _Reader(has_bare_scores=len(_NUMBER_AND_SENTENCE.findall(text)) >= _OFTEN)
+    *lines, last = _BLANK.sub("\n\n", _convert_html(text)).split("\n", MOST_LINES)[:MOST_LINES]
+    for line in lines:
         reader.add_line(line)
-    reader.add_line(lines[-1], is_cut=True)
+    reader.add_line(last, is_cut=True)
     reader.finish(text)
     for record in reader.records[:-1]:
         record.is_closed = True
@@ -38,7 +44,7 @@ def read_markdown_records(text: str) -> list[Record]:
 
 
 def _convert_html(text: str) -> str:
-    if "<" in text:
+    if _TAG.search(text):
         for tag, mark in _HTML:
             text = tag.sub(mark, text)
     return unescape(text) if "&" in text else text
@@ -55,14 +61,16 @@ def _label_tag(match: re.Match[str]) -> str:
     return "".join(f"\n**{key}:** {value}" for key, value in labels) or match[0]
 
 
+_TAG = re.compile(r"</?[a-zA-Z]")
 _ATTRIBUTE = re.compile(r"""(\w{1,30})=["']([^"'<>]{0,400})["']""")
+_BLOCKS = "h[1-6]|p|div|li|[uod]l|d[td]|section|article|details|summary"
 _HTML: list[tuple[re.Pattern[str], Any]] = [
     (re.compile(r"</?(?:table|thead|tbody|html|body|span|u|em|i|small)\b[^<>]{0,99}>", re.I), ""),
-    (re.compile(r"\s{0,99}<tr\b[^<>]{0,99}>\s*<t[dh]\b[^<>]{0,99}>", re.I), "\n| "),
+    (re.compile(r"<tr\b[^<>]{0,99}>\s*<t[dh]\b[^<>]{0,99}>", re.I), "\n| "),
     (re.compile(r"</t[dh]>\s*<t[dh]\b[^<>]{0,99}>", re.I), " | "),
     (re.compile(r"</t[dh]>\s*</tr>", re.I), " |\n"),
     (re.compile(r"<h[1-6]\b[^<>]{0,99}>\s{0,99}", re.I), "\n### "),
-    (re.compile(r"</?(?:h[1-6]|p|div|li|[uod]l|d[td]|section|article)\b[^<>]{0,99}>", re.I), "\n"),
+    (re.compile(rf"</?(?:{_BLOCKS})\b[^<>]{{0,99}}>", re.I), "\n"),
     (re.compile(r"<(/?)(\w{3,30})((?:\s[^<>]{0,400})?)>"), _label_tag),
     (re.compile(r"^([^\S\n]*(?:#+ )?)<(b|strong)>([^<>\n]{1,80})</\2>", re.M | re.I), r"\1**\3**"),
 ]
@@ -77,11 +85,11 @@ class _Line(NamedTuple):
 class _Reader:
     """Build records from lines. ``key`` is the field of the last record that text is added to."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_bare_scores: bool) -> None:
+        self._has_bare_scores = has_bare_scores
         self.records = [Record()]
         self.key: str | None = None
-        self._heads: list[str] = []
-        self._transposed: list[Record] = []
+        self._table = Table(self.records)
         self._is_after_gap = False
         self._is_after_score = False
 
@@ -105,43 +113,17 @@ class _Reader:
             record.growing = self.key
 
     def _read_row(self, line: str, is_cut: bool) -> bool:
-        """Process ``line`` if it is a table's, and return whether it is.
-
-        The heads are keys. In a transposed table the heads are dimensions' names.
-        """
+        """Process ``line`` if it is a table's, and return whether it is."""
         line = line.strip()
-        cells = [cell.strip(" \t\r*`") for cell in _CELL_BORDER.split(line.strip("|"))]
-        if not line.startswith("|") and len(cells) < (2 if self._heads else 3):
+        cells = split_row(line, self._table.heads)
+        if cells is None:
             if line:
-                self._heads, self._transposed = [], []
+                self._table.end()
             return False
         self.key = None
-        names = [cell for cell in cells if find_dimension(cell)]
-        fields = find_column_fields(cells)
-        is_transposed = len(names) > 1 and not self._heads and not find_dimension(cells[0])
-        if is_transposed or ("score" in fields and not names and not self._transposed):
-            pairs = zip(cells, fields, strict=True)
-            self._heads = [c if not f or find_field(c) else f"{f} ({c})" for c, f in pairs]
-            self._transposed = [Record(label=cell) for cell in cells] if is_transposed else []
-            self.records += self._transposed
-        elif self._heads:
-            is_whole = line.endswith("|") and len(cells) >= len(self._heads)
-            self._add_cells(cells, is_cut and not is_whole)
+        is_whole = line.endswith("|") and len(cells) >= len(self._table.heads)
+        self._table.add([_BREAK.sub(" ", cell) for cell in cells], is_cut=is_cut and not is_whole)
         return True
-
-    def _add_cells(self, cells: list[str], is_cut: bool) -> None:
-        cells = [_BREAK.sub(" ", cell.replace("\\|", "|")) for cell in cells]
-        for record, cell in zip(self._transposed, cells, strict=False):
-            record.fields.setdefault(cells[0], cell)
-            record.growing = cells[0] if is_cut else None
-        if self._transposed:
-            return
-        pairs = list(zip(self._heads, cells, strict=False))
-        names = [c for head, c in pairs if find_dimension(c) and _may_name(head)]
-        record = Record(label=names[0] if names else "", fields=dict(reversed(pairs)))
-        record.growing = pairs[-1][0] if is_cut else None
-        record.is_closed = not is_cut
-        self.records.append(record)
 
     def _add_piece(self, line: str, *, is_cut: bool = False) -> None:
         if not line.strip():
@@ -175,6 +157,12 @@ class _Reader:
     @property
     def _is_in_dimension(self) -> bool:
         return bool(self.records[-1].label) and find_dimension(self.records[-1].label) is not None
+
+    @property
+    def _is_unscored(self) -> bool:
+        """Whether a paragraph may be about a dimension that it mentions."""
+        is_open = self.key in (None, "comment") or self._is_after_gap
+        return is_open and not {"value", "score"} & {*self.records[-1].fields}
 
     @property
     def _is_after_scores(self) -> bool:
@@ -214,6 +202,9 @@ class _Reader:
         if self.key == "score":
             self._add_score(_strip_markup(line))
             return
+        name = find_mention(line) if self._is_unscored and find_score_in_sentence(line) else None
+        if name:
+            self._open_record(name, "comment", "")
         is_apart = self._is_after_gap and not _BULLET.match(line)
         if is_apart and (self.records[-1].fields.keys() >= _JUDGED or self._is_after_scores):
             self.key = None
@@ -223,49 +214,74 @@ class _Reader:
         """Add ``text`` to its field, and a score at its beginning to the score's."""
         if self.key is None:
             return
-        text = _strip_markup(text)
+        text = _MARKUP.sub("", text).strip() if is_heading else _strip_markup(text)
         fields = self.records[-1].fields
         if self._is_in_dimension and self.key == "comment":
             if "value" not in fields and "score" not in fields:
-                score, text = split_score(text, is_heading=is_heading)
+                is_labelled = is_heading and self._has_bare_scores
+                score, text = split_score(text, is_heading=is_heading, is_labelled=is_labelled)
+                if is_heading and not score and _is_rating(text):  # Good (8/10)
+                    score, text = text, ""
                 if score:
                     fields["value"] = score
             if is_heading:
-                text = text.lstrip(" :|–—-")
+                text = _BEFORE_COMMENT.sub("", text)
         if any(map(str.isalpha, text)):
             value = fields.setdefault(self.key, [])
             assert isinstance(value, list)  # only a score is not, and never the key
             value.append(text)
 
 
+def _is_rating(text: str) -> bool:
+    is_short = len(text[:99].split()) <= _RATING_WORDS and text.rstrip(" ).!]")[-1:].isdigit()
+    score = read_score(text) if is_short else None
+    return score is not None and score.scale is not None
+
+
+_RATING_WORDS = 4
+_BEFORE_COMMENT = re.compile(r"\A[ :|–—-]+(?![\d ])")
+# A number behind a name may begin a sentence, but not each time.
+_NUMBER_AND_SENTENCE = re.compile(r":\**\s*\**\d{1,2}\**\.\**\s+[A-ZÀ-Þ]")
+_OFTEN = 3
 _JUDGED = {"comment", "recommendation"}
-_JSON = re.compile(r"""\s*(?:```|[{}]|\[\[?\w+\]|["“][^"“”]{1,40}["”]\s*:)""")
-_CELL_BORDER = re.compile(r"(?<!\\)\|")
+_JSON = re.compile(r"""\s*(?:```|[{}]|\[\[\w+\]|["“][^"“”]{1,40}["”]\s*:)""")
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", ".)", ".*", '."', ".”")
 # Labels that models write in the middle of a line; they are moved to lines of their own.
-_BEFORE_LABEL = re.compile(
-    r"(?<=[.!?)*|;,\d])[^\S\n]+(?=\*{0,3}(?:Score|Rating|Comment|Feedback|Analysis|Assessment|"
-    r"Recommendation|Suggestion|Advice|Improvement)s?\*{0,3}[^\S\n]?:)"
+_INNER_LABEL = re.compile(
+    r"(?<=[.!?)*|;,\d。！？”\"])[^\S\n]+(?=[*_]{0,3}([^\W\d_][\w&/ ]{1,30}?)[*_]{0,3}[^\S\n]?[:：])"
 )
+_PLAINEST = 6
 _MARKUP = re.compile(r"(?<!\s)\*+|\*+(?!\s)|`+|__+|(?<!\w)_|_(?!\w)")
-_BULLET = re.compile(r"^\s*(?:[-+•·>]|\d{1,2}[.)])\s+")
+_BULLET = re.compile(
+    r"^\s*(?:(?:[-+•·>:]|\d{1,2}[.)])\s+|[\u2190-\u21ff\u2300-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]\ufe0f?\s*)+"
+)
 _NUMBERING = re.compile(
-    r"^\W*(?:(?:dimension|category|aspect|step)\s)?\d{1,2}[.):]\s", re.IGNORECASE
+    r"^\W*(?:(?:dimension|category|aspect|step)\s)?\d{1,2}(?:[.):]\s|[、．])", re.IGNORECASE
 )
 _HEAD = re.compile(
     r"([^\W\d_][\w&/+ ]{1,48}?)\s*"
-    r"(?:([:：(（\[|–—→=⭐★]|-[\s>]|,(?=\s*\d)|(?<=\s)(?=\d[\d.,]{0,4}\s*(?:/|out of)\s*\d))(.*))?",
+    r"(?:([:：(（\[\]|–—→=⭐★]|\.{2,}|-[\s>]|,(?=\s*\d)"
+    r"|(?<=\s)(?=\d[\d.,]{0,4}\s*(?:/|out of)\s*\d))(.*))?",
     re.DOTALL,
 )
 
 
-def _may_name(head: str) -> bool:
-    return find_field(head) in (None, "name")
-
-
 def _split_pieces(line: str) -> Iterator[str]:
     for part in _BREAK.split(line):
-        yield from _BEFORE_LABEL.split(part)
+        start = 0
+        for match in _INNER_LABEL.finditer(part):
+            if _is_inner_label(match[1]):
+                yield part[start : match.start()]
+                start = match.end()
+        yield part[start:]
+
+
+def _is_inner_label(label: str) -> bool:
+    if label[0].islower():
+        return False
+    field = find_field(label)
+    is_plain = field == "comment" and rank_field(label) < _PLAINEST
+    return is_plain or field in ("score", "recommendation") or is_full_name(label)
 
 
 def _strip_markup(text: str) -> str:
@@ -285,7 +301,7 @@ def _split(line: str) -> _Line | None:
 
 
 _LONGEST_HEAD = 50
-_MAY_END_HEAD = re.compile(r"[:：(（\[|–—→=⭐★,\d-]")
+_MAY_END_HEAD = re.compile(r"[:：(（\[\]|–—→=⭐★,.\d-]")
 
 
 def _is_heading(line: str, head: str) -> bool:

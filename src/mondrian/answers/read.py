@@ -17,7 +17,9 @@ wins. The rules of salvage:
    a bare number that the end of the text may have cut: a wrong score is worse than none. ``null``
    means that the dimension is not judged.
 5. Comments may be in any language, names in those of ``languages.py``: positions are not guessed.
-6. A model's thinking (``<think>``) is not its answer, and a template's ``<comment>`` not a comment.
+6. Of a text of more than 100,000 characters the beginning and the end are read, and of what is left
+   so many quotes, marks, lines and numbers as a dozen answers have: time is bounded whatever it is.
+7. A model's thinking (``<think>``) is not its answer, and a template's ``<comment>`` not a comment.
 """
 
 import re
@@ -35,11 +37,12 @@ from mondrian.answers.answer import (
     PartialAnswer,
 )
 from mondrian.answers.field_names import find_answer_field
-from mondrian.answers.json_records import Record, read_json_records
+from mondrian.answers.json_records import read_json_records
 from mondrian.answers.judgement import Judgement, clean_text, has_words, join_halves, judge
 from mondrian.answers.markdown_records import read_markdown_records
+from mondrian.answers.records import Record
 from mondrian.answers.scores import find_stated_scales, infer_bare_scale
-from mondrian.answers.thinking import remove_thinking
+from mondrian.answers.thinking import has_thinking, remove_thinking
 from mondrian.errors import AnswerError
 
 
@@ -199,10 +202,16 @@ def _read(text: str) -> _Reading:
 
 
 def _remove_margins(text: str) -> str:
-    return _MARGIN.sub("", remove_thinking(text).translate(_WIDE))
+    if len(text) > _MOST_READ:
+        head, tail = text[: _MOST_READ // 4], text[-_MOST_READ * 3 // 4 :]
+        text = tail if has_thinking(head) else f"{head}\n…\n{tail}"
+    text = remove_thinking(text).translate(_WIDE)
+    return _FRACTION.sub(r"\1/\2", _MARGIN.sub("", text))
 
 
+_MOST_READ = 100_000
 _WIDE = str.maketrans("｛｝［］＂", '{}[]"')
+_FRACTION = re.compile(r"\$?\\d?frac\{(\d{1,3})\}\{(\d{1,3})\}\$?")
 # The marks of a quotation, or line numbers.
 _MARGIN = re.compile(r"^[^\S\n]{0,9}(?:(?:>[^\S\n]?)+|\d{1,4}[:.|)]?[^\S\n]+(?=[\[\]{}\"]))", re.M)
 

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Sequence, Set
+from itertools import islice
 from typing import NamedTuple
 
 from mondrian.answers.field_names import find_field
@@ -25,7 +26,7 @@ _SCALES = (5.0, 10.0, 20.0, 100.0)
 _NUMBER = r"(?<!\d[.,])(?<![A-Za-z\d_/⁄<>≤≥−-])\d{1,3}+(?:[.,]\d{1,20}+)?+(?![.,]?\d)"
 _STAR = "stars?|sterne?n?|étoiles?|estrellas|[★⭐]"
 _UNIT = rf"(?:points?|pts?|punkte?n?|puntos|punti|pontos|pkt|балл\w{{0,3}}|[点點分점]|{_STAR})"
-_OF = "(?:[/⁄]|out of|of|from|von|auf|sur|de|su|di|van|из|na|z)"
+_OF = "(?:[/／⁄]|out of|of|from|von|auf|sur|de|su|di|van|из|na|z)"
 _SCALED = (
     re.compile(rf"(?P<n>{_NUMBER})\s*{_UNIT}?\s*\(?\s*{_OF}\s*(?P<m>\d{{1,3}})(?:\.0)?(?![.,]?\d)"),
     re.compile(
@@ -79,6 +80,26 @@ def _read_bare_score(text: str, scale: float | None) -> Score | None:
     if scale is None and re.fullmatch(_STAR, after["unit"] or ""):
         return None
     return _build_score(_parse_number(match[0]), None, scale)
+
+
+_IN_SENTENCE = re.compile(rf"{_NUMBER}\s*(?:/|out of)\s*10(?![.,]?\d)")
+_MAY_FOLLOW = re.compile(r"\W*(?:\Z|[.,;:!)–—]|\b(?:for|because|as|since|here|overall|from|in)\b)")
+_OTHER_SCORE = re.compile(
+    r"n't\b|\b(?:not|could|might|may|potential\w*|previous\w*|rais\w+|bring\w*|reach\w*|becom\w+|"
+    r"instead|up to|if|to (?:an?|get)|deserved|almost|nearly|than|below|above|under|over"
+    r"|average)\b",
+    re.IGNORECASE,
+)
+
+
+def find_score_in_sentence(text: str) -> Score | None:
+    """Return the only ``8/10`` or ``8 out of 10`` in ``text``, unless its sentence may mean
+    another thing: ``8 out of 10 viewers``, ``it could be 9/10``."""
+    matches = [*islice(_IN_SENTENCE.finditer(text), 2)]
+    if len(matches) != 1 or not _MAY_FOLLOW.match(text, matches[0].end()):
+        return None
+    sentence = re.split(r"[.!?]\s", text[: matches[0].start()])[-1]
+    return None if _OTHER_SCORE.search(sentence) else read_score(matches[0][0])
 
 
 def _is_wordless(text: str) -> bool:
@@ -149,7 +170,7 @@ def find_stated_scales(text: str, bare: Sequence[float], said: str) -> set[float
     ``All scores are out of 5``, or an overall ``4/5`` that may be their average. The comments in
     ``said`` state no scale, nor does one that some score exceeds."""
     scales, most = set[float](), _MOST_STATED
-    for match in _FULL.finditer(text):
+    for match in islice(_FULL.finditer(text), _MOST_NUMBERS):
         before = text[max(0, match.start() - 90) : match.start()]
         scale = float(match[0])
         if scale in scales or scale < max(bare) or before[-1:].isdigit():
@@ -163,7 +184,7 @@ def find_stated_scales(text: str, bare: Sequence[float], said: str) -> set[float
     return scales
 
 
-_MOST_STATED = 50
+_MOST_STATED, _MOST_NUMBERS = 50, 400
 
 
 def _find_statement(before: str, after: str, bare: Sequence[float]) -> str:
@@ -199,12 +220,13 @@ def infer_bare_scale(scores: Sequence[Score], stated: Set[float]) -> float | Non
     return 10.0 if 2 * fitting > len(bare) + len(others) else None
 
 
+_PERCENT = re.compile(r"\d{1,3}\s?%")
 _SEPARATORS = " )].:：;,*|–—-）"
 _START = re.compile(r"(?:[-=]>|[^\w(（\[<>])*+")
 _GROUP = re.compile(r"[(（\[]([^()（）\[\]]{1,40})[)）\]]")
 _LABEL = re.compile(r"([^\W\d_]{2,20})\W{0,5}?(?=\d)")
 _LEADING = re.compile(
-    rf"{_NUMBER}\s*{_UNIT}?(?:\s*\(?\s*{_OF}\s*\d{{1,3}}(?:\s*{_UNIT})?|\s*%)?+"
+    rf"{_NUMBER}(?:\s?½)?\s*{_UNIT}?(?:\s*\(?\s*{_OF}\s*\d{{1,3}}(?:\s*{_UNIT})?|\s*%)?+"
     r"(?=\s*(?:\Z|[)\]）.:：;!*|–—-]|,(?!.*\d\s*/\s*10\b))|\s+(?-i:[A-ZÀ-Þ]))(?!\W*\d)",
     re.IGNORECASE,
 )
@@ -225,9 +247,13 @@ def split_score(
         return "", text
     if is_heading and (group := _GROUP.match(rest)):
         said, _ = split_score(group[1], is_heading=True)
+        said = group[1] if _PERCENT.fullmatch(group[1].strip()) else said
         score = read_score(said)
         if score and (score.scale or rest[0] != "["):
             return said, rest[group.end() :].lstrip(_SEPARATORS)
+        said, after = split_score(rest[group.end() :], is_heading=True)  # (Fokus) – 9/10
+        if said:
+            return said, after
     label = _LABEL.match(rest) if is_heading else None
     if label and find_field(label[1]) == "score":
         is_labelled = is_labelled or any(mark in label[0] for mark in ":：=")

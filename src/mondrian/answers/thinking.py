@@ -10,18 +10,18 @@ import re
 _WORD = r"(?:think(?:ing)?|thoughts?|reasoning|reflection)"
 _BRACKETED = rf"(?:\w{{1,10}}:)?\|?(?:\w{{1,6}}_)?{_WORD}\|?(?:\s[^<>]{{0,60}})?"
 _OPENED = (
-    rf"[<◁\[](?:\|?(?!end_){_BRACKETED}[>▷]|think\]"
+    rf"[<◁\[](?=[|/\w])(?:\|?(?!end_){_BRACKETED}[>▷]|think\]"
     r"|\|?channel\|?>\s{0,9}(?:analysis|thought|commentary)\b(?:[^<>]{0,40}<\|message\|>)?)"
 )
 _CLOSED = (
-    rf"[<◁\[](?:\|?/{_BRACKETED}[>▷]|\|end_{_WORD}\|>|/think\]|channel\|>|unused95>"
+    rf"[<◁\[](?=[|/\w])(?:\|?/{_BRACKETED}[>▷]|\|end_{_WORD}\|>|/think\]|channel\|>|unused95>"
     r"|\|channel\|>final[^<>]{0,20}(?:<\|constrain\|>\w{0,20})?<\|message\|>)"
 )
 # Marks only at the beginning of a text: elsewhere they are words or an answer's fields.
 _BEGUN = r"<(?:analysis|scratchpad|unused94)>|thinking\.\.\.\s|analysis(?=[A-Z\"{])"
 _BEGUN_END = r"</(?:analysis|scratchpad)>|\.\.\.done thinking\.|assistantfinal"
 
-_BEFORE = r"(?:\s|<s>|<\|start\|>assistant)*"
+_BEFORE = r"(?:\s|<s>|<\|start\|>assistant)*+"
 BEGIN = re.compile(rf"{_BEFORE}(?:{_OPENED}|{_BEGUN})", re.IGNORECASE)
 """The beginning of a text that begins with thinking."""
 
@@ -40,12 +40,23 @@ BEGIN_OR_END = re.compile(rf"[<◁\[](/?)\|?(?:\w{{1,10}}[:_])?{_WORD}\|?\Z", re
 """The end of a piece of text that only lacks a mark's last character, as in ``</think``."""
 
 
+_WORDS = ("think", "thought", "reason", "reflect", "channel", "analysis", "scratchpad", "unused")
+"""Without one of them a text has none of the marks."""
+
+
+def has_thinking(text: str) -> bool:
+    """Return whether thinking begins in ``text``."""
+    return bool(BEGIN.match(text) or _THINKING.search(text))
+
+
 def remove_thinking(text: str) -> str:
     """Return ``text`` without thinking.
 
     Templates may open it in the prompt, so its end alone is enough, unless nothing follows. If
     there is only thinking, and it ended, that is the answer.
     """
+    if not any(map(text.lower().__contains__, _WORDS)):
+        return text
     begin, rest = BEGIN.match(text), text
     if begin and (end := END.search(text, begin.end())):
         rest = text[end.end() :]

@@ -1,0 +1,190 @@
+"""Layouts of real replies: arrays, CSV, other marks of scores and labels, and keys with damage."""
+
+import csv
+import io
+import json
+import time
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from mondrian.answers import read_answer, read_partial
+from mondrian.errors import AnswerError
+from support.demo_reports import DEMO
+
+Rows = list[tuple[str, float, str, str]]
+HEADS = ("dimension", "score", "comment", "recommendation")
+ROWS: Rows = [(d.name, d.score or 0, d.comment, d.recommendation) for d in DEMO]
+GERMAN = (
+    *("Komposition", "Licht", "Schärfe", "Farbharmonie", "Freistellung"),
+    *("Tiefe und Perspektive", "Bildbalance", "Emotionale Wirkung"),
+)
+CHINESE = (
+    *("构图", "光线", "对焦与清晰度", "色彩和谐"),
+    *("主体分离", "深度与透视", "视觉平衡", "情感影响"),
+)
+
+
+def write_csv(delimiter: str, rows: Sequence[Sequence[object]]) -> str:
+    written = io.StringIO()
+    csv.writer(written, delimiter=delimiter, lineterminator="\n").writerows(rows)
+    return written.getvalue()
+
+
+def per_row(form: str, join: str = "\n\n", names: Sequence[str] = ()) -> str:
+    named = zip(names or [row[0] for row in ROWS], ROWS, strict=True)
+    return join.join(
+        form.format(n=n, i=i, s=f"{s:g}", p=f"{s * 10:g}", g=f"{s:g}".replace(".", ","), c=c, r=r)
+        for i, (n, (_, s, c, r)) in enumerate(named, 1)
+    )
+
+
+LAYOUTS: dict[str, Callable[[], str]] = {
+    "arrays": lambda: json.dumps([list(row) for row in ROWS], indent=1),
+    "arrays below heads": lambda: json.dumps([HEADS, *ROWS]),
+    "columns and rows": lambda: json.dumps({"columns": HEADS, "rows": ROWS}),
+    "an array for each column": lambda: json.dumps(
+        dict(zip(HEADS, zip(*ROWS, strict=True), strict=True))
+    ),
+    "arrays by name": lambda: json.dumps({row[0]: row[1:] for row in ROWS}),
+    "csv": lambda: write_csv(",", [HEADS, *ROWS]),
+    "csv, fenced": lambda: f"```csv\n{write_csv(',', [HEADS, *ROWS])}```",
+    "csv without heads": lambda: write_csv(",", ROWS),
+    "semicolons": lambda: write_csv(";", [HEADS, *ROWS]),
+    "tabs": lambda: "\n".join("\t".join(map(str, row)) for row in [HEADS, *ROWS]),
+    "bars": lambda: per_row("{n} | {s}/10 | {c} | {r}", "\n"),
+    "percent": lambda: per_row("**{n}** ({p}%)\n\n{c}\n\nRecommendation: {r}"),
+    "a word and a score": lambda: per_row("**{n}**: Good ({s}/10)\n{c}\n\nRecommendation: {r}"),
+    "a fraction": lambda: per_row("**{n}**: $\\frac{{{p}}}{{100}}$\n\n{c}\n\nRecommendation: {r}"),
+    "details": lambda: per_row(
+        "<details>\n<summary>{n}: {s}/10</summary>\n\n{c}\n\nRecommendation: {r}\n</details>"
+    ),
+    "arrows": lambda: per_row("{n} → {s}/10\n  ↳ {c}\n  ↳ Recommendation: {r}", "\n"),
+    "labels in German": lambda: per_row("- **{n}** ({g}/10): {c} **Vorschlag:** {r}", "\n", GERMAN),
+    "numbers in Chinese": lambda: per_row("{i}、{n}：{s}/10\n点评：{c}\n建议：{r}", "\n", CHINESE),
+    "a wide slash": lambda: per_row("■ {n}：{s}点／10点\nコメント：{c}\nアドバイス：{r}"),
+    "dots": lambda: per_row("{n} ........ {s}/10\n{c}\nRecommendation: {r}"),
+    "brackets": lambda: per_row("[{n}] {s}/10\n{c}\nRecommendation: {r}"),
+    "score for": lambda: per_row("Score for {n}: {s}/10\nComment: {c}\nRecommendation: {r}"),
+    "a gloss": lambda: per_row("**{n}** *(what is where & why)*: **{s}/10**\n{c}\nAdvice: {r}"),
+    "a weight": lambda: per_row("### {n} (weight 12.5%): {s}/10\n{c}\n\nTo improve: {r}"),
+    "what works": lambda: per_row(
+        "**{n}: {s}/10**\n*What works:* {c}\n*What could be improved:* {r}"
+    ),
+    "pictures": lambda: per_row("📷 **{n}** — 🔢 {s}/10\n💬 {c}\n💡 Tip: {r}"),
+    "try": lambda: per_row("* **{n}** [{s}/10]: {c} **Try:** {r}", "\n"),
+    "on one line": lambda: per_row("{n}: {s}/10. {c} Recommendation: {r}", " "),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_layout_is_read_whole(layout: str) -> None:
+    assert read_answer(LAYOUTS[layout]()).dimensions == DEMO
+
+
+def test_halves_are_written_as_such() -> None:
+    text = "\n\n".join(f"**{n} — 7½/10**\n\n{c}\n\nRecommendation: {r}" for n, _, c, r in ROWS)
+    assert [each.score for each in read_answer(text).dimensions] == [7.5] * 8
+
+
+def test_numbers_behind_all_names_are_scores() -> None:
+    text = " ".join(f"{n}: 7. {c} Recommendation: {r}" for n, _, c, r in ROWS)
+    assert [each.score for each in read_answer(text).dimensions] == [7] * 8
+    assert [each.comment for each in read_answer(text).dimensions] == [d.comment for d in DEMO]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "In terms of {n}, I'd rate this {s}/10. {c} {r}",
+        "The {n} earns a score of {s} out of 10. {c} {r}",
+        "For {n}, I give it a {s}/10 because it works here. {c} {r}",
+        "{n} is a {s}/10. {c} {r}",
+        "The {n} of this photograph: {c} {r} I score it {s}/10.",
+    ],
+)
+def test_paragraphs_that_mention_a_dimension_and_its_score(form: str) -> None:
+    text = per_row(form, names=[row[0].lower() for row in ROWS])
+    read = read_answer(f"Here is what I see.\n\n{text}").dimensions
+    assert [(d.name, d.score) for d in read] == [(d.name, d.score) for d in DEMO]
+    assert all(d.comment in said.comment for d, said in zip(DEMO, read, strict=True))
+
+
+def test_a_score_and_a_comment_under_a_name() -> None:
+    text = json.dumps({name: f"{score:g}/10 – {comment}" for name, score, comment, _ in ROWS})
+    read = read_answer(text).dimensions
+    assert [(d.score, d.comment) for d in read] == [(d.score, d.comment) for d in DEMO]
+
+
+@pytest.mark.parametrize(
+    ("said", "score"),
+    [
+        ("I would give this 8 out of 10. The light is soft.", 8),
+        ("The light is soft, so it earns 7.5/10 for its mood.", 7.5),
+        ("The light is soft: 8/10.", 8),
+        ("8 out of 10 viewers would look at the barn first.", None),
+        ("The light is soft; with a reflector it could be 9/10.", None),
+        ("From 4/10 at noon it went to 8/10 at dusk.", None),
+        ("It is not 8/10.", None),
+        ("The light is soft, at 1/10 s.", None),
+    ],
+)
+def test_a_score_in_a_sentence(said: str, score: float | None) -> None:
+    text = f"### Lighting\n\n{said}\n\nRecommendation: Wait for dusk."
+    try:
+        [read] = read_answer(text).dimensions
+    except AnswerError:
+        assert score is None
+    else:
+        assert (read.score, read.comment) == (score, said)
+
+
+PLAIN = json.dumps({"dimensions": [dict(zip(HEADS, row, strict=True)) for row in ROWS]}, indent=1)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        ' recommendation": "',
+        ' "recommendation: "',
+        ' recommendation: "',
+        ' "recommendation" "',
+        ' "recommendation"": "',
+        ' "recommendation:" "',
+        ' ""recommendation": "',
+        ' "recommendation": ',
+    ],
+)
+def test_a_key_with_quotes_lost_or_doubled(damaged: str) -> None:
+    before, key, after = PLAIN.partition(' "recommendation": "')
+    assert read_answer(before + damaged + after).dimensions == DEMO
+    assert key
+
+
+@pytest.mark.parametrize("end", ['""', '"}', '."\n'])
+def test_a_value_whose_end_is_doubled(end: str) -> None:
+    text = PLAIN.replace(f'{DEMO[2].recommendation}"', f"{DEMO[2].recommendation}{end}")
+    assert text != PLAIN
+    read = read_answer(text).dimensions
+    assert [d.score for d in read] == [d.score for d in DEMO]
+    assert not any(mark in d.recommendation for d in read for mark in '{}"')
+
+
+def test_a_row_that_is_cut_off_is_not_believed() -> None:
+    text = LAYOUTS["csv"]().partition(DEMO[4].comment[10:])[0]
+    assert read_partial(text).dimensions == DEMO[:4]
+    read = read_answer(LAYOUTS["bars"]().partition(DEMO[4].comment)[0])
+    assert [d.name for d in read.dimensions] == [d.name for d in DEMO[:4]]
+
+
+@pytest.mark.parametrize(
+    "piece", ["|10", '":"> 100', '{"a":1,', '"comment" "', "</think>[", "| ", "<", "Overall 4/5 "]
+)
+@pytest.mark.parametrize("before", ["", '{"dimensions":[{"name":"Lighting","score":7,"comment":"'])
+def test_a_megabyte_takes_hardly_longer_than_a_quarter(before: str, piece: str) -> None:
+    def seconds(size: int) -> float:
+        text, began = before + piece * (size // len(piece)), time.process_time()
+        read_partial(text)
+        return time.process_time() - began
+
+    assert seconds(1_000_000) < 4 * max(0.02, min(seconds(250_000) for _ in range(2)))
