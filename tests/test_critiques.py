@@ -21,7 +21,7 @@ from mondrian.critiques.repair import Answering, repair
 from mondrian.engines import Phase, Request, Token
 from mondrian.engines.replay import record
 from mondrian.errors import AnswerError, EngineFailed, UnknownAdvisor
-from mondrian.findings import brief, facts, find
+from mondrian.findings import find, list_facts, write_brief
 from mondrian.measurements import Measurements, measure
 from mondrian.photos.notes import Note
 
@@ -120,7 +120,7 @@ def test_what_advisors_have_in_common_comes_first(
         make_request(photo, each, measurements, findings, sees=sees) for each in advisors.values()
     ]
     assert len({(request.system, request.photo) for request in asked}) == 1
-    told = facts(measurements, findings) if sees else brief(findings)
+    told = list_facts(measurements, findings) if sees else write_brief(findings)
     [common] = {request.prompt.partition(told)[0] for request in asked}
     own = [request.prompt.removeprefix(common + told) for request in asked]
     assert len(set(own)) == len(advisors)

@@ -9,7 +9,7 @@ import json
 from mondrian.advisors import Advisor
 from mondrian.critiques.schemas import answer_schema, free_schema
 from mondrian.engines.base import Request
-from mondrian.findings import Finding, brief, facts, replace_marks
+from mondrian.findings import Finding, list_facts, replace_marks, write_brief
 from mondrian.measurements import Measurements
 from mondrian.measurements.reading import MeasuredPhoto
 from mondrian.photos import Photo
@@ -34,7 +34,7 @@ def make_request(
     own last: an engine can then reuse the prefix from its prompt cache.
     """
     if sees:
-        told = facts(measurements, findings) + _describe(purpose)
+        told = list_facts(measurements, findings) + _describe(purpose)
         common = f"{_SEEING}\n\nMeasured facts:\n{told}"
         return Request(
             system=_SYSTEM,
@@ -43,7 +43,7 @@ def make_request(
             schema=free_schema(),
             seed=seed,
         )
-    common = f"Critique a photograph by its findings: {brief(findings)}"
+    common = f"Critique a photograph by its findings: {write_brief(findings)}"
     return Request(
         system=_SYSTEM,
         prompt=f"{common}\nYou are {advisor.name}. {advisor.voice}",

@@ -16,7 +16,7 @@ from mondrian.critiques.prompts import make_request
 from mondrian.critiques.repair import Answering
 from mondrian.engines.base import Engine, Phase, Progress, Token
 from mondrian.errors import AnswerError
-from mondrian.findings import Finding, Severity, facts, find
+from mondrian.findings import Finding, Severity, find, list_facts
 from mondrian.measurements import Measurements, measure
 from mondrian.measurements.reading import MeasuredPhoto
 from mondrian.photos import Photo
@@ -93,7 +93,7 @@ def _run(
         engine=_make_figures(engine, answering.last, time.monotonic() - started),
         technical_notes=[
             *photo.notes,
-            *facts(measurements, findings).splitlines(),
+            *list_facts(measurements, findings).splitlines(),
             *answering.notes,
         ],
     )

@@ -1,13 +1,13 @@
-"""``Measurements`` become findings and scores, and findings become words and schemas.
+"""Turn ``Measurements`` into findings with scores, and findings into words for prompts.
 
 A finding is a statement about a photo that the measurements made true. ``find`` picks one for each
 dimension of a report; docs/findings.md lists them all, with the curves behind the scores.
 """
 
 from mondrian.findings.facts import (
-    brief,
     describe,
-    facts,
+    list_facts,
+    write_brief,
 )
 from mondrian.findings.find import find
 from mondrian.findings.kinds import KINDS, Finding, Kind, Severity
@@ -18,9 +18,9 @@ __all__ = [
     "Finding",
     "Kind",
     "Severity",
-    "brief",
     "describe",
-    "facts",
     "find",
+    "list_facts",
     "replace_marks",
+    "write_brief",
 ]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 LEAST_STRUCTURE = 0.02
-"""Of a frame with less structure nothing can be told of its sharpness."""
+"""The sharpness of a frame with less structure cannot be judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Curve:
     points: tuple[tuple[float, float], ...]
 
     def __call__(self, value: float) -> float:
-        """The score at ``value``."""
+        """Return the score at ``value``."""
         if value <= self.points[0][0]:
             return self.points[0][1]
         for (left, low), (right, high) in pairwise(self.points):
@@ -34,66 +34,66 @@ class Curve:
 
     @property
     def start(self) -> float:
-        """The least measurement that the curve tells apart."""
+        """The least measurement that the curve distinguishes."""
         return self.points[0][0]
 
     @property
     def end(self) -> float:
-        """The greatest measurement that the curve tells apart."""
+        """The greatest measurement that the curve distinguishes."""
         return self.points[-1][0]
 
 
-def _curve(*points: tuple[float, float]) -> Curve:
+def _make_curve(*points: tuple[float, float]) -> Curve:
     return Curve(points)
 
 
-TILT = _curve((1, 4.9), (2, 4.5), (4, 3.5), (7, 2.5), (11, 2))
-ON_THIRD = _curve((0, 9.5), (0.08, 7.5))
-CENTRED = _curve((0, 7.5), (0.08, 6))
-OFF_GRID = _curve((0.08, 6.5), (0.25, 6))
-AT_EDGE = _curve((0, 5), (0.2, 6))
-UNCLEAR = _curve((0, 5), (0.8, 6))
+TILT = _make_curve((1, 4.9), (2, 4.5), (4, 3.5), (7, 2.5), (11, 2))
+ON_THIRD = _make_curve((0, 9.5), (0.08, 7.5))
+CENTRED = _make_curve((0, 7.5), (0.08, 6))
+OFF_GRID = _make_curve((0.08, 6.5), (0.25, 6))
+AT_EDGE = _make_curve((0, 5), (0.2, 6))
+UNCLEAR = _make_curve((0, 5), (0.8, 6))
 
-HIGHLIGHTS = _curve((1, 4.9), (3, 4.5), (8, 3.5), (20, 2.5), (50, 1.5))
-SHADOWS = _curve((5, 4.9), (10, 4.3), (25, 3.2), (50, 2.2), (80, 1.5))
-TOO_DARK = _curve((0.05, 1.5), (0.15, 2), (0.3, 3), (0.5, 4.9))
-TOO_BRIGHT = _curve((0.45, 4.9), (0.55, 4), (0.75, 2))
-FLAT = _curve((0, 1.5), (0.1, 2.5), (0.2, 3.9), (0.4, 4.9))
-FULL_RANGE = _curve((0, 9), (2, 8.5), (7, 7.5))
-MODERATE = _curve((0.35, 6), (0.75, 7.5))
+HIGHLIGHTS = _make_curve((1, 4.9), (3, 4.5), (8, 3.5), (20, 2.5), (50, 1.5))
+SHADOWS = _make_curve((5, 4.9), (10, 4.3), (25, 3.2), (50, 2.2), (80, 1.5))
+TOO_DARK = _make_curve((0.05, 1.5), (0.15, 2), (0.3, 3), (0.5, 4.9))
+TOO_BRIGHT = _make_curve((0.45, 4.9), (0.55, 4), (0.75, 2))
+FLAT = _make_curve((0, 1.5), (0.1, 2.5), (0.2, 3.9), (0.4, 4.9))
+FULL_RANGE = _make_curve((0, 9), (2, 8.5), (7, 7.5))
+MODERATE = _make_curve((0.35, 6), (0.75, 7.5))
 
-SOFT = _curve((0.1, 1.5), (0.25, 2.5), (0.4, 3.5), (0.6, 4.9))
-MOTION = _curve((0.3, 1.5), (0.5, 3), (0.65, 4), (0.85, 4.9))
-MISSED = _curve((0, 2), (0.3, 3.5), (0.45, 4.9))
-NOISE = _curve((4, 4.9), (12, 4), (25, 2.5), (45, 1.5))
-CRISP = _curve((0.7, 7.5), (1, 9.5))
-CRISP_ALL = _curve((0.82, 7.5), (1, 9.5))
-ACCEPTABLE = _curve((0.3, 6), (0.82, 7.5))
+SOFT = _make_curve((0.1, 1.5), (0.25, 2.5), (0.4, 3.5), (0.6, 4.9))
+MOTION = _make_curve((0.3, 1.5), (0.5, 3), (0.65, 4), (0.85, 4.9))
+MISSED = _make_curve((0, 2), (0.3, 3.5), (0.45, 4.9))
+NOISE = _make_curve((4, 4.9), (12, 4), (25, 2.5), (45, 1.5))
+CRISP = _make_curve((0.7, 7.5), (1, 9.5))
+CRISP_ALL = _make_curve((0.82, 7.5), (1, 9.5))
+ACCEPTABLE = _make_curve((0.3, 6), (0.82, 7.5))
 
-CAST = _curve((12, 4.9), (18, 4), (24, 3), (30, 2))
-OVERSATURATED = _curve((85, 4.9), (110, 3))
-MONOCHROME = _curve((0.08, 6), (0.25, 7.5))
-ANALOGOUS = _curve((10, 7.5), (50, 8.5))
-COMPLEMENTARY = _curve((10, 7.5), (50, 9.5))
-MUTED = _curve((4, 6), (12, 7))
-MANY_HUES = _curve((15, 6), (80, 5.6))
+CAST = _make_curve((12, 4.9), (18, 4), (24, 3), (30, 2))
+OVERSATURATED = _make_curve((85, 4.9), (110, 3))
+MONOCHROME = _make_curve((0.08, 6), (0.25, 7.5))
+ANALOGOUS = _make_curve((10, 7.5), (50, 8.5))
+COMPLEMENTARY = _make_curve((10, 7.5), (50, 9.5))
+MUTED = _make_curve((4, 6), (12, 7))
+MANY_HUES = _make_curve((15, 6), (80, 5.6))
 
-WELL_SEPARATED = _curve((0.6, 7.5), (1, 9.5))
-PARTLY_SEPARATED = _curve((0.3, 6), (0.6, 7.5))
-MERGED = _curve((0, 5.2), (0.3, 6))
-NOT_ISOLATED = _curve((0, 5), (0.8, 6))
+WELL_SEPARATED = _make_curve((0.6, 7.5), (1, 9.5))
+PARTLY_SEPARATED = _make_curve((0.3, 6), (0.6, 7.5))
+MERGED = _make_curve((0, 5.2), (0.3, 6))
+NOT_ISOLATED = _make_curve((0, 5), (0.8, 6))
 
-DEPTH = _curve((0.4, 7.5), (1, 9.5))
-LITTLE_DEPTH = _curve((0, 5.6), (0.05, 5.9))
+DEPTH = _make_curve((0.4, 7.5), (1, 9.5))
+LITTLE_DEPTH = _make_curve((0, 5.6), (0.05, 5.9))
 
-BALANCED = _curve((0, 9), (0.1, 7.5))
-GENTLY = _curve((0.1, 7.5), (0.25, 6))
-HEAVY = _curve((0.25, 6), (0.6, 5.3))
+BALANCED = _make_curve((0, 9), (0.1, 7.5))
+GENTLY = _make_curve((0.1, 7.5), (0.25, 6))
+HEAVY = _make_curve((0.25, 6), (0.6, 5.3))
 
-BRIGHT_MOOD = _curve((0.65, 7.5), (0.85, 8.5))
-DARK_MOOD = _curve((0.1, 8.5), (0.28, 7.5))
-VIVID = _curve((45, 7.5), (85, 9.5))
-DRAMATIC = _curve((0.25, 7.5), (0.36, 9.5))
-QUIET = _curve((0.06, 8.5), (0.15, 7.5))
-RESTRAINED = _curve((0.1, 6), (0.25, 7))
-MARRED = _curve((1.5, 5), (3, 5.5))
+BRIGHT_MOOD = _make_curve((0.65, 7.5), (0.85, 8.5))
+DARK_MOOD = _make_curve((0.1, 8.5), (0.28, 7.5))
+VIVID = _make_curve((45, 7.5), (85, 9.5))
+DRAMATIC = _make_curve((0.25, 7.5), (0.36, 9.5))
+QUIET = _make_curve((0.06, 8.5), (0.15, 7.5))
+RESTRAINED = _make_curve((0.1, 6), (0.25, 7))
+MARRED = _make_curve((1.5, 5), (3, 5.5))

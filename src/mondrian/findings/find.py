@@ -10,10 +10,10 @@ from dataclasses import replace
 
 from mondrian.findings import curves
 from mondrian.findings.choices import list_choices
-from mondrian.findings.framing import balance, composition, depth, isolation
-from mondrian.findings.kinds import KINDS, Finding, Severity, finding_of
-from mondrian.findings.technique import colour, focus, lighting
-from mondrian.findings.words import figure
+from mondrian.findings.framing import judge_balance, judge_composition, judge_depth, judge_isolation
+from mondrian.findings.kinds import KINDS, Finding, Severity, make_finding
+from mondrian.findings.technique import judge_colour, judge_focus, judge_lighting
+from mondrian.findings.words import format_figure
 from mondrian.measurements import Measurements
 from mondrian.purpose import NO_PURPOSE, Purpose
 
@@ -27,7 +27,15 @@ FAULT_NAMES = {
     "motion_blurred": "the blur",
     "soft": "the blur",
 }
-JUDGES = (composition, lighting, focus, colour, isolation, depth, balance)
+JUDGES = (
+    judge_composition,
+    judge_lighting,
+    judge_focus,
+    judge_colour,
+    judge_isolation,
+    judge_depth,
+    judge_balance,
+)
 
 
 SEPARATE = frozenset(
@@ -42,11 +50,11 @@ def find(measurements: Measurements, purpose: Purpose = NO_PURPOSE) -> tuple[Fin
     """Return the leading finding of each dimension of a report, in the report's order. What
     ``purpose`` makes a choice does not count."""
     choices = list_choices(purpose)
-    others = [_lead(judge(measurements), choices) for judge in JUDGES]
-    return (*others, _impact(measurements, others))
+    others = [_choose_lead(judge(measurements), choices) for judge in JUDGES]
+    return (*others, _judge_impact(measurements, others))
 
 
-def _lead(candidates: Iterable[Finding], choices: Mapping[str, str]) -> Finding:
+def _choose_lead(candidates: Iterable[Finding], choices: Mapping[str, str]) -> Finding:
     """Return the first of ``candidates`` that is no choice, if it can be told beside those that
     are, and else that the dimension is not judged. No choice lowers a score."""
     passed, said = list[Finding](), dict[str, None]()
@@ -61,11 +69,11 @@ def _lead(candidates: Iterable[Finding], choices: Mapping[str, str]) -> Finding:
             evidence = (*said, *finding.evidence)
             return replace(finding, score=max(scores), evidence=evidence, choices=tuple(said))
     choice, evidence = "; ".join(said), (*said, *passed[0].evidence)
-    chosen = finding_of(_CHOSEN[passed[0].dimension], None, evidence, choice=choice)
+    chosen = make_finding(_CHOSEN[passed[0].dimension], None, evidence, choice=choice)
     return replace(chosen, choices=tuple(said))
 
 
-def _impact(m: Measurements, others: Sequence[Finding]) -> Finding:
+def _judge_impact(m: Measurements, others: Sequence[Finding]) -> Finding:
     severe = [
         (finding.score, finding)
         for finding in others
@@ -74,30 +82,30 @@ def _impact(m: Measurements, others: Sequence[Finding]) -> Finding:
     marring = [
         (score, finding.dimension, name)
         for score, finding in severe
-        if (name := _fault_name(finding))
+        if (name := _name_fault(finding))
     ]
     if marring:
         score, dimension, name = min(marring)
-        evidence = [f"{dimension} scores {figure(score)} because of {name}"]
-        return finding_of("marred", curves.MARRED(score), evidence, fault=name)
+        evidence = [f"{dimension} scores {format_figure(score)} because of {name}"]
+        return make_finding("marred", curves.MARRED(score), evidence, fault=name)
     evidence = [
         f"mean brightness {m.exposure.mean:.2f} of 1",
         f"contrast {m.contrast.rms:.2f} (standard deviation of brightness)",
-        f"colourfulness {figure(m.colour.colourfulness)}",
+        f"colourfulness {format_figure(m.colour.colourfulness)}",
     ]
-    kind, score = _mood(m)
-    return finding_of(kind, min(score, FAULTY_MOOD) if severe else score, evidence)
+    kind, score = _judge_mood(m)
+    return make_finding(kind, min(score, FAULTY_MOOD) if severe else score, evidence)
 
 
-def _fault_name(finding: Finding) -> str | None:
+def _name_fault(finding: Finding) -> str | None:
     if finding.id == "both_ends_clipped":
         whites, blacks = (float(finding.placeholders[key]) for key in ("highlights", "shadows"))
         return "the lost highlights" if whites >= blacks else "the lost shadows"
     return "the colour cast" if finding.id.startswith("cast_") else FAULT_NAMES.get(finding.id)
 
 
-def _mood(m: Measurements) -> tuple[str, float]:
-    """The most decided mood and its score; ``restrained`` where there is none."""
+def _judge_mood(m: Measurements) -> tuple[str, float]:
+    """Return the most decided mood and its score; ``restrained`` where there is none."""
     mean, median, rms = m.exposure.mean, m.exposure.percentiles[50], m.contrast.rms
     colourful = m.colour.colourfulness
     moods = [

@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterator
 
 from mondrian.findings import curves
-from mondrian.findings.kinds import Finding, finding_of
-from mondrian.findings.words import figure, percent, place
+from mondrian.findings.kinds import Finding, make_finding
+from mondrian.findings.words import format_figure, format_percent, name_place
 from mondrian.measurements import (
     FULL_COLOUR,
     FULL_FOCUS,
@@ -22,8 +22,8 @@ SHARP_SUBJECT, SHALLOW_AROUND = 0.6, 1.5
 EDGE_MARGIN = 0.01
 
 
-def lean(m: Measurements) -> float | None:
-    """By how many degrees the photo leans, positive to the right; ``None`` if it cannot be told.
+def find_lean(m: Measurements) -> float | None:
+    """Return the photo's tilt in degrees, positive to the right; ``None`` if it is unknown.
 
     One line alone is none in a photo without a sharp part: a smear runs straight, too."""
     if m.horizon.confidence < SURE_OF_HORIZON:
@@ -32,61 +32,63 @@ def lean(m: Measurements) -> float | None:
     return None if is_smeared else m.horizon.tilt_degrees
 
 
-def composition(m: Measurements) -> Iterator[Finding]:
+def judge_composition(m: Measurements) -> Iterator[Finding]:
     """Yield a leaning horizon first, then where the subject lies."""
-    tilt = lean(m)
+    tilt = find_lean(m)
     if tilt is not None and abs(tilt) >= curves.TILT.start:
-        side, degrees = ("right" if tilt > 0 else "left"), figure(abs(tilt))
+        side, degrees = ("right" if tilt > 0 else "left"), format_figure(abs(tilt))
         evidence = [f"the level line leans {degrees}° down to the {side}"]
-        yield finding_of(
+        yield make_finding(
             "horizon_tilted", curves.TILT(abs(tilt)), evidence, tilt=degrees, side=side
         )
-    yield _placement(m)
+    yield _judge_placement(m)
 
 
-def _placement(m: Measurements) -> Finding:
+def _judge_placement(m: Measurements) -> Finding:
     subject = m.subject_in_picture
     if subject is None:
-        return _unplaced(m)
+        return _judge_unplaced(m)
     evidence = [
-        f"subject centred at {percent(subject.x)} of the width "
-        f"and {percent(subject.y)} of the height",
-        f"{percent(subject.third_distance)} of the diagonal from the {subject.nearest_third} third",
+        f"subject centred at {format_percent(subject.x)} of the width "
+        f"and {format_percent(subject.y)} of the height",
+        f"{format_percent(subject.third_distance)} of the diagonal from the "
+        f"{subject.nearest_third} third",
     ]
-    edge, room = _crowded_edge(subject)
+    edge, room = _find_crowded_edge(subject)
     if edge:
         evidence.append(f"the subject touches the {edge} edge")
-        return finding_of("subject_at_edge", curves.AT_EDGE(room), evidence, edge=edge)
+        return make_finding("subject_at_edge", curves.AT_EDGE(room), evidence, edge=edge)
     third, centre = subject.third_distance, subject.centre_distance
     if third <= curves.ON_THIRD.end and third <= centre:
         score = curves.ON_THIRD(third)
-        return finding_of("subject_on_third", score, evidence, third=subject.nearest_third)
+        return make_finding("subject_on_third", score, evidence, third=subject.nearest_third)
     if centre <= curves.CENTRED.end:
-        return finding_of("subject_centred", curves.CENTRED(centre), evidence)
-    return finding_of("subject_off_grid", curves.OFF_GRID(third), evidence)
+        return make_finding("subject_centred", curves.CENTRED(centre), evidence)
+    return make_finding("subject_off_grid", curves.OFF_GRID(third), evidence)
 
 
-def _unplaced(m: Measurements) -> Finding:
-    """Nothing may be called the subject: either surely nothing stands out, or that is not known."""
-    where = place(m.contrast.strongest_x, m.contrast.strongest_y)
+def _judge_unplaced(m: Measurements) -> Finding:
+    """Return the finding of a photo without a known subject: nothing stands out, or it is
+    unclear."""
+    where = name_place(m.contrast.strongest_x, m.contrast.strongest_y)
     evidence = [f"the strongest contrast lies in the {where}"]
     if is_without_subject(m):
-        evidence.insert(0, _salience(m))
-        return finding_of("no_clear_subject", curves.UNCLEAR(m.saliency or 0), evidence)
-    return finding_of("placement_not_judged", None, evidence, where=where)
+        evidence.insert(0, _compute_salience(m))
+        return make_finding("no_clear_subject", curves.UNCLEAR(m.saliency or 0), evidence)
+    return make_finding("placement_not_judged", None, evidence, where=where)
 
 
 def is_without_subject(m: Measurements) -> bool:
-    """Whether surely nothing stands out. A photo may also be undecided."""
+    """Return whether certainly nothing stands out. It may also be unclear."""
     return m.saliency is not None and m.saliency < NEARLY_A_SUBJECT
 
 
-def _salience(m: Measurements) -> str:
+def _compute_salience(m: Measurements) -> str:
     return f"nothing stands out (salience {m.saliency or 0:.2f} of 1)"
 
 
-def _crowded_edge(s: Subject) -> tuple[str | None, float]:
-    """The edge that the subject touches while its centre lies close to it, and how close."""
+def _find_crowded_edge(s: Subject) -> tuple[str | None, float]:
+    """Return the edge that the subject touches while its centre lies close to it, and how close."""
     edges = {
         "left": (s.left, s.x),
         "right": (1 - s.right, 1 - s.x),
@@ -100,34 +102,36 @@ def _crowded_edge(s: Subject) -> tuple[str | None, float]:
     return nearest, touched[nearest]
 
 
-def isolation(m: Measurements) -> Iterator[Finding]:
+def judge_isolation(m: Measurements) -> Iterator[Finding]:
     """Yield how far the subject differs from its background, and by what."""
-    yield _isolation(m)
+    yield _list_isolation(m)
 
 
-def _isolation(m: Measurements) -> Finding:
+def _list_isolation(m: Measurements) -> Finding:
     apart = m.separation
     if is_without_subject(m):
         score = curves.NOT_ISOLATED(m.saliency or 0)
-        return finding_of("nothing_isolated", score, [_salience(m)])
+        return make_finding("nothing_isolated", score, [_compute_salience(m)])
     if apart is None:
         evidence = ["no subject was found to be told from its surroundings"]
-        return finding_of("isolation_not_judged", None, evidence)
+        return make_finding("isolation_not_judged", None, evidence)
     evidence = [
         f"subject and background differ by {abs(apart.luma_difference):.2f} of 1 in tone",
-        f"their colours lie ΔE {figure(apart.colour_difference)} apart",
+        f"their colours lie ΔE {format_figure(apart.colour_difference)} apart",
         f"subject {apart.sharpness_ratio:.1f} times as sharp as the background",
     ]
     if apart.score < curves.PARTLY_SEPARATED.start:
-        return finding_of("merged", curves.MERGED(apart.score), evidence)
-    by = _strongest_difference(apart)
+        return make_finding("merged", curves.MERGED(apart.score), evidence)
+    by = _find_strongest_difference(apart)
     if apart.score < curves.WELL_SEPARATED.start:
-        return finding_of("partly_separated", curves.PARTLY_SEPARATED(apart.score), evidence, by=by)
-    return finding_of("well_separated", curves.WELL_SEPARATED(apart.score), evidence, by=by)
+        return make_finding(
+            "partly_separated", curves.PARTLY_SEPARATED(apart.score), evidence, by=by
+        )
+    return make_finding("well_separated", curves.WELL_SEPARATED(apart.score), evidence, by=by)
 
 
-def _strongest_difference(apart: Separation) -> str:
-    """By what the subject differs most, each weighed as ``measurements`` weighs it."""
+def _find_strongest_difference(apart: Separation) -> str:
+    """Return the difference in which the subject is strongest, weighted as in ``measurements``."""
     differences = {
         "tone": abs(apart.luma_difference) / FULL_TONE,
         "colour": apart.colour_difference / FULL_COLOUR,
@@ -136,12 +140,12 @@ def _strongest_difference(apart: Separation) -> str:
     return max(differences, key=lambda by: differences[by])
 
 
-def depth(m: Measurements) -> Iterator[Finding]:
-    """Yield the strongest cue of depth; none may be told of a photo that is not plainly flat."""
-    yield _depth(m)
+def judge_depth(m: Measurements) -> Iterator[Finding]:
+    """Yield the strongest cue of depth. Without one, only a clearly flat photo is judged."""
+    yield _list_depth(m)
 
 
-def _depth(m: Measurements) -> Finding:
+def _list_depth(m: Measurements) -> Finding:
     found = m.depth
     evidence = [
         f"tonal layers {found.tonal_layers:.2f} and haze {found.haze:.2f} of 1",
@@ -149,26 +153,26 @@ def _depth(m: Measurements) -> Finding:
         f"convergence of lines {found.convergence:.2f} of 1",
     ]
     cues = {
-        "layered": _layering(m),
-        "shallow_focus": _shallowness(m),
+        "layered": _list_layering(m),
+        "shallow_focus": _list_shallowness(m),
         "converging_lines": found.convergence,
     }
     strongest = max(cues, key=lambda cue: cues[cue])
     if cues[strongest] >= curves.DEPTH.start:
-        return finding_of(strongest, curves.DEPTH(cues[strongest]), evidence)
+        return make_finding(strongest, curves.DEPTH(cues[strongest]), evidence)
     most = max(found.tonal_layers, found.haze)
     if most < curves.LITTLE_DEPTH.end and found.sharpness_falloff < EVENLY_SHARP:
-        return finding_of("little_depth", curves.LITTLE_DEPTH(most), evidence)
-    return finding_of("depth_not_judged", None, evidence)
+        return make_finding("little_depth", curves.LITTLE_DEPTH(most), evidence)
+    return make_finding("depth_not_judged", None, evidence)
 
 
-def _layering(m: Measurements) -> float:
+def _list_layering(m: Measurements) -> float:
     """Layers of a scene; the tones of one large thing before a ground are none."""
     return max(m.depth.haze, m.depth.tonal_layers if m.subject is None else 0.0)
 
 
-def _shallowness(m: Measurements) -> float:
-    """How far what is not in focus falls off, or the surroundings of a sharp subject do."""
+def _list_shallowness(m: Measurements) -> float:
+    """Return how far the sharpness falls off outside of the focus or of a sharp subject."""
     falloff = m.depth.sharpness_falloff if m.sharpness.blur == "none" else 0.0
     shallow = falloff if falloff >= SURE_FALLOFF else 0.0
     sharp, apart = m.sharpness.subject, m.separation
@@ -177,12 +181,12 @@ def _shallowness(m: Measurements) -> float:
     return max(shallow, min(1.0, curves.DEPTH.start * apart.sharpness_ratio / SHALLOW_AROUND))
 
 
-def balance(m: Measurements) -> Iterator[Finding]:
-    """Yield how far, and which way, the visual weight lies from even."""
-    yield _balance(m)
+def judge_balance(m: Measurements) -> Iterator[Finding]:
+    """Yield the distance and direction of the visual weight from the centre."""
+    yield _list_balance(m)
 
 
-def _balance(m: Measurements) -> Finding:
+def _list_balance(m: Measurements) -> Finding:
     across, down = m.balance.left_right, m.balance.top_bottom
     offset = max(abs(across), abs(down))
     if abs(across) >= abs(down):
@@ -190,13 +194,13 @@ def _balance(m: Measurements) -> Finding:
     else:
         direction = "bottom" if down > 0 else "top"
     evidence = [
-        f"visual weight centred at {percent(m.balance.weight_x)} of the width "
-        f"and {percent(m.balance.weight_y)} of the height",
+        f"visual weight centred at {format_percent(m.balance.weight_x)} of the width "
+        f"and {format_percent(m.balance.weight_y)} of the height",
     ]
     if offset > curves.GENTLY.start:
         evidence.append(f"weight leans {offset:.2f} of 1 to the {direction}")
     if offset <= curves.BALANCED.end:
-        return finding_of("balanced", curves.BALANCED(offset), evidence)
+        return make_finding("balanced", curves.BALANCED(offset), evidence)
     if offset <= curves.GENTLY.end:
-        return finding_of("gently_weighted", curves.GENTLY(offset), evidence, direction=direction)
-    return finding_of(f"heavy_{direction}", curves.HEAVY(offset), evidence)
+        return make_finding("gently_weighted", curves.GENTLY(offset), evidence, direction=direction)
+    return make_finding(f"heavy_{direction}", curves.HEAVY(offset), evidence)

@@ -57,7 +57,7 @@ def _read_clause(clause: str, is_asked: bool) -> Iterator[str]:
 
 
 def _is_denied(clause: str) -> bool:
-    """Whether ``clause`` denies, or tells of an accident; what is no accident is neither."""
+    """Return whether ``clause`` denies, or tells of an accident; what is no accident is neither."""
     accident = _compile(words.ACCIDENT).search(clause)
     if accident is None:
         return _has(words.DENIAL, clause)

@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Severity(IntEnum):
-    """How much a finding speaks against the photo. Each has its band of scores; what is not judged
+    """The severity of a finding. Each has its band of scores; what is not judged
     has no score."""
 
     STRENGTH = 0
@@ -28,7 +28,7 @@ class Kind:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """What was found in one dimension of one photo.
+    """The finding in one dimension of one photo.
 
     ``score`` is from 1 to 10 in steps of 0.1, ``None`` where the dimension is not judged.
     ``placeholders`` holds a value for each placeholder
@@ -142,7 +142,7 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
-def finding_of(
+def make_finding(
     kind: str, score: float | None, evidence: Sequence[str], **placeholders: str
 ) -> Finding:
     """Return a finding of ``kind`` with its ``score`` rounded to a tenth."""

@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 
 from mondrian.findings import curves
-from mondrian.findings.kinds import Finding, finding_of
+from mondrian.findings.kinds import Finding, make_finding
 from mondrian.findings.words import (
-    coloured,
-    figure,
-    main_colours,
-    opposite,
-    percent,
-    place,
-    word_of_sharpness,
+    describe_sharpness,
+    find_opposite,
+    format_figure,
+    format_percent,
+    list_main_colours,
+    name_place,
+    select_coloured,
 )
 from mondrian.measurements import Measurements
 
@@ -22,34 +22,34 @@ DEEP, LIGHT, WHOLE_RANGE, FLAT_RANGE = 0.08, 0.88, 0.6, 0.6
 DARK_MIDDLE, BRIGHT_MIDDLE = 0.3, 0.78
 
 
-def lighting(m: Measurements) -> Iterator[Finding]:
+def judge_lighting(m: Measurements) -> Iterator[Finding]:
     """Yield tones lost at an end first, then tones crowded at one, then the range."""
     tones = m.exposure
     white, black = tones.lost_highlights_percent, tones.lost_shadows_percent
     evidence = [
-        f"{figure(tones.clipped_highlights_percent)} % of the pixels are pure white",
-        f"{figure(tones.blocked_shadows_percent)} % of the pixels are pure black",
+        f"{format_figure(tones.clipped_highlights_percent)} % of the pixels are pure white",
+        f"{format_figure(tones.blocked_shadows_percent)} % of the pixels are pure black",
         f"tones from {tones.percentiles[5]:.2f} to {tones.percentiles[95]:.2f} of 1",
     ]
     highlights = curves.HIGHLIGHTS(white) if white >= curves.HIGHLIGHTS.start else None
     shadows = curves.SHADOWS(black) if black >= curves.SHADOWS.start else None
     if highlights and shadows:
-        figures = {"highlights": figure(white), "shadows": figure(black)}
+        figures = {"highlights": format_figure(white), "shadows": format_figure(black)}
         # both ends lost are worse than the worse of them
         score = (
             min(highlights, shadows)
             - (curves.HIGHLIGHTS.points[0][1] - max(highlights, shadows)) / 2
         )
-        yield finding_of("both_ends_clipped", max(1.5, score), evidence, **figures)
+        yield make_finding("both_ends_clipped", max(1.5, score), evidence, **figures)
     if highlights:
-        yield finding_of("highlights_clipped", highlights, evidence, percent=figure(white))
+        yield make_finding("highlights_clipped", highlights, evidence, percent=format_figure(white))
     if shadows:
-        yield finding_of("shadows_blocked", shadows, evidence, percent=figure(black))
-    for kind, score in _ranges(m):
-        yield finding_of(kind, score, evidence)
+        yield make_finding("shadows_blocked", shadows, evidence, percent=format_figure(black))
+    for kind, score in _list_ranges(m):
+        yield make_finding(kind, score, evidence)
 
 
-def _ranges(m: Measurements) -> list[tuple[str, float]]:
+def _list_ranges(m: Measurements) -> list[tuple[str, float]]:
     """Return the findings and scores of a photo whose tones are all kept, the worst fault first."""
     tones, spread = m.exposure, m.contrast.spread
     low, middle, high = (tones.percentiles[percent] for percent in (1, 50, 99))
@@ -69,33 +69,35 @@ def _ranges(m: Measurements) -> list[tuple[str, float]]:
     return [*sorted(faults, key=lambda fault: fault[1]), kept]
 
 
-def focus(m: Measurements) -> Iterator[Finding]:
+def judge_focus(m: Measurements) -> Iterator[Finding]:
     """Yield softness everywhere, a missed focus and noise, the worst first, then crispness."""
     sharp = m.sharpness
-    where = place(sharp.sharpest_x, sharp.sharpest_y)
+    where = name_place(sharp.sharpest_x, sharp.sharpest_y)
     if sharp.structure < curves.LEAST_STRUCTURE:
-        evidence = [f"structure in {percent(sharp.structure)} of the frame"]
-        yield finding_of("sharpness_not_judged", None, evidence)
+        evidence = [f"structure in {format_percent(sharp.structure)} of the frame"]
+        yield make_finding("sharpness_not_judged", None, evidence)
         return
     evidence = [
-        f"{word_of_sharpness(sharp.mean)} on average ({sharp.mean:.2f} of 1), "
-        f"{word_of_sharpness(sharp.peak)} at its best ({sharp.peak:.2f})",
+        f"{describe_sharpness(sharp.mean)} on average ({sharp.mean:.2f} of 1), "
+        f"{describe_sharpness(sharp.peak)} at its best ({sharp.peak:.2f})",
         f"sharpest in the {where}",
     ]
     if sharp.subject is not None:
         evidence.append(
-            f"{word_of_sharpness(sharp.subject)} over the subject ({sharp.subject:.2f})"
+            f"{describe_sharpness(sharp.subject)} over the subject ({sharp.subject:.2f})"
         )
     if sharp.blur == "motion" and sharp.motion_angle_degrees is not None:
         evidence.append(f"blurred along {sharp.motion_angle_degrees:.0f}° from the horizontal")
-    evidence.append(f"noise of {figure(m.noise_sigma)} levels of 255")
-    faults = [fault for fault in (_softness(m), _missed(m), _noise(m)) if fault]
-    for kind, score in (*sorted(faults, key=lambda fault: fault[1]), _crispness(m)):
+    evidence.append(f"noise of {format_figure(m.noise_sigma)} levels of 255")
+    faults = [
+        fault for fault in (_find_softness(m), _find_missed_focus(m), _find_noise(m)) if fault
+    ]
+    for kind, score in (*sorted(faults, key=lambda fault: fault[1]), _judge_crispness(m)):
         placeholders = {"where": where} if kind == "focus_missed" else {}
-        yield finding_of(kind, score, evidence, **placeholders)
+        yield make_finding(kind, score, evidence, **placeholders)
 
 
-def _softness(m: Measurements) -> tuple[str, float] | None:
+def _find_softness(m: Measurements) -> tuple[str, float] | None:
     """Soft everywhere, and by what."""
     sharp = m.sharpness
     if sharp.blur == "motion":
@@ -105,8 +107,8 @@ def _softness(m: Measurements) -> tuple[str, float] | None:
     return None
 
 
-def _missed(m: Measurements) -> tuple[str, float] | None:
-    """A clear subject that is far softer than the sharpest part, which lies outside it."""
+def _find_missed_focus(m: Measurements) -> tuple[str, float] | None:
+    """Return the finding of a clear subject far softer than the sharpest part, which is outside."""
     sharp, subject = m.sharpness, m.subject_in_picture
     if sharp.subject is None or subject is None:
         return None
@@ -119,12 +121,12 @@ def _missed(m: Measurements) -> tuple[str, float] | None:
     return "focus_missed", curves.MISSED(sharp.subject / sharp.peak)
 
 
-def _noise(m: Measurements) -> tuple[str, float] | None:
+def _find_noise(m: Measurements) -> tuple[str, float] | None:
     sigma = m.noise_sigma
     return ("noisy", curves.NOISE(sigma)) if sigma >= curves.NOISE.start else None
 
 
-def _crispness(m: Measurements) -> tuple[str, float]:
+def _judge_crispness(m: Measurements) -> tuple[str, float]:
     sharp = m.sharpness
     if _is_sharp_before_soft(m) and sharp.subject:
         return "crisp_subject", curves.CRISP(sharp.subject)
@@ -134,41 +136,42 @@ def _crispness(m: Measurements) -> tuple[str, float]:
 
 
 def _is_sharp_before_soft(m: Measurements) -> bool:
-    """Whether the subject is crisp, and what is around it softer or without structure."""
+    """Return whether the subject is crisp, and what is around it softer or without structure."""
     sharp, apart = m.sharpness, m.separation
     if apart is None or sharp.subject is None or sharp.subject < curves.CRISP.start:
         return False
     return apart.sharpness_ratio >= SOFTER_AROUND or sharp.around < PLAIN_AROUND
 
 
-def colour(m: Measurements) -> Iterator[Finding]:
+def judge_colour(m: Measurements) -> Iterator[Finding]:
     """Yield a cast first, then too much chroma, then none, or how the hues stand to each other."""
     palette = m.colour
-    main = main_colours(palette.dominant, 2)
+    main = list_main_colours(palette.dominant, 2)
     evidence = [
         f"mainly {main}" if main else "no main colour",
-        f"colourfulness {figure(palette.colourfulness)}, mean chroma {figure(palette.saturation)}",
+        f"colourfulness {format_figure(palette.colourfulness)}, "
+        f"mean chroma {format_figure(palette.saturation)}",
     ]
     if palette.cast != "none" and palette.cast_strength >= curves.CAST.start:
-        cast = f"a {palette.cast} cast of {figure(palette.cast_strength)} CIELAB units"
+        cast = f"a {palette.cast} cast of {format_figure(palette.cast_strength)} CIELAB units"
         score = curves.CAST(palette.cast_strength)
-        yield finding_of(f"cast_{palette.cast}", score, [cast, *evidence])
+        yield make_finding(f"cast_{palette.cast}", score, [cast, *evidence])
     if palette.saturation >= curves.OVERSATURATED.start:
-        yield finding_of("oversaturated", curves.OVERSATURATED(palette.saturation), evidence)
+        yield make_finding("oversaturated", curves.OVERSATURATED(palette.saturation), evidence)
     if palette.harmony == "monochrome":
-        yield finding_of("monochrome", curves.MONOCHROME(m.contrast.rms), evidence)
+        yield make_finding("monochrome", curves.MONOCHROME(m.contrast.rms), evidence)
     else:
-        yield _harmony(m, evidence)
+        yield _judge_harmony(m, evidence)
 
 
-def _harmony(m: Measurements, evidence: list[str]) -> Finding:
-    palette, named = m.colour, coloured(m.colour.dominant)
+def _judge_harmony(m: Measurements, evidence: list[str]) -> Finding:
+    palette, named = m.colour, select_coloured(m.colour.dominant)
     if not named or palette.saturation <= curves.MUTED.end:
-        return finding_of("muted", curves.MUTED(palette.saturation), evidence)
+        return make_finding("muted", curves.MUTED(palette.saturation), evidence)
     strength, first = palette.colourfulness, named[0]
     if palette.harmony == "analogous":
-        return finding_of("analogous", curves.ANALOGOUS(strength), evidence, first=first.name)
+        return make_finding("analogous", curves.ANALOGOUS(strength), evidence, first=first.name)
     if palette.harmony == "complementary":
-        pair = {"first": first.name, "second": opposite(first, named)}
-        return finding_of("complementary", curves.COMPLEMENTARY(strength), evidence, **pair)
-    return finding_of("many_hues", curves.MANY_HUES(strength), evidence)
+        pair = {"first": first.name, "second": find_opposite(first, named)}
+        return make_finding("complementary", curves.COMPLEMENTARY(strength), evidence, **pair)
+    return make_finding("many_hues", curves.MANY_HUES(strength), evidence)

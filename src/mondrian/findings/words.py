@@ -9,17 +9,17 @@ GREYS = ("black", "charcoal", "grey", "white")
 OPPOSED_DEGREES = 90
 
 
-def figure(value: float) -> str:
-    """A figure for a sentence: ``12``, ``3.5``, ``0.2``, ``3``."""
+def format_figure(value: float) -> str:
+    """Return a figure for a sentence: ``12``, ``3.5``, ``0.2``, ``3``."""
     return f"{value:.0f}" if abs(value) >= 10 else f"{value:.1f}".removesuffix(".0")
 
 
-def percent(share: float) -> str:
-    """A share from 0 to 1 as ``22 %``."""
+def format_percent(share: float) -> str:
+    """Return a share from 0 to 1 as ``22 %``."""
     return f"{share * 100:.0f} %"
 
 
-def word_of_sharpness(sharpness: float) -> str:
+def describe_sharpness(sharpness: float) -> str:
     """Return ``very sharp``, ``sharp``, ``fairly sharp``, ``soft`` or ``very soft``."""
     words = ((0.2, "very soft"), (0.45, "soft"), (0.65, "fairly sharp"), (0.8, "sharp"))
     return next((word for limit, word in words if sharpness < limit), "very sharp")
@@ -34,17 +34,17 @@ def replace_marks(text: str) -> str:
 _MARKS = str.maketrans("<>[]{}|`", "‹›()()/'")
 
 
-def main_colours(colours: Sequence[DominantColour], most: int) -> str:
+def list_main_colours(colours: Sequence[DominantColour], most: int) -> str:
     """Return ``brown 33 %, steel blue 22 %``: equal names are one colour, at most so many."""
     shares: dict[str, float] = {}
     for colour in colours:
         shares[colour.name] = shares.get(colour.name, 0) + colour.share
     named = sorted(shares.items(), key=lambda item: -item[1])[:most]
-    return ", ".join(f"{name} {percent(share)}" for name, share in named)
+    return ", ".join(f"{name} {format_percent(share)}" for name, share in named)
 
 
-def place(x: float, y: float) -> str:
-    """Where in the frame the point lies: ``upper left``, ``centre``, ``lower centre``.
+def name_place(x: float, y: float) -> str:
+    """Return where in the frame the point lies: ``upper left``, ``centre``, ``lower centre``.
 
     The borders run halfway between the thirds and the middle, so that what lies on a crossing of
     the thirds has that crossing's name.
@@ -54,32 +54,34 @@ def place(x: float, y: float) -> str:
     return "centre" if across == down else f"{down} {across}"
 
 
-def coloured(colours: Sequence[DominantColour]) -> list[DominantColour]:
-    """Those ``colours`` that are no kind of grey."""
+def select_coloured(colours: Sequence[DominantColour]) -> list[DominantColour]:
+    """Return those ``colours`` that are no kind of grey."""
     return [colour for colour in colours if colour.name.split()[-1] not in GREYS]
 
 
-def opposite(first: DominantColour, colours: Sequence[DominantColour]) -> str:
-    """The name of the colour most opposed to ``first``.
+def find_opposite(first: DominantColour, colours: Sequence[DominantColour]) -> str:
+    """Return the name of the colour most opposed to ``first``.
 
     It is one of ``colours`` at least 90° of hue away; where the opposed hues are too scattered to
     be a main colour, the painters' complement of ``first`` names them.
     """
-    far = max(colours, key=lambda colour: _hues_apart(first, colour), default=first)
-    return far.name if _hues_apart(first, far) >= OPPOSED_DEGREES else _complement(first)
+    far = max(colours, key=lambda colour: _measure_hues_apart(first, colour), default=first)
+    return (
+        far.name if _measure_hues_apart(first, far) >= OPPOSED_DEGREES else _find_complement(first)
+    )
 
 
-def _hue(colour: DominantColour) -> float:
+def _compute_hue(colour: DominantColour) -> float:
     red, green, blue = (int(colour.hex[i : i + 2], 16) / 255 for i in (1, 3, 5))
     return 360 * colorsys.rgb_to_hsv(red, green, blue)[0]
 
 
-def _hues_apart(one: DominantColour, other: DominantColour) -> float:
-    apart = abs(_hue(one) - _hue(other))
+def _measure_hues_apart(one: DominantColour, other: DominantColour) -> float:
+    apart = abs(_compute_hue(one) - _compute_hue(other))
     return min(apart, 360 - apart)
 
 
-def _complement(colour: DominantColour) -> str:
+def _find_complement(colour: DominantColour) -> str:
     limits = ((15, "green"), (45, "blue"), (75, "violet"), (165, "red"), (255, "orange"))
-    hue = _hue(colour)
+    hue = _compute_hue(colour)
     return next((name for limit, name in (*limits, (300, "yellow"), (361, "green")) if hue < limit))

@@ -1,4 +1,4 @@
-"""``Photo`` becomes ``Measurements``: what can be measured in a photograph, and nothing more.
+"""Measure a ``Photo``: ``measure`` returns ``Measurements``.
 
 Coordinates are fractions of the frame: x from 0 (left) to 1 (right), y from 0 (top) to 1 (bottom).
 Luma is that of Rec. 709 on sRGB values, from 0 (black) to 1 (white).
@@ -68,29 +68,31 @@ def measure(photo: Photo, *, home: Path | None = None) -> Measurements:
 
     margins = find_margins(photo.pixels)
     views = look(crop(photo.pixels, margins))
-    tiles, lines = sharpness.tile(views), horizon.find_lines(views)
+    tiles, lines = sharpness.sum_gradients(views), horizon.find_lines(views)
     found = subject.find(views, SUBJECT_NETWORK.find(home or Settings.read().home))
     height, width = photo.pixels.shape[:2]
     return Measurements(
         width=width,
         height=height,
         margins=margins,
-        exposure=tones.exposure(views),
-        contrast=tones.contrast(views),
-        colour=colours.colour(views),
-        sharpness=sharpness.sharpness(tiles, found.mask),
-        noise_sigma=tones.noise_sigma(views),
-        horizon=horizon.horizon(lines),
-        subject=_in_file(found.subject, width, height, margins),
+        exposure=tones.measure_exposure(views),
+        contrast=tones.measure_contrast(views),
+        colour=colours.measure_colour(views),
+        sharpness=sharpness.measure_sharpness(tiles, found.mask),
+        noise_sigma=tones.estimate_noise_sigma(views),
+        horizon=horizon.measure_horizon(lines),
+        subject=_move_to_file(found.subject, width, height, margins),
         saliency=found.peak,
-        balance=composition.balance(views),
-        separation=composition.separation(views, tiles, found.mask),
-        depth=composition.depth(views, tiles, lines),
+        balance=composition.measure_balance(views),
+        separation=composition.measure_separation(views, tiles, found.mask),
+        depth=composition.measure_depth(views, tiles, lines),
         exif=photo.exif,
     )
 
 
-def _in_file(subject: Subject | None, width: int, height: int, margins: Margins) -> Subject | None:
+def _move_to_file(
+    subject: Subject | None, width: int, height: int, margins: Margins
+) -> Subject | None:
     if subject is None:
         return None
     picture = (width - margins.left - margins.right, height - margins.top - margins.bottom)

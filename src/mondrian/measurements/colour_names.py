@@ -87,8 +87,8 @@ GREYEST = 9.0
 NEUTRAL = 3.0
 
 
-def name_of(lab: Plane) -> str:
-    """The name of a CIELAB colour: a grey below a chroma of 9, warm or cool where it leans.
+def name_colour(lab: Plane) -> str:
+    """Return the name of a CIELAB colour: a grey below a chroma of 9, warm or cool where it leans.
 
     Any other colour takes the name that lies nearest by CIEDE2000 (CIE 142, 2001).
     """
@@ -97,7 +97,7 @@ def name_of(lab: Plane) -> str:
     light, a, b = (float(value) for value in lab)
     chroma = float(np.hypot(a, b))
     if chroma < GREYEST or light < GREYS[0][0]:
-        return _grey(light, chroma, a, b)
+        return _name_grey(light, chroma, a, b)
     lch = np.array(list(NAMED.values()), float) * (1, 1, np.pi / 180)
     named = lch2lab(lch)
     distances = deltaE_ciede2000(  # type: ignore[no-untyped-call]
@@ -106,7 +106,7 @@ def name_of(lab: Plane) -> str:
     return list(NAMED)[int(np.argmin(distances))]
 
 
-def _grey(light: float, chroma: float, a: float, b: float) -> str:
+def _name_grey(light: float, chroma: float, a: float, b: float) -> str:
     name = next((name for limit, name in GREYS if light < limit), "white")
     if chroma < NEUTRAL or name == "black":
         return name

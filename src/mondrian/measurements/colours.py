@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from mondrian.measurements.colour_names import name_of
+from mondrian.measurements.colour_names import name_colour
 from mondrian.measurements.values import Colour, DominantColour
 from mondrian.measurements.views import Plane, Views, smooth
 
@@ -31,40 +31,40 @@ PAINTERS_LAB = (36, 62, 98, 140, 275, 318, 396)
 PAINTERS_WHEEL = (0, 60, 120, 180, 240, 300, 360)
 
 
-def colour(views: Views) -> Colour:
-    """The colours of the photo, from the glance; colourfulness from all pixels."""
+def measure_colour(views: Views) -> Colour:
+    """Return the colours of the photo, from the glance; colourfulness from all pixels."""
     chroma = np.hypot(views.lab[..., 1], views.lab[..., 2])
-    a, b, share = _neutrals(views)
+    a, b, share = _average_neutrals(views)
     return Colour(
-        dominant=_dominant(views),
-        harmony=_harmony(views.lab, chroma),
-        cast=_cast(views.lab, a, b, share),
+        dominant=_find_dominant(views),
+        harmony=_classify_harmony(views.lab, chroma),
+        cast=_measure_cast(views.lab, a, b, share),
         cast_a=a,
         cast_b=b,
         cast_strength=math.hypot(a, b),
-        colourfulness=_colourfulness(views.pixels),
+        colourfulness=_compute_colourfulness(views.pixels),
         saturation=float(chroma.mean(dtype=np.float64)),
     )
 
 
-def _dominant(views: Views) -> tuple[DominantColour, ...]:
+def _find_dominant(views: Views) -> tuple[DominantColour, ...]:
     """Clusters of the glance in CIELAB by k-means (Lloyd 1982), started from a median cut.
 
     Clusters closer than ΔE 14 (CIE 1976) count as one colour, under 2 % of the frame as none.
     """
     grid = np.ascontiguousarray(views.lab[::2, ::2])
     points = grid.reshape(-1, 3)
-    centres, shares = _merge(*_clusters(points, _median_cut(views.rgb[::2, ::2])))
+    centres, shares = _merge(*_move_clusters(points, _cut_at_median(views.rgb[::2, ::2])))
     order = np.argsort(-shares, kind="stable")[:MOST_COLOURS]
-    places = _places(grid, centres)
+    places = _find_places(grid, centres)
     return tuple(
-        _dominant_colour(centres[i], float(shares[i]), places[i])
+        _make_dominant_colour(centres[i], float(shares[i]), places[i])
         for i in order
         if shares[i] >= LEAST_SHARE or i == order[0]
     )
 
 
-def _places(grid: Plane, centres: Plane) -> list[tuple[float, float]]:
+def _find_places(grid: Plane, centres: Plane) -> list[tuple[float, float]]:
     """For each of ``centres`` the place in the frame around which most of ``grid`` has its colour,
     in fractions of width and height."""
     height, width = grid.shape[:2]
@@ -77,16 +77,16 @@ def _places(grid: Plane, centres: Plane) -> list[tuple[float, float]]:
     return places
 
 
-def _dominant_colour(lab: Plane, share: float, place: tuple[float, float]) -> DominantColour:
+def _make_dominant_colour(lab: Plane, share: float, place: tuple[float, float]) -> DominantColour:
     from skimage.color import lab2rgb
 
     with np.errstate(all="ignore"):
         red, green, blue = np.round(lab2rgb(lab.astype(float)) * 255).astype(int).clip(0, 255)
     code = f"#{red:02x}{green:02x}{blue:02x}"
-    return DominantColour(hex=code, name=name_of(lab), share=share, x=place[0], y=place[1])
+    return DominantColour(hex=code, name=name_colour(lab), share=share, x=place[0], y=place[1])
 
 
-def _median_cut(rgb: NDArray[np.uint8]) -> Plane:
+def _cut_at_median(rgb: NDArray[np.uint8]) -> Plane:
     from PIL import Image
     from skimage.color import rgb2lab
 
@@ -95,8 +95,8 @@ def _median_cut(rgb: NDArray[np.uint8]) -> Plane:
     return np.asarray(rgb2lab(np.unique(palette, axis=0)), np.float32)
 
 
-def _clusters(points: Plane, centres: Plane, rounds: int = 12) -> tuple[Plane, Plane]:
-    """The ``centres`` moved to the means of the points nearest to them, and their shares."""
+def _move_clusters(points: Plane, centres: Plane, rounds: int = 12) -> tuple[Plane, Plane]:
+    """Return the ``centres`` moved to the means of the points nearest to them, and their shares."""
     from scipy.cluster.vq import vq
 
     for _ in range(rounds):
@@ -123,8 +123,9 @@ def _merge(centres: Plane, shares: Plane) -> tuple[Plane, Plane]:
     return centres, shares
 
 
-def _harmony(lab: Plane, chroma: Plane) -> str:
-    """How the hues stand to each other on the painters' wheel (Itten, The Art of Color, 1961).
+def _classify_harmony(lab: Plane, chroma: Plane) -> str:
+    """Return how the hues stand to each other on the painters' wheel (Itten, The Art of Color,
+    1961).
 
     Hues are weighed by chroma and matched to sectors that turn around the wheel, as the hue
     templates of Cohen-Or et al. (Color harmonization, SIGGRAPH 2006): one sector of 90°, two of
@@ -144,14 +145,15 @@ def _harmony(lab: Plane, chroma: Plane) -> str:
 
 
 def _fits(weight: NDArray[np.float64], sectors: int, width: int) -> bool:
-    """Whether ``sectors`` even sectors, each ``width`` steps wide, hold the weight somewhere."""
+    """Return whether ``sectors`` even sectors, each ``width`` steps wide, hold the weight
+    somewhere."""
     size = len(weight)
     sums = np.array([np.take(weight, range(i, i + width), mode="wrap").sum() for i in range(size)])
     held = np.stack([np.roll(sums, -k * size // sectors) for k in range(sectors)])
     return bool(((held.sum(0) >= 0.85) & (held.min(0) >= 0.1)).any())
 
 
-def _colourfulness(pixels: NDArray[np.uint8], rows: int = 8) -> float:
+def _compute_colourfulness(pixels: NDArray[np.uint8], rows: int = 8) -> float:
     """M of Hasler & Süsstrunk (Measuring colourfulness in natural images, SPIE 5007, 2003).
 
     From the opponent channels rg = R - G and yb = (R + G) / 2 - B of 8-bit sRGB, over all pixels:
@@ -167,8 +169,9 @@ def _colourfulness(pixels: NDArray[np.uint8], rows: int = 8) -> float:
     return deviation + 0.3 * math.hypot(sums[0], sums[1])
 
 
-def _neutrals(views: Views) -> tuple[float, float, float]:
-    """The mean a* and b* of the near-neutral pixels, and the share of the frame that is like them.
+def _average_neutrals(views: Views) -> tuple[float, float, float]:
+    """Return the mean a* and b* of the near-neutral pixels, and the share of the frame that is like
+    them.
 
     A cast shifts the grey things of a scene along with all others, in proportion to their
     lightness (so chroma is taken in proportion to a lightness of 60); a coloured thing stays apart
@@ -195,7 +198,7 @@ def _neutrals(views: Views) -> tuple[float, float, float]:
     return float(centre[0]), float(centre[1]), float(likeness.sum() / light.size)
 
 
-def _cast(lab: Plane, a: float, b: float, share: float) -> str:
+def _measure_cast(lab: Plane, a: float, b: float, share: float) -> str:
     """Name the cast. Below 12 it is not seen, above 30 or on too little it is a colour, no cast.
 
     It must show in all tones that there are, and a photo whose hue follows from its lightness alone
@@ -211,7 +214,7 @@ def _cast(lab: Plane, a: float, b: float, share: float) -> str:
 
 
 def _is_toned(lab: Plane) -> bool:
-    """Whether a* and b* depend on the lightness alone, as in a sepia print."""
+    """Return whether a* and b* depend on the lightness alone, as in a sepia print."""
     level = (lab[..., 0].ravel() / 5).astype(int)
     counts = np.maximum(np.bincount(level), 1)
     for channel in (lab[..., 1].ravel().astype(float), lab[..., 2].ravel().astype(float)):
@@ -222,16 +225,16 @@ def _is_toned(lab: Plane) -> bool:
 
 
 def _shows_in_all_tones(lab: Plane, way: tuple[float, float], strength: float) -> bool:
-    """Whether what has the least colour leans along ``way`` in two of dark, middle and light tones
-    at least, and in none the other way."""
+    """Return whether the least coloured pixels lean along ``way`` in two of dark, middle and light
+    tones at least, and in none the other way."""
     light = lab[..., 0]
     tones = [(light >= low) & (light < high) for low, high in pairwise(TONES)]
-    leans = [_lean(lab[tone], way) for tone in tones if tone.mean() >= LEAST_TONE]
+    leans = [_measure_lean(lab[tone], way) for tone in tones if tone.mean() >= LEAST_TONE]
     return len(leans) > 1 and min(leans) >= 0 and sorted(leans)[-2] >= LIKE_THE_CAST * strength
 
 
-def _lean(lab: Plane, way: tuple[float, float]) -> float:
-    """How far the least coloured tenth leans along ``way``, at a lightness of 60."""
+def _measure_lean(lab: Plane, way: tuple[float, float]) -> float:
+    """Return how far the least coloured tenth leans along ``way``, at a lightness of 60."""
     scale = GREY_LIGHTNESS / np.maximum(lab[:, 0], 1)
     a, b = lab[:, 1] * scale, lab[:, 2] * scale
     chroma = np.hypot(a, b)

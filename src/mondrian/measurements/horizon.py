@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mondrian.measurements.sharpness import noise_of
+from mondrian.measurements.sharpness import estimate_noise
 from mondrian.measurements.values import Horizon
-from mondrian.measurements.views import Plane, Views, slopes, smooth
+from mondrian.measurements.views import Plane, Views, compute_slopes, smooth
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -57,7 +57,7 @@ class Source:
 
     @property
     def is_clear(self) -> bool:
-        """Whether it tells anything."""
+        """Whether it has a tilt."""
         return self.strength >= LEAST_STRENGTH and self.score >= LEAST_SCORE
 
     @property
@@ -66,7 +66,7 @@ class Source:
         return self.strength >= CONVERGING_STRENGTH and self.score >= CONVERGING_SCORE
 
     def agrees(self, other: "Source") -> bool:
-        """Whether both tell the same."""
+        """Return whether both have the same tilt."""
         is_clear = self.is_clear and other.is_clear
         return is_clear and abs(self.angle - other.angle) <= AGREEING
 
@@ -87,15 +87,15 @@ class Lines:
 def find_lines(views: Views) -> Lines:
     """Find the lines near the horizontal and the vertical."""
     plane = _shrink(views.screen)
-    level = _halves(_vote(plane) / plane.shape[1])
+    level = _split_halves(_vote(plane) / plane.shape[1])
     # upright lines lie level in the turned plane, leaning the other way
     turned = np.ascontiguousarray(plane.T)
-    upright = _halves(_vote(turned)[:, ::-1] / plane.shape[0])
+    upright = _split_halves(_vote(turned)[:, ::-1] / plane.shape[0])
     return Lines(
-        level=(_source(level[0]), _source(level[1])),
-        levels=_source(level[0] + level[1]),
-        upright=(_source(upright[0]), _source(upright[1])),
-        uprights=_source(upright[0] + upright[1]),
+        level=(_choose_source(level[0]), _choose_source(level[1])),
+        levels=_choose_source(level[0] + level[1]),
+        upright=(_choose_source(upright[0]), _choose_source(upright[1])),
+        uprights=_choose_source(upright[0] + upright[1]),
         skyline=_find_skyline(plane),
     )
 
@@ -108,14 +108,14 @@ def _find_skyline(plane: Plane) -> float | None:
     if votes.max() < SKYLINE_LENGTH:
         return None
     angle = float(ANGLES[place])
-    steps = _steps_across(small, angle, int(distance) - votes.shape[2] // 2)
+    steps = _count_steps_across(small, angle, int(distance) - votes.shape[2] // 2)
     one_way = steps * np.sign(np.median(steps))
     if np.percentile(one_way, 10) < SKYLINE_STEP or one_way.min() < SKYLINE_STEP / 8:
         return None
-    return _centre(votes[:, :, distance].max(axis=0), int(place))
+    return _find_centre(votes[:, :, distance].max(axis=0), int(place))
 
 
-def _steps_across(plane: Plane, angle: float, distance: int) -> Floats:
+def _count_steps_across(plane: Plane, angle: float, distance: int) -> Floats:
     """Return by how much it is lighter above the line than below, in 32 parts from side to side;
     0 where the line has left the frame."""
     height, width = plane.shape
@@ -136,10 +136,10 @@ def _steps_across(plane: Plane, angle: float, distance: int) -> Floats:
     return np.array([float(part.mean()) for part in parts])
 
 
-def horizon(lines: Lines) -> Horizon:
+def measure_horizon(lines: Lines) -> Horizon:
     """Return the tilt in degrees, to 11° either way, and how sure it is: 0.5 of a horizon alone, 0
     where no two sources agree, and then no tilt."""
-    for one, other in _agreeing(lines):
+    for one, other in _find_agreeing(lines):
         weight = one.score + other.score
         tilt = (one.angle * one.score + other.angle * other.score) / weight
         if abs(tilt) <= MOST_TILT:
@@ -150,7 +150,7 @@ def horizon(lines: Lines) -> Horizon:
     return Horizon(tilt_degrees=None, confidence=0.0)
 
 
-def convergence(lines: Lines) -> float:
+def measure_convergence(lines: Lines) -> float:
     """Return how far the lines on either side of the middle lean toward each other: uprights that
     meet above, or level lines that meet at a side; 4° is 0, and 8° is 1."""
     (left, right), (above, below) = lines.upright, lines.level
@@ -162,7 +162,7 @@ def convergence(lines: Lines) -> float:
     return min(1.0, max(0.0, max(apart, default=0.0) - 4) / 4)
 
 
-def _agreeing(lines: Lines) -> Iterator[tuple[Source, Source]]:
+def _find_agreeing(lines: Lines) -> Iterator[tuple[Source, Source]]:
     """Yield the pairs of sources that agree, the surest kind first."""
     (left, right), (above, below) = lines.upright, lines.level
     if left.agrees(right):
@@ -178,20 +178,20 @@ def _is_denied(levels: Source, uprights: Source) -> bool:
     return is_strong and abs(levels.angle - uprights.angle) > 1.5 * AGREEING
 
 
-def _halves(votes: Floats) -> tuple[Floats, Floats]:
+def _split_halves(votes: Floats) -> tuple[Floats, Floats]:
     """Return the scores of the angles from the lines on either side of the middle."""
     scores, middle = (votes**2).sum(axis=0), votes.shape[2] // 2
     return scores[:, :middle].sum(axis=1), scores[:, middle:].sum(axis=1)
 
 
-def _source(scores: Floats) -> Source:
+def _choose_source(scores: Floats) -> Source:
     best = int(np.argmax(scores))
     if scores[best] <= 0:
         return Source(angle=0.0, strength=0.0, score=0.0)
     near = np.abs(ANGLES - ANGLES[best]) <= 1.5
     common = max(float(np.median(scores[~near])), float(scores[best]) / 64)
     return Source(
-        angle=_centre(scores, best),
+        angle=_find_centre(scores, best),
         strength=math.log2(float(scores[best]) / common),
         score=float(scores[best]),
     )
@@ -204,23 +204,24 @@ def _shrink(screen: Plane) -> Plane:
     return np.asarray(image.resize((width, height), Image.Resampling.BOX))
 
 
-def _centre(score: Floats, peak: int, reach: int = 4) -> float:
-    """The centre of what stands above 0.6 of a peak: finer than the step between angles, and the
-    middle of lines that lean both ways."""
+def _find_centre(score: Floats, peak: int, reach: int = 4) -> float:
+    """Return the centre of what stands above 0.6 of a peak: finer than the step between angles, and
+    the middle of lines that lean both ways."""
     window = slice(max(0, peak - reach), peak + reach + 1)
     mass = np.maximum(score[window] - 0.6 * score[peak], 0)
     return float(mass @ ANGLES[window] / mass.sum())
 
 
 def _vote(plane: Plane) -> Floats:
-    """The lengths of near-level lines in pixels, by polarity, angle and distance from the centre.
+    """Return the lengths of near-level lines in pixels, by polarity, angle and distance from the
+    centre.
 
     Of shape (2, angles, distances).
     """
     height, width = plane.shape
     reach = math.ceil(math.hypot(height, width) / 2) + 2
     votes = np.zeros((2, len(ANGLES), 2 * reach))
-    x, y, right, down = _ridges(plane)
+    x, y, right, down = _find_ridges(plane)
     if len(x) == 0:
         return votes
     strength = np.hypot(right, down)
@@ -243,16 +244,17 @@ def _vote(plane: Plane) -> Floats:
     return votes + 0.7 * (np.roll(votes, 1, axis=2) + np.roll(votes, -1, axis=2))
 
 
-def _ridges(plane: Plane) -> tuple[Plane, Plane, Plane, Plane]:
-    """Where the downward gradient peaks along its column: x and y from the centre (y finer than a
-    pixel), and the gradient to the right and down. Noise and broad gradients are left out."""
+def _find_ridges(plane: Plane) -> tuple[Plane, Plane, Plane, Plane]:
+    """Return where the downward gradient peaks along its column: x and y from the centre (y finer
+    than a pixel), and the gradient to the right and down. Noise and broad gradients are left out.
+    """
     height, width = plane.shape
-    right, down = _gradient(smooth(plane, SIGMA))
+    right, down = _compute_gradient(smooth(plane, SIGMA))
     size = np.abs(down)
     padded = np.pad(size, ((4, 4), (0, 0)))
     above, below = padded[3:-5], padded[5:-3]
     # white noise after a Gaussian and a derivative (variance σ²/8πs⁴)
-    least = max(1 / 255 / SIGMA, 4.5 * noise_of(plane) / math.sqrt(8 * math.pi) / SIGMA**2)
+    least = max(1 / 255 / SIGMA, 4.5 * estimate_noise(plane) / math.sqrt(8 * math.pi) / SIGMA**2)
     ridge = (size >= above) & (size > below) & (size > least)
     ridge &= size > 0.55 * (padded[:-8] + padded[8:])
     ridge &= np.abs(right) < math.tan(math.radians(EDGE + OWN_DIRECTION)) * size
@@ -263,10 +265,10 @@ def _ridges(plane: Plane) -> tuple[Plane, Plane, Plane, Plane]:
     return x - width / 2, y + np.clip(finer, -0.5, 0.5) - height / 2, right[ridge], down[ridge]
 
 
-def _gradient(plane: Plane) -> tuple[Plane, Plane]:
-    """The gradient by Scharr's operator (2000), which keeps its direction true."""
+def _compute_gradient(plane: Plane) -> tuple[Plane, Plane]:
+    """Return the gradient by Scharr's operator (2000), which keeps its direction true."""
     from scipy.ndimage import correlate1d
 
-    right, down = slopes(plane)
+    right, down = compute_slopes(plane)
     across = np.array([3, 10, 3], np.float32) / 16
     return correlate1d(right, across, axis=0), correlate1d(down, across, axis=1)

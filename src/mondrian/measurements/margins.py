@@ -44,7 +44,7 @@ def find_margins(pixels: Pixels) -> Margins:
 
 
 def crop(pixels: Pixels, margins: Margins) -> Pixels:
-    """Return what of ``pixels`` lies inside of ``margins``, as a view."""
+    """Return the part of ``pixels`` inside ``margins``, as a view."""
     height, width = pixels.shape[:2]
     return pixels[margins.top : height - margins.bottom, margins.left : width - margins.right]
 
@@ -52,8 +52,8 @@ def crop(pixels: Pixels, margins: Margins) -> Pixels:
 def _find_frame(pixels: Pixels) -> Margins:
     if min(pixels.shape[:2]) < LEAST_SIDE:
         return NONE
-    colours = {side: _colour(_rows(pixels, side)) for side in SIDES}
-    runs = {side: _run(_rows(pixels, side), colours[side]) for side in SIDES}
+    colours = {side: _find_colour(_view_rows(pixels, side)) for side in SIDES}
+    runs = {side: _count_run(_view_rows(pixels, side), colours[side]) for side in SIDES}
     found = (_find_sides(pixels, sides, runs, colours) for sides in (SIDES, *LETTERBOXES))
     return next((margins for margins in found if margins), NONE)
 
@@ -80,13 +80,13 @@ def _find_sides(
     return Margins(**{side: depths.get(side, 0) for side in SIDES})
 
 
-def _rows(pixels: Pixels, side: str) -> Pixels:
+def _view_rows(pixels: Pixels, side: str) -> Pixels:
     """Return a view of ``pixels`` whose first rows are those at ``side``."""
     rows = pixels if side in ("top", "bottom") else pixels.transpose(1, 0, 2)
     return rows if side in ("left", "top") else rows[::-1]
 
 
-def _colour(rows: Pixels) -> Colour:
+def _find_colour(rows: Pixels) -> Colour:
     return np.asarray(np.median(rows[0], axis=0), np.int16)
 
 
@@ -94,7 +94,7 @@ def _is_alike(one: Colour, other: Colour) -> bool:
     return int(np.abs(one - other).max()) <= LEVELS
 
 
-def _run(rows: Pixels, colour: Colour) -> int:
+def _count_run(rows: Pixels, colour: Colour) -> int:
     """Return how many of the first rows are all of ``colour``; none where it does not end."""
     most = round(DEEPEST * len(rows))
     deep = _count_while(rows, colour, UNIFORM, most)
@@ -108,7 +108,7 @@ def _find_edges(
     are of the margin in part, as of a ragged frame, belong to it."""
     found: dict[str, int | None] = {}
     for side, run in runs.items():
-        rows = _rows(pixels, side)
+        rows = _view_rows(pixels, side)
         before, after = ("top", "bottom") if side in ("left", "right") else ("left", "right")
         inside = rows[:, runs.get(before, 0) : rows.shape[1] - runs.get(after, 0)]
         ragged = max(2, round(RAGGED * len(rows)))

@@ -35,18 +35,20 @@ def make_masks(encoded: bytes | Path) -> Mapping[str, bytes]:
     luma = np.asarray(Image.fromarray(photo.pixels).convert("L", REC709))
     found = subject.find(views, SUBJECT_NETWORK.find(Settings.read().home))
     region = np.zeros((1, 1), np.bool_) if found.mask is None else found.mask
-    tiles = np.asarray(sharpness.sharpness(sharpness.tile(views), None).map, np.float32)
+    tiles = np.asarray(
+        sharpness.measure_sharpness(sharpness.sum_gradients(views), None).map, np.float32
+    )
     masks = {
-        "highlights": _part(luma >= _WHITE_FROM, size),
-        "shadows": _part(luma <= _BLACK_TO, size),
+        "highlights": _sample_share(luma >= _WHITE_FROM, size),
+        "shadows": _sample_share(luma <= _BLACK_TO, size),
         "sharpness": _resize((np.clip(tiles, 0, 1) * 255).astype(np.uint8), size),
         "subject": _resize(region.astype(np.uint8) * np.uint8(255), size),
     }
-    return {name: _png(mask) for name, mask in masks.items()}
+    return {name: _encode_png(mask) for name, mask in masks.items()}
 
 
-def _part(clipped: NDArray[np.bool_], size: tuple[int, int]) -> Image.Image:
-    """The share of clipped pixels, so that single ones are still seen."""
+def _sample_share(clipped: NDArray[np.bool_], size: tuple[int, int]) -> Image.Image:
+    """Return the share of clipped pixels, so that single ones are still seen."""
     return Image.fromarray(clipped.astype(np.uint8) * np.uint8(255)).resize(
         size, Image.Resampling.BOX
     )
@@ -56,7 +58,7 @@ def _resize(plane: NDArray[np.uint8], size: tuple[int, int]) -> Image.Image:
     return Image.fromarray(plane).resize(size, Image.Resampling.BICUBIC)
 
 
-def _png(mask: Image.Image) -> bytes:
+def _encode_png(mask: Image.Image) -> bytes:
     picture = io.BytesIO()
     mask.save(picture, "PNG")
     return picture.getvalue()

@@ -10,7 +10,8 @@ from mondrian.photos import read_photo
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeasuredPhoto:
-    """What a critique needs of a photo: all but its pixels, which stay in the process that read it.
+    """Everything that a critique needs of a photo except its pixels, which stay in the process that
+    read it.
 
     ``width`` and ``height`` are in pixels, upright. ``view`` is the photo as an engine that sees
     gets it: a JPEG, upright, sRGB, no EXIF, at most 1320 pixels wide. The rest is as in ``Photo``.

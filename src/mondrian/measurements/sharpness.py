@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mondrian.measurements.values import Sharpness
-from mondrian.measurements.views import Mask, Plane, Views, slopes, smooth
+from mondrian.measurements.views import Mask, Plane, Views, compute_slopes, smooth
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -40,7 +40,7 @@ ROUNDING = 0.29 / 255
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Tiles:
-    """What the gradients are in each tile: ``both`` is Σ F Cᵀ made symmetric and ``coarse`` Σ C Cᵀ,
+    """The gradients of each tile: ``both`` is Σ F Cᵀ made symmetric and ``coarse`` Σ C Cᵀ,
     of shape (rows, columns, 2, 2) with x to the right and y downward, ``weight`` from 0 to 1 how
     much structure there is, of shape (rows, columns)."""
 
@@ -52,15 +52,16 @@ class Tiles:
     def sharpness(self) -> Floats:
         """Sharpness of each tile from 0 to 1, over all directions; 0 without structure."""
         both, coarse = (np.trace(sums, axis1=2, axis2=3) for sums in (self.both, self.coarse))
-        return _sharpness_of(both, coarse) * self.weight
+        return _compute_sharpness(both, coarse) * self.weight
 
 
-def sharpness(tiles: Tiles, subject: Mask | None) -> Sharpness:
-    """Where it is sharp; ``subject`` is the main subject's mask at any size, if there is one."""
+def measure_sharpness(tiles: Tiles, subject: Mask | None) -> Sharpness:
+    """Return where it is sharp; ``subject`` is the main subject's mask at any size, if there is
+    one."""
     values, weight = tiles.sharpness, tiles.weight
-    x, y = _sharpest(values)
-    outside = np.ones_like(values) if subject is None else 1 - share_of(subject, values)
-    blur, angle = _blur(tiles)
+    x, y = _find_sharpest(values)
+    outside = np.ones_like(values) if subject is None else 1 - compute_share(subject, values)
+    blur, angle = _find_blur(tiles)
     return Sharpness(
         map=tuple(tuple(round(float(value), 4) for value in row) for row in values),
         peak=float(values.max()),
@@ -68,21 +69,23 @@ def sharpness(tiles: Tiles, subject: Mask | None) -> Sharpness:
         structure=float(weight.mean()),
         sharpest_x=x,
         sharpest_y=y,
-        subject=None if subject is None else _best_half(values, weight * share_of(subject, values)),
+        subject=None
+        if subject is None
+        else _average_best_half(values, weight * compute_share(subject, values)),
         around=_mean(weight, outside),
         blur=blur,
         motion_angle_degrees=angle,
     )
 
 
-def tile(views: Views) -> Tiles:
+def sum_gradients(views: Views) -> Tiles:
     """Sum up the gradients of the screen view in 16 tiles along its long side."""
     fine = smooth(views.screen, FINE)
     coarse = smooth(fine, math.sqrt(COARSE**2 - FINE**2))
-    (fine_x, fine_y), (coarse_x, coarse_y) = slopes(fine), slopes(coarse)
-    noise = noise_of(views.screen)
-    both_noise, coarse_noise = (noise**2 * gain for gain in _noise_gains())
-    energy = _around(coarse_x**2 + coarse_y**2)
+    (fine_x, fine_y), (coarse_x, coarse_y) = compute_slopes(fine), compute_slopes(coarse)
+    noise = estimate_noise(views.screen)
+    both_noise, coarse_noise = (noise**2 * gain for gain in _compute_noise_gains())
+    energy = _sum_around(coarse_x**2 + coarse_y**2)
     structured = energy > max(10 * both_noise, (1 / 255) ** 2)
     weight = np.where(structured, 1 / np.sqrt(np.maximum(energy, 1e-12)), 0).astype(np.float32)
     rows, columns = (_count(side, max(energy.shape)) for side in energy.shape)
@@ -99,13 +102,13 @@ def tile(views: Views) -> Tiles:
     coarse_yy = total(coarse_y**2) - taken * coarse_noise
     share = _sum_tiles(structured.astype(np.float32), rows, columns) * rows * columns / energy.size
     return Tiles(
-        both=_matrices(both_x, cross, both_y),
-        coarse=_matrices(coarse_xx, total(coarse_x * coarse_y), coarse_yy),
+        both=_make_matrices(both_x, cross, both_y),
+        coarse=_make_matrices(coarse_xx, total(coarse_x * coarse_y), coarse_yy),
         weight=np.minimum(1, share / ENOUGH_STRUCTURE),
     )
 
 
-def noise_of(screen: Plane) -> float:
+def estimate_noise(screen: Plane) -> float:
     """Immerkær's noise of the smoothest quarter of a luma plane, from 0 to 1.
 
     It is raised by a tenth for having chosen the smoothest, and at least that of rounding to
@@ -121,25 +124,25 @@ def noise_of(screen: Plane) -> float:
     return max(ROUNDING, float(smoothest) * math.sqrt(math.pi / 2) / 6) * 1.1
 
 
-def _noise_gains() -> tuple[float, float]:
-    """What white noise of variance 1 adds to F·C and to C·C: the answers to a single point."""
+def _compute_noise_gains() -> tuple[float, float]:
+    """Return what white noise of variance 1 adds to F·C and C·C: the response to one point."""
     point = np.zeros((25, 25), np.float32)
     point[12, 12] = 1
     fine = smooth(point, FINE)
     coarse = smooth(fine, math.sqrt(COARSE**2 - FINE**2))
-    (fine_x, fine_y), (coarse_x, coarse_y) = slopes(fine), slopes(coarse)
+    (fine_x, fine_y), (coarse_x, coarse_y) = compute_slopes(fine), compute_slopes(coarse)
     both = float((fine_x * coarse_x + fine_y * coarse_y).sum())
     return both, float((coarse_x**2 + coarse_y**2).sum())
 
 
-def _around(plane: Plane) -> Plane:
+def _sum_around(plane: Plane) -> Plane:
     from scipy.ndimage import uniform_filter
 
     return np.asarray(uniform_filter(uniform_filter(plane, 7), 5), np.float32)
 
 
 def _count(side: int, longest: int, most: int = TILES) -> int:
-    """How many tiles of at least 8 pixels go along ``side``."""
+    """Return how many tiles of at least 8 pixels go along ``side``."""
     return max(1, min(round(most * side / longest), side // LEAST_TILE_PIXELS))
 
 
@@ -150,11 +153,11 @@ def _sum_tiles(plane: Plane, rows: int, columns: int) -> Floats:
     return np.asarray(np.add.reduceat(strips, tops, axis=0))
 
 
-def _matrices(xx: Floats, xy: Floats, yy: Floats) -> Floats:
+def _make_matrices(xx: Floats, xy: Floats, yy: Floats) -> Floats:
     return np.stack([np.stack([xx, xy], -1), np.stack([xy, yy], -1)], -2)
 
 
-def _sharpness_of(both: Floats, coarse: Floats) -> Floats:
+def _compute_sharpness(both: Floats, coarse: Floats) -> Floats:
     ratio = np.maximum(both, 0) / np.maximum(coarse, 1e-12)
     q = np.maximum(ratio**2 - 1, 0) / STEP
     return np.where(coarse > 0, q / (q + HALF), 0)
@@ -164,16 +167,17 @@ def _mean(values: Floats, weight: Floats) -> float:
     return float((values * weight).sum() / max(weight.sum(), 1e-12))
 
 
-def _best_half(values: Floats, weight: Floats) -> float:
-    """The mean of the sharper half, by weight: the eye forgives a soft part, not a soft whole."""
+def _average_best_half(values: Floats, weight: Floats) -> float:
+    """Return the mean of the sharper half, by weight: the eye forgives a soft part, not a soft
+    whole."""
     order = np.argsort(-values, axis=None, kind="stable")
     best, heavy = values.ravel()[order], weight.ravel()[order]
     within = np.cumsum(heavy) - heavy <= heavy.sum() / 2
     return _mean(best[within], heavy[within])
 
 
-def share_of(mask: Mask, values: Floats) -> Floats:
-    """The share of each of the tiles of ``values`` that ``mask`` covers, from 0 to 1."""
+def compute_share(mask: Mask, values: Floats) -> Floats:
+    """Return the share of each of the tiles of ``values`` that ``mask`` covers, from 0 to 1."""
     from PIL import Image
 
     rows, columns = values.shape
@@ -181,8 +185,8 @@ def share_of(mask: Mask, values: Floats) -> Floats:
     return np.asarray(image.resize((columns, rows), Image.Resampling.BOX), np.float64)
 
 
-def _sharpest(values: Floats) -> tuple[float, float]:
-    """The centre of the sharpest region: the tiles joined to the sharpest within 10 % of it."""
+def _find_sharpest(values: Floats) -> tuple[float, float]:
+    """Return the centre of the sharpest region: the tiles within 10 % of the sharpest one."""
     from scipy.ndimage import label, uniform_filter
 
     calm = uniform_filter(values, 3, mode="nearest")
@@ -192,8 +196,8 @@ def _sharpest(values: Floats) -> tuple[float, float]:
     return float((columns.mean() + 0.5) / values.shape[1]), float((rows.mean() + 0.5) / len(values))
 
 
-def _blur(tiles: Tiles) -> tuple[str, float | None]:
-    """What blurred the photo, and the angle of a motion in degrees.
+def _find_blur(tiles: Tiles) -> tuple[str, float | None]:
+    """Return what blurred the photo, and the angle of a motion in degrees.
 
     It is ``motion`` where one direction is clearly softer than another over the whole frame, all
     parts of the frame agree on it, for a moving camera blurs them alike, and the gradients along it
@@ -203,9 +207,9 @@ def _blur(tiles: Tiles) -> tuple[str, float | None]:
     if tiles.weight.mean() < LEAST_STRUCTURE:
         return "unknown", None
     both, coarse = tiles.both.sum(axis=(0, 1)), tiles.coarse.sum(axis=(0, 1))
-    along = _by_direction(both, coarse)
+    along = _measure_by_direction(both, coarse)
     softest, spread = int(np.argmin(along)), float(along.max() - along.min())
-    parts = _parts(tiles)
+    parts = _measure_parts(tiles)
     turns = np.exp(2j * np.radians(5 * parts.argmin(axis=1)))
     is_directed = along[softest] < CRISP and spread >= ANISOTROPY and abs(turns.mean()) >= AGREEMENT
     if is_directed and _is_weakened(coarse, softest):
@@ -217,19 +221,19 @@ def _blur(tiles: Tiles) -> tuple[str, float | None]:
 
 
 def _is_weakened(coarse: Floats, degrees: int) -> bool:
-    """Whether the gradients along that direction are weaker than those across it."""
-    energies = [_energy(coarse, degrees + turn) for turn in (0, 90)]
+    """Return whether the gradients along that direction are weaker than those across it."""
+    energies = [_compute_energy(coarse, degrees + turn) for turn in (0, 90)]
     return energies[0] < energies[1]
 
 
-def _energy(matrix: Floats, degrees: float) -> float:
+def _compute_energy(matrix: Floats, degrees: float) -> float:
     across, up = math.cos(math.radians(degrees)), -math.sin(math.radians(degrees))
     (xx, xy), (_, yy) = matrix
     return float(across * across * xx + 2 * across * up * xy + up * up * yy)
 
 
-def _parts(tiles: Tiles) -> Floats:
-    """The sharpness of parts of the frame along 0, 5, … degrees, of shape (parts, 36).
+def _measure_parts(tiles: Tiles) -> Floats:
+    """Return the sharpness of parts of the frame along 0, 5, … degrees, of shape (parts, 36).
 
     A part is 7 × 7 tiles, enough to hold edges of all directions, with a tenth of the structure.
     """
@@ -241,12 +245,12 @@ def _parts(tiles: Tiles) -> Floats:
 
     both, coarse, weight = sums(tiles.both), sums(tiles.coarse), sums(tiles.weight)
     heavy = np.flatnonzero(weight >= min(0.1 * tiles.weight.sum(), weight.max()))
-    return np.stack([_by_direction(both[part], coarse[part], step=5) for part in heavy])
+    return np.stack([_measure_by_direction(both[part], coarse[part], step=5) for part in heavy])
 
 
-def _by_direction(both: Floats, coarse: Floats, step: int = 1) -> Floats:
+def _measure_by_direction(both: Floats, coarse: Floats, step: int = 1) -> Floats:
     """Sharpness along 0, ``step``, … degrees, counter-clockwise from the horizontal, below 180."""
     turn = np.radians(np.arange(0, 180, step))
     way = np.stack([np.cos(turn), -np.sin(turn)])
     sums = (np.einsum("it,ij,jt->t", way, matrix, way) for matrix in (both, coarse))
-    return _sharpness_of(*sums)
+    return _compute_sharpness(*sums)

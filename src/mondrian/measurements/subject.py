@@ -44,7 +44,7 @@ THIRDS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Found:
-    """What the network found: the ``subject`` with its ``mask`` (320 × 320), both ``None`` without
+    """The network's result: the ``subject`` with its ``mask`` (320 × 320), both ``None`` without
     one, and the highest value of its map, ``None`` where there is no network."""
 
     subject: Subject | None
@@ -56,11 +56,11 @@ def find(views: Views, network: Path | None) -> Found:
     """Find the main subject with the ``network`` at that path; without it there is none."""
     if network is None:
         return Found(subject=None, mask=None, peak=None)
-    saliency = _open(network)(_input(views))
+    saliency = _open(network)(_make_input(views))
     peak, mask = float(saliency.max()), _main_parts(saliency > INSIDE)
     if peak < LEAST_PEAK or float(saliency[mask].mean()) < LEAST_MEAN:
         return Found(subject=None, mask=None, peak=peak)
-    return Found(subject=_subject(views, mask, saliency, peak), mask=mask, peak=peak)
+    return Found(subject=_make_subject(views, mask, saliency, peak), mask=mask, peak=peak)
 
 
 @cache
@@ -83,8 +83,8 @@ def _open(path: Path) -> Network:
     return run
 
 
-def _input(views: Views) -> Plane:
-    """The photo as the network was trained on it, of shape (1, 3, 320, 320)."""
+def _make_input(views: Views) -> Plane:
+    """Return the photo as the network was trained on it, of shape (1, 3, 320, 320)."""
     image = Image.fromarray(views.pixels)
     small = image.resize((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
     levels = np.asarray(small, np.float32)
@@ -101,20 +101,20 @@ def _main_parts(inside: Mask) -> Mask:
     return np.asarray(inside & (sizes >= LEAST_PART * sizes.max())[parts], bool)
 
 
-def _subject(views: Views, mask: Mask, saliency: Plane, peak: float) -> Subject:
+def _make_subject(views: Views, mask: Mask, saliency: Plane, peak: float) -> Subject:
     weight = np.where(mask, saliency, 0).astype(np.float64)
-    left, right = _extent(np.flatnonzero(mask.any(axis=0)))
-    top, bottom = _extent(np.flatnonzero(mask.any(axis=1)))
+    left, right = _find_extent(np.flatnonzero(mask.any(axis=0)))
+    top, bottom = _find_extent(np.flatnonzero(mask.any(axis=1)))
     height, width = views.pixels.shape[:2]
     places = (np.arange(SIDE) + 0.5) / SIDE
     x = float((weight.sum(axis=0) * places).sum() / weight.sum())
     y = float((weight.sum(axis=1) * places).sum() / weight.sum())
 
-    def distance(place: tuple[float, float]) -> float:
+    def measure_distance(place: tuple[float, float]) -> float:
         across, down = (x - place[0]) * width, (y - place[1]) * height
         return math.hypot(across, down) / math.hypot(width, height)
 
-    nearest = min(THIRDS, key=lambda name: distance(THIRDS[name]))
+    nearest = min(THIRDS, key=lambda name: measure_distance(THIRDS[name]))
     return Subject(
         x=x,
         y=y,
@@ -123,12 +123,12 @@ def _subject(views: Views, mask: Mask, saliency: Plane, peak: float) -> Subject:
         right=right,
         bottom=bottom,
         area=float(mask.mean()),
-        third_distance=distance(THIRDS[nearest]),
-        centre_distance=distance((0.5, 0.5)),
+        third_distance=measure_distance(THIRDS[nearest]),
+        centre_distance=measure_distance((0.5, 0.5)),
         nearest_third=nearest,
         confidence=min(1.0, peak),
     )
 
 
-def _extent(places: NDArray[np.intp]) -> tuple[float, float]:
+def _find_extent(places: NDArray[np.intp]) -> tuple[float, float]:
     return float(places[0]) / SIDE, float(places[-1] + 1) / SIDE

@@ -20,7 +20,7 @@ SMOOTH_SHARE = 0.1
 CORRELATED = 2.5
 
 
-def exposure(views: Views) -> Exposure:
+def measure_exposure(views: Views) -> Exposure:
     """Brightness over all pixels.
 
     A highlight is clipped where luma is at least 254/255, a shadow blocked where it is at most
@@ -31,11 +31,11 @@ def exposure(views: Views) -> Exposure:
     counts = views.luma_counts
     low, high = np.percentile(views.linear, (1, 99))
     white, black = (float(100 * part.sum() / counts.sum()) for part in (counts[254:], counts[:2]))
-    white_ground = _ground(views.white, GROUND_OF_WHITE)
-    black_ground = _ground(views.black, GROUND_OF_BLACK)
+    white_ground = _find_ground(views.white, GROUND_OF_WHITE)
+    black_ground = _find_ground(views.black, GROUND_OF_BLACK)
     return Exposure(
         mean=float(counts @ np.arange(256) / counts.sum() / 255),
-        percentiles={percent: _percentile(counts, percent) for percent in PERCENTILES},
+        percentiles={percent: _find_percentile(counts, percent) for percent in PERCENTILES},
         clipped_highlights_percent=white,
         blocked_shadows_percent=black,
         lost_highlights_percent=white * (1 - white_ground),
@@ -44,7 +44,7 @@ def exposure(views: Views) -> Exposure:
     )
 
 
-def _ground(clipped: Plane, least_perimeter: float) -> float:
+def _find_ground(clipped: Plane, least_perimeter: float) -> float:
     """Return how much of what is ``clipped`` (its share in each part of a plane) is a ground: the
     regions that reach the edge, if together they cover that share of the perimeter."""
     from scipy.ndimage import label
@@ -58,34 +58,35 @@ def _ground(clipped: Plane, least_perimeter: float) -> float:
     return 1.0 if share > MOSTLY_GROUND else share  # the holes of letters are paper, too
 
 
-def contrast(views: Views) -> Contrast:
-    """The spread of luma over all pixels. RMS contrast is Peli's (1990), J. Opt. Soc. Am. A 7."""
-    x, y = _strongest(views.glance)
+def measure_contrast(views: Views) -> Contrast:
+    """Return the spread of luma over all pixels. RMS contrast is Peli's (1990), J. Opt. Soc. Am. A
+    7."""
+    x, y = _find_strongest(views.glance)
     counts, levels = views.luma_counts, np.arange(256) / 255
     mean = counts @ levels / counts.sum()
     return Contrast(
         rms=math.sqrt(counts @ (levels - mean) ** 2 / counts.sum()),
-        spread=_percentile(counts, 95) - _percentile(counts, 5),
+        spread=_find_percentile(counts, 95) - _find_percentile(counts, 5),
         strongest_x=x,
         strongest_y=y,
     )
 
 
-def _strongest(luma: Plane) -> tuple[float, float]:
-    """The centre of the part, an eighth of the frame wide, whose luma varies most."""
+def _find_strongest(luma: Plane) -> tuple[float, float]:
+    """Return the centre of the part, an eighth of the frame wide, whose luma varies most."""
     spread = max(luma.shape) / 16
     variance = smooth(luma * luma, spread) - smooth(luma, spread) ** 2
     y, x = np.unravel_index(int(np.argmax(variance)), luma.shape)
     return (float(x) + 0.5) / luma.shape[1], (float(y) + 0.5) / luma.shape[0]
 
 
-def _percentile(counts: NDArray[np.int64], percent: float) -> float:
-    """The least luma that at least ``percent`` of the pixels do not exceed."""
+def _find_percentile(counts: NDArray[np.int64], percent: float) -> float:
+    """Return the least luma that at least ``percent`` of the pixels do not exceed."""
     return float(np.searchsorted(np.cumsum(counts), counts.sum() * percent / 100) / 255)
 
 
-def noise_sigma(views: Views) -> float:
-    """The standard deviation of the noise in 8-bit levels, averaged over R, G and B.
+def estimate_noise_sigma(views: Views) -> float:
+    """Return the standard deviation of the noise in 8-bit levels, averaged over R, G and B.
 
     It is Immerkær's estimate (Fast noise variance estimation, CVIU 64, 1996): the mean absolute
     answer of a mask that ignores planes and straight edges. Texture answers to that mask as noise
@@ -94,8 +95,8 @@ def noise_sigma(views: Views) -> float:
     count only where there are no others. Of a photo that is texture all over it is 0: only blocks
     count whose noise averages out, as that of grass does not.
     """
-    blocks = _blocks(views.pixels)
-    answers = np.abs(_immerkaer(blocks)).mean(axis=(1, 2, 3)) * math.sqrt(math.pi / 2) / 6
+    blocks = _sample_blocks(views.pixels)
+    answers = np.abs(_apply_immerkaer(blocks)).mean(axis=(1, 2, 3)) * math.sqrt(math.pi / 2) / 6
     clipped = ((blocks <= 1) | (blocks >= 254)).mean(axis=(1, 2, 3)) > 0.02
     usable = np.ones_like(clipped) if clipped.all() else ~clipped
     quietest = np.argsort(np.where(usable, answers, np.inf), kind="stable")
@@ -107,7 +108,8 @@ def noise_sigma(views: Views) -> float:
 
 
 def _averages_out(blocks: NDArray[np.int16], sigma: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether the means of 4 × 4 pixels vary as white noise of ``sigma`` lets them, or little.
+    """Return whether the means of 4 × 4 pixels vary as white noise of ``sigma`` lets them, or
+    little.
 
     Their deviation is taken along rows and columns, so that a gradient counts for nothing."""
     height, width = (side // 4 * 4 for side in blocks.shape[1:3])
@@ -122,8 +124,8 @@ def _averages_out(blocks: NDArray[np.int16], sigma: NDArray[np.float64]) -> NDAr
     return np.asarray(deviation <= 0.25 * CORRELATED * sigma + 0.5)
 
 
-def _blocks(pixels: NDArray[np.uint8]) -> NDArray[np.int16]:
-    """At most 2048 blocks of the photo, evenly spread, of shape (n, side, side, 3)."""
+def _sample_blocks(pixels: NDArray[np.uint8]) -> NDArray[np.int16]:
+    """Return at most 2048 blocks of the photo, evenly spread, of shape (n, side, side, 3)."""
     height, width = pixels.shape[:2]
     tall, wide = min(BLOCK, height), min(BLOCK, width)
     corners = [
@@ -133,8 +135,9 @@ def _blocks(pixels: NDArray[np.uint8]) -> NDArray[np.int16]:
     return np.stack([pixels[y : y + tall, x : x + wide] for y, x in chosen]).astype(np.int16)
 
 
-def _immerkaer(blocks: NDArray[np.int16]) -> NDArray[np.int16]:
-    """The mask ((1, -2, 1), (-2, 4, -2), (1, -2, 1)) over each block; thin ones are mirrored."""
+def _apply_immerkaer(blocks: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Return the mask ((1, -2, 1), (-2, 4, -2), (1, -2, 1)) over each block; thin ones are
+    mirrored."""
     for axis in (1, 2):
         if blocks.shape[axis] < 3:
             padding = [(0, 0)] * 4

@@ -1,4 +1,4 @@
-"""The values: what ``measure`` finds in one photo, as frozen dataclasses."""
+"""The results of ``measure`` for one photo, as frozen dataclasses."""
 
 from dataclasses import dataclass, replace
 

@@ -51,21 +51,21 @@ def look(pixels: NDArray[np.uint8]) -> Views:
     luma = photo.convert("L", REC709)
     rgb = np.asarray(_shrink(photo, GLANCE_PIXELS, Image.Resampling.BOX))
     screen = _shrink(luma, SCREEN_PIXELS, Image.Resampling.LANCZOS)
-    lab, linear = _colours_of(rgb)
+    lab, linear = _convert_colours(rgb)
     return Views(
         pixels=pixels,
         luma_counts=np.array(luma.histogram(), np.int64),
         screen=np.asarray(screen, np.float32) / np.float32(255),
-        glance=_luma(rgb.astype(np.float32)) / np.float32(255),
+        glance=_compute_luma(rgb.astype(np.float32)) / np.float32(255),
         lab=lab,
         linear=linear,
         rgb=rgb,
-        white=_share(luma, [level >= 254 for level in range(256)]),
-        black=_share(luma, [level <= 1 for level in range(256)]),
+        white=_compute_share(luma, [level >= 254 for level in range(256)]),
+        black=_compute_share(luma, [level <= 1 for level in range(256)]),
     )
 
 
-def _share(luma: Image.Image, levels: Sequence[bool]) -> Plane:
+def _compute_share(luma: Image.Image, levels: Sequence[bool]) -> Plane:
     """Return how much of each part of the glance is of the ``levels``."""
     chosen = luma.point([255 * is_chosen for is_chosen in levels])
     small = _shrink(chosen, GLANCE_PIXELS, Image.Resampling.BOX)
@@ -80,7 +80,7 @@ def _shrink(image: Image.Image, longest: int, filter_: Image.Resampling) -> Imag
     return image.resize((width, height), filter_, reducing_gap=3.0)
 
 
-def _colours_of(rgb: NDArray[np.uint8]) -> tuple[Plane, Plane]:
+def _convert_colours(rgb: NDArray[np.uint8]) -> tuple[Plane, Plane]:
     """CIELAB and linear luminance of 8-bit sRGB (IEC 61966-2-1, CIE 15, white point D65).
 
     Element by element and in steps of 1/1024, so that no CPU's matrix product or last bit tells.
@@ -89,34 +89,35 @@ def _colours_of(rgb: NDArray[np.uint8]) -> tuple[Plane, Plane]:
     curve = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
     red, green, blue = (curve[rgb[..., channel]] for channel in range(3))
     x, y, z = (
-        _lightness((row[0] * red + row[1] * green + row[2] * blue) / white)
+        _compute_lightness((row[0] * red + row[1] * green + row[2] * blue) / white)
         for row, white in zip(XYZ_OF_RGB, D65, strict=True)
     )
     lab = np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
-    linear = _luma(curve.astype(np.float32)[rgb])
+    linear = _compute_luma(curve.astype(np.float32)[rgb])
     return (np.round(lab * 1024) / 1024).astype(np.float32), linear
 
 
-def _lightness(ratio: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The function f of CIELAB."""
+def _compute_lightness(ratio: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the function f of CIELAB."""
     return np.where(ratio > 0.008856, np.cbrt(ratio), 7.787 * ratio + 16 / 116)
 
 
-def _luma(rgb: Plane) -> Plane:
-    """The weighted sum of the channels. Not a matrix product: that differs from CPU to CPU."""
+def _compute_luma(rgb: Plane) -> Plane:
+    """Return the weighted sum of the channels, not as a matrix product: CPUs round it
+    differently."""
     red, green, blue = (rgb[..., i] * np.float32(weight) for i, weight in enumerate(REC709[:3]))
     return np.asarray(red + green + blue)
 
 
 def smooth(plane: Plane, sigma: float) -> Plane:
-    """``plane`` blurred by a Gaussian of ``sigma`` pixels; its edges are mirrored outward."""
+    """Return ``plane`` blurred by a Gaussian of ``sigma`` pixels; its edges are mirrored."""
     from scipy.ndimage import gaussian_filter
 
     return np.asarray(gaussian_filter(plane, sigma, truncate=3.0), np.float32)
 
 
-def slopes(plane: Plane) -> tuple[Plane, Plane]:
-    """The change per pixel to the right and downward, by central differences."""
+def compute_slopes(plane: Plane) -> tuple[Plane, Plane]:
+    """Return the change per pixel to the right and downward, by central differences."""
     padded = np.pad(plane, 1, mode="edge")
     right = (padded[1:-1, 2:] - padded[1:-1, :-2]) / np.float32(2)
     down = (padded[2:, 1:-1] - padded[:-2, 1:-1]) / np.float32(2)
