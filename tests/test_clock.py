@@ -28,7 +28,7 @@ def read(clock: Clock, job: Job, now: float, place: Place | None = None) -> None
 def test_a_queued_job_is_spoken_for_once_an_interval() -> None:
     clock = open_clock(QUEUED, INTERVAL, 100.0)
     read(clock, QUEUED, 100.0, Place(3, 600.0))
-    assert clock.next_look() == 105.0
+    assert clock.compute_next_look() == 105.0
     assert not clock.should_speak(104.9)
     assert clock.should_speak(105.0)
     thinking, known = clock.speak(105.0)
@@ -37,7 +37,7 @@ def test_a_queued_job_is_spoken_for_once_an_interval() -> None:
         "attempt": 1, "phase": "queued", "percent": 0, "queue_position": 3,
         "eta_seconds": 600.0, "basis": "estimated",
     }  # fmt: skip
-    assert clock.next_look() == 110.0
+    assert clock.compute_next_look() == 110.0
     assert not clock.should_speak(109.0)
 
 
@@ -86,22 +86,22 @@ def test_what_the_log_told_is_newer_than_the_job_that_was_read() -> None:
 
 def test_a_lost_worker_is_told_when_its_lease_ends_and_once() -> None:
     clock = open_clock(RUNNING, 60.0, 0.0)
-    assert clock.next_look() == 10.0
+    assert clock.compute_next_look() == 10.0
     assert clock.should_speak(10.0)
     assert clock.speak(10.0).thinking == "Worker lost, trying again (attempt 2)"
     assert not clock.should_speak(11.0)
-    assert clock.next_look() == 70.0
+    assert clock.compute_next_look() == 70.0
 
 
 def test_a_silent_log_is_looked_at_for_its_lease() -> None:
     clock = open_clock(RUNNING, 600.0, 0.0)
     clock.hear(1.0, 8, is_paced=False)
-    assert clock.next_look() == 1.0 + LOOK_SECONDS
+    assert clock.compute_next_look() == 1.0 + LOOK_SECONDS
     clock.ask(7.0)
     clock.answer()
-    assert clock.next_look() == 7.0 + LOOK_SECONDS
+    assert clock.compute_next_look() == 7.0 + LOOK_SECONDS
     clock.learn(replace(RUNNING, last_seq=8, lease_seconds=2.0), None, 7.0)
-    assert clock.next_look() == 9.0
+    assert clock.compute_next_look() == 9.0
 
 
 def test_a_worker_is_not_lost_while_the_database_is_away() -> None:
@@ -127,5 +127,5 @@ def test_a_clock_never_looks_in_the_past_for_ever() -> None:
     clock = open_clock(replace(RUNNING, lease_seconds=-1.0), INTERVAL, 0.0)
     assert clock.should_speak(0.0)
     clock.speak(0.0)
-    assert math.isfinite(clock.next_look())
-    assert clock.next_look() > 0.0
+    assert math.isfinite(clock.compute_next_look())
+    assert clock.compute_next_look() > 0.0

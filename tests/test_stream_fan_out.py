@@ -139,11 +139,11 @@ def test_notices_that_lie_or_come_twice_are_read_past(
 def test_a_frame_is_joined_once_for_all_clients_at_one_place() -> None:
     tail, types = FrameBuffer(4), frozenset(EventType)
     tail.add([encode("token", "{}", 5), encode("thinking_update", "{}"), encode("token", "{}", 6)])
-    assert tail.batch(0, 4, types) is tail.batch(0, 4, types)
-    assert tail.batch(0, 4, types).wire.count(b"event:") == 3
-    assert tail.batch(0, 5, types).wire.count(b"event:") == 2
-    assert tail.batch(0, 4, types - {EventType.TOKEN}).seq == 6
-    assert (tail.place_after(4), tail.place_after(5), tail.place_after(6)) == (0, 2, 3)
+    assert tail.get_batch(0, 4, types) is tail.get_batch(0, 4, types)
+    assert tail.get_batch(0, 4, types).wire.count(b"event:") == 3
+    assert tail.get_batch(0, 5, types).wire.count(b"event:") == 2
+    assert tail.get_batch(0, 4, types - {EventType.TOKEN}).seq == 6
+    assert (tail.find_place(4), tail.find_place(5), tail.find_place(6)) == (0, 2, 3)
     tail.add([encode("token", "{}", 7 + number) for number in range(2 * KEPT)])
     assert tail.seq - tail.floor == tail.end - tail.start == KEPT
 
@@ -153,7 +153,7 @@ def test_a_client_that_falls_behind_the_tail_misses_nothing(
 ) -> None:
     claim = claimed(store)
     with services.crowd(claim.job.id, 1, EVERYTHING) as [client]:
-        tail = services.streams._topics[claim.job.id].tail
+        tail = services.streams._topics[claim.job.id].buffer
         while tail.seq < 40:  # one by one, until there is no room for the next
             store.append(claim, [token(BLOCK)])
             until(lambda: tail.seq == store.read(claim.job.id).last_seq)

@@ -1,11 +1,11 @@
 """``GET /stream/{job}`` as an ASGI app.
 
-1. A client costs two tasks, both asleep: one writes, one waits for it to leave. Nothing is done per
-   client that can be done per event.
-2. All opening events are of one database snapshot, and only the last has a number: a client that
-   loses the connection before it begins anew.
-3. Before the first byte a failure is a status. But a database that does not answer is told in a
-   stream that ends with ``retry:``, since ``EventSource`` does not come back after a status.
+1. A client costs two sleeping tasks: one writes, one waits for it to disconnect. Work that can be
+   done per event is not done per client.
+2. All opening events are of one database snapshot, and only the last one has a number: a client
+   that disconnects before it starts again.
+3. Before the first byte a failure is a status. If the database does not answer, however, the client
+   gets a stream that ends with ``retry:``, since ``EventSource`` gives up after an error status.
 4. A stream that ends without ``done`` ends with ``retry:``.
 """
 
@@ -34,7 +34,7 @@ from mondrian.stream.sse import (
     encode_retry,
     encode_thinking,
 )
-from mondrian.stream.subscriber import Subscriber, body, head
+from mondrian.stream.subscriber import Subscriber, make_body, make_head
 from mondrian.stream.topic import Topic
 
 OPENING_SECONDS = 20.0
@@ -44,8 +44,8 @@ DRAIN_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where a stream begins: after ``seq`` in the log of ``job``, with these opening events (in
-    pieces, which are dropped when they are sent)."""
+    """The start of a stream: after ``seq`` in the log of ``job``, with these opening events (in
+    pieces, which are removed when they are sent)."""
 
     job: Job
     seq: int
@@ -53,19 +53,19 @@ class Start:
 
     @property
     def is_at_end(self) -> bool:
-        """Whether nothing will ever follow."""
+        """Whether the log is complete and read to its end."""
         return self.job.is_ended and self.seq == self.job.last_seq
 
 
 def _check_access(scope: Scope, start: Start | None) -> None:
-    """Raise ``JobNotFound`` for a job that the visitor may not see (the API knows)."""
+    """Raise ``JobNotFound`` if the API does not let the client see the job."""
     may_access = scope.get("state", {}).get("may_access")
     if start and may_access and not may_access(start.job):
         raise JobNotFound
 
 
 class Streams:
-    """One LISTEN per process, any number of clients. All methods are for one event loop."""
+    """Serve streams: one LISTEN per process, any number of clients. For one event loop."""
 
     def __init__(
         self, store: Store, *, listen_url: str, interval_seconds: float, lease_seconds: float
@@ -84,11 +84,11 @@ class Streams:
 
     @property
     def is_draining(self) -> bool:
-        """Whether streams are told to come back elsewhere."""
+        """Whether streams end, so that their clients reconnect elsewhere."""
         return self._is_draining
 
     async def open(self) -> None:
-        """Begin to listen. The database need not be there yet."""
+        """Begin to listen, as soon as the database answers."""
         self._wakeups.open()
 
     async def close(self) -> None:
@@ -101,14 +101,13 @@ class Streams:
         self._source.close()
 
     async def drain(self, retry_base_ms: int = 1000) -> None:
-        """End every stream, and tell each client to come back after once to twice that time.
+        """End every stream, and let each client reconnect after once to twice ``retry_base_ms``.
 
-        Waits up to 2 s for them: a client that does not read cannot be told. Streams that begin
-        from then on end after their opening events.
+        Wait up to 2 s for the streams to end. New streams end after their opening events.
         """
         self._is_draining, self._retry_ms = True, retry_base_ms
         for topic in self._topics.values():
-            topic.tail.wake()
+            topic.buffer.wake()
         if self.clients:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._all_left.wait(), DRAIN_SECONDS)
@@ -128,19 +127,19 @@ class Streams:
         if ends := scope.get("state", {}).get("token_ends"):
             send = warn_of_expiry(send, asked.job_id, ends)
         if scope["method"] == "HEAD":
-            await send(head())
-            await send(body(b"", is_last=True))
+            await send(make_head())
+            await send(make_body(b"", is_last=True))
         elif start is None:
-            await self._put_off(asked, send)
+            await self._defer(asked, send)
         elif start.is_at_end:
             await answer_empty(send)
         else:
-            await self._stream(asked, start, receive, send)
+            await self._run_stream(asked, start, receive, send)
 
     async def _find_start(self, asked: Asked) -> Start | None:
-        """Where the stream begins; ``None`` if the database does not answer soon enough."""
+        """Return the start of the stream; ``None`` if the database does not answer in time."""
         topic = self._topics.get(asked.job_id)
-        if topic and self._is_of_log(asked) and topic.tail.holds(asked.cursor or 0):
+        if topic and self._is_of_log(asked) and topic.buffer.has(asked.cursor or 0):
             return Start(topic.job, asked.cursor or 0, [encode_connected(asked.job_id)])
         patience = OPENING_SECONDS if self._wakeups.is_listening else AWAY_SECONDS
         try:
@@ -150,7 +149,7 @@ class Streams:
             return None
 
     def _is_of_log(self, asked: Asked) -> bool:
-        """Whether there is a cursor, and it is of this epoch, for all that can be told."""
+        """Return whether there is a cursor of this epoch (a plain number may be of any)."""
         return asked.cursor is not None and asked.epoch in ("", self._source.epoch)
 
     async def _read_start(self, asked: Asked) -> Start:
@@ -164,13 +163,13 @@ class Streams:
         return await self._read_present(asked, connected, is_reset=asked.cursor is not None)
 
     async def _read_present(self, asked: Asked, before: bytes, *, is_reset: bool) -> Start:
-        present = await self._source.opening(asked.job_id)
+        present = await self._source.read_opening(asked.job_id)
         reset = encode_reset(asked.job_id) if is_reset else b""
-        opening = cut(before + reset + present.events(asked.types, asked.base))
+        opening = cut(before + reset + present.encode_events(asked.types, asked.base))
         return Start(present.job, present.seq, opening)
 
-    async def _begin_anew(self, asked: Asked) -> Start | None:
-        """Return the present, for a client whose log went back; ``None`` if it cannot be read."""
+    async def _restart(self, asked: Asked) -> Start | None:
+        """Return a start for a client whose log went back; ``None`` if it cannot be read."""
         try:
             async with asyncio.timeout(OPENING_SECONDS):
                 return await self._read_present(asked, b"", is_reset=True)
@@ -178,33 +177,33 @@ class Streams:
             return None
 
     async def _check_epoch(self, *, is_back: bool = False) -> None:
-        """Let all streams begin anew if the log has another epoch, or is known to be back."""
+        """Restart all streams if the log has another epoch, or is known to have gone back."""
         epoch, read = self._source.epoch, self._source.read_epoch
-        with suppress(StorageError):  # it is looked for again
+        with suppress(StorageError):  # it is checked again later
             now = await (self._source.renew_epoch(epoch) if is_back and epoch else read())
             if self._source.epoch == epoch != now:
                 self._source.epoch = now
-                self._reset_topics(is_told=bool(epoch))
+                self._reset_topics(should_reset=bool(epoch))
 
-    def _reset_topics(self, *, is_told: bool) -> None:
-        if is_told:
+    def _reset_topics(self, *, should_reset: bool) -> None:
+        if should_reset:
             for topic in self._topics.values():
                 topic.close()
-                topic.tail.reset()
+                topic.buffer.reset()
             self._topics.clear()
 
-    def _look_at_epoch(self, *, is_back: bool = False) -> None:
+    def _start_epoch_check(self, *, is_back: bool = False) -> None:
         task = asyncio.create_task(self._check_epoch(is_back=is_back))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _put_off(self, asked: Asked, send: Send) -> None:
+    async def _defer(self, asked: Asked, send: Send) -> None:
         waiting = encode_thinking(asked.job_id, "Waiting for the database...")
-        await send(head())
-        await send(body(encode_connected(asked.job_id) + waiting.wire))
-        await send(body(self._goodbye(), is_last=True))
+        await send(make_head())
+        await send(make_body(encode_connected(asked.job_id) + waiting.wire))
+        await send(make_body(self._encode_goodbye(), is_last=True))
 
-    async def _stream(self, asked: Asked, start: Start, receive: Receive, send: Send) -> None:
+    async def _run_stream(self, asked: Asked, start: Start, receive: Receive, send: Send) -> None:
         async with asyncio.TaskGroup() as tasks:
             writing = tasks.create_task(self._write(asked, start, send))
             while (await receive())["type"] != "http.disconnect":
@@ -212,22 +211,22 @@ class Streams:
             writing.cancel()
 
     async def _write(self, asked: Asked, start: Start, send: Send) -> None:
-        with self._counted():
-            await send(head())
+        with self._count_client():
+            await send(make_head())
             subscriber = await self._send_log(asked, start, send)
             while subscriber.is_reset and not subscriber.is_amid:
-                again = await self._begin_anew(asked)
+                again = await self._restart(asked)
                 if again is None:
                     break
                 subscriber = await self._send_log(asked, again, send)
-            is_told = subscriber.is_over or subscriber.is_amid
-            await send(body(b"" if is_told else self._goodbye(), is_last=True))
+            is_ended = subscriber.is_over or subscriber.is_amid
+            await send(make_body(b"" if is_ended else self._encode_goodbye(), is_last=True))
 
     async def _send_log(self, asked: Asked, start: Start, send: Send) -> Subscriber:
-        """Send the opening events and what follows, until the end or until the log went back."""
+        """Send the opening events and the log, to its end or until it went back."""
         subscriber = Subscriber(asked, start.seq, self._source, send, lambda: self._is_draining)
         while start.opening:
-            await send(body(start.opening.pop(0)))
+            await send(make_body(start.opening.pop(0)))
         with suppress(StorageError):
             await self._follow(subscriber, start.job)
         return subscriber
@@ -236,11 +235,11 @@ class Streams:
         if job.is_ended:
             await subscriber.replay(job.last_seq)
             return
-        with self._watched(job) as topic:
-            await subscriber.follow(topic.tail)
+        with self._hold_topic(job) as topic:
+            await subscriber.follow(topic.buffer)
 
     @contextmanager
-    def _counted(self) -> Iterator[None]:
+    def _count_client(self) -> Iterator[None]:
         self.clients += 1
         self._all_left.clear()
         try:
@@ -251,15 +250,15 @@ class Streams:
                 self._all_left.set()
 
     @contextmanager
-    def _watched(self, job: Job) -> Iterator[Topic]:
+    def _hold_topic(self, job: Job) -> Iterator[Topic]:
         """The topic of the job while at least one client is here."""
         topic = self._topics.get(job.id)
-        if topic is None or topic.tail.is_over:
+        if topic is None or topic.buffer.is_over:
             topic = Topic(
                 self._source,
                 job,
                 self._interval,
-                lambda: self._look_at_epoch(is_back=True),
+                lambda: self._start_epoch_check(is_back=True),
                 lease_seconds=self._lease,
             )
             self._topics[job.id] = topic
@@ -273,12 +272,12 @@ class Streams:
                 if self._topics.get(job.id) is topic:
                     del self._topics[job.id]
 
-    def _goodbye(self) -> bytes:
+    def _encode_goodbye(self) -> bytes:
         return encode_retry(self._retry_ms + random.randrange(self._retry_ms))
 
     def _wake(self, job_id: UUID | None, seq: int, lines: list[str]) -> None:
         if job_id is None:
-            self._look_at_epoch()
+            self._start_epoch_check()
             for each in self._topics.values():
                 each.wake()
         elif topic := self._topics.get(job_id):

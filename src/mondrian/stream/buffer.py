@@ -1,4 +1,4 @@
-"""The newest frames of one job, kept once for all its clients."""
+"""A buffer of the newest frames of one job, shared by all its clients."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -7,18 +7,18 @@ from itertools import islice
 from typing import Protocol
 
 from mondrian.jobs.job import EventType
-from mondrian.stream.sse import MAX_SEND_BYTES, Frame, addressed
+from mondrian.stream.sse import MAX_SEND_BYTES, Frame, rebase_frame
 
 KEPT = 256
-"""So many frames at least are kept for clients that are a little behind."""
+"""The number of frames that are kept, at least, for clients that are slightly behind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What follows a place in the tail, and where a client is after it.
+    """The bytes after a place in the buffer, and a client's place after them.
 
-    ``wire`` is empty if nothing of it is for this client; ``is_last`` tells that the log ends with
-    it.
+    ``wire`` is empty if the client asked for none of the frames; ``is_last`` is true at the end of
+    the log.
     """
 
     wire: bytes
@@ -28,22 +28,22 @@ class Batch:
 
 
 class Follower(Protocol):
-    """Who waits at the end of a tail."""
+    """A client that waits at the end of a buffer."""
 
     def push(self) -> None:
-        """Something was added: take it, at once or later."""
+        """Send what was added, now or later."""
 
     def wake(self) -> None:
-        """Nothing was added, but look around."""
+        """Check whether to stop, though nothing was added."""
 
 
 class FrameBuffer:
-    """Frames after number ``floor`` up to number ``seq``, and between them some without a number.
+    """The frames numbered over ``floor`` up to ``seq``, and frames without a number between them.
 
-    ``is_reset`` tells that the log went back: nothing more will be added.
+    ``is_reset`` is true once the log went back: nothing more is added.
 
-    A client is at a *place*, which counts frames from ``start`` to ``end``, and has reached a
-    number. Clients at one place share one ``Batch``: nothing is joined or copied per client.
+    A client has a *place*, which counts frames from ``start`` to ``end``, and has reached a number.
+    Clients at one place share one ``Batch``: nothing is joined or copied per client.
     """
 
     def __init__(self, seq: int) -> None:
@@ -56,7 +56,7 @@ class FrameBuffer:
         self._followers: dict[Follower, None] = {}
 
     def add(self, frames: Sequence[Frame]) -> None:
-        """Append ``frames``, push them to all who wait at the end, and forget the oldest."""
+        """Append ``frames``, push them to the followers, and drop the oldest."""
         for frame in frames:
             self.seq = frame.seq or self.seq
             self.is_over = self.is_over or frame.type == EventType.DONE
@@ -69,8 +69,8 @@ class FrameBuffer:
             self._forget(len(self._frames) - KEPT)
 
     @contextmanager
-    def followed(self, follower: Follower) -> Iterator[None]:
-        """Push what is added to ``follower``, who is at the end."""
+    def push_to(self, follower: Follower) -> Iterator[None]:
+        """Push added frames to ``follower``, which is at the end."""
         self._followers[follower] = None
         try:
             yield
@@ -78,7 +78,7 @@ class FrameBuffer:
             del self._followers[follower]
 
     def wake(self) -> None:
-        """Wake all who wait at the end."""
+        """Wake all followers."""
         for follower in list(self._followers):
             follower.wake()
 
@@ -89,27 +89,28 @@ class FrameBuffer:
         return next(numbered, None)
 
     def reset(self) -> None:
-        """Let all who follow know that the log went back."""
+        """Mark the log as gone back, and wake all followers."""
         self.is_reset = True
         self.wake()
 
-    def holds(self, seq: int) -> bool:
-        """Whether a client that has reached ``seq`` can go on from here alone."""
+    def has(self, seq: int) -> bool:
+        """Return whether the buffer has everything after ``seq``."""
         return self.floor <= seq <= self.seq and not self.is_over
 
-    def place_after(self, seq: int) -> int:
-        """Where a client goes on that has reached ``seq``, which may not be below ``floor``."""
+    def find_place(self, seq: int) -> int:
+        """Return the place of a client that has reached ``seq``, which may not be below
+        ``floor``."""
         for place, frame in enumerate(self._frames, self.start):
             if frame.seq is not None and frame.seq > seq:
                 return place
         return self.end
 
-    def batch(self, place: int, seq: int, types: frozenset[EventType], base: str = "") -> Batch:
-        """The frames from ``place`` on, of ``types`` and not numbered up to ``seq``, joined, with
-        ``base`` before their paths."""
+    def get_batch(self, place: int, seq: int, types: frozenset[EventType], base: str = "") -> Batch:
+        """Return the frames from ``place`` on, of ``types`` and not numbered up to ``seq``,
+        joined, with ``base`` before their paths."""
         key = (place, seq, types, base)
         if key not in self._batches:
-            if len(self._batches) >= 16:  # as many clients behind, each at a place of its own
+            if len(self._batches) >= 16:  # many slow clients, each at its own place
                 self._batches.clear()
             self._batches[key] = self._join(*key)
         return self._batches[key]
@@ -118,7 +119,7 @@ class FrameBuffer:
         parts, size, is_last = list[bytes](), 0, False
         for frame in islice(self._frames, place - self.start, None):
             if frame.type in types and (frame.seq is None or frame.seq > seq):
-                wire = addressed(frame, base)
+                wire = rebase_frame(frame, base)
                 if parts and size + len(wire) > MAX_SEND_BYTES:
                     break
                 parts.append(wire)

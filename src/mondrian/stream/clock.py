@@ -1,16 +1,16 @@
-"""When a watched job is looked at, and what is said of it when no worker writes.
+"""When to read a watched job again, and which update to send when no worker writes.
 
 Pure: each method is given the time, in seconds of any clock, and none waits.
 
-1. The clock speaks one interval after the last event of the ``PACED`` types. Where a worker holds
-   the job it waits ``GRACE_SECONDS`` longer, since the worker's own update may be on its way; and
-   it speaks as soon as the worker's lease runs out. A worker that is alive renews its lease when a
-   third of it is gone. So while ``LATE`` of it is left, the worker is at work and only its update
-   is late, as on a busy machine: the last one is said again.
-2. What the log has told is newer than the job as it was read. Until it is read again, nothing is
-   said of its place, percent or attempt, and a worker holds it.
-3. A lost worker is told of when its lease runs out, whatever the interval: the lease is read when
-   the log has been silent for ``LOOK_SECONDS``, and again when it should be over.
+1. An update is due one interval after the last event of the ``PACED`` types. If a worker holds the
+   job, the clock waits ``GRACE_SECONDS`` longer, since the worker's own update may be on its way;
+   and an update is due as soon as the worker's lease expires. A live worker renews its lease when a
+   third of it is over. While ``LATE`` of it is left, the worker is therefore alive and only its
+   update is late, as on a busy machine: the last one is sent again.
+2. The log may be newer than the job as it was read. Until the job is read again, the clock sends no
+   place, percent or attempt, and assumes that a worker holds the job.
+3. A lost worker is reported when its lease expires, whatever the interval: the lease is read when
+   the log has been silent for ``LOOK_SECONDS``, and again when it should have expired.
 """
 
 import math
@@ -25,12 +25,11 @@ LATE = 1 / 3
 
 LOOK_SECONDS = 5.5
 AWAY_SECONDS = 1.0
-"""A database that has not answered for so long is said to be waited for."""
+"""After this time without an answer of the database the clock reports that it waits for it."""
 
 
 class Sentence(NamedTuple):
-    """What the clock says: the text of a ``thinking_update``, and those of its fields that are
-    known."""
+    """An update of the clock: the text of a ``thinking_update``, and its known fields."""
 
     thinking: str
     known: dict[str, float | str | None]
@@ -52,7 +51,7 @@ class Clock:
         self._lease_ends = _find_lease_end(job, now)
         self._place: Place | None = None
         self._unanswered: float | None = None  # since when the database has not answered
-        self._told_lost = -math.inf  # when it was last said that the worker is lost
+        self._lost_sent_at = -math.inf  # when it was last said that the worker is lost
 
     def hear(self, now: float, seq: int, *, is_paced: bool, told: str = "") -> None:
         """Take note of events in the log, up to ``seq``, which ``told`` the client what is done."""
@@ -63,24 +62,24 @@ class Clock:
             self._spoken = now
 
     def ask(self, now: float) -> None:
-        """Take note that the database is asked."""
+        """Record that the database is being read."""
         self._looked = now
         if self._unanswered is None:
             self._unanswered = now
 
     def answer(self) -> None:
-        """Take note that the database has answered."""
+        """Record that the database has answered."""
         self._unanswered = None
 
     def learn(self, job: Job, place: Place | None, asked: float) -> None:
-        """Take note of the job, which was asked for at ``asked``, and its place in the queue."""
+        """Record the job, whose read began at ``asked``, and its place in the queue."""
         self.job, self._place = job, place
         if not self._is_outdated:
             self._lease_ends = _find_lease_end(job, asked)
             self._told = _find_last_words(job)
 
-    def next_look(self) -> float:
-        """Return when to look, and to speak if the look brings nothing."""
+    def compute_next_look(self) -> float:
+        """Return when to read the job, and to send an update if the read brings nothing new."""
         if not self._is_held():
             return self._spoken + self._interval
         look = max(self._heard, self._looked) + LOOK_SECONDS if self._is_outdated else math.inf
@@ -93,7 +92,7 @@ class Clock:
         return now >= silent_since or self._is_lost(now)
 
     def speak(self, now: float) -> Sentence:
-        """Return what to say now, having taken note that it is said."""
+        """Return the update to send now, and record that it is sent."""
         known: dict[str, float | str | None] = {}
         if not (self._is_away(now) or self._is_outdated):
             known["attempt"] = self.job.attempt
@@ -103,7 +102,7 @@ class Clock:
                     known |= {"queue_position": self._place.position}
                     known |= {"eta_seconds": self._place.eta_seconds, "basis": self._place.basis}
         if self._is_lost(now):
-            self._told_lost = now
+            self._lost_sent_at = now
         self._spoken = now
         return Sentence(self._describe(now), known)
 
@@ -114,7 +113,7 @@ class Clock:
 
     def _is_held(self) -> bool:
         """Return whether a worker has the job, for all that was told."""
-        return self._lease_ends is not None and self._told_lost < self._lease_ends
+        return self._lease_ends is not None and self._lost_sent_at < self._lease_ends
 
     def _is_late(self, now: float) -> bool:
         """Return whether the worker should have renewed its lease long ago."""

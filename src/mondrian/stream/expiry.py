@@ -1,4 +1,4 @@
-"""Warns a client whose token is about to end: with it, ``EventSource`` cannot come back."""
+"""Warn a client whose token is about to expire: ``EventSource`` cannot reconnect with it."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from mondrian.jobs.job import encode_payload
 from mondrian.stream.sse import encode
 
 WARNING_SECONDS = 300
-"""So long before the end of the token a stream that was opened with it says so."""
+"""How long before the end of its token a stream sends the warning."""
 
 
 def warn_of_expiry(

@@ -14,10 +14,9 @@ RECONNECT_SECONDS = 0.5
 
 
 class Listen:
-    """Tells ``wake(job, seq, lines)`` that a job has events up to ``seq``, the last of which may be
-    told in ``lines`` (``<type> <payload>``), and ``wake(None, 0, [])`` that any job may have some:
-    after listening anew, and when the connection is lost, so that code that depends on the database
-    asks it and notices."""
+    """Call ``wake(job, seq, lines)`` when a job has events up to ``seq``; ``lines`` may have the
+    last of them (``<type> <payload>``). Call ``wake(None, 0, [])`` when any job may have events:
+    after a reconnect, and when the connection is lost, so that users of the database notice."""
 
     def __init__(self, url: str, wake: Callable[[UUID | None, int, list[str]], None]) -> None:
         self._listener = Listener(url, EVENTS_CHANNEL)
@@ -48,7 +47,7 @@ class Listen:
         connecting = loop.run_in_executor(None, self._listener.connect)
         try:
             await asyncio.shield(connecting)
-        except asyncio.CancelledError:  # the thread goes on
+        except asyncio.CancelledError:  # the thread continues
             connecting.add_done_callback(lambda _: self._listener.close())
             raise
         descriptor = self._listener.fileno()

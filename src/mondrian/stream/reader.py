@@ -1,8 +1,8 @@
-"""The store as asyncio sees it: reads run in a few threads.
+"""Read the store from asyncio, in a few threads.
 
-What many ask for at once is read once where the answer may be as old as the oldest question: the
-present of a job, and the queue. A read of the log may not: it must see all that was committed when
-it was asked for.
+Concurrent reads of a job's state, or of the queue, are one read (single-flight), since its result
+may be as old as the first request. Reads of the log are not shared: each must see everything that
+was committed before it was requested.
 """
 
 import asyncio
@@ -16,45 +16,45 @@ from uuid import UUID
 from mondrian.jobs.job import EventType, Job, encode_payload, name_log
 from mondrian.jobs.queue import Place, Queue
 from mondrian.jobs.store import Snapshot, Store
-from mondrian.stream.sse import Frame, Piece, address, addressed, encode, encode_event, pack
+from mondrian.stream.sse import Frame, Piece, encode, encode_event, pack, rebase, rebase_frame
 
 THREADS = 3
-"""For what many follow. Who comes, or has fallen behind, is read for by one more, in turns."""
+"""The threads that read for followed jobs. One more reads for new and slow clients, in turns."""
 
-REST = 2
-"""While others wait for a turn, a rest follows each, so many times as long as it kept the processor
-busy: a crowd that comes at once leaves time for the rest of the process. One client alone is not
-held up, nor does a slow database make anybody rest."""
+REST_FACTOR = 2
+"""The pause after each read for a new client while others wait, as a multiple of its CPU time: many
+new clients at once leave time for the rest of the process. A single client is not delayed, nor does
+a slow database cause pauses."""
 
 CHUNK = 400
-"""At most so many events are read at once: about 80 KB of tokens."""
+"""The most events per read: about 80 KB of tokens."""
 
 REPLAYED = 1000
 REPLAYED_BYTES = 131_072
-"""The same for one client: its events may be long, and most of what a slow client makes no room for
-is read again."""
+"""The same for one client: its events may be long, and what a slow client cannot take is read
+again."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What a client without a cursor gets first: ``plain``, or ``full`` with the text so far. The
-    log goes on after ``seq``."""
+    """The opening events for a client without a cursor: ``plain``, or ``full`` with the text so
+    far. The log continues after ``seq``."""
 
     job: Job
     seq: int
     plain: bytes
     full: bytes
 
-    def events(self, types: frozenset[EventType], base: str = "") -> bytes:
-        """The opening events of a client that wants these types, with ``base`` before the paths in
-        the first of them."""
-        return address(self.full if EventType.TOKEN in types else self.plain, base)
+    def encode_events(self, types: frozenset[EventType], base: str = "") -> bytes:
+        """Return the opening events for a client that wants ``types``, with ``base`` before the
+        paths in the first one."""
+        return rebase(self.full if EventType.TOKEN in types else self.plain, base)
 
 
 class LogReader:
-    """Reads of the store and the ``queue`` for one event loop. Errors are those of ``Store``."""
+    """Read the store and the ``queue`` for one event loop. Errors are those of ``Store``."""
 
     def __init__(self, store: Store, queue: Queue) -> None:
         self.epoch = ""
@@ -67,71 +67,71 @@ class LogReader:
         self._reads: dict[Any, asyncio.Future[Any]] = {}
 
     def close(self) -> None:
-        """Let the threads go; reads under way are given up."""
+        """Stop the threads; pending reads are cancelled."""
         for threads in (self._threads, self._one_thread):
             threads.shutdown(wait=False, cancel_futures=True)
 
     async def read_epoch(self) -> str:
-        """Return the log's epoch as it is now. ``epoch`` is the one that cursors get."""
+        """Return the log's current epoch. ``epoch`` is the one that cursors get."""
         return await self._run(self._store.read_epoch)
 
     async def renew_epoch(self, epoch: str) -> str:
         """Return the log's next epoch after ``epoch``."""
         return await self._run(lambda: self._store.renew_epoch(epoch))
 
-    def log_of(self, job_id: UUID) -> str:
-        """Return what a cursor says before its number."""
+    def name_log(self, job_id: UUID) -> str:
+        """Return the part of a cursor before its number."""
         return name_log(self.epoch, job_id)
 
     async def read(self, job_id: UUID) -> Job:
-        """The job as it is."""
+        """Return the job."""
         return await self._run(lambda: self._store.read(job_id))
 
     async def find(self, job_id: UUID) -> Job:
-        """The same, for a client that comes."""
+        """Return the job, for a new client (throttled)."""
         return await self._take_turn(lambda: self._store.read(job_id))
 
-    async def opening(self, job_id: UUID) -> Opening:
-        """The job's present, encoded, of one database snapshot."""
+    async def read_opening(self, job_id: UUID) -> Opening:
+        """Return the job's encoded state of one database snapshot."""
 
         def read() -> Opening:
             return _encode_opening(self._store.read_snapshot(job_id), log)
 
-        log = self.log_of(job_id)
-        return await self._shared(log, lambda: self._take_turn(read))
+        log = self.name_log(job_id)
+        return await self._share(log, lambda: self._take_turn(read))
 
-    async def frames_after(self, job_id: UUID, seq: int) -> list[Frame]:
-        """The next events of the log, encoded, at most ``CHUNK``."""
+    async def read_frames(self, job_id: UUID, seq: int) -> list[Frame]:
+        """Return the next events of the log, encoded, at most ``CHUNK``."""
 
         def read() -> list[Frame]:
-            log, events = self.log_of(job_id), self._store.read_events(job_id, seq, CHUNK)
+            log, events = self.name_log(job_id), self._store.read_events(job_id, seq, CHUNK)
             return [encode_event(event, log) for event in events]
 
         return await self._run(read)
 
-    async def pieces_after(
+    async def read_pieces(
         self, job_id: UUID, seq: int, offset: int, types: frozenset[EventType], base: str = ""
     ) -> list[Piece] | None:
-        """The next events of ``types``, ready to be sent, less ``offset`` bytes of the first; none
-        if there are no more, and ``None`` if what follows ``seq`` is no longer kept. ``base`` goes
-        before their paths."""
+        """Return the next events of ``types``, encoded, without the first ``offset`` bytes: none if
+        there are no more, ``None`` if the events after ``seq`` were pruned. ``base`` goes before
+        their paths."""
 
         def read() -> list[Piece] | None:
             log = self._store.read_log(job_id, seq, types, REPLAYED, REPLAYED_BYTES)
             if log.pruned_seq > seq:
                 return None
-            of = self.log_of(job_id)
+            of = self.name_log(job_id)
             frames = [encode(type_, payload, number, of) for number, type_, payload in log.lines]
-            whole = [each._replace(wire=addressed(each, base)) for each in frames]
+            whole = [each._replace(wire=rebase_frame(each, base)) for each in frames]
             return list(pack(whole, seq, offset))
 
         return await self._take_turn(read)
 
-    async def place(self, job_id: UUID) -> Place | None:
-        """The job's place in the queue, as of a moment ago; ``None`` if it has none."""
+    async def find_place(self, job_id: UUID) -> Place | None:
+        """Return the job's place in the queue, as of a moment ago; ``None`` if it has none."""
         places = self._queue.fresh
         if places is None:
-            places = await self._shared("queue", lambda: self._run(self._queue.read_places))
+            places = await self._share("queue", lambda: self._run(self._queue.read_places))
         return places.get(job_id) or await self._run(lambda: self._queue.find_place(job_id))
 
     def _run(self, read: Callable[[], T]) -> asyncio.Future[T]:
@@ -141,26 +141,27 @@ class LogReader:
         self._turns += 1
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._one_thread, self._rest_and, read)
+            return await loop.run_in_executor(self._one_thread, self._throttle, read)
         finally:
             self._turns -= 1
 
-    def _rest_and(self, read: Callable[[], T]) -> T:
+    def _throttle(self, read: Callable[[], T]) -> T:
         if self._turns > 1:
             time.sleep(max(0.0, self._rested_at - time.monotonic()))
         begun = time.thread_time()
         try:
             return read()
         finally:
-            self._rested_at = time.monotonic() + REST * (time.thread_time() - begun)
+            self._rested_at = time.monotonic() + REST_FACTOR * (time.thread_time() - begun)
 
-    async def _shared(self, key: Any, begin: Callable[[], Awaitable[T]]) -> T:
-        """What ``begin`` reads, once for all who ask for ``key`` until it is answered."""
+    async def _share(self, key: Any, begin: Callable[[], Awaitable[T]]) -> T:
+        """Return the result of ``begin``, which is called once for all concurrent callers with
+        ``key``."""
         found = self._reads.get(key)
         if found is None:
             found = self._reads[key] = asyncio.ensure_future(begin())
             found.add_done_callback(lambda _: self._reads.pop(key))
-        # A client that leaves must not cancel what others wait for.
+        # A client that disconnects must not cancel what others wait for.
         answer: T = await asyncio.shield(found)
         return answer
 

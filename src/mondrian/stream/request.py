@@ -1,4 +1,4 @@
-"""What a client asks for, and the answers that are no streams."""
+"""Parse a client's request, and answer those that get no stream."""
 
 import json
 import re
@@ -12,16 +12,16 @@ from starlette.types import Scope, Send
 from mondrian.jobs.job import EventType, parse_job_id
 
 NO_CURSOR = -1
-"""What a malformed cursor is read as: a number that is in no log."""
+"""The number of a malformed cursor; no log has it."""
 
 _OPTIONAL = {"tokens": EventType.TOKEN, "report": EventType.REPORT_PARTIAL}
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A job, the number after which to go on (``None`` for the present), and the types wanted.
-    ``epoch`` is the cursor's (empty for a plain number, of an older client). ``base`` goes before
-    the paths in the events: where this server is for this client."""
+    """A request: a job, the number after which to continue (``None`` for the present state), and
+    the types of events. ``epoch`` is the cursor's (empty for a plain number, of an older
+    client). ``base`` goes before the paths in the events: this server's address for this client."""
 
     job_id: UUID
     cursor: int | None
@@ -31,13 +31,13 @@ class Asked:
 
 
 def read_request(scope: Scope) -> Asked:
-    """What the request in ``scope`` asks for. Raise ``JobNotFound`` if its path names no job."""
+    """Parse the request in ``scope``. Raise ``JobNotFound`` if its path names no job."""
     name = scope.get("path_params", {}).get("job") or scope["path"].rsplit("/", 1)[-1]
     query = parse_qs(scope["query_string"].decode("latin-1"))
     sent = dict(scope["headers"]).get(b"last-event-id", b"").decode("latin-1")
     job_id = parse_job_id(str(name))
     # The header wins: EventSource keeps its URL when it comes back; polyfills add to it.
-    given = sent or _last(query, "lastEventId") or _last(query, "after")
+    given = sent or _get_last(query, "lastEventId") or _get_last(query, "after")
     epoch, cursor = read_cursor(given, job_id)
     return Asked(
         job_id=job_id,
@@ -48,7 +48,7 @@ def read_request(scope: Scope) -> Asked:
     )
 
 
-def _last(query: Mapping[str, list[str]], name: str) -> str:
+def _get_last(query: Mapping[str, list[str]], name: str) -> str:
     return query.get(name, [""])[-1]
 
 
@@ -68,14 +68,14 @@ def read_cursor(text: str, job_id: UUID) -> tuple[str, int | None]:
 
 
 def read_include(words: Iterable[str]) -> frozenset[EventType]:
-    """The types for a client that asks to include these words, each a comma list. Unknown words
-    are let be."""
+    """Return the types of events for these values of ``include``, each a comma list. Unknown words
+    are ignored."""
     wanted = {word.strip() for each in words for word in each.split(",")}
     return frozenset(EventType) - {name for word, name in _OPTIONAL.items() if word not in wanted}
 
 
 async def refuse(send: Send, status: int, code: str, error: str) -> None:
-    """Answer with an error, as every route does."""
+    """Answer with an error in the form of all routes."""
     body = json.dumps({"error": error, "code": code}).encode()
     headers = [
         (b"content-type", b"application/json"),
@@ -87,6 +87,6 @@ async def refuse(send: Send, status: int, code: str, error: str) -> None:
 
 
 async def answer_empty(send: Send) -> None:
-    """Answer 204: there is nothing more to come."""
+    """Answer 204: nothing more follows."""
     await send({"type": "http.response.start", "status": 204, "headers": []})
     await send({"type": "http.response.body"})

@@ -10,11 +10,11 @@ from mondrian.jobs.events import UPDATE_FIELDS
 from mondrian.jobs.job import Event, EventType, encode_payload
 
 MAX_SEND_BYTES = 16_384
-"""Frames are joined up to this size, to save system calls, and cut at it: what was sent and not
-taken costs memory in the client alone."""
+"""Frames are joined up to this size, to save system calls, and cut at it, to bound the memory of
+unsent data."""
 
 RETRY_MS = 2000
-"""How long ``EventSource`` waits before it connects again, unless a later ``retry:`` says more."""
+"""How long ``EventSource`` waits before it reconnects, unless a later ``retry:`` changes it."""
 
 PACED = frozenset(
     {
@@ -28,7 +28,7 @@ PACED = frozenset(
 
 
 class Frame(NamedTuple):
-    """One event as the bytes that every client gets. ``seq`` is its number, if it is in the log.
+    """One event as the bytes for all clients. ``seq`` is its number, if it is in the log.
 
     (A tuple, since thousands are made at once when a log is replayed.)
     """
@@ -39,20 +39,20 @@ class Frame(NamedTuple):
 
 
 def encode(type: str, payload: str, seq: int | None = None, log: str = "") -> Frame:  # noqa: A002
-    """The frame of an event whose ``payload`` is one line of JSON. ``log`` goes before its number:
-    with it, that is a cursor."""
-    # last: some clients move at once when they see it
+    """Return the frame of an event whose ``payload`` is one line of JSON. ``log`` and its number
+    make the cursor."""
+    # the id comes last: some clients move their cursor as soon as they see it
     number = "" if seq is None else f"id: {log}{seq}\n"
     return Frame(seq, type, f"event: {type}\ndata: {payload}\n{number}\n".encode())
 
 
 def encode_event(event: Event, log: str) -> Frame:
-    """The frame of an event of the log."""
+    """Return the frame of an event of the log."""
     return encode(event.type, event.payload, event.seq, log)
 
 
 def encode_thinking(job_id: UUID, thinking: str, **known: float | str | None) -> Frame:
-    """An update that the API's clock gives: it has no number, and ``null`` for what is unknown."""
+    """Return an update of the API's clock: without a number, and ``null`` where unknown."""
     fields = {**dict.fromkeys(UPDATE_FIELDS), "thinking": thinking, "basis": "unknown", **known}
     name = EventType.THINKING_UPDATE
     return encode(name, encode_payload(name, job_id, fields))
@@ -69,18 +69,18 @@ def decode_words(frame: Frame) -> str:
 
 
 def encode_retry(milliseconds: int) -> bytes:
-    """Tell the client how long to wait before it connects again."""
+    """Return the block that tells a client how long to wait before it reconnects."""
     return b"retry: %d\n\n" % milliseconds
 
 
 def encode_connected(job_id: UUID) -> bytes:
-    """Return the first event of every stream, after the time to wait when a connection is lost."""
+    """Return the reconnection time and the first event of every stream."""
     frame = encode("connected", encode_payload("connected", job_id, {}))
     return encode_retry(RETRY_MS) + frame.wire
 
 
 def encode_reset(job_id: UUID) -> bytes:
-    """Tell the client that its cursor leads nowhere, and that it gets the present instead."""
+    """Return the event for a client whose cursor is invalid: it gets the present state instead."""
     reason = "The cursor is of another log, malformed, past the end, or no longer kept."
     return encode("reset", encode_payload("reset", job_id, {"reason": reason})).wire
 
@@ -88,9 +88,9 @@ def encode_reset(job_id: UUID) -> bytes:
 _PATHS = re.compile(rb'"(status|stream|analysis)_url":"[^"\\]*?(/\1/)')
 
 
-def address(wire: bytes, base: str) -> bytes:
-    """A ``status_update`` with ``base`` before its paths, whatever stands there: what one client
-    sent as its ``Host`` reaches no other."""
+def rebase(wire: bytes, base: str) -> bytes:
+    """Return a ``status_update`` with ``base`` before its paths in place of what is there: the
+    ``Host`` header of one client must not reach another."""
     escaped = json.dumps(base)[1:-1].encode()
 
     def replace(match: re.Match[bytes]) -> bytes:
@@ -99,14 +99,14 @@ def address(wire: bytes, base: str) -> bytes:
     return _PATHS.sub(replace, wire, count=3)
 
 
-def addressed(frame: Frame, base: str) -> bytes:
-    """The bytes of ``frame`` for a client that reaches this server at ``base``."""
-    return address(frame.wire, base) if frame.type == EventType.STATUS_UPDATE else frame.wire
+def rebase_frame(frame: Frame, base: str) -> bytes:
+    """Return the bytes of ``frame`` for a client that reaches this server at ``base``."""
+    return rebase(frame.wire, base) if frame.type == EventType.STATUS_UPDATE else frame.wire
 
 
 class Piece(NamedTuple):
-    """Bytes of the log. A client that has them has reached number ``seq``, and ``offset`` bytes of
-    the event after it; ``is_last`` tells that the log ends with them."""
+    """Bytes of the log. After them a client has reached number ``seq`` and ``offset`` bytes of the
+    next event; ``is_last`` is true at the end of the log."""
 
     wire: bytes
     seq: int
@@ -115,8 +115,8 @@ class Piece(NamedTuple):
 
 
 def pack(frames: Iterable[Frame], seq: int, offset: int) -> Iterator[Piece]:
-    """The frames after ``seq``, less ``offset`` bytes of the first, joined and cut into pieces of
-    at most ``MAX_SEND_BYTES``."""
+    """Yield the frames after ``seq``, without the first ``offset`` bytes, joined and cut into
+    pieces of at most ``MAX_SEND_BYTES``."""
     parts, size, is_last = list[bytes](), 0, False
     for frame in frames:
         wire = frame.wire[offset:]
@@ -135,5 +135,5 @@ def pack(frames: Iterable[Frame], seq: int, offset: int) -> Iterator[Piece]:
 
 
 def cut(wire: bytes) -> list[bytes]:
-    """``wire`` in pieces of at most ``MAX_SEND_BYTES``."""
+    """Return ``wire`` in pieces of at most ``MAX_SEND_BYTES``."""
     return [wire[at : at + MAX_SEND_BYTES] for at in range(0, len(wire), MAX_SEND_BYTES)]

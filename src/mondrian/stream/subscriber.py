@@ -1,12 +1,13 @@
-"""One client: what it wants, the number that it has reached, and how it gets further.
+"""One client of a stream: the events that it asked for, and the number that it has reached.
 
-1. What has not been sent is in the tail or in the log: a client has no queue. What was read for it
-   and has to wait is dropped, but for one piece, and read again; a long event is sent in pieces.
-2. A client whose log was pruned meanwhile is told to come back, and then that there is a gap.
-3. A client at the end of the tail sleeps, and what is added is sent for it by whatever adds it, as
-   far as its transport takes it at once. Its task wakes only where it must wait, at the end, or
-   when the server stops. To wake each client's task for each event costs half as much again, and
-   leaves so many objects behind that the collector of garbage stops the loop for 0.1 s.
+1. A client has no queue: unsent events are in the buffer or in the log. Events that were read
+   for it and cannot be sent yet are dropped, except one piece, and read again. Long events are
+   sent in pieces.
+2. A client whose log was pruned meanwhile has to reconnect, and then gets a ``reset``.
+3. A client at the end of the buffer sleeps. Code that adds an event also sends it, as far as the
+   client's transport accepts it at once. The client's task wakes only if it has to wait, at the
+   end, or when the server stops. Waking each client's task for each event costs half as much
+   again, and leaves so much garbage that its collection stops the loop for 0.1 s.
 """
 
 import asyncio
@@ -28,10 +29,10 @@ HEADERS = (
 
 
 class Subscriber:
-    """Sends the events that were ``asked`` for, each once, in order, from after number ``seq``.
+    """Send the events that were ``asked`` for, each once and in order, after number ``seq``.
 
-    ``is_over`` tells that the end of the log was sent, ``is_amid`` that a part of an event was.
-    ``is_leaving`` is asked between events whether to stop.
+    ``is_over`` is true once the end of the log was sent, ``is_amid`` while part of an event was.
+    ``is_leaving`` is called between events and returns whether to stop.
     """
 
     def __init__(
@@ -45,24 +46,24 @@ class Subscriber:
         self._source = source
         self._send = send
         self._is_leaving = is_leaving
-        self._tail = FrameBuffer(seq)
+        self._buffer = FrameBuffer(seq)
         self._place = -1
-        self._offset = 0  # so much was sent of the event after ``seq``
+        self._offset = 0  # the bytes sent of the event after ``seq``
         self._is_cut_off = False
         self._woken: asyncio.Future[StartedCoroutine | None]
 
     @property
     def is_amid(self) -> bool:
-        """Whether the last event that was sent is not whole."""
+        """Whether the last event was sent only in part."""
         return self._offset > 0
 
     async def replay(self, until: int) -> None:
-        """Send the log up to ``until``, a number that is in it, or somewhat further.
+        """Send the log up to ``until``, a number in it, or slightly further.
 
         Raise ``StorageError``.
         """
         while self.seq < until and not self._should_end():
-            pieces = await self._source.pieces_after(
+            pieces = await self._source.read_pieces(
                 self._job_id, self.seq, self._offset, self._types, self._base
             )
             if pieces:
@@ -70,32 +71,32 @@ class Subscriber:
             elif pieces is None or self.is_amid:
                 self._is_cut_off = True
             else:
-                self.seq = until  # what else there is, is of other types
+                self.seq = until  # the remaining events are of other types
 
-    async def follow(self, tail: FrameBuffer) -> None:
-        """Send the log as it grows. Raise ``StorageError`` if it must be read and cannot."""
-        self._tail = tail
+    async def follow(self, buffer: FrameBuffer) -> None:
+        """Send the log as it grows. Raise ``StorageError`` if it has to be read and cannot."""
+        self._buffer = buffer
         while not self._should_end():
-            if self._place == tail.end:
+            if self._place == buffer.end:
                 await self._sleep()
-            elif self._place >= tail.start:
+            elif self._place >= buffer.start:
                 await self._advance()
-            elif self.seq < tail.floor:
-                await self.replay(tail.floor)
+            elif self.seq < buffer.floor:
+                await self.replay(buffer.floor)
             else:
-                self._place = tail.place_after(self.seq)
+                self._place = buffer.find_place(self.seq)
 
     def push(self) -> None:
-        """Send what was added to the tail; where that must wait, wake the client's task to it."""
+        """Send what was added to the buffer; if that has to wait, let the client's task do it."""
         if self._woken.done():
             return
         try:
-            begun = begin(self._advance())
-        except Exception as exc:  # it is this client's alone
+            started = start(self._advance())
+        except Exception as exc:  # concerns this client alone
             self._woken.set_exception(exc)
             return
-        if begun or self.is_over or self._place != self._tail.end:
-            self._woken.set_result(begun)
+        if started or self.is_over or self._place != self._buffer.end:
+            self._woken.set_result(started)
 
     def wake(self) -> None:
         """Wake the client's task."""
@@ -104,41 +105,41 @@ class Subscriber:
 
     @property
     def is_reset(self) -> bool:
-        """Whether the log that was followed went back."""
-        return self._tail.is_reset
+        """Whether the followed log went back."""
+        return self._buffer.is_reset
 
     def _should_end(self) -> bool:
         is_asked_to = self._is_leaving() or self.is_reset
         return self.is_over or self._is_cut_off or (is_asked_to and not self.is_amid)
 
     async def _send_some(self, pieces: list[Piece]) -> None:
-        """Send pieces up to the first that has to wait."""
+        """Send pieces up to the first one that has to wait."""
         while pieces:
             piece = pieces.pop(0)
             self.seq, self._offset, self.is_over = piece.seq, piece.offset, piece.is_last
-            if begun := begin(self._put(piece.wire)):
+            if started := start(self._put(piece.wire)):
                 pieces.clear()
-                await begun
+                await started
 
     async def _put(self, wire: bytes) -> None:
-        await self._send(body(wire))
+        await self._send(make_body(wire))
 
     async def _sleep(self) -> None:
         self._woken = asyncio.get_running_loop().create_future()
-        with self._tail.followed(self):
-            begun = await self._woken
-        if begun:
-            await begun
+        with self._buffer.push_to(self):
+            started = await self._woken
+        if started:
+            await started
 
     async def _advance(self) -> None:
-        if wire := self._step():
+        if wire := self._take_next():
             await self._put(wire)
 
-    def _step(self) -> bytes:
-        """What to send next, having taken note that it was."""
-        batch = self._tail.batch(self._place, self.seq, self._types, self._base)
+    def _take_next(self) -> bytes:
+        """Return the next bytes to send, and advance."""
+        batch = self._buffer.get_batch(self._place, self.seq, self._types, self._base)
         start, end = self._offset, self._offset + MAX_SEND_BYTES
-        if end < len(batch.wire):  # its first event is longer than a piece, and all that is in it
+        if end < len(batch.wire):  # a single event, longer than a piece
             self._offset = end
         else:
             self._place, self.seq, self.is_over = batch.place, batch.seq, batch.is_last
@@ -147,7 +148,7 @@ class Subscriber:
 
 
 class StartedCoroutine:
-    """A coroutine that has run up to its first wait. Awaiting this runs the rest."""
+    """A coroutine that has run up to its first wait. Awaiting it runs the rest."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, None], waiting_for: Any) -> None:
         self._coroutine = coroutine
@@ -158,8 +159,8 @@ class StartedCoroutine:
         yield from self._coroutine.__await__()
 
 
-def begin(coroutine: Coroutine[Any, Any, None]) -> StartedCoroutine | None:
-    """Run ``coroutine`` up to its first wait; ``None`` if it ended without one.
+def start(coroutine: Coroutine[Any, Any, None]) -> StartedCoroutine | None:
+    """Run ``coroutine`` up to its first wait. Return ``None`` if it ended without one.
 
     Python 3.12 has eager tasks for this.
     """
@@ -170,11 +171,11 @@ def begin(coroutine: Coroutine[Any, Any, None]) -> StartedCoroutine | None:
     return StartedCoroutine(coroutine, waiting_for)
 
 
-def head() -> Message:
-    """What begins a stream. New objects each time: middleware adds to them."""
+def make_head() -> Message:
+    """Return the message that begins a response, made of new objects: middleware changes them."""
     return {"type": "http.response.start", "status": 200, "headers": list(HEADERS)}
 
 
-def body(wire: bytes, *, is_last: bool = False) -> Message:
-    """The next bytes of a stream."""
+def make_body(wire: bytes, *, is_last: bool = False) -> Message:
+    """Return a message with the next bytes of a response."""
     return {"type": "http.response.body", "body": wire, "more_body": not is_last}
