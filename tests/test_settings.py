@@ -24,3 +24,10 @@ def test_a_value_that_cannot_be_is_named(monkeypatch: pytest.MonkeyPatch, value:
     monkeypatch.setenv("MONDRIAN_UPDATE_INTERVAL", value)
     with pytest.raises(SettingsError, match=rf"MONDRIAN_UPDATE_INTERVAL\) cannot be '{value}': "):
         Settings.read()
+
+
+@pytest.mark.parametrize("stars", ["5,6,7", "8,7,6,5", "0,1,2,3", "many"])
+def test_stars_are_four_scores_each_higher_than_the_last(stars: str) -> None:
+    assert Settings.read(stars=["2,3", "4,5"]).stars == (2.0, 3.0, 4.0, 5.0)
+    with pytest.raises(SettingsError, match="--stars"):
+        Settings.read(stars=[stars])

@@ -68,6 +68,18 @@ def _split_ports(given: Any) -> Any:
     return [str(each) for each in ports] if isinstance(ports, tuple | list) else _split(ports)
 
 
+def _check_stars(scores: tuple[float, ...]) -> tuple[float, ...]:
+    if len(scores) != 4 or list(scores) != sorted(set(scores)):
+        raise ValueError("it should be four scores, each higher than the one before")
+    return scores
+
+
+Stars = Annotated[
+    tuple[Annotated[float, Field(ge=1, le=10)], ...],
+    NoDecode,
+    BeforeValidator(_split),
+    AfterValidator(_check_stars),
+]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Ports = Annotated[
     tuple[Annotated[int, Field(ge=0, le=65535)], ...], NoDecode, BeforeValidator(_split_ports)
@@ -120,6 +132,11 @@ class Settings(BaseSettings):
         default=False,
         description="fetch nothing unasked; else the first critique fetches `u2netp` (4.6 MB), "
         "which finds the subject of a photo",
+    )
+    stars: Annotated[Stars, Option(group=_CRITIQUE, metavar="SCORES")] = Field(
+        default=(5.0, 6.0, 7.0, 8.0),
+        description="the least overall scores for 2, 3, 4 and 5 stars, separated by commas, where "
+        "`--xmp` writes ratings",
     )
 
     server: Annotated[str, Option(group=_SERVER, metavar="URL")] = Field(
@@ -426,7 +443,7 @@ def default(name: str) -> str:
             return find_option(name).unset
         case float(value):
             return f"{value:g}"
-        case tuple(words):
-            return ", ".join(words)
+        case tuple(values):
+            return ", ".join(f"{each:g}" if isinstance(each, float) else each for each in values)
         case value:
             return str(value)

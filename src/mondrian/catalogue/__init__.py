@@ -1,7 +1,8 @@
 """Folders of photos: which are judged already, which go together, and how they rank.
 
 ``folder`` finds the photos, ``judgements`` remembers what was said of them, ``judge`` critiques
-what is left, ``duplicates`` groups bursts, and ``ranking``, ``sheet`` show the outcome.
+what is left, ``duplicates`` groups bursts, and ``ranking``, ``sheet`` show the outcome;
+``sidecars`` writes it as ``xmp`` beside the photos, or by ``embedding`` into them.
 """
 
 from mondrian.catalogue.folder import PhotoFile, find_files
@@ -9,6 +10,7 @@ from mondrian.catalogue.judge import Failed, Judge, Judged, Skipped, Working
 from mondrian.catalogue.judgements import Judgement, Judgements
 from mondrian.catalogue.ranking import Row, rank
 from mondrian.catalogue.sheet import encode_row, make_csv, make_sheet
+from mondrian.catalogue.sidecars import Place, Sidecars, Written
 
 __all__ = [
     "Failed",
@@ -17,9 +19,12 @@ __all__ = [
     "Judgement",
     "Judgements",
     "PhotoFile",
+    "Place",
     "Row",
+    "Sidecars",
     "Skipped",
     "Working",
+    "Written",
     "encode_row",
     "find_files",
     "make_csv",

@@ -11,8 +11,8 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
@@ -113,6 +113,25 @@ class Judgements:
                 "another --home."
             ) from exc
         self._note(judgement, place)
+
+    def carry(self, judgements: Sequence[Judgement], sha256: str, size: int) -> list[Judgement]:
+        """Let all that is known of the photo of ``judgements`` be known of another content of it,
+        at the same path and with the same time. Return ``judgements`` so. Raise ``StorageError``.
+        """
+        first = judgements[0]
+        for key in [key for key in self._places if key[0] == first.sha256]:
+            if each := self.find(*key):
+                self.add(
+                    replace(
+                        each,
+                        path=first.path,
+                        size=size,
+                        modified_ns=first.modified_ns,
+                        sha256=sha256,
+                    )
+                )
+        found = (self.find(sha256, *each.key[1:]) for each in judgements)
+        return [each for each in found if each]
 
     def _read(self) -> None:
         for place, line in _lines(self.path):

@@ -1,6 +1,8 @@
 """Small pictures of judged photos, so that a contact sheet reads no photo again."""
 
 import io
+import shutil
+from contextlib import suppress
 from pathlib import Path
 
 WIDTH = 400
@@ -27,6 +29,12 @@ def save_thumbnail(folder: Path, sha256: str, jpeg: bytes) -> None:
         part.replace(path)
     except OSError:
         return
+
+
+def copy_thumbnail(folder: Path, sha256: str, other_sha256: str) -> None:
+    """Give the photo with another content the same thumbnail, if it can be done."""
+    with suppress(OSError):
+        shutil.copyfile(thumbnail_path(folder, sha256), thumbnail_path(folder, other_sha256))
 
 
 def read_thumbnail(folder: Path, sha256: str) -> bytes | None:

@@ -3,12 +3,11 @@
 import json
 import sys
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,17 +15,12 @@ from mondrian import errors
 from mondrian.cli.app import INTERRUPTED, stderr, stdout
 from mondrian.cli.choice import suggest, tell_choice
 from mondrian.cli.files import STDIN, check_writable, write
+from mondrian.cli.folder_run import Run
 from mondrian.cli.options import Group, command
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.live import Live
-
     from mondrian.advisors import Advisor
-    from mondrian.catalogue import Judge, Judgement, Judgements, PhotoFile, Row
-    from mondrian.catalogue.judge import Step, Working
-    from mondrian.catalogue.judgements import Key
-    from mondrian.critiques.pacing import Update
+    from mondrian.catalogue import Judge, Judgements, PhotoFile, Row, Sidecars
     from mondrian.settings import Settings
 
 SheetOption = Annotated[
@@ -35,6 +29,20 @@ SheetOption = Annotated[
 CsvOption = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write the ranking as CSV; - is stdout.")
 ]
+XMP_WORDS = ("lightroom", "darktable", "embed")
+XmpOption = Annotated[
+    Literal["lightroom", "darktable", "embed"] | None,
+    typer.Option(
+        metavar=f"[{'|'.join(XMP_WORDS)}]",
+        help="Write ratings, keywords and critiques into sidecars, as Lightroom reads them "
+        "(a.xmp) or darktable (a.jpg.xmp); or into the JPEGs themselves.",
+        show_default=False,
+    ),
+]
+OverwriteOption = Annotated[
+    bool,
+    typer.Option("--overwrite-rating", metavar="", help="Replace ratings that you gave."),
+]
 
 _POLL_SECONDS = 1.0
 _SETTLED_SECONDS = 1.0
@@ -42,16 +50,35 @@ _SETTLED_SECONDS = 1.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """Where the ranking goes: ``sheet`` and ``csv`` are files, if any."""
+    """Where the ranking goes: ``sheet`` and ``csv`` are files, if any; ``xmp`` is where metadata
+    is written."""
 
     title: str
     sheet: Path | None = None
     csv: Path | None = None
     as_json: bool = False
+    xmp: str | None = None
+    overwrite_rating: bool = False
 
     def check(self) -> None:
         """Raise ``SettingsError`` for a file that cannot be written."""
         check_writable(file for file in (self.sheet, self.csv) if file and str(file) != STDIN)
+        if self.overwrite_rating and not self.xmp:
+            raise errors.SettingsError("Ratings are written with --xmp. Give it too.")
+
+    def open_sidecars(self, judgements: "Judgements", settings: "Settings") -> "Sidecars | None":
+        """Return what writes metadata, if that is wanted."""
+        from mondrian.catalogue import Place, Sidecars
+
+        if self.xmp is None:
+            return None
+        return Sidecars(
+            judgements,
+            Place(self.xmp),
+            stars=settings.stars,
+            thumbnails=_thumbnails(settings),
+            overwrite_rating=self.overwrite_rating,
+        )
 
 
 def judge_folders(
@@ -68,24 +95,31 @@ def judge_folders(
         raise errors.PhotoError(f"There is no photo in {', '.join(map(str, paths))}.")
     outcome.check()
     with _open_judge(settings, advisors) as (judge, judgements), closing(judge.run(files)) as steps:
-        run = Run(files=files, names=[each.name for each in advisors], judgements=judgements)
+        run = _make_run(files, advisors, judgements, outcome, settings)
         run.follow(steps)
         rows = _write_files(run, outcome, settings)
-        _show(rows, outcome, settings, sees=judge.sees)
+        if len(rows) == 1 and not outcome.as_json:
+            _print_reports(run)
+        else:
+            _show(rows, outcome, settings, sees=judge.sees)
     if run.failures:
         sys.exit(1)
 
 
 @command(
-    *("advisor", "intent", "genre", "engine", "adapter", "update_interval", "stall", "home"),
+    *("advisor", "intent", "genre", "engine", "adapter"),
+    *("update_interval", "stall", "stars", "home"),
     group=Group.LOCAL,
-    examples=["watch-folder ~/Pictures/inbox", "watch-folder inbox --sheet sheet.html"],
+    examples=["watch-folder ~/Pictures/inbox", "watch-folder inbox --sheet sheet.html --xmp"],
+    words={"--xmp": XMP_WORDS},
 )
 def watch_folder(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder.")],
     settings: "Settings",
     sheet: SheetOption = None,
     csv: CsvOption = None,
+    xmp: XmpOption = None,
+    overwrite_rating: OverwriteOption = False,
 ) -> None:
     """Judge the photos of a folder, and all that arrive in it, until Ctrl-C.
 
@@ -95,11 +129,13 @@ def watch_folder(
 
     if not folder.is_dir():
         raise errors.PhotoError(f"{folder} is no folder. Name the folder that photos come to.")
-    outcome = Outcome(title=str(folder), sheet=sheet, csv=csv)
+    outcome = Outcome(
+        title=str(folder), sheet=sheet, csv=csv, xmp=xmp, overwrite_rating=overwrite_rating
+    )
     outcome.check()
     advisors = choose_advisors(settings.advisor, load_advisors(settings.home))
     with _open_judge(settings, advisors) as (judge, judgements):
-        run = Run(files=[], names=[each.name for each in advisors], judgements=judgements)
+        run = _make_run([], advisors, judgements, outcome, settings)
         try:
             for files in _list_settled(folder):
                 if fresh := [file for file in files if file not in run.seen]:
@@ -149,118 +185,29 @@ def _thumbnails(settings: "Settings") -> Path:
     return settings.home / "thumbnails"
 
 
-@dataclass(kw_only=True)
-class Run:
-    """Follows the judging of ``files`` and says how far it is: the photos, the time of all."""
-
-    files: "Sequence[PhotoFile]"
-    names: Sequence[str]
-    judgements: "Judgements"
-    judged: "dict[PhotoFile, list[Key]]" = field(default_factory=dict)
-    seen: "set[PhotoFile]" = field(default_factory=set)
-    failures: int = 0
-    _seconds: list[float] = field(default_factory=list)
-    _done: int = 0
-    _fresh: int = 0
-
-    def read(self) -> "Iterator[tuple[PhotoFile, list[Judgement]]]":
-        """Yield what was judged, read anew: reports are large, and there may be thousands."""
-        for file, keys in self.judged.items():
-            if found := list(filter(None, (self.judgements.find(*key) for key in keys))):
-                yield file, found
-
-    def follow(self, steps: "Generator[Step, None, None]") -> None:
-        """Show all steps. Ctrl-C ends the process, and says how to go on."""
-        from mondrian.catalogue import Failed, Judged, Working
-
-        self._done = 0
-        self._fresh = sum(not self.judgements.is_known(file.path) for file in self.files)
-        began = time.monotonic()
-        with _line(stderr()) as line:
-            try:
-                for step in steps:
-                    if isinstance(step, Working):
-                        self._show(line, step)
-                        continue
-                    self._done += 1
-                    self._fresh -= not self.judgements.is_known(step.file.path)
-                    if isinstance(step, Failed):
-                        self.failures += 1
-                        line.say(f"mondrian: {step.file.path}: {step.error.message}")
-                    else:
-                        self.judged[step.file] = [each.key for each in step.judgements]
-                    if isinstance(step, Judged):
-                        self._seconds.append(time.monotonic() - began)
-                        self._fresh -= 1
-                        line.say(self._describe(step))
-                    began = time.monotonic()
-            except KeyboardInterrupt:
-                steps.close()
-                line.say(
-                    f"Stopped: {self._done} of {len(self.files)} photos are done. The same command "
-                    "goes on from there."
-                )
-                sys.exit(INTERRUPTED)
-
-    def _show(self, line: "_Line", step: "Working") -> None:
-        from mondrian.cli.live import describe_seconds, describe_step
-        from mondrian.critiques.pacing import Update
-
-        if not isinstance(step.item, Update):
-            return
-        left = self._estimate(step.item)
-        words = [f"{self._done + 1} of {len(self.files)}"]
-        words += [f"{describe_seconds(left)} left"] if left is not None else []
-        who = f"{self.names[step.place - 1]}: " if step.place and len(self.names) > 1 else ""
-        name = errors.printable(step.file.path.name)
-        line.update(f"{', '.join(words)}: {name}: {who}{describe_step(asdict(step.item))}")
-
-    def _describe(self, step: Any) -> str:
-        scores = [each.report["overall_score"] for each in step.judgements]
-        name = errors.printable(step.file.path.name)
-        return f"{self._done} of {len(self.files)}: {fmean(scores):.1f}  {name}"
-
-    def _estimate(self, update: "Update") -> float | None:
-        """Return the seconds until all photos are judged, as far as they can be known."""
-        eta, elapsed = update.eta_seconds, update.elapsed_seconds
-        each = fmean(self._seconds) if self._seconds else eta and elapsed + eta
-        if each is None:
-            return None
-        current = max(0.0, each - elapsed) if eta is None else eta
-        return current + each * max(0, self._fresh - 1)
+def _make_run(
+    files: "Sequence[PhotoFile]",
+    advisors: "Sequence[Advisor]",
+    judgements: "Judgements",
+    outcome: Outcome,
+    settings: "Settings",
+) -> Run:
+    return Run(
+        files=files,
+        names=[each.name for each in advisors],
+        judgements=judgements,
+        sidecars=outcome.open_sidecars(judgements, settings),
+    )
 
 
-class _Line:
-    """The line that tells how far a run is: alive on a terminal, else one at each update."""
+def _print_reports(run: Run) -> None:
+    """Print the critiques of the only photo."""
+    from mondrian.cli.terminal import print_report
+    from mondrian.reports import Report
 
-    def __init__(self, console: "Console", live: "Live | None") -> None:
-        self._console = console
-        self._live = live
-
-    def update(self, words: str) -> None:
-        """Show what happens now."""
-        if self._live is None:
-            self.say(words)
-            return
-        from rich.spinner import Spinner
-        from rich.text import Text
-
-        self._live.update(Spinner("dots", Text(f" {words}"), style="yellow"))
-
-    def say(self, words: str) -> None:
-        """Show what stays."""
-        self._console.print(words, soft_wrap=True, markup=False, highlight=False)
-
-
-@contextmanager
-def _line(console: "Console") -> Iterator[_Line]:
-    from rich.live import Live
-
-    if not console.is_terminal:
-        yield _Line(console, None)
-        return
-    with Live(console=console, refresh_per_second=8, transient=True) as live:
-        yield _Line(console, live)
+    for _, judgements in run.read():
+        for each in judgements:
+            print_report(stdout(), Report.model_validate(each.report))
 
 
 def _show(rows: "list[Row]", outcome: Outcome, settings: "Settings", *, sees: bool) -> None:

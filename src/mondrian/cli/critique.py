@@ -13,7 +13,15 @@ import typer
 
 from mondrian import errors
 from mondrian.cli.app import INTERRUPTED, stderr, stdout
-from mondrian.cli.catalogue import CsvOption, Outcome, SheetOption, judge_folders
+from mondrian.cli.catalogue import (
+    XMP_WORDS,
+    CsvOption,
+    Outcome,
+    OverwriteOption,
+    SheetOption,
+    XmpOption,
+    judge_folders,
+)
 from mondrian.cli.choice import suggest, tell_choice
 from mondrian.cli.files import (
     Source,
@@ -50,14 +58,16 @@ LIVE_INTERVAL_SECONDS = 0.5
 
 @command(
     *("advisor", "intent", "genre", "engine", "adapter"),
-    *("update_interval", "stall", "offline", "home"),
+    *("update_interval", "stall", "offline", "stars", "home"),
     group=Group.LOCAL,
+    words={"--xmp": XMP_WORDS},
     examples=[
         "critique photo.jpg",
         "critique photo.jpg -a ansel,okeefe -o critique.pdf",
         "critique concert.jpg --intent 'dark on purpose' --genre night",
         "critique *.jpg --html pages/",
         "critique ~/Pictures/2026 -r --sheet sheet.html",
+        "critique ~/Pictures/2026 -r --xmp",
     ],
 )
 def critique(
@@ -76,21 +86,33 @@ def critique(
     recursive: RecursiveOption = False,
     sheet: SheetOption = None,
     csv: CsvOption = None,
+    xmp: XmpOption = None,
+    overwrite_rating: OverwriteOption = False,
 ) -> None:
     """Critique photos here and now: no server, no database.
 
-    With -r, --sheet or --csv the photos of folders are ranked. Those that were judged before are
-    not judged again.
+    With -r, --sheet, --csv or --xmp the photos of folders are ranked. Those that were judged before
+    are not judged again.
     """
     from mondrian.advisors import choose_advisors, load_advisors
     from mondrian.measurements import prepare
     from mondrian.models import pull_subject_network
     from mondrian.photos.readers import PhotoReaders
 
-    if recursive or sheet or csv:
+    if recursive or sheet or csv or xmp or overwrite_rating:
         if html or pdf or output:
-            raise errors.SettingsError("Of folders there is a ranking: --sheet, --csv or --json.")
-        outcome = Outcome(title=", ".join(photos), sheet=sheet, csv=csv, as_json=as_json)
+            raise errors.SettingsError(
+                "With -r, --sheet, --csv or --xmp there is a ranking, and of it --sheet, --csv or "
+                "--json."
+            )
+        outcome = Outcome(
+            title=", ".join(photos),
+            sheet=sheet,
+            csv=csv,
+            as_json=as_json,
+            xmp=xmp,
+            overwrite_rating=overwrite_rating,
+        )
         chosen = choose_advisors(settings.advisor, load_advisors(settings.home))
         judge_folders(find_paths(photos), settings, chosen, outcome)
         return

@@ -60,9 +60,12 @@ class SettingsCommand(TyperCommand):
     files: Collection[str] = ()
     """Options whose FILE may be left out: then the report goes to standard output."""
 
+    words: Mapping[str, Sequence[str]] = {}
+    """Options whose word may be left out, each with its words: then it is the first."""
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the command's arguments."""
-        return super().parse_args(ctx, list(_fill_in(args, self.files)))
+        return super().parse_args(ctx, list(_fill_in(args, self.files, self.words)))
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the command's own parameters, then those of the settings."""
@@ -100,12 +103,14 @@ def command(
     group: Group,
     examples: Sequence[str] = (),
     files: Collection[str] = (),
+    words: Mapping[str, Sequence[str]] | None = None,
     **renamed: str,
 ) -> Callable[[F], F]:
     """Return a decorator that makes a function a command with an option for each setting of
     ``names``. They come as one object, its parameter ``settings``. ``renamed`` are settings whose
     option is called otherwise here (``older_than="retention"``). ``group`` and ``examples`` are for
-    ``--help``; ``files`` are options whose FILE may be left out."""
+    ``--help``; ``files`` are options whose FILE may be left out, ``words`` those whose
+    word may, with their words."""
     fields = {name: name for name in names} | renamed
     shown = "\n\n".join(["Examples:", *(f"  mondrian {each}" for each in examples)])
 
@@ -118,7 +123,11 @@ def command(
         own = [each for each in shape.parameters.values() if each.name != "settings"]
         context = Parameter("ctx", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
         _set_signature(run, shape.replace(parameters=[context, *own]))
-        kind = type("Command", (SettingsCommand,), {"settings": fields, "files": files})
+        kind = type(
+            "Command",
+            (SettingsCommand,),
+            {"settings": fields, "files": files, "words": words or {}},
+        )
         app.command(cls=kind, rich_help_panel=group, epilog=shown if examples else None)(run)
         return function
 
@@ -140,10 +149,15 @@ def describe_range(field: str) -> str:
     return f" ({found})" if (found := bounds(field)) else ""
 
 
-def _fill_in(args: Sequence[str], files: Collection[str]) -> Iterator[str]:
-    """Yield ``args`` with ``-`` behind an option of ``files`` that no file follows."""
+def _fill_in(
+    args: Sequence[str], files: Collection[str], words: Mapping[str, Sequence[str]]
+) -> Iterator[str]:
+    """Yield ``args`` with ``-`` behind an option of ``files`` that no file follows, and the first
+    word behind one of ``words`` that none of its words follows."""
     for arg, following in zip_longest(args, args[1:], fillvalue=""):
         yield arg
+        if arg in words and following not in words[arg]:
+            yield words[arg][0]
         if arg in files and not (following == "-" or set(following) & set("./\\")):
             yield "-"
 
