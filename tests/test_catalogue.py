@@ -136,6 +136,27 @@ def test_the_best_of_a_burst_is_named_with_its_reason_in_figures() -> None:
     ]
 
 
+def test_the_sheet_draws_what_was_measured(tmp_path: Path) -> None:
+    box = {"left": 0.1, "top": 0.2, "right": 0.5, "bottom": 0.6, "x": 0.3, "y": 0.4}
+    measurements = {
+        "width": 300,
+        "height": 200,
+        "subject": box | {"confidence": 0.97},
+        "horizon": {"tilt_degrees": 1.5},
+        "colour": {
+            "dominant": [{"hex": "#a05a2c", "name": "brown", "share": 0.4, "x": 0.5, "y": 0.5}]
+        },
+    }
+    each = judgement()
+    each = replace(each, report=each.report | {"measurements": measurements})
+    page = make_sheet(rank([(PhotoFile(Path(each.path)), [each])]), title="t", thumbnails=tmp_path)
+    assert 'viewBox="0 0 1000 667"' in page
+    assert '<rect x="100.0" y="133.4" width="400.0" height="266.8"' in page
+    assert "rotate(1.5 500" in page
+    assert 'fill="#a05a2c"' in page
+    assert page.startswith("<!doctype html>")
+
+
 def test_the_sheet_holds_hostile_words_and_names(tmp_path: Path) -> None:
     hostile = judgement('/photos/"><script>alert(1)</script>.jpg', sha256="f" * 64)
     words = {"comment": "<img src=x onerror=alert(1)>", "recommendation": "=HYPERLINK(1)"}

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import httpx
 import pytest
 
 from support.processes import MONDRIAN, run, started
@@ -125,6 +126,9 @@ def test_a_folder_is_handed_in_once(server: str, photos: Path, tmp_path: Path) -
     assert "broken.jpg" in first.stderr
     assert len(first.stdout.split()) == 3
     assert "3 of 4: c.jpg" in first.stderr
+    assert f"Contact sheet: {server}/sheet?folder=my%20photos" in first.stderr
+    sheet = httpx.get(f"{server}/sheet?folder=my%20photos").json()
+    assert (sheet["photos"], sheet["done"]) == (3, 0)
     os.remove(photos / "broken.jpg")
     second = run("submit", photos, *options)
     assert (second.returncode, second.stdout) == (0, "")

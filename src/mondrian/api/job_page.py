@@ -10,6 +10,7 @@ from mondrian.api.dependencies import Services
 from mondrian.jobs.job import Job, Status
 from mondrian.jobs.store import Snapshot
 from mondrian.reports import Report, provenance
+from mondrian.reports.drawing import find_height, make_drawing
 
 MAX_SAME_PHOTO = 50
 
@@ -140,50 +141,15 @@ def _make_card(dimension: Any, state: str) -> Card:
     )
 
 
-def make_drawing(job: Job, reports: Sequence[Report], root: str) -> Mapping[str, Any]:
+def draw_photo(job: Job, reports: Sequence[Report], root: str) -> Mapping[str, Any]:
     """Return the overlays of the photo of ``job``, from its measurements, in thousandths of the
     photo's width."""
     measured: Mapping[str, Any] = reports[0].measurements if reports else {}
-    height = round(1000 * job.height / job.width) if job.width else 667
     masks = {
         name: f"{root}/photo/{job.id}/mask/{name}.png"
         for name in ("highlights", "shadows", "sharpness")
     }
-    return {
-        "height": height,
-        "subject": _scale_box(measured.get("subject"), height),
-        "tilt": (measured.get("horizon") or {}).get("tilt_degrees"),
+    return make_drawing(measured, find_height(job.width, job.height)) | {
         "masks": masks if measured else {},
-        "palette": _scale_palette(measured.get("colour"), height),
         "exposure": measured.get("exposure") or {},
     }
-
-
-def _scale_box(subject: Mapping[str, Any] | None, height: int) -> Mapping[str, float] | None:
-    """Return the subject's box and centre; ``None`` without a clear subject."""
-    if not subject or (subject.get("confidence") or 0) < 0.3:
-        return None
-    try:
-        left, right = 1000 * subject["left"], 1000 * subject["right"]
-        top, bottom = height * subject["top"], height * subject["bottom"]
-        x, y = 1000 * subject["x"], height * subject["y"]
-    except (KeyError, TypeError):
-        return None
-    return {"x": left, "y": top, "w": right - left, "h": bottom - top, "cx": x, "cy": y}
-
-
-def _scale_palette(colour: Mapping[str, Any] | None, height: int) -> list[Mapping[str, Any]]:
-    found: list[Mapping[str, Any]] = []
-    for each in (colour or {}).get("dominant") or ():
-        place = each.get("x"), each.get("y")
-        has_place = None not in place
-        found.append(
-            {
-                "hex": each["hex"],
-                "name": each["name"],
-                "share": each["share"],
-                "cx": 1000 * place[0] if has_place else None,
-                "cy": height * place[1] if has_place else None,
-            }
-        )
-    return found

@@ -102,6 +102,11 @@ _FIELDS = {
         "examples": ["baseline", "rag"],
     },
     **_PURPOSE,
+    "folder": {
+        "type": "string",
+        "maxLength": 200,
+        "description": "The folder that the photo is of: `/sheet?folder=` shows it as one.",
+    },
     "enable_rag": {"type": "string", "enum": ["true", "false"]},
     "auto_analyze": {
         "type": "string",

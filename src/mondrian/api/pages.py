@@ -10,6 +10,7 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from mondrian import __version__
+from mondrian.catalogue.sheet import TEMPLATES as SHEET_TEMPLATES
 from mondrian.reports.shared import TEMPLATES as REPORT_TEMPLATES
 from mondrian.reports.shared import format_score, name_level
 from mondrian.web import TEMPLATES, asset_url
@@ -99,7 +100,7 @@ def _load_environment() -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader([TEMPLATES, REPORT_TEMPLATES]),
+        loader=FileSystemLoader([TEMPLATES, REPORT_TEMPLATES, SHEET_TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

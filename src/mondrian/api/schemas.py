@@ -193,6 +193,7 @@ class JobFilter(BaseModel):
     status: Status | Literal["completed"] | None = None
     advisor: str | None = Field(None, pattern=r"^[a-z0-9_-]{1,100}$")
     search: str | None = Field(None, max_length=200, description="Part of the photo's name.")
+    folder: str | None = Field(None, max_length=200, description="The folder of the photos.")
     sort: Literal["newest", "score"] = "newest"
     ids: str | None = Field(
         None, max_length=4000, description="Only these jobs: ids, joined by commas; at most 100."
@@ -201,7 +202,7 @@ class JobFilter(BaseModel):
         None, description="`json` by default, and `html` for a browser."
     )
 
-    @field_validator("before", "below", "status", "advisor", "search", mode="before")
+    @field_validator("before", "below", "status", "advisor", "search", "folder", mode="before")
     @classmethod
     def _leave_out_empty(cls, value: Any) -> Any:
         """Treat an empty field as absent: forms send empty fields too."""
@@ -217,6 +218,7 @@ class JobFilter(BaseModel):
             ids = [parse_job_id(text) for text in self.ids.split(",")[:100] if text]
         status = Status.DONE if self.status == "completed" else self.status
         same = {"status": status, "advisor": self.advisor, "search": self.search}
+        same["folder"] = self.folder
         is_by_score = self.sort == "score"
         below = self.below if is_by_score else None
         return {"before": before, "ids": ids, "is_by_score": is_by_score, "below": below, **same}

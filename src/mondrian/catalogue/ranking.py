@@ -9,9 +9,9 @@ from mondrian.catalogue.duplicates import group_alike
 from mondrian.catalogue.folder import PhotoFile
 from mondrian.catalogue.judgements import Judgement
 from mondrian.reports import Report, grade
+from mondrian.reports.drawing import find_height, make_drawing
 
 _CLEAR = 1.1
-_SURE = 0.3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,9 +29,9 @@ class Row:
     """A photo in the ranking: ``rank`` is from 1, ``score`` the mean of its advisors' from 1 to 10.
 
     ``reason`` is the advice on the weakest dimension. ``figures`` are what the best of a burst is
-    chosen by, ``subject`` is the box of a clear subject (left, top, right, bottom, in fractions of
-    the frame). ``group`` is the number of its burst, from 1, 0 for none; ``best_because`` says in
-    figures why it is the best of it. It holds no report: there may be thousands of rows.
+    chosen by, ``drawing`` what was measured as ``make_drawing`` returns it. ``group`` is the number
+    of its burst, from 1, 0 for none; ``best_because`` says in figures why it is the best of it. It
+    holds no report: there may be thousands of rows.
     """
 
     file: PhotoFile
@@ -41,8 +41,7 @@ class Row:
     description: str
     reason: str
     figures: Mapping[str, float]
-    subject: tuple[float, ...] | None
-    tilt: float | None
+    drawing: Mapping[str, Any]
     hash: str
     taken_at: str | None
     rank: int = 0
@@ -71,6 +70,7 @@ def _make_row(file: PhotoFile, judgements: Sequence[Judgement]) -> Row:
     reports = [Report.model_validate(each.report) for each in judgements]
     first, weakest = judgements[0], reports[0].top_three[0]
     measured = reports[0].measurements
+    height = find_height(measured.get("width") or 0, measured.get("height") or 0)
     return Row(
         file=file,
         sha256=first.sha256,
@@ -79,8 +79,7 @@ def _make_row(file: PhotoFile, judgements: Sequence[Judgement]) -> Row:
         description=reports[0].image_description,
         reason=f"{weakest.name}: {weakest.recommendation or weakest.comment}",
         figures=_read_figures(measured),
-        subject=_find_subject(measured.get("subject") or {}),
-        tilt=_read(measured, "horizon", "tilt_degrees"),
+        drawing=make_drawing(measured, height),
         hash=first.hash,
         taken_at=first.taken_at,
     )
@@ -126,14 +125,6 @@ _FIGURES = {
     "sharper where it is sharpest": ("sharpness", "peak"),
     "the subject stands apart more": ("separation", "score"),
 }
-
-
-def _find_subject(subject: Mapping[str, Any]) -> tuple[float, ...] | None:
-    sides = [subject.get(side) for side in ("left", "top", "right", "bottom")]
-    if (subject.get("confidence") or 0) < _SURE:
-        return None
-    known = [float(side) for side in sides if isinstance(side, int | float)]
-    return tuple(known) if len(known) == len(sides) else None
 
 
 def _read(measured: Mapping[str, Any], group: str, name: str) -> float | None:

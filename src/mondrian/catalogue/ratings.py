@@ -23,8 +23,7 @@ def count_stars(score: float, stars: Sequence[float]) -> int:
 
 def list_keywords(report: Report) -> list[str]:
     """Return keywords of what was measured: the main colours, each a tenth of the picture at least,
-    and the findings that speak for or against it,
-    without what was meant to be so."""
+    and the findings that speak for or against it, without what was meant to be so."""
     measurements = _read_measurements(report.measurements)
     if measurements is None:
         return []

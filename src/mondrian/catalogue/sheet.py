@@ -4,7 +4,7 @@ import csv
 import io
 from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,18 @@ from mondrian.answers import DIMENSIONS
 from mondrian.catalogue.ranking import Row
 from mondrian.catalogue.thumbnails import read_thumbnail
 
-_TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).parent / "templates"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Card:
+    """A photo on the sheet: ``url`` is where it leads to, ``picture`` that of a small picture,
+    empty if there is none."""
+
+    row: Row
+    url: str
+    picture: str
 
 
 def make_sheet(rows: Sequence[Row], *, title: str, thumbnails: Path) -> str:
@@ -22,16 +32,23 @@ def make_sheet(rows: Sequence[Row], *, title: str, thumbnails: Path) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
+        loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    advisors = {each.advisor: each.name for row in rows for each in row.opinions}
-    template = environment.get_template("sheet.html")
-    cards = [_make_card(row, thumbnails) for row in rows]
-    return template.render(title=title, cards=cards, advisors=advisors)
+    template = environment.get_template("file.html")
+    cards = [
+        Card(row=row, url=row.file.path.as_uri(), picture=_encode_picture(thumbnails, row.sha256))
+        for row in rows
+    ]
+    return template.render(title=title, cards=cards, advisors=list_advisors(rows))
+
+
+def list_advisors(rows: Sequence[Row]) -> dict[str, str]:
+    """Return the names of those who judged ``rows``, by their ids."""
+    return {each.advisor: each.name for row in rows for each in row.opinions}
 
 
 def make_csv(rows: Sequence[Row]) -> str:
@@ -70,13 +87,7 @@ def _defuse(cell: Any) -> Any:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
 
 
-def _make_card(row: Row, thumbnails: Path) -> dict[str, Any]:
-    picture = read_thumbnail(thumbnails, row.sha256)
-    left, top, right, bottom = (100 * side for side in row.subject or (0, 0, 0, 0))
-    box = {"x": left, "y": top, "width": right - left, "height": bottom - top}
-    return {
-        "row": row,
-        "url": row.file.path.as_uri(),
-        "picture": f"data:image/jpeg;base64,{b64encode(picture).decode()}" if picture else "",
-        "subject": box if row.subject else None,
-    }
+def _encode_picture(thumbnails: Path, sha256: str) -> str:
+    """Return the thumbnail of a photo as a URL, empty if there is none."""
+    picture = read_thumbnail(thumbnails, sha256)
+    return f"data:image/jpeg;base64,{b64encode(picture).decode()}" if picture else ""

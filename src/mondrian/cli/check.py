@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mondrian.cli.app import INTERRUPTED
-from mondrian.cli.jobs import connect, given_advisor
+from mondrian.cli.jobs import connect
 from mondrian.cli.live import describe_line
 from mondrian.cli.options import Group, command
+from mondrian.cli.submitting import given_advisor
 
 if TYPE_CHECKING:
     from mondrian.client import StreamEvent

@@ -3,7 +3,7 @@ server's jobs from the terminal."""
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -39,11 +39,6 @@ def connect(settings: "Settings") -> "Client":
     return Client(settings.server, (settings.key or "").partition(",")[0] or None)
 
 
-def given_advisor(settings: "Settings") -> str | None:
-    """Return the advisor that the person named; ``None`` leaves it to the server."""
-    return settings.advisor if "advisor" in settings.model_fields_set else None
-
-
 @command(
     *("advisor", "intent", "genre", "server", "key", "home"),
     group=Group.CLIENT,
@@ -63,64 +58,14 @@ def submit(
     With -r those of folders; what was handed to that server before is passed over.
     """
     from mondrian.cli.files import find_photos
+    from mondrian.cli.submitting import submit_folders, submit_photo
 
     with connect(settings) as client:
         if recursive:
-            _submit_folders(client, photos, settings, callback)
+            submit_folders(client, photos, settings, callback)
             return
         for source in find_photos(photos):
-            print(_submit(client, source.photo, settings, callback), flush=True)
-
-
-def _submit(
-    client: "Client", photo: Path | bytes, settings: "Settings", callback: str | None
-) -> str:
-    """Hand a photo to the server, and return its job."""
-    answer = client.submit(
-        photo,
-        advisor=given_advisor(settings),
-        intent=settings.purpose.intent,
-        genre=settings.purpose.genre,
-        callback_url=callback,
-    )
-    return str(answer["job_id"])
-
-
-def _submit_folders(
-    client: "Client", paths: Sequence[str], settings: "Settings", callback: str | None
-) -> None:
-    from mondrian.catalogue import Judgement, Judgements, find_files
-    from mondrian.cli.files import find_paths
-
-    judgements, failures = Judgements(settings.home), 0
-    advisor, files = given_advisor(settings), find_files(find_paths(paths))
-    for number, file in enumerate(files, start=1):
-        place = f"{number} of {len(files)}: {errors.printable(file.path.name)}"
-        try:
-            size, modified_ns, sha256 = judgements.identify(file.path)
-            if judgements.find(sha256, advisor or "", settings.server, "", str(settings.purpose)):
-                continue
-            job = _submit(client, file.path, settings, callback)
-        except errors.PhotoError as exc:
-            failures += 1
-            print(f"mondrian: {place}: {exc.message}", file=sys.stderr)
-            continue
-        handed_in = Judgement(
-            path=str(file.path),
-            size=size,
-            modified_ns=modified_ns,
-            sha256=sha256,
-            advisor=advisor or "",
-            engine=settings.server,
-            version="",
-            purpose=str(settings.purpose),
-            report={"job_id": job},
-        )
-        judgements.add(handed_in)
-        stderr().print(place, soft_wrap=True, markup=False, highlight=False)
-        print(job, flush=True)
-    if failures:
-        sys.exit(1)
+            print(submit_photo(client, source.photo, settings, callback), flush=True)
 
 
 @command("server", "key", group=Group.CLIENT, examples=["watch 0b8f", "watch 0b8f --json"])

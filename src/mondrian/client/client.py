@@ -90,17 +90,20 @@ class Client:
         advisor: str | None = None,
         intent: str = "",
         genre: str = "",
+        folder: str = "",
         callback_url: str | None = None,
         idempotency_key: str | None = None,
     ) -> dict[str, Any]:
         """Submit a photo, by its path or its bytes. ``intent`` is what the photographer meant,
-        ``genre`` one of ``purpose.GENRES``; ``callback_url`` is told of the job's end. Return the
-        response of ``POST /upload``, with ``job_id``. Raise ``PhotoError``."""
+        ``genre`` one of ``purpose.GENRES``, ``folder`` names the folder that it is of;
+        ``callback_url`` is told of the job's end. Return the response of ``POST /upload``, with
+        ``job_id``. Raise ``PhotoError``."""
         name, content = "photo", photo
         fields = {
             "advisor": advisor,
             "intent": intent,
             "genre": genre,
+            "folder": folder,
             "callback_url": callback_url,
         }
         if not isinstance(photo, bytes):

@@ -86,7 +86,8 @@ class Job:
     up to ``pruned_seq``, whose time ran out. ``lease_seconds`` is how long its worker may still be
     silent, by the database's clock when the job was read; ``None`` if none has it. ``score`` is the
     mean of the overall scores of its reports, 1 to 10. ``retry_of`` is the job whose photo it took
-    over. ``intent`` and ``genre`` are its ``purpose``: what the photographer meant.
+    over. ``intent`` and ``genre`` are its ``purpose``: what the photographer meant. ``folder``
+    names the folder that the photo was handed in with, empty for none.
     """
 
     id: UUID
@@ -120,6 +121,7 @@ class Job:
     error: dict[str, Any] | None = None
     score: float | None = None
     retry_of: UUID | None = None
+    folder: str = ""
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     started_at: datetime | None = None
     completed_at: datetime | None = None

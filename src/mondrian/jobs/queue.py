@@ -54,11 +54,15 @@ class Place(NamedTuple):
     def _about(self) -> str:
         if self.eta_seconds is None:
             return ""
-        seconds = self.eta_seconds
-        for unit, size in (("hour", 3600), ("minute", 60)):
-            if seconds >= 1.5 * size:
-                return f", about {seconds / size:.0f} {unit}s"
-        return f", about {max(10, round(seconds, -1)):.0f} seconds"
+        return f", {describe_time(self.eta_seconds)}"
+
+
+def describe_time(seconds: float) -> str:
+    """Return a time to wait in words, as exact as an estimate is: ``about 14 minutes``."""
+    for unit, size in (("hour", 3600), ("minute", 60)):
+        if seconds >= 1.5 * size:
+            return f"about {seconds / size:.0f} {unit}s"
+    return f"about {max(10, round(seconds, -1)):.0f} seconds"
 
 
 class Places:

@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 
 _FOLDER = Path(__file__).parent / "static"
+# A contact sheet is a file of its own as well as a page.
+_SHEET = Path(__file__).parents[1] / "catalogue" / "templates"
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _IMPORT = re.compile(rb'(?<=from "\./)(\w+)\.js(?=")')
 
@@ -47,7 +49,8 @@ def _raise_missing(name: str) -> str:
 
 @cache
 def _read_files() -> Mapping[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(_FOLDER.iterdir()) if path.is_file()}
+    found = sorted([*_FOLDER.iterdir(), *_SHEET.iterdir()], key=lambda path: path.name)
+    return {path.name: path.read_bytes() for path in found if path.suffix in _TYPES}
 
 
 @cache

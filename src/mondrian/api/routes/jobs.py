@@ -13,8 +13,8 @@ from starlette.requests import Request
 from mondrian.api.dependencies import JobDep, LinksDep, Services, ServicesDep, VisitorDep
 from mondrian.api.job_page import (
     OVERLAYS,
+    draw_photo,
     list_same_photo,
-    make_drawing,
     map_advisor_names,
     photo_name,
     read_parts,
@@ -78,7 +78,7 @@ def read_job(
         state=JobState.of(job, links, services.read_place(job)),
         parts=parts,
         cursor=f"{log}{snapshot.seq}",
-        drawing=make_drawing(job, reports, request.state.root),
+        drawing=draw_photo(job, reports, request.state.root),
         overlays=OVERLAYS,
         others=[each for each in known if each.id not in job.advisors],
         same_photo=list_same_photo(services, visitor, job),
@@ -119,6 +119,7 @@ def list_jobs(
             more=wanted.make_next_query(found[-1]) if one_more[wanted.limit :] else "",
             advisors=list(services.advisors.values()),
             names=map_advisor_names(services),
+            folders=services.store.list_folders(visitor.listed_owner),
         )
     if wanted.format == "array":
         return JSONResponse(jsonable_encoder(jobs))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from anyio import to_thread
@@ -18,7 +19,10 @@ from mondrian.api.drawings import draw_icon
 from mondrian.api.export import write_archive
 from mondrian.api.job_page import list_same_photo, photo_name
 from mondrian.api.pages import redirect, render_page, wants_page
+from mondrian.api.sheet import list_folder, make_cards, measure_progress
 from mondrian.api.uploads.multipart import read_fields
+from mondrian.api.uploads.options import MAX_FOLDER
+from mondrian.catalogue.sheet import list_advisors
 from mondrian.errors import InvalidRequest, JobNotFound
 from mondrian.jobs.job import Job, parse_job_id
 from mondrian.photos import MAX_BYTES
@@ -74,6 +78,31 @@ def show_comparison(
         job=job,
         name=photo_name(job),
         comparison=compare(list(reports.values())[:MAX_COMPARED]),
+    )
+
+
+@router.get("/sheet")
+def show_sheet(
+    request: Request,
+    services: ServicesDep,
+    visitor: VisitorDep,
+    folder: Annotated[str, Query(min_length=1, max_length=MAX_FOLDER)],
+) -> Response:
+    """Return the contact sheet of a folder's photos; how far they are, where no page is wanted."""
+    jobs = list_folder(services, visitor, folder)
+    progress = measure_progress(services, jobs)
+    if not wants_page(request.scope):
+        return JSONResponse({**asdict(progress), "words": str(progress)})
+    if not jobs:
+        raise JobNotFound("There is no photo of that folder. Hand it in: mondrian submit FOLDER -r")
+    cards = make_cards(services.store, jobs, request.state.root)
+    return render_page(
+        request.scope,
+        "sheet",
+        title=folder,
+        progress=progress,
+        cards=cards,
+        advisors=list_advisors([card.row for card in cards]),
     )
 
 

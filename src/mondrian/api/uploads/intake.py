@@ -167,5 +167,6 @@ def _make_job(
         intent=options.intent,
         genre=options.genre,
         retry_of=retry_of,
+        folder=options.folder,
         status=Status.QUEUED if options.auto_analyze else Status.PENDING,
     )

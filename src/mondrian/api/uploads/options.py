@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from mondrian.advisors import Advisor, choose_advisors
-from mondrian.errors import InvalidRequest
+from mondrian.errors import InvalidRequest, printable
 from mondrian.jobs.store import Target
 from mondrian.purpose import Purpose
 
@@ -20,6 +20,8 @@ BASELINE = "baseline"
 FORMATS = ("json", "html", "sse")
 """The response formats of ``/analyze``."""
 
+MAX_FOLDER = 200
+
 _PART = re.compile("rag|lora").findall
 
 _BOOLEANS = {"true": True, "1": True, "yes": True, "on": True}
@@ -31,7 +33,7 @@ _BOOLEANS |= {"false": False, "0": False, "no": False, "off": False, "": False}
 class UploadOptions:
     """The options of an upload. ``asked`` is the advisors as requested: ``random`` stays the same
     option, whichever advisor was drawn. ``intent`` and ``genre`` are what the photographer meant,
-    or empty. ``callback`` is told of the job's end."""
+    or empty. ``callback`` is told of the job's end. ``folder`` is the photo's, empty for none."""
 
     asked: str
     advisors: tuple[str, ...]
@@ -42,10 +44,11 @@ class UploadOptions:
     intent: str = ""
     genre: str = ""
     callback: Target | None = None
+    folder: str = ""
 
     def fingerprint(self, photo_sha256: str) -> str:
         """Return the hash by which two uploads with one ``Idempotency-Key`` are the same."""
-        left_out = {"advisors", "response_format", "callback"}
+        left_out = {"advisors", "response_format", "callback", "folder"}
         given = {name: value for name, value in asdict(self).items() if value != ""}
         options = {name: value for name, value in given.items() if name not in left_out}
         if self.callback:
@@ -71,6 +74,7 @@ def parse_options(
         response_format=_parse_format(fields.get("response_format", "")),
         intent=purpose.intent,
         genre=purpose.genre,
+        folder=_parse_folder(fields.get("folder", "")),
     )
 
 
@@ -98,6 +102,12 @@ def parse_mode(text: str) -> str:
     if "".join(words) == "abtest":
         return "ab_test"
     raise InvalidRequest(f"There is no mode {text[:100]!r}. Send one of: {', '.join(MODES)}.")
+
+
+def _parse_folder(text: str) -> str:
+    if len(text) > MAX_FOLDER:
+        raise InvalidRequest(f"A folder's name has at most {MAX_FOLDER} characters.")
+    return printable(text).strip()
 
 
 def _parse_format(text: str) -> str:

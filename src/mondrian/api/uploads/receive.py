@@ -47,7 +47,7 @@ class Upload:
             fields = await read_fields(self.request, self.services.limits)
             if not (fields.get("advisor") or job.is_ended):
                 raise JobConflict("The job is still under way. Cancel it first, or ask another.")
-            asked = {"advisor": ",".join(job.advisors), "mode": job.mode}
+            asked = {"advisor": ",".join(job.advisors), "mode": job.mode, "folder": job.folder}
             asked |= {"intent": job.intent, "genre": job.genre} | fields
             options = self.parse_options(asked | {"enable_rag": str(job.enable_rag)})
             if not options.callback:

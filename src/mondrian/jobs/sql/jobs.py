@@ -18,7 +18,7 @@ from mondrian.jobs.sql.webhooks import ADDED
 ADD_COLUMNS = (
     "id", "owner", "filename", "photo_key", "photo_sha256", "photo_bytes", "width", "height",
     "advisors", "mode", "mode_used", "enable_rag", "base_url", "status", "step_phase",
-    "current_step", "retry_of", "intent", "genre",
+    "current_step", "retry_of", "intent", "genre", "folder",
 )  # fmt: skip
 
 _FRESH = "i.created_at > now() - interval '24 hours'"
@@ -115,6 +115,7 @@ _FILTERS = {
     "photo_sha256": "photo_sha256 = %(photo_sha256)s",
     "search": "strpos(lower(substr(filename, 10)), lower(%(search)s)) > 0",
     "ids": "id = ANY (%(ids)s)",
+    "folder": "folder = %(folder)s AND folder <> ''",
     "below": "(score, created_at) < (%(below)s::real, %(before)s)",
 }
 
@@ -122,7 +123,7 @@ _FILTERS = {
 def list_jobs(filters: Iterable[str], *, is_by_score: bool = False) -> bytes:
     """Return the newest jobs first, or those that have a score, the highest first, with the
     conditions named: ``before``, ``status``, ``advisor``, ``search``, ``ids``, ``below``,
-    ``owner``, ``photo_sha256``."""
+    ``owner``, ``photo_sha256``, ``folder``."""
     named = set(filters)
     if "below" in named:
         named.discard("before")
@@ -143,5 +144,13 @@ COUNTS = compact("""
     SELECT status, count(*) AS jobs FROM jobs WHERE status = ANY(%(statuses)s) GROUP BY status""")
 
 REPORTS = compact("SELECT advisor, report, text FROM reports WHERE job_id = %(id)s ORDER BY place")
+
+REPORTS_OF = compact("""
+    SELECT job_id, advisor, report FROM reports WHERE job_id = ANY (%(ids)s)
+    ORDER BY job_id, place""")
+
+FOLDERS = compact("""
+    SELECT folder FROM jobs WHERE folder <> '' AND (%(owner)s::text IS NULL OR owner = %(owner)s)
+    GROUP BY folder ORDER BY max(created_at) DESC LIMIT %(limit)s""")
 
 DELETE = compact("DELETE FROM jobs WHERE id = %(id)s RETURNING photo_key")

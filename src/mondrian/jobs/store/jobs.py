@@ -1,9 +1,9 @@
 """Jobs: add, start, read, list, cancel and delete them."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from mondrian.errors import JobConflict, TooManyRequests
@@ -47,6 +47,7 @@ class Jobs(Connected):
             "hook_bases": [each.base_url for each in targets],
             "hook_kinds": [each.is_callback for each in targets],
         }
+        values["folder"] = clean(job.folder)
         [row] = self._change(
             sql.ADD, idempotency_key=idempotency_key, fingerprint=fingerprint or "", **values
         )
@@ -127,14 +128,15 @@ class Jobs(Connected):
         photo_sha256: str | None = None,
         search: str | None = None,
         ids: Collection[UUID] | None = None,
+        folder: str | None = None,
         is_by_score: bool = False,
         below: float | None = None,
     ) -> list[Job]:
         """Return jobs, the newest first or (``is_by_score``) the highest scores first.
 
         They are filtered by time of creation, status, advisor, words in the photo's name
-        (``search``), ids, owner and photo. With ``below`` and ``before`` the list continues after a
-        job of that score and time.
+        (``search``), ids, owner, photo and folder. With ``below`` and ``before`` the list continues
+        after a job of that score and time.
         """
         filters = {
             "before": before,
@@ -144,6 +146,7 @@ class Jobs(Connected):
             "ids": None if ids is None else list(ids),
             "owner": owner,
             "photo_sha256": photo_sha256,
+            "folder": clean(folder),
             "below": below if before else None,
         }
         wanted = {name: value for name, value in filters.items() if value is not None}
@@ -153,6 +156,18 @@ class Jobs(Connected):
     def read_reports(self, job_id: UUID) -> list[Answer]:
         """Return the reports of a job, in its advisors' order; none before it is done."""
         return [Answer(**row) for row in self._run(sql.REPORTS, id=job_id)]
+
+    def reports_of(self, job_ids: Collection[UUID]) -> dict[UUID, list[Mapping[str, Any]]]:
+        """Return the reports of jobs, as JSON values in their advisors' order, by job."""
+        found: dict[UUID, list[Mapping[str, Any]]] = {}
+        for row in self._run(sql.REPORTS_OF, ids=list(job_ids)):
+            found.setdefault(row["job_id"], []).append(row["report"])
+        return found
+
+    def list_folders(self, owner: str | None, limit: int = 12) -> list[str]:
+        """Return the folders that jobs of ``owner``, or everybody's, were handed in with, the
+        latest first."""
+        return [row["folder"] for row in self._run(sql.FOLDERS, owner=owner, limit=limit)]
 
     def count_by_status(self, statuses: Collection[Status] = tuple(Status)) -> dict[Status, int]:
         """Return how many jobs there are in each of ``statuses``."""
