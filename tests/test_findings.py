@@ -70,7 +70,7 @@ BANDS = {
     Severity.STRENGTH: (7.5, 9.5),
     Severity.ORDINARY: (6, 7.5),
     Severity.WEAKNESS: (5, 6),
-    Severity.FAULT: (1.5, 4.9),
+    Severity.FAULT: (1.0, 4.9),
     Severity.NOT_JUDGED: (10, 10),
 }
 

@@ -24,8 +24,8 @@ from support.scenes import (
     defocused,
     degraded,
     found,
-    gained,
     houses,
+    lit,
     made_subject,
     moved,
     real,
@@ -126,19 +126,39 @@ def test_harmony(harmony: str, colours: list[tuple[int, int, int]]) -> None:
 
 
 CASTS = {
-    "warm": (1, 0, -1),
-    "cool": (-1, 0, 1),
-    "green": (0, 1, 0),
-    "magenta": (0, -1, 0),
+    "warm": (0.5, 0, -0.5),
+    "cool": (-0.5, 0, 0.7),
+    "green": (-0.25, 0.25, -0.25),
+    "magenta": (0.2, -0.2, 0.2),
 }
 
 
 @pytest.mark.parametrize("cast", CASTS)
 def test_cast_has_the_right_sign_and_grows(cast: str) -> None:
     way, name = np.array(CASTS[cast]), "astronaut"
-    small, large = (found(gained(real(name), *(1 + gain * way))).colour for gain in (0.12, 0.24))
+    small, large = (found(lit(real(name), *(1 + part * way))).colour for part in (0.5, 1))
     assert large.cast == cast
     assert large.cast_strength > small.cast_strength > found_in(name).colour.cast_strength
+
+
+@pytest.mark.parametrize("gain", [0.35, 0.5, 0.65])
+def test_a_strong_cast_is_still_one(gain: float) -> None:
+    colour = found(lit(real("astronaut"), 1 + gain, 1, 1 - gain)).colour
+    assert colour.cast == "warm"
+    assert colour.cast_strength > 60 * gain - 10
+
+
+def test_a_blue_thing_does_not_hide_the_cast() -> None:
+    pixels = real("astronaut").astype(float)
+    pixels[:200, :200] = (100, 115, 165)
+    assert found(lit(pixels, 1.5, 1, 0.5)).colour.cast == "warm"
+
+
+def test_a_green_meadow_has_no_cast() -> None:
+    rng = np.random.default_rng(31)
+    blades = cloud(rng, (300, 400), 1.5)[..., None]
+    meadow = np.array((110, 135, 50)) + np.array((32, 34, 20)) * blades
+    assert found(meadow).colour.cast == "none"
 
 
 def test_a_toned_print_has_no_cast() -> None:

@@ -34,7 +34,7 @@ def test_grade(score: float, word: str) -> None:
 
 
 def test_the_lowest_score_spoils_the_mean() -> None:
-    assert overall_score(DEMO) == 5.3  # the mean is 6.5, and the lowest lacks 2 to 6
+    assert overall_score(DEMO) == 5.2  # the mean, 8.5 counting as 8, is 6.4; the lowest lacks 2
     assert demo_report().grade == "D"
     good = [d for d in DEMO if d.score and d.score >= 6]
     assert overall_score(good) == 7.1  # the mean alone
@@ -44,6 +44,15 @@ def test_the_lowest_score_spoils_the_mean() -> None:
     ]
     assert falling == sorted(falling, reverse=True)
     assert falling[0] - falling[-1] >= 2
+
+
+def test_beside_a_severe_fault_strengths_count_for_less() -> None:
+    spoilt = [d.model_copy(update={"score": 1.5}) for d in DEMO[:1]]
+    plain, fine = (
+        [d.model_copy(update={"score": score}) for d in DEMO[1:]] for score in (6.0, 9.5)
+    )
+    assert overall_score([*spoilt, *plain]) == overall_score([*spoilt, *fine]) < 3
+    assert overall_score(plain) < overall_score(fine)
 
 
 def test_an_advisor_weighs_the_scores() -> None:

@@ -3,6 +3,7 @@
 Clean photos are spoilt by each operation of ``variants.STRENGTHS`` at three strengths. The fault
 that was made must be among the first of the top three (no other fault may score lower), the
 overall score must not rise with the strength, and at the strongest it must be 2 lower at least.
+A border must change no finding.
 
     .venv/bin/python bench/truth/made.py FOLDER
 
@@ -27,8 +28,21 @@ from mondrian.measurements import measure
 from mondrian.photos import Exif, Photo
 from mondrian.reports import overall_score
 
-PARENTS = ("gc-montstmichel", "gc-kingfisher", "gc-horse", "gc-palaisdespapes", "gc-orchestra")
-LEVEL = ("gc-montstmichel", "gc-orchestra")
+PARENTS = (
+    "gc-montstmichel",
+    "gc-kingfisher",
+    "gc-horse",
+    "gc-palaisdespapes",
+    "gc-orchestra",
+    "gc-operasidney",
+    "gc-squirrel",
+    "pa-bridge",
+    "im-quokka",
+    "gc-lincolnmemorial",
+    "mate-twowings",
+    "cv-leuven",
+)
+LEVEL = ("gc-montstmichel", "gc-orchestra", "gc-lincolnmemorial", "cv-leuven")
 """Those with level lines that tell a tilt."""
 NAMES = {
     "blur": {"defocused", "soft"},
@@ -40,6 +54,7 @@ NAMES = {
     "cast": {"cast_warm"},
     "noise": {"noisy"},
 }
+BORDERS = ("white", "black")
 Job: TypeAlias = tuple[Path, str, Parameters]
 
 
@@ -80,16 +95,33 @@ def list_jobs(folder: Path) -> Iterator[tuple[str, str, list[Job]]]:
             yield fault, parent, [(path, "", {}), *made]
 
 
+def list_borders(folder: Path) -> Iterator[tuple[str, list[Job]]]:
+    """Yield each photo, and it with a border of 4 % in each colour."""
+    files = {source["id"]: folder / source["file"] for source in read_sources()}
+    for parent in PARENTS:
+        made: list[Job] = [
+            (files[parent], "border", {"width": 0.04, "colour": colour}) for colour in BORDERS
+        ]
+        yield parent, [(files[parent], "", {}), *made]
+
+
+def count_changes(findings: list[tuple[Finding, ...]]) -> int:
+    """Return how many findings of the later ones are not those of the first, words included."""
+    first, *others = [[(each.id, dict(each.placeholders)) for each in found] for found in findings]
+    return sum(one != other for later in others for one, other in zip(first, later, strict=True))
+
+
 def main() -> None:
     """Spoil, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--processes", type=int, default=2)
     given = parser.parse_args()
-    rows = list(list_jobs(given.folder))
+    rows, borders = list(list_jobs(given.folder)), list(list_borders(given.folder))
     named, made, falling, deep = (Counter[str]() for _ in range(4))
     with ProcessPoolExecutor(given.processes) as pool:
-        found = iter(list(pool.map(find_in, [job for *_, jobs in rows for job in jobs])))
+        all_jobs = [job for *_, jobs in (*rows, *borders) for job in jobs]
+        found = iter(list(pool.map(find_in, all_jobs)))
     for fault, parent, jobs in rows:
         versions = [next(found) for _ in jobs]
         scores = [score_all(each) for each in versions]
@@ -99,12 +131,14 @@ def main() -> None:
         falling[fault] += scores == sorted(scores, reverse=True)
         deep[fault] += scores[0] - scores[-1] >= 2
         print(f"{fault:14} {parent:18} {scores}  {', '.join(first)}")
+    changed = sum(count_changes([next(found) for _ in jobs]) for _, jobs in borders)
     for fault, count in made.items():
         print(
             f"{fault:14} named first {named[fault]:2} of {count:2}, falling in {falling[fault]} "
             f"and by 2 in {deep[fault]} of {count // 3}"
         )
     print(f"\nNAMED FIRST {named.total()} of {made.total()}")
+    print(f"CHANGED BY A BORDER {changed} of {8 * len(BORDERS) * len(PARENTS)} findings")
 
 
 if __name__ == "__main__":

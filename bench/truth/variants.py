@@ -55,18 +55,18 @@ STRENGTHS: Mapping[str, tuple[str, tuple[Parameters, ...]]] = {
     "clipping": (
         "clip",
         (
-            {"black": 0.06, "white": 0.86},
-            {"black": 0.12, "white": 0.72},
-            {"black": 0.2, "white": 0.6},
+            {"black": 0.1, "white": 0.76},
+            {"black": 0.16, "white": 0.66},
+            {"black": 0.24, "white": 0.56},
         ),
     ),
     "cast": (
         "cast",
-        ({"rgb": (1.3, 1.0, 0.7)}, {"rgb": (1.55, 1.0, 0.5)}, {"rgb": (1.8, 1.0, 0.35)}),
+        ({"rgb": (1.4, 1.0, 0.6)}, {"rgb": (1.6, 1.0, 0.47)}, {"rgb": (1.8, 1.0, 0.35)}),
     ),
     "noise": ("noise", tuple({"sigma": sigma, "seed": 2} for sigma in (14, 25, 40))),
 }
-"""Each made fault: its operation, and three strengths of it."""
+"""Each made fault: its operation, and three strengths of it. The weakest is seen in most photos."""
 
 
 def make_variant(path: Path, operation: str, parameters: Parameters) -> Image.Image:

@@ -92,8 +92,10 @@ def brighter(pixels: Pixels, stops: float) -> Pixels:
     return bytes8(255 * np.minimum(light, 1) ** (1 / 2.2))
 
 
-def gained(pixels: Pixels, red: float, green: float, blue: float) -> Pixels:
-    return bytes8(pixels * np.array((red, green, blue)))
+def lit(pixels: Pixels, red: float, green: float, blue: float) -> Pixels:
+    """``pixels`` in light of that colour: linear channels are multiplied, greys keep their luma."""
+    gains = np.array((red, green, blue)) / (np.array((red, green, blue)) @ (0.2126, 0.7152, 0.0722))
+    return bytes8(255 * ((pixels / 255.0) ** 2.2 * gains).clip(0, 1) ** (1 / 2.2))
 
 
 def cloud(rng: np.random.Generator, shape: tuple[int, int], sigma: Any) -> Floats:

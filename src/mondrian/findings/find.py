@@ -18,7 +18,6 @@ from mondrian.measurements import Measurements
 from mondrian.purpose import NO_PURPOSE, Purpose
 
 SEVERE = 3.0
-FAULTY_MOOD = 6.0
 FAULT_NAMES = {
     "horizon_tilted": "the tilt",
     "highlights_clipped": "the lost highlights",
@@ -74,15 +73,15 @@ def _choose_lead(candidates: Iterable[Finding], choices: Mapping[str, str]) -> F
 
 
 def _judge_impact(m: Measurements, others: Sequence[Finding]) -> Finding:
-    severe = [
+    faults = [
         (finding.score, finding)
         for finding in others
-        if finding.severity is Severity.FAULT and finding.score and finding.score <= SEVERE
+        if finding.severity is Severity.FAULT and finding.score
     ]
     marring = [
         (score, finding.dimension, name)
-        for score, finding in severe
-        if (name := _name_fault(finding))
+        for score, finding in faults
+        if score <= SEVERE and (name := _name_fault(finding))
     ]
     if marring:
         score, dimension, name = min(marring)
@@ -94,7 +93,8 @@ def _judge_impact(m: Measurements, others: Sequence[Finding]) -> Finding:
         f"colourfulness {format_figure(m.colour.colourfulness)}",
     ]
     kind, score = _judge_mood(m)
-    return make_finding(kind, min(score, FAULTY_MOOD) if severe else score, evidence)
+    most = min((curves.FAULTY_MOOD(fault) for fault, _ in faults), default=score)
+    return make_finding(kind, min(score, most), evidence)
 
 
 def _name_fault(finding: Finding) -> str | None:

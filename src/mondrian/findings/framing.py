@@ -19,6 +19,7 @@ SURE_OF_HORIZON = 0.5
 NEARLY_A_SUBJECT = 0.8
 SURE_FALLOFF, EVENLY_SHARP = 0.65, 0.25
 SHARP_SUBJECT, SHALLOW_AROUND = 0.6, 1.5
+PLAIN_AROUND = 0.35
 EDGE_MARGIN = 0.01
 
 
@@ -161,9 +162,17 @@ def _list_depth(m: Measurements) -> Finding:
     if cues[strongest] >= curves.DEPTH.start:
         return make_finding(strongest, curves.DEPTH(cues[strongest]), evidence)
     most = max(found.tonal_layers, found.haze)
-    if most < curves.LITTLE_DEPTH.end and found.sharpness_falloff < EVENLY_SHARP:
+    is_even = most < curves.LITTLE_DEPTH.end and found.sharpness_falloff < EVENLY_SHARP
+    if is_even and not _is_before_a_plain_ground(m):
         return make_finding("little_depth", curves.LITTLE_DEPTH(most), evidence)
     return make_finding("depth_not_judged", None, evidence)
+
+
+def _is_before_a_plain_ground(m: Measurements) -> bool:
+    """Return whether a sharp subject stands before what has no structure: a wall, or what is far
+    out of focus."""
+    subject = m.sharpness.subject
+    return subject is not None and subject >= SHARP_SUBJECT and m.sharpness.around < PLAIN_AROUND
 
 
 def _list_layering(m: Measurements) -> float:

@@ -67,6 +67,7 @@ _DIMENSIONS: Mapping[str, Mapping[str, tuple[Severity, str]]] = {
         "flat_light": (_FAULT, ""),
         "full_range": (_STRENGTH, ""),
         "moderate_range": (_ORDINARY, ""),
+        "lighting_not_judged": (_NOT_JUDGED, ""),
         "lighting_chosen": (_NOT_JUDGED, "choice"),
     },
     "Focus & Sharpness": {

@@ -1,8 +1,10 @@
 """How the photo was made: lighting, focus and colour."""
 
 from collections.abc import Iterator
+from typing import TypeAlias
 
 from mondrian.findings import curves
+from mondrian.findings.framing import PLAIN_AROUND
 from mondrian.findings.kinds import Finding, make_finding
 from mondrian.findings.words import (
     describe_sharpness,
@@ -15,58 +17,81 @@ from mondrian.findings.words import (
 )
 from mondrian.measurements import Measurements
 
+Fault: TypeAlias = tuple[str, float, dict[str, str]]
+"""The id of a finding, its score, and its placeholders."""
+
 SOFTER_AROUND = 1.3
 BLURS = {"defocus": "defocused", "unknown": "soft"}
-PLAIN_AROUND = 0.35
 DEEP, LIGHT, WHOLE_RANGE, FLAT_RANGE = 0.08, 0.88, 0.6, 0.6
-DARK_MIDDLE, BRIGHT_MIDDLE = 0.3, 0.78
+DARK_MIDDLE, BRIGHT_MIDDLE = 0.36, 0.78
 
 
 def judge_lighting(m: Measurements) -> Iterator[Finding]:
-    """Yield tones lost at an end first, then tones crowded at one, then the range."""
+    """Yield tones lost at an end and tones crowded in a part of the scale, the worst first, then
+    the range."""
     tones = m.exposure
-    white, black = tones.lost_highlights_percent, tones.lost_shadows_percent
     evidence = [
         f"{format_figure(tones.clipped_highlights_percent)} % of the pixels are pure white",
         f"{format_figure(tones.blocked_shadows_percent)} % of the pixels are pure black",
         f"tones from {tones.percentiles[5]:.2f} to {tones.percentiles[95]:.2f} of 1",
     ]
+    faults = [*_list_losses(m), *_list_crowding(m)]
+    for kind, score, placeholders in sorted(faults, key=lambda fault: fault[1]):
+        yield make_finding(kind, score, evidence, **placeholders)
+    if not faults and _is_open_range(m) and _has_ground(m):
+        yield make_finding("lighting_not_judged", None, evidence)
+    kind, score = _judge_range(m)
+    yield make_finding(kind, score, evidence)
+
+
+def _list_losses(m: Measurements) -> Iterator[Fault]:
+    """Yield what is lost in pure white and in black, both first: they are worse than the worse."""
+    white, black = m.exposure.lost_highlights_percent, m.exposure.lost_shadows_percent
     highlights = curves.HIGHLIGHTS(white) if white >= curves.HIGHLIGHTS.start else None
     shadows = curves.SHADOWS(black) if black >= curves.SHADOWS.start else None
     if highlights and shadows:
         figures = {"highlights": format_figure(white), "shadows": format_figure(black)}
-        # both ends lost are worse than the worse of them
-        score = (
-            min(highlights, shadows)
-            - (curves.HIGHLIGHTS.points[0][1] - max(highlights, shadows)) / 2
-        )
-        yield make_finding("both_ends_clipped", max(1.5, score), evidence, **figures)
+        least = curves.HIGHLIGHTS.points[0][1]
+        both = min(highlights, shadows) - (least - max(highlights, shadows)) / 2
+        yield "both_ends_clipped", max(1.0, both), figures
     if highlights:
-        yield make_finding("highlights_clipped", highlights, evidence, percent=format_figure(white))
+        yield "highlights_clipped", highlights, {"percent": format_figure(white)}
     if shadows:
-        yield make_finding("shadows_blocked", shadows, evidence, percent=format_figure(black))
-    for kind, score in _list_ranges(m):
-        yield make_finding(kind, score, evidence)
+        yield "shadows_blocked", shadows, {"percent": format_figure(black)}
 
 
-def _list_ranges(m: Measurements) -> list[tuple[str, float]]:
-    """Return the findings and scores of a photo whose tones are all kept, the worst fault first."""
-    tones, spread = m.exposure, m.contrast.spread
-    low, middle, high = (tones.percentiles[percent] for percent in (1, 50, 99))
-    faults = []
-    if high <= curves.TOO_DARK.end and middle <= DARK_MIDDLE:
-        faults.append(("too_dark", curves.TOO_DARK(high)))
-    if low >= curves.TOO_BRIGHT.start and middle >= BRIGHT_MIDDLE:
-        faults.append(("too_bright", curves.TOO_BRIGHT(low)))
-    if not faults and spread <= curves.FLAT.end and high - low <= FLAT_RANGE:
-        faults.append(("flat_light", curves.FLAT(spread)))
-    is_kept = tones.blocked_shadows_percent < curves.SHADOWS.start
-    if is_kept and low <= DEEP and high >= LIGHT and spread >= WHOLE_RANGE:
-        clipped = tones.lost_highlights_percent + tones.lost_shadows_percent
-        kept = ("full_range", curves.FULL_RANGE(clipped))
-    else:
-        kept = ("moderate_range", curves.MODERATE(spread))
-    return [*sorted(faults, key=lambda fault: fault[1]), kept]
+def _list_crowding(m: Measurements) -> Iterator[Fault]:
+    """Yield tones that are all dark or all bright, else that fill only a part of the scale."""
+    low, middle, high = (m.exposure.percentiles[percent] for percent in (1, 50, 99))
+    is_dark = high <= curves.TOO_DARK.end and middle <= DARK_MIDDLE
+    is_bright = low >= curves.TOO_BRIGHT.start and middle >= BRIGHT_MIDDLE
+    if is_dark:
+        yield "too_dark", curves.TOO_DARK(high), {}
+    if is_bright:
+        yield "too_bright", curves.TOO_BRIGHT(low), {}
+    is_narrow = m.contrast.spread <= curves.FLAT.end and high - low <= FLAT_RANGE
+    if is_narrow and not is_dark and not is_bright:
+        yield "flat_light", curves.FLAT(m.contrast.spread), {}
+
+
+def _is_open_range(m: Measurements) -> bool:
+    """Return whether the tones run from black to white."""
+    low, high = (m.exposure.percentiles[percent] for percent in (1, 99))
+    return low <= DEEP and high >= LIGHT and m.contrast.spread >= WHOLE_RANGE
+
+
+def _has_ground(m: Measurements) -> bool:
+    """Return whether much is pure black or white, as night or paper is: that is no range."""
+    white, black = m.exposure.clipped_highlights_percent, m.exposure.blocked_shadows_percent
+    return white >= curves.HIGHLIGHTS.start or black >= curves.SHADOWS.start
+
+
+def _judge_range(m: Measurements) -> tuple[str, float]:
+    """Return the finding and the score of a photo whose tones are all kept."""
+    if _is_open_range(m):
+        clipped = m.exposure.lost_highlights_percent + m.exposure.lost_shadows_percent
+        return "full_range", curves.FULL_RANGE(clipped)
+    return "moderate_range", curves.MODERATE(m.contrast.spread)
 
 
 def judge_focus(m: Measurements) -> Iterator[Finding]:

@@ -1,11 +1,11 @@
 """Colour: the main colours and their harmony, the cast, colourfulness and chroma."""
 
 import math
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mondrian.measurements.cast import find_cast
 from mondrian.measurements.colour_names import name_colour
 from mondrian.measurements.values import Colour, DominantColour
 from mondrian.measurements.views import Plane, Views, smooth
@@ -14,15 +14,6 @@ CLUSTERS = 8
 MERGE_DISTANCE = 14.0
 LEAST_SHARE = 0.02
 MOST_COLOURS = 5
-LEAST_CAST = 12.0
-MOST_CAST = 30.0
-TONED = 2.5
-TONES = (12.0, 40.0, 65.0, 97.0)
-LEAST_TONE = 0.04
-LIKE_THE_CAST = 0.3
-GREY_LIGHTNESS = 60.0
-# where each cast ends on the circle of CIELAB hues, in degrees
-CAST_SECTORS = (("magenta", 10), ("warm", 110), ("green", 185), ("cool", 305), ("magenta", 360))
 COLOURED = 8.0
 # each harmony with its even sectors and the width of each in degrees
 HARMONIES = (("analogous", 1, 90), ("complementary", 2, 80), ("triadic", 3, 50))
@@ -34,14 +25,14 @@ PAINTERS_WHEEL = (0, 60, 120, 180, 240, 300, 360)
 def measure_colour(views: Views) -> Colour:
     """Return the colours of the photo, from the glance; colourfulness from all pixels."""
     chroma = np.hypot(views.lab[..., 1], views.lab[..., 2])
-    a, b, share = _average_neutrals(views)
+    cast = find_cast(views)
     return Colour(
         dominant=_find_dominant(views),
         harmony=_classify_harmony(views.lab, chroma),
-        cast=_measure_cast(views.lab, a, b, share),
-        cast_a=a,
-        cast_b=b,
-        cast_strength=math.hypot(a, b),
+        cast=cast.name,
+        cast_a=cast.a,
+        cast_b=cast.b,
+        cast_strength=cast.strength,
         colourfulness=_compute_colourfulness(views.pixels),
         saturation=float(chroma.mean(dtype=np.float64)),
     )
@@ -167,76 +158,3 @@ def _compute_colourfulness(pixels: NDArray[np.uint8], rows: int = 8) -> float:
     sums /= pixels.shape[0] * pixels.shape[1]
     deviation = math.sqrt(max(0.0, sums[2] - sums[0] ** 2 + sums[3] - sums[1] ** 2))
     return deviation + 0.3 * math.hypot(sums[0], sums[1])
-
-
-def _average_neutrals(views: Views) -> tuple[float, float, float]:
-    """Return the mean a* and b* of the near-neutral pixels, and the share of the frame that is like
-    them.
-
-    A cast shifts the grey things of a scene along with all others, in proportion to their
-    lightness (so chroma is taken in proportion to a lightness of 60); a coloured thing stays apart
-    from them. So grey is looked for, as grey-world (Buchsbaum 1980) over what may be grey: from
-    the twentieth with the least chroma, by mean shift (Comaniciu & Meer 2002) with a kernel of
-    ΔE 6, weighed toward neutral. Dark and partly clipped pixels count for nothing; white that has
-    clipped hides a cast and counts only where it is a quarter of the frame, as a backdrop does.
-    """
-    light, peak = views.lab[..., 0], views.rgb.max(axis=2)
-    usable = (light > 35) & (peak < 252)
-    white = views.rgb.min(axis=2) > 244
-    if white.mean() > 0.25:
-        usable |= white
-    if usable.mean() < LEAST_SHARE:
-        return 0.0, 0.0, 0.0
-    ab = views.lab[usable][:, 1:].astype(np.float64) * (GREY_LIGHTNESS / light[usable])[:, None]
-    chroma2 = (ab**2).sum(axis=1)
-    centre = ab[chroma2 <= np.quantile(chroma2, 0.05)].mean(axis=0)
-    prior = np.exp(-chroma2 / (2 * 12**2))
-    for _ in range(6):
-        likeness = np.exp(-((ab - centre) ** 2).sum(axis=1) / (2 * 6**2))
-        weight = likeness * prior + 1e-12
-        centre = (weight[:, None] * ab).sum(axis=0) / weight.sum()
-    return float(centre[0]), float(centre[1]), float(likeness.sum() / light.size)
-
-
-def _measure_cast(lab: Plane, a: float, b: float, share: float) -> str:
-    """Name the cast. Below 12 it is not seen, above 30 or on too little it is a colour, no cast.
-
-    It must show in all tones that there are, and a photo whose hue follows from its lightness alone
-    is toned: that is meant.
-    """
-    strength = math.hypot(a, b)
-    if share < 0.035 or not LEAST_CAST <= strength <= MOST_CAST:
-        return "none"
-    if _is_toned(lab) or not _shows_in_all_tones(lab, (a / strength, b / strength), strength):
-        return "none"
-    hue = math.degrees(math.atan2(b, a)) % 360
-    return next((name for name, end in CAST_SECTORS if hue < end), "magenta")
-
-
-def _is_toned(lab: Plane) -> bool:
-    """Return whether a* and b* depend on the lightness alone, as in a sepia print."""
-    level = (lab[..., 0].ravel() / 5).astype(int)
-    counts = np.maximum(np.bincount(level), 1)
-    for channel in (lab[..., 1].ravel().astype(float), lab[..., 2].ravel().astype(float)):
-        mean = np.bincount(level, channel) / counts
-        if float(np.sqrt(((channel - mean[level]) ** 2).mean())) > TONED:
-            return False
-    return True
-
-
-def _shows_in_all_tones(lab: Plane, way: tuple[float, float], strength: float) -> bool:
-    """Return whether the least coloured pixels lean along ``way`` in two of dark, middle and light
-    tones at least, and in none the other way."""
-    light = lab[..., 0]
-    tones = [(light >= low) & (light < high) for low, high in pairwise(TONES)]
-    leans = [_measure_lean(lab[tone], way) for tone in tones if tone.mean() >= LEAST_TONE]
-    return len(leans) > 1 and min(leans) >= 0 and sorted(leans)[-2] >= LIKE_THE_CAST * strength
-
-
-def _measure_lean(lab: Plane, way: tuple[float, float]) -> float:
-    """Return how far the least coloured tenth leans along ``way``, at a lightness of 60."""
-    scale = GREY_LIGHTNESS / np.maximum(lab[:, 0], 1)
-    a, b = lab[:, 1] * scale, lab[:, 2] * scale
-    chroma = np.hypot(a, b)
-    least = chroma <= np.quantile(chroma, 0.1)
-    return float((a[least] * way[0] + b[least] * way[1]).mean())

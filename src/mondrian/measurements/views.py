@@ -10,6 +10,7 @@ from PIL import Image
 
 Plane: TypeAlias = NDArray[np.float32]
 Mask: TypeAlias = NDArray[np.bool_]
+Floats: TypeAlias = NDArray[np.float64]
 
 SCREEN_PIXELS = 1600
 GLANCE_PIXELS = 320
@@ -30,7 +31,8 @@ class Views:
     pixels of each 8-bit luma from 0 to 255, at full size. ``screen`` is luma from 0 to 1 with the
     long side at most 1600 pixels, as a person sees a photo that fills a screen. The glance is at
     most 320 pixels long: ``glance`` is its luma, ``lab`` CIELAB (D65) of shape (h, w, 3),
-    ``linear`` its linear luminance from 0 to 1, ``rgb`` uint8 sRGB, and ``white`` and ``black`` the
+    ``linear_rgb`` linear light of shape (h, w, 3) from 0 to 1, ``linear`` its luminance, ``rgb``
+    uint8 sRGB, and ``white`` and ``black`` the
     share of each part's pixels that is clipped, from 0 to 1.
     """
 
@@ -39,6 +41,7 @@ class Views:
     screen: Plane
     glance: Plane
     lab: Plane
+    linear_rgb: Floats
     linear: Plane
     rgb: NDArray[np.uint8]
     white: Plane
@@ -51,14 +54,15 @@ def look(pixels: NDArray[np.uint8]) -> Views:
     luma = photo.convert("L", REC709)
     rgb = np.asarray(_shrink(photo, GLANCE_PIXELS, Image.Resampling.BOX))
     screen = _shrink(luma, SCREEN_PIXELS, Image.Resampling.LANCZOS)
-    lab, linear = _convert_colours(rgb)
+    light = _linearise(rgb)
     return Views(
         pixels=pixels,
         luma_counts=np.array(luma.histogram(), np.int64),
         screen=np.asarray(screen, np.float32) / np.float32(255),
         glance=_compute_luma(rgb.astype(np.float32)) / np.float32(255),
-        lab=lab,
-        linear=linear,
+        lab=find_lab(light),
+        linear_rgb=light,
+        linear=_compute_luma(light.astype(np.float32)),
         rgb=rgb,
         white=_compute_share(luma, [level >= 254 for level in range(256)]),
         black=_compute_share(luma, [level <= 1 for level in range(256)]),
@@ -80,21 +84,25 @@ def _shrink(image: Image.Image, longest: int, filter_: Image.Resampling) -> Imag
     return image.resize((width, height), filter_, reducing_gap=3.0)
 
 
-def _convert_colours(rgb: NDArray[np.uint8]) -> tuple[Plane, Plane]:
-    """CIELAB and linear luminance of 8-bit sRGB (IEC 61966-2-1, CIE 15, white point D65).
+def _linearise(rgb: NDArray[np.uint8]) -> Floats:
+    """Return the linear light, from 0 to 1, of 8-bit sRGB (IEC 61966-2-1)."""
+    values = np.arange(256) / 255
+    curve = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    return np.asarray(curve[rgb])
+
+
+def find_lab(light: Floats) -> Plane:
+    """Return the CIELAB (CIE 15, white point D65) of linear sRGB, both of shape (…, 3).
 
     Element by element and in steps of 1/1024, so that no CPU's matrix product or last bit tells.
     """
-    values = np.arange(256) / 255
-    curve = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
-    red, green, blue = (curve[rgb[..., channel]] for channel in range(3))
+    red, green, blue = (light[..., channel] for channel in range(3))
     x, y, z = (
         _compute_lightness((row[0] * red + row[1] * green + row[2] * blue) / white)
         for row, white in zip(XYZ_OF_RGB, D65, strict=True)
     )
     lab = np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
-    linear = _compute_luma(curve.astype(np.float32)[rgb])
-    return (np.round(lab * 1024) / 1024).astype(np.float32), linear
+    return (np.round(lab * 1024) / 1024).astype(np.float32)
 
 
 def _compute_lightness(ratio: NDArray[np.float64]) -> NDArray[np.float64]:

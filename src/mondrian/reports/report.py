@@ -34,6 +34,8 @@ _NEEDS = (3.0, REPAIR_BELOW, 6.0, 7.5)
 """Where a severe fault ends, a fault, a weakness, and what is ordinary (docs/findings.md)."""
 
 _LACKING, _SPOILING = 6.0, 0.6
+_MOST_BESIDE = 4.0
+"""By how much more than the lowest score another counts at most."""
 
 IMPORTED = "import:"
 """The ``url`` in the figures of a report that an earlier system made: who answered, and what it
@@ -143,16 +145,17 @@ def overall_score(
 ) -> float:
     """Return the overall score from 1 to 10, to one decimal, of the dimensions that are judged.
 
-    It is the mean of their scores by ``weights`` (1 where a dimension has none), less 0.6 of what
-    the lowest lacks to 6: a photo is not saved by seven good dimensions if the eighth spoils it.
+    It is the mean of their scores by ``weights`` (1 where a dimension has none), none of them
+    counting for more than the lowest and 4, less 0.6 of what the lowest lacks to 6: a photo is not
+    saved by seven good dimensions if the eighth spoils it.
     Raise ``AnswerError`` where none is judged.
     """
     scores = judged(dimensions)
     if not scores:
         raise AnswerError
     weigh = [(weights or {}).get(dimension.name, 1.0) for dimension, _ in scores]
-    mean = fmean((score for _, score in scores), weigh)
     lowest = min(score for _, score in scores)
+    mean = fmean((min(score, lowest + _MOST_BESIDE) for _, score in scores), weigh)
     return round(max(1.0, mean - _SPOILING * max(0.0, _LACKING - lowest)), 1)
 
 
