@@ -87,6 +87,15 @@ def test_halves_are_written_as_such() -> None:
     assert [each.score for each in read_answer(text).dimensions] == [7.5] * 8
 
 
+def test_full_and_empty_stars_are_a_score() -> None:
+    text = "\n\n".join(f"**{n}** ★★★★☆\n{c}\nRecommendation: {r}" for n, _, c, r in ROWS)
+    assert [each.score for each in read_answer(text).dimensions] == [8] * 8
+    with_figures = text.replace("☆", "☆ (7/10)")
+    assert [each.score for each in read_answer(with_figures).dimensions] == [7] * 8
+    with pytest.raises(AnswerError):
+        read_answer(text.replace("☆", ""))  # of five, or of ten?
+
+
 def test_numbers_behind_all_names_are_scores() -> None:
     text = " ".join(f"{n}: 7. {c} Recommendation: {r}" for n, _, c, r in ROWS)
     assert [each.score for each in read_answer(text).dimensions] == [7] * 8
@@ -122,6 +131,8 @@ def test_a_score_and_a_comment_under_a_name() -> None:
         ("I would give this 8 out of 10. The light is soft.", 8),
         ("The light is soft, so it earns 7.5/10 for its mood.", 7.5),
         ("The light is soft: 8/10.", 8),
+        ("Das Licht ist weich, dafür 8 von 10 Punkten.", 8),
+        ("Das Licht ist weich, könnte aber 9 von 10 Punkten haben.", None),
         ("8 out of 10 viewers would look at the barn first.", None),
         ("The light is soft; with a reflector it could be 9/10.", None),
         ("From 4/10 at noon it went to 8/10 at dusk.", None),

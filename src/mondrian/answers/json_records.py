@@ -9,7 +9,7 @@ parsed in place: a string ends at a quote with as many backslashes as its openin
 
 Parsing is one pass, in time linear in the length of the text: every lookahead ends at the next
 quote at the latest, and nothing recurses. It ends after ``MOST_MARKS`` quotes and marks, which is
-fifteen answers. (json-repair needed 27 s for 30 KB of hostile text, and four times that for twice
+ten answers. (json-repair needed 27 s for 30 KB of hostile text, and four times that for twice
 as much.)
 """
 
@@ -30,7 +30,7 @@ from mondrian.answers.records import Record
 from mondrian.answers.scores import split_score
 from mondrian.answers.tables import Table
 
-MOST_MARKS = 3000
+MOST_MARKS = 2000
 
 
 def read_json_records(text: str) -> list[Record]:

@@ -26,7 +26,7 @@ from mondrian.answers.records import Record
 from mondrian.answers.scores import find_score_in_sentence, read_score, split_score
 from mondrian.answers.tables import Table, split_row
 
-MOST_LINES = 2000
+MOST_LINES = 1500
 _BLANK = re.compile(r"\n\s*\n")
 
 

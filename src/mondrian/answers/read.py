@@ -18,7 +18,7 @@ wins. The rules of salvage:
    means that the dimension is not judged.
 5. Comments may be in any language, names in those of ``languages.py``: positions are not guessed.
 6. Of a text of more than 100,000 characters the beginning and the end are read, and of what is left
-   so many quotes, marks, lines and numbers as a dozen answers have: time is bounded whatever it is.
+   so many quotes, marks, lines and numbers as ten answers have: time is bounded whatever it is.
 7. A model's thinking (``<think>``) is not its answer, and a template's ``<comment>`` not a comment.
 """
 
@@ -206,11 +206,15 @@ def _remove_margins(text: str) -> str:
         head, tail = text[: _MOST_READ // 4], text[-_MOST_READ * 3 // 4 :]
         text = tail if has_thinking(head) else f"{head}\n…\n{tail}"
     text = remove_thinking(text).translate(_WIDE)
+    if "☆" in text:
+        text = _STARS.sub(lambda row: f"{len(row[1])}/{len(row[1] + row[2])} ", text)
     return _FRACTION.sub(r"\1/\2", _MARGIN.sub("", text))
 
 
 _MOST_READ = 100_000
 _WIDE = str.maketrans("｛｝［］＂", '{}[]"')
+# Full and empty stars, where no figure says the same.
+_STARS = re.compile(r"(?<![★☆⭐\d])(?<!\d )([★⭐]{1,10})(☆{0,9})(?![★☆⭐])(?!\W{0,4}\d)")
 _FRACTION = re.compile(r"\$?\\d?frac\{(\d{1,3})\}\{(\d{1,3})\}\$?")
 # The marks of a quotation, or line numbers.
 _MARGIN = re.compile(r"^[^\S\n]{0,9}(?:(?:>[^\S\n]?)+|\d{1,4}[:.|)]?[^\S\n]+(?=[\[\]{}\"]))", re.M)

@@ -82,12 +82,12 @@ def _read_bare_score(text: str, scale: float | None) -> Score | None:
     return _build_score(_parse_number(match[0]), None, scale)
 
 
-_IN_SENTENCE = re.compile(rf"{_NUMBER}\s*(?:/|out of)\s*10(?![.,]?\d)")
+_IN_SENTENCE = re.compile(rf"{_NUMBER}\s*{_OF}\s*10(?![.,]?\d)(?:\s*{_UNIT})?", re.IGNORECASE)
 _MAY_FOLLOW = re.compile(r"\W*(?:\Z|[.,;:!)–—]|\b(?:for|because|as|since|here|overall|from|in)\b)")
 _OTHER_SCORE = re.compile(
     r"n't\b|\b(?:not|could|might|may|potential\w*|previous\w*|rais\w+|bring\w*|reach\w*|becom\w+|"
     r"instead|up to|if|to (?:an?|get)|deserved|almost|nearly|than|below|above|under|over"
-    r"|average)\b",
+    r"|average|könnte|nicht|pourrait|serait|podría|sería|potrebbe|sarebbe)\b",
     re.IGNORECASE,
 )
 
