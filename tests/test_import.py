@@ -18,7 +18,7 @@ from mondrian.jobs.old_database import parse_time
 from mondrian.jobs.retention import prune
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
-from mondrian.reports import Report, analysis_fragment
+from mondrian.reports import Report, render_fragment
 from support.demo_reports import demo_report
 from support.service import Service
 from support.uploads import jpeg
@@ -65,7 +65,7 @@ def payloads(store: Store, job: Job) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
-    two = "\n".join(analysis_fragment(demo_report(advisor=name)) for name in ("ansel", "okeefe"))
+    two = "\n".join(render_fragment(demo_report(advisor=name)) for name in ("ansel", "okeefe"))
     columns = (
         "id TEXT, filename TEXT, advisor TEXT, mode TEXT, enable_rag INTEGER, status TEXT,"
         "created_at TEXT, started_at REAL, completed_at REAL, analysis_html TEXT, error TEXT"

@@ -7,12 +7,12 @@ import pytest
 from rich.console import Console
 
 from mondrian.cli.live import (
-    LiveFace,
+    LiveDisplay,
     describe_left,
     describe_line,
     describe_past,
     describe_step,
-    watching,
+    open_display,
 )
 from mondrian.cli.terminal import print_report
 from support.demo_reports import demo_report
@@ -68,11 +68,11 @@ def test_the_time_that_is_left_in_words(seconds: float | None, words: str) -> No
 def test_a_line_names_the_advisor_and_is_never_wrapped() -> None:
     written = io.StringIO()
     console = Console(file=written, width=40)
-    with watching(console, ["Ansel Adams", "Georgia O'Keeffe"]) as face:
-        face.take("thinking_update", update("Measuring the photo... (0 s)", "measuring"))
-        face.take("status_update", {"job_data": {"current_advisor": 2}})
+    with open_display(console, ["Ansel Adams", "Georgia O'Keeffe"]) as display:
+        display.show("thinking_update", update("Measuring the photo... (0 s)", "measuring"))
+        display.show("status_update", {"job_data": {"current_advisor": 2}})
         long = update("Looking at the photo... (prompt 1/2 tokens)", "prefill", eta_seconds=42.0)
-        face.take("thinking_update", long)
+        display.show("thinking_update", long)
     first, second = written.getvalue().splitlines()
     assert first.endswith("Measuring the photo... (0 s)")
     assert "Georgia O'Keeffe (2 of 2): Looking at the photo" in second
@@ -88,10 +88,10 @@ def test_of_an_unknown_time_there_is_a_line_all_the_same() -> None:
 def test_what_was_stopped_is_not_ticked_off() -> None:
     written = io.StringIO()
     console = Console(file=written, width=100, force_terminal=True)
-    with pytest.raises(KeyboardInterrupt), watching(console, ["Ansel Adams"]) as face:
-        assert isinstance(face, LiveFace)
-        face.take("thinking_update", update("Loading model... (0 s)", "loading"))
-        face.take("thinking_update", update("Looking at the photo... (1 s)", "prefill", 3.0))
+    with pytest.raises(KeyboardInterrupt), open_display(console, ["Ansel Adams"]) as display:
+        assert isinstance(display, LiveDisplay)
+        display.show("thinking_update", update("Loading model... (0 s)", "loading"))
+        display.show("thinking_update", update("Looking at the photo... (1 s)", "prefill", 3.0))
         raise KeyboardInterrupt
     text = written.getvalue()
     assert "✓ \x1b[0mAnsel Adams: Loading model... (3 s)" in text
@@ -103,10 +103,10 @@ def test_what_was_stopped_is_not_ticked_off() -> None:
 def test_a_finished_job_says_done(is_terminal: bool, has_failed: bool) -> None:
     written = io.StringIO()
     console = Console(file=written, width=100, force_terminal=is_terminal)
-    with watching(console, ["Ansel Adams"]) as face:
-        face.take("thinking_update", update("Writing the report...", "finalizing", 9.0))
+    with open_display(console, ["Ansel Adams"]) as display:
+        display.show("thinking_update", update("Writing the report...", "finalizing", 9.0))
         if has_failed:
-            face.take("error", {"error": {"code": "storage", "message": "The disk is full."}})
+            display.show("error", {"error": {"code": "storage", "message": "The disk is full."}})
     said = written.getvalue()
     assert ("Ansel Adams: Done" in said) is not has_failed
     assert ("100 %" in said) is not (is_terminal or has_failed)
@@ -115,17 +115,19 @@ def test_a_finished_job_says_done(is_terminal: bool, has_failed: bool) -> None:
 def test_a_phase_that_failed_is_not_ticked_off() -> None:
     written = io.StringIO()
     console = Console(file=written, width=100, force_terminal=True)
-    with watching(console, ["Ansel Adams"]) as face:
-        face.take("thinking_update", update("Looking at the photo... (1 s)", "prefill", 3.0))
-        face.take("error", {"error": {"code": "engine_failed", "message": "It broke."}})
+    with open_display(console, ["Ansel Adams"]) as display:
+        display.show("thinking_update", update("Looking at the photo... (1 s)", "prefill", 3.0))
+        display.show("error", {"error": {"code": "engine_failed", "message": "It broke."}})
     assert "✓" not in written.getvalue()
 
 
 def test_the_first_of_two_does_not_end_at_100_percent() -> None:
     written = io.StringIO()
-    with watching(Console(file=written, width=100), ["Ansel Adams", "Edward Weston"], 1) as face:
+    with open_display(
+        Console(file=written, width=100), ["Ansel Adams", "Edward Weston"], 1
+    ) as display:
         half = update("Writing the report...", "finalizing", 9.0) | {"percent": 50.0}
-        face.take("thinking_update", half)
+        display.show("thinking_update", half)
     assert written.getvalue().splitlines()[-1].endswith("50 %  Ansel Adams (1 of 2): Done")
 
 

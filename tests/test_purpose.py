@@ -10,7 +10,7 @@ from mondrian.jobs.job import Status
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
 from mondrian.purpose import GENRES, MAX_INTENT, Purpose, clean_intent, parse_genre
-from mondrian.reports import Report, analysis_fragment, markdown, pdf
+from mondrian.reports import Report, render_fragment, render_markdown, render_pdf
 from support.demo_reports import demo_report
 from support.processes import run
 from support.service import Service
@@ -140,12 +140,12 @@ def test_reports_show_it_everywhere_as_text() -> None:
     report = demo_report().model_copy(
         update={"intent": SAID, "genre": "macro", "choices": ("dark on purpose, as you said",)}
     )
-    fragment = analysis_fragment(report)
+    fragment = render_fragment(report)
     assert "<p>What the photographer meant: “backlit on purpose, for a &lt;b&gt;" in fragment
     assert "<p>Not counted as a fault: dark on purpose, as you said.</p>" in fragment
-    assert "Judged as a macro photograph." in markdown(report)
-    assert len(pdf([report])) > len(pdf([demo_report()]))
-    assert "purpose" not in analysis_fragment(demo_report())
+    assert "Judged as a macro photograph." in render_markdown(report)
+    assert len(render_pdf([report])) > len(render_pdf([demo_report()]))
+    assert "purpose" not in render_fragment(demo_report())
     old = demo_report().model_dump(mode="json")
     for name in ("intent", "genre", "choices"):
         del old[name]

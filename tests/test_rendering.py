@@ -12,14 +12,14 @@ from PIL import Image
 import mondrian.reports
 from mondrian.reports import (
     Report,
-    analysis_document,
-    analysis_fragment,
-    data_url,
-    markdown,
-    pdf,
-    provenance,
-    summary_document,
-    summary_json,
+    describe_provenance,
+    encode_data_url,
+    make_summary,
+    render_document,
+    render_fragment,
+    render_markdown,
+    render_pdf,
+    render_summary,
 )
 from support.demo_reports import DEMO, demo_report
 
@@ -69,15 +69,17 @@ def squeeze(text: str) -> str:
 
 
 def rendered_markdown(report: Report) -> str:
-    return str(MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(markdown(report)))
+    return str(
+        MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(render_markdown(report))
+    )
 
 
 @pytest.mark.parametrize(
     "render",
     [
-        analysis_fragment,
-        lambda report: analysis_document([report], title=report.image_description),
-        summary_document,
+        render_fragment,
+        lambda report: render_document([report], title=report.image_description),
+        render_summary,
         rendered_markdown,
     ],
     ids=["fragment", "document", "summary", "markdown"],
@@ -98,12 +100,12 @@ def test_a_pipe_stays_in_its_cell() -> None:
 
 def test_an_advisor_id_cannot_leave_its_attribute() -> None:
     report = demo_report(advisor='"><script>')
-    assert ("data-advisor", '"><script>') in Page(analysis_fragment(report)).values
-    assert "<script>" not in analysis_document([report], title="x")
+    assert ("data-advisor", '"><script>') in Page(render_fragment(report)).values
+    assert "<script>" not in render_document([report], title="x")
 
 
 def test_the_fragment_keeps_its_contract() -> None:
-    html = analysis_fragment(demo_report())
+    html = render_fragment(demo_report())
     assert re.match(
         r'<div class="advisor-section" data-advisor="ansel">\s*<div class="analysis">', html
     )
@@ -120,7 +122,7 @@ def test_the_fragment_keeps_its_contract() -> None:
 
 def test_the_document_needs_nothing_from_outside() -> None:
     named = demo_report().model_copy(update={"advisor_name": "A. A."})
-    html = analysis_document([named, named], title="Boats")
+    html = render_document([named, named], title="Boats")
     page = Page(html)
     assert html.startswith("<!DOCTYPE html>")
     assert html.count("<h2>A. A.</h2>") == page.with_class("advisor-section") == 2
@@ -132,18 +134,18 @@ def test_the_document_needs_nothing_from_outside() -> None:
 
 def test_only_a_photo_comes_by_url() -> None:
     for url in ("https://host/a.jpg?token=1&x=2", "data:image/jpeg;base64,AAAA"):
-        html = analysis_document([demo_report()], title="x", photo_url=url)
+        html = render_document([demo_report()], title="x", photo_url=url)
         assert ("src", url) in Page(html).values
     for url in ("/photo.jpg", "javascript:alert(1)", "data:text/html,x", "file:///x"):
         with pytest.raises(ValueError, match="absolute"):
-            analysis_document([demo_report()], title="x", photo_url=url)
+            render_document([demo_report()], title="x", photo_url=url)
 
 
 def test_the_summary_holds_the_three_lowest() -> None:
-    page = Page(summary_document(demo_report()))
+    page = Page(render_summary(demo_report()))
     assert page.with_class("recommendation-item") == 3
     assert "Top3Recommendations" in page.text
-    summary = json.loads(json.dumps(summary_json(demo_report())))
+    summary = json.loads(json.dumps(make_summary(demo_report())))
     assert [(r["rank"], r["name"]) for r in summary["recommendations"]] == [
         (1, "Lighting"),
         (2, "Visual Balance"),
@@ -153,20 +155,20 @@ def test_the_summary_holds_the_three_lowest() -> None:
 
 def test_own_improvements_are_shown_and_derived_ones_not_twice() -> None:
     report = demo_report()
-    assert "improve first" not in analysis_fragment(report)
+    assert "improve first" not in render_fragment(report)
     own = report.model_copy(update={"priority_improvements": ("Wait for the tide.",)})
-    assert "Wait for the tide." in analysis_fragment(own)
-    assert "Wait for the tide." in markdown(own)
+    assert "Wait for the tide." in render_fragment(own)
+    assert "Wait for the tide." in render_markdown(own)
 
 
 def test_provenance_is_honest() -> None:
     blind, seeing = demo_report(), demo_report(sees=True)
-    assert "did not see the photo" in provenance(blind)[0]
-    assert "looked at the photo" in provenance(seeing)[0]
-    assert provenance(blind)[1] == "1,304 tokens at 80.2 tokens/s in 17.3 s."
+    assert "did not see the photo" in describe_provenance(blind)[0]
+    assert "looked at the photo" in describe_provenance(seeing)[0]
+    assert describe_provenance(blind)[1] == "1,304 tokens at 80.2 tokens/s in 17.3 s."
     cut = blind.model_copy(update={"dimensions": DEMO[:7], "salvaged": True})
-    assert "Not judged: Emotional Impact." in provenance(cut)
-    for render in (markdown(cut), analysis_fragment(cut), summary_document(cut)):
+    assert "Not judged: Emotional Impact." in describe_provenance(cut)
+    for render in (render_markdown(cut), render_fragment(cut), render_summary(cut)):
         assert "Not judged: Emotional Impact." in render
 
 
@@ -175,10 +177,10 @@ def test_no_empty_parts_where_a_model_said_less() -> None:
     report = demo_report().model_copy(
         update={"dimensions": (bare,), "key_strengths": (), "image_description": ""}
     )
-    html = analysis_fragment(report)
+    html = render_fragment(report)
     assert html.count(bare.comment) == 2  # its card, and where to begin
     assert "What works" not in html
-    assert pdf([report]).startswith(b"%PDF")
+    assert render_pdf([report]).startswith(b"%PDF")
 
 
 def photo() -> bytes:
@@ -188,22 +190,22 @@ def photo() -> bytes:
 
 
 def test_a_pdf_holds_the_photo_and_is_the_same_each_time() -> None:
-    made = pdf([demo_report()], photo(), title="Boats")
+    made = render_pdf([demo_report()], photo(), title="Boats")
     assert made.startswith(b"%PDF")
     assert photo() in made
-    assert made == pdf([demo_report()], photo(), title="Boats")
+    assert made == render_pdf([demo_report()], photo(), title="Boats")
     renamed = demo_report().model_copy(update={"advisor_name": "A. A."})
-    assert made != pdf([renamed], photo(), title="Boats")
+    assert made != render_pdf([renamed], photo(), title="Boats")
 
 
 @pytest.mark.parametrize("word", [*HOSTILE, "\u4e2d\u6587 \U0001f600", "x" * 5000])
 def test_no_word_of_a_model_is_typst(word: str) -> None:
     """If it were, ``#panic`` and a foreign ``#import`` would not compile."""
-    assert pdf([demo_report(word, advisor=word)], title=word).startswith(b"%PDF")
+    assert render_pdf([demo_report(word, advisor=word)], title=word).startswith(b"%PDF")
 
 
 def test_a_photo_can_be_embedded() -> None:
-    assert data_url(b"\xff\xd8").startswith("data:image/jpeg;base64,/9g")
+    assert encode_data_url(b"\xff\xd8").startswith("data:image/jpeg;base64,/9g")
 
 
 def contrast(one: str, other: str) -> float:

@@ -5,7 +5,13 @@ from pydantic import ValidationError
 
 from mondrian.answers import Answer, Dimension
 from mondrian.errors import AnswerError
-from mondrian.reports import Report, build_report, grade, markdown, overall_score
+from mondrian.reports import (
+    Report,
+    build_report,
+    compute_overall_score,
+    find_grade,
+    render_markdown,
+)
 from support.demo_reports import DEMO, FIGURES, demo_report
 
 
@@ -30,16 +36,17 @@ from support.demo_reports import DEMO, FIGURES, demo_report
     ],
 )
 def test_grade(score: float, word: str) -> None:
-    assert grade(score) == word
+    assert find_grade(score) == word
 
 
 def test_the_lowest_score_spoils_the_mean() -> None:
-    assert overall_score(DEMO) == 5.2  # the mean, 8.5 counting as 8, is 6.4; the lowest lacks 2
+    # the mean, 8.5 counting as 8, is 6.4; the lowest lacks 2
+    assert compute_overall_score(DEMO) == 5.2
     assert demo_report().grade == "D"
     good = [d for d in DEMO if d.score and d.score >= 6]
-    assert overall_score(good) == 7.1  # the mean alone
+    assert compute_overall_score(good) == 7.1  # the mean alone
     falling = [
-        overall_score([DEMO[0].model_copy(update={"score": score}), *good])
+        compute_overall_score([DEMO[0].model_copy(update={"score": score}), *good])
         for score in (7.0, 5.0, 4.0, 2.0)
     ]
     assert falling == sorted(falling, reverse=True)
@@ -51,13 +58,17 @@ def test_beside_a_severe_fault_strengths_count_for_less() -> None:
     plain, fine = (
         [d.model_copy(update={"score": score}) for d in DEMO[1:]] for score in (6.0, 9.5)
     )
-    assert overall_score([*spoilt, *plain]) == overall_score([*spoilt, *fine]) < 3
-    assert overall_score(plain) < overall_score(fine)
+    assert compute_overall_score([*spoilt, *plain]) == compute_overall_score([*spoilt, *fine]) < 3
+    assert compute_overall_score(plain) < compute_overall_score(fine)
 
 
 def test_an_advisor_weighs_the_scores() -> None:
     light, heavy = ({DEMO[2].name: weight} for weight in (0.25, 4.0))
-    assert overall_score(DEMO, light) < overall_score(DEMO) < overall_score(DEMO, heavy)
+    assert (
+        compute_overall_score(DEMO, light)
+        < compute_overall_score(DEMO)
+        < compute_overall_score(DEMO, heavy)
+    )
     report = demo_report().model_copy(update={"weights": {"Composition": 4.0}})
     assert [d.name for d in report.top_three] == ["Lighting", "Visual Balance", "Composition"]
 
@@ -75,22 +86,22 @@ def test_no_weight_puts_a_lighter_need_before_a_heavier_one() -> None:
 
 def test_a_report_says_whose_order_it_is() -> None:
     alike = demo_report().model_copy(update={"dimensions": DEMO[3:6]})
-    assert "In the order of" not in markdown(alike)
+    assert "In the order of" not in render_markdown(alike)
     weighed = alike.model_copy(update={"weights": {DEMO[3].name: 4.0}})
     assert [d.score for d in weighed.top_three] == [7.0, 6.0, 7.5]
-    assert "In the order of what counts for Ansel Adams" in markdown(weighed)
+    assert "In the order of what counts for Ansel Adams" in render_markdown(weighed)
 
 
 def test_what_is_not_judged_counts_for_nothing() -> None:
     silent = DEMO[0].model_copy(update={"score": None})
     judged = [d for d in DEMO if d is not DEMO[0]]
-    assert overall_score([silent, *judged]) == overall_score(judged)
+    assert compute_overall_score([silent, *judged]) == compute_overall_score(judged)
     report = demo_report().model_copy(update={"dimensions": (silent, *judged)})
     assert silent not in report.top_three
     assert report.missing == ("Composition",)
     assert "not judged" in str(report)
     with pytest.raises(AnswerError):
-        overall_score([silent])
+        compute_overall_score([silent])
 
 
 def test_a_good_photo_needs_no_repair() -> None:
@@ -99,8 +110,8 @@ def test_a_good_photo_needs_no_repair() -> None:
     report = demo_report().model_copy(update={"dimensions": fine})
     assert not report.needs_repair
     assert len(report.top_three) == 3
-    assert "Nothing needs repair" in markdown(report)
-    assert "Nothing needs repair" not in markdown(demo_report())
+    assert "Nothing needs repair" in render_markdown(report)
+    assert "Nothing needs repair" not in render_markdown(demo_report())
 
 
 def test_top_three_are_the_lowest_with_ties_in_order() -> None:

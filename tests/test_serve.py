@@ -282,10 +282,10 @@ def test_silence_is_noticed() -> None:
         ("done", {"status": "done"}),
     ]
     for kind, fields in told:
-        cadence.take(StreamEvent(type=kind, fields=fields))
+        cadence.record(StreamEvent(type=kind, fields=fields))
     assert (cadence.updates, round(cadence.longest_gap, 1)) == (2, 5.6)
-    assert len(cadence.complaints(5.0)) == 1
-    assert cadence.complaints(5.2) == []
+    assert len(cadence.find_complaints(5.0)) == 1
+    assert cadence.find_complaints(5.2) == []
 
 
 @pytest.fixture(scope="module")

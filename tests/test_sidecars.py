@@ -13,7 +13,7 @@ from pydantic_core import from_json, to_json
 from mondrian.catalogue import Judgement, Judgements, PhotoFile, Place, Sidecars
 from mondrian.catalogue.embedding import find_packet, put_packet
 from mondrian.catalogue.ratings import count_stars, list_keywords
-from mondrian.catalogue.thumbnails import read_thumbnail, thumbnail_path
+from mondrian.catalogue.thumbnails import find_thumbnail_path, read_thumbnail
 from mondrian.catalogue.xmp import Packet
 from mondrian.errors import MondrianError, PhotoError, StorageError
 from mondrian.findings import KINDS, Severity
@@ -264,7 +264,7 @@ def test_exif_comes_first_and_further_pictures_stay_where_they_are(desk: Desk) -
 def test_what_was_said_of_a_photo_is_known_of_its_new_content(desk: Desk) -> None:
     desk.judge("a.jpg", jpeg())
     photo = desk.judge("a.jpg", jpeg(), advisor="okeefe")
-    small = thumbnail_path(desk.folder / "small", photo.sha256)
+    small = find_thumbnail_path(desk.folder / "small", photo.sha256)
     small.parent.mkdir()
     small.write_bytes(b"small")
     desk.write(photo, Place.EMBED)

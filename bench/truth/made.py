@@ -26,7 +26,7 @@ from mondrian.answers import Dimension
 from mondrian.findings import Finding, find
 from mondrian.measurements import measure
 from mondrian.photos import Exif, Photo
-from mondrian.reports import overall_score
+from mondrian.reports import compute_overall_score
 
 PARENTS = (
     "gc-montstmichel",
@@ -60,7 +60,7 @@ Job: TypeAlias = tuple[Path, str, Parameters]
 
 def score_all(findings: tuple[Finding, ...]) -> float:
     """Return the overall score that these findings give where all dimensions weigh the same."""
-    return overall_score(
+    return compute_overall_score(
         Dimension(name=each.dimension, score=each.score, comment="-", recommendation="-")
         for each in findings
     )

@@ -15,7 +15,7 @@ from mondrian.api.job_page import photo_name
 from mondrian.errors import JobNotFound
 from mondrian.jobs.job import Job
 from mondrian.photos.thumbnail import make_thumbnail
-from mondrian.reports import Report, analysis_document, data_url, markdown
+from mondrian.reports import Report, encode_data_url, render_document, render_markdown
 
 _PHOTO_WIDTH = 1320
 _MEMORY_BYTES = 2**23
@@ -56,10 +56,10 @@ def _add_job(archive: zipfile.ZipFile, services: Services, job: Job, photo: byte
     folder = _name_folder(job)
     if photo is not None:
         archive.writestr(f"{folder}/photo.jpg", photo, zipfile.ZIP_STORED)
-    url = data_url(photo) if photo is not None else None
-    html = analysis_document(reports, title=photo_name(job), photo_url=url)
+    url = encode_data_url(photo) if photo is not None else None
+    html = render_document(reports, title=photo_name(job), photo_url=url)
     archive.writestr(f"{folder}/critique.html", html)
-    archive.writestr(f"{folder}/critique.md", "\n".join(map(markdown, reports)))
+    archive.writestr(f"{folder}/critique.md", "\n".join(map(render_markdown, reports)))
     archive.writestr(
         f"{folder}/critique.json", f"[{','.join(r.model_dump_json() for r in reports)}]"
     )

@@ -9,7 +9,7 @@ from mondrian.api.auth import Visitor
 from mondrian.api.dependencies import Services
 from mondrian.jobs.job import Job, Status
 from mondrian.jobs.store import Snapshot
-from mondrian.reports import Report, provenance
+from mondrian.reports import Report, describe_provenance
 from mondrian.reports.drawing import find_height, make_drawing
 
 MAX_SAME_PHOTO = 50
@@ -112,7 +112,7 @@ def _make_part(services: Services, snapshot: Snapshot, advisor: str, report: Rep
             cards=[_make_card(each, "done") for each in report.dimensions],
             description=report.image_description,
             report=report,
-            provenance=provenance(report),
+            provenance=describe_provenance(report),
         )
     text = snapshot.texts.get(advisor, "")
     read = read_partial(text) if text else None

@@ -7,7 +7,7 @@ from mondrian.api.links import Links
 from mondrian.api.schemas import JobState
 from mondrian.errors import JobConflict, JobNotFound
 from mondrian.jobs.job import Job, Status
-from mondrian.reports import Report, analysis_document, analysis_fragment
+from mondrian.reports import Report, render_document, render_fragment
 
 
 def read_reports(services: Services, job: Job) -> list[Report]:
@@ -36,7 +36,7 @@ def answer_under_way(job: Job, links: Links) -> JSONResponse:
 
 def render_fragments(reports: list[Report]) -> str:
     """Return the reports as HTML for embedding in a page."""
-    return "\n".join(map(analysis_fragment, reports))
+    return "\n".join(map(render_fragment, reports))
 
 
 def render_summary(report: Report) -> str:
@@ -49,4 +49,4 @@ def render_summary(report: Report) -> str:
 
 def render_analysis(links: Links, job: Job, reports: list[Report]) -> str:
     """Return the reports as an HTML document with the photo."""
-    return analysis_document(reports, title=job.filename, photo_url=links.make_photo_url(job.id))
+    return render_document(reports, title=job.filename, photo_url=links.make_photo_url(job.id))

@@ -1,4 +1,4 @@
-"""Folders of photos: which are judged already, which go together, and how they rank.
+"""Critique and rank folders of photos.
 
 ``folder`` finds the photos, ``judgements`` remembers what was said of them, ``judge`` critiques
 what is left, ``duplicates`` groups bursts, and ``ranking``, ``sheet`` show the outcome;

@@ -37,14 +37,14 @@ def group_alike(hashes: Sequence[str], times: Sequence[str | None]) -> list[list
     in ``hashes`` (empty: unknown) and ``times`` (ISO 8601, ``None``: unknown)."""
     bits = np.array([int(each or "0", 16) for each in hashes], dtype=np.uint64)
     known = np.array([bool(each) for each in hashes])
-    seconds = np.array([_seconds(each) for each in times], dtype=np.float64)
+    seconds = np.array([_parse_seconds(each) for each in times], dtype=np.float64)
     parents = list(range(len(hashes)))
     for start in range(0, len(hashes), _CHUNK):
         for first, second in _find_pairs(bits, known, seconds, start):
-            parents[_root(parents, second)] = _root(parents, first)
+            parents[_find_root(parents, second)] = _find_root(parents, first)
     groups: dict[int, list[int]] = {}
     for place in range(len(hashes)):
-        groups.setdefault(_root(parents, place), []).append(place)
+        groups.setdefault(_find_root(parents, place), []).append(place)
     return [group for group in groups.values() if len(group) > 1]
 
 
@@ -62,14 +62,14 @@ def _find_pairs(
     return pairs[pairs[:, 0] < pairs[:, 1]]
 
 
-def _root(parents: list[int], place: int) -> int:
+def _find_root(parents: list[int], place: int) -> int:
     while parents[place] != place:
         parents[place] = parents[parents[place]]
         place = parents[place]
     return place
 
 
-def _seconds(time: str | None) -> float:
+def _parse_seconds(time: str | None) -> float:
     try:
         return datetime.fromisoformat(time or "").timestamp()
     except (ValueError, OverflowError):

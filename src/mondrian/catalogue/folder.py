@@ -1,4 +1,4 @@
-"""Finds the photos of folders."""
+"""Find the photos in folders."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -34,7 +34,7 @@ def find_files(paths: Iterable[Path], *, is_recursive: bool = True) -> list[Phot
             found |= dict.fromkeys(_walk(path, is_recursive))
         else:
             found[path.absolute()] = None
-    return list(_pair(sorted(found)))
+    return list(_pair_raw(sorted(found)))
 
 
 def _walk(folder: Path, is_recursive: bool) -> Iterator[Path]:
@@ -46,15 +46,15 @@ def _walk(folder: Path, is_recursive: bool) -> Iterator[Path]:
                 yield path
 
 
-def _pair(paths: list[Path]) -> Iterator[PhotoFile]:
-    raws = {_stem(path): path for path in paths if path.suffix.lower() in RAW}
+def _pair_raw(paths: list[Path]) -> Iterator[PhotoFile]:
+    raws = {_get_stem(path): path for path in paths if path.suffix.lower() in RAW}
     photos = [path for path in paths if path.suffix.lower() not in RAW]
-    developed = {_stem(path) for path in photos}
+    developed = {_get_stem(path) for path in photos}
     alone = [path for stem, path in raws.items() if stem not in developed]
     for path in sorted([*photos, *alone]):
-        raw = raws.get(_stem(path))
+        raw = raws.get(_get_stem(path))
         yield PhotoFile(path, raw if raw != path else None)
 
 
-def _stem(path: Path) -> tuple[Path, str]:
+def _get_stem(path: Path) -> tuple[Path, str]:
     return path.parent, path.stem.lower()

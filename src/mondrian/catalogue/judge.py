@@ -136,7 +136,7 @@ class Judge:
     ) -> Iterator[tuple["_Task | Skipped | Failed", "Future[MeasuredPhoto] | None"]]:
         """Yield what is to be done, each with its photo, while the next photo is read already."""
         before = None
-        for step in map(self._plan, files):
+        for step in map(self._plan_task, files):
             photo = None
             if isinstance(step, _Task):
                 photo = threads.submit(self._look, step.file, stopped)
@@ -146,7 +146,7 @@ class Judge:
         if before:
             yield before
 
-    def _plan(self, file: PhotoFile) -> "_Task | Skipped | Failed":
+    def _plan_task(self, file: PhotoFile) -> "_Task | Skipped | Failed":
         try:
             size, modified_ns, sha256 = self._judgements.identify(file.path)
         except PhotoError as exc:
@@ -165,7 +165,7 @@ class Judge:
                 moved = replace(each, path=str(file.path), size=size, modified_ns=modified_ns)
                 self._judgements.add(moved)
                 known[each.advisor] = moved
-        return Skipped(file, self._in_order(known))
+        return Skipped(file, self._sort(known))
 
     def _look(self, file: PhotoFile, stopped: Event) -> MeasuredPhoto:
         run = partial(self._readers.run, read_measured, name=file.path.name)
@@ -173,7 +173,7 @@ class Judge:
         return photo
 
     def _attempt(self, task: _Task, photo: "Future[MeasuredPhoto]") -> Iterator[Step]:
-        """Yield the critique of one photo. Whatever becomes of it is an event."""
+        """Yield the critique of one photo; a failure is an event too."""
         try:
             for place, item in self._critique(task, photo):
                 yield Working(task.file, place, item)
@@ -182,7 +182,7 @@ class Judge:
         except MondrianError as exc:
             yield Failed(task.file, exc)
         else:
-            yield Judged(task.file, self._in_order(task.known))
+            yield Judged(task.file, self._sort(task.known))
 
     def _critique(
         self, task: _Task, photo: "Future[MeasuredPhoto]"
@@ -222,5 +222,5 @@ class Judge:
         self._judgements.add(judgement)
         task.known[report.advisor] = judgement
 
-    def _in_order(self, known: Mapping[str, Judgement]) -> list[Judgement]:
+    def _sort(self, known: Mapping[str, Judgement]) -> list[Judgement]:
         return [known[advisor.id] for advisor in self._advisors]

@@ -1,4 +1,4 @@
-"""What was said of which photo: one file of JSON Lines in the home, without a server.
+"""Judgements of photos, stored in one JSON Lines file in the home folder, without a server.
 
 1. A judgement is known by the photo's content, the advisor, the engine, Mondrian's version and what
    the photographer meant. The content is known by path, size and time where these are as they
@@ -45,7 +45,7 @@ class Judgement:
 
     @property
     def key(self) -> Key:
-        """What makes two judgements the same."""
+        """The identity of a judgement."""
         return self.sha256, self.advisor, self.engine, self.version, self.purpose
 
     @classmethod
@@ -74,7 +74,7 @@ class Judgements:
         try:
             state = path.stat()
             known = self._contents.get((str(path), state.st_size, state.st_mtime_ns))
-            return state.st_size, state.st_mtime_ns, known or _digest(path)
+            return state.st_size, state.st_mtime_ns, known or _hash_file(path)
         except OSError as exc:
             raise PhotoError(f"{path} cannot be read: {exc.strerror}. Check the path.") from exc
 
@@ -134,7 +134,7 @@ class Judgements:
         return [each for each in found if each]
 
     def _read(self) -> None:
-        for place, line in _lines(self.path):
+        for place, line in _read_lines(self.path):
             self._is_whole = line.endswith(b"\n")
             if judgement := Judgement.parse(line):
                 self._note(judgement, place)
@@ -145,7 +145,7 @@ class Judgements:
         self._contents[file] = judgement.sha256
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+def _read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yield the lines of a file, with where each begins."""
     place = 0
     try:
@@ -157,7 +157,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
         return
 
 
-def _digest(path: Path) -> str:
+def _hash_file(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_BLOCK):

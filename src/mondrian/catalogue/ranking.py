@@ -1,4 +1,4 @@
-"""Judged photos in their order, with the reason of each in a line, and the best of each burst."""
+"""Rank judged photos, with a reason for each in a line, and choose the best of each burst."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 from mondrian.catalogue.duplicates import group_alike
 from mondrian.catalogue.folder import PhotoFile
 from mondrian.catalogue.judgements import Judgement
-from mondrian.reports import Report, grade
+from mondrian.reports import Report, find_grade
 from mondrian.reports.drawing import find_height, make_drawing
 
 _CLEAR = 1.1
@@ -51,7 +51,7 @@ class Row:
     @property
     def grade(self) -> str:
         """The grade of the score."""
-        return grade(self.score)
+        return find_grade(self.score)
 
 
 def rank(judged: Iterable[tuple[PhotoFile, Sequence[Judgement]]]) -> list[Row]:

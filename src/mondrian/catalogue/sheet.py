@@ -63,7 +63,7 @@ def make_csv(rows: Sequence[Row]) -> str:
             cells: list[Any] = [row.rank, str(row.file.path), row.score, row.grade, opinion.name]
             cells += [opinion.score, *(opinion.scores.get(name) for name in DIMENSIONS)]
             cells += [row.reason, row.group or "", row.best_because, str(row.file.raw or "")]
-            writer.writerow(map(_defuse, cells))
+            writer.writerow(map(_escape_formula, cells))
     return written.getvalue()
 
 
@@ -83,7 +83,7 @@ def encode_row(row: Row) -> dict[str, Any]:
     }
 
 
-def _defuse(cell: Any) -> Any:
+def _escape_formula(cell: Any) -> Any:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
 
 

@@ -25,7 +25,7 @@ from mondrian.catalogue.thumbnails import copy_thumbnail
 from mondrian.catalogue.xmp import MAX_BYTES, Critique, Fields, Packet
 from mondrian.errors import PhotoError, PhotoTooLarge, StorageError
 from mondrian.photos import MAX_BYTES as MAX_PHOTO_BYTES
-from mondrian.reports import Report, grade
+from mondrian.reports import Report, find_grade
 
 _BEGIN, _CLOSE = b"<x:xmpmeta", b"</x:xmpmeta>"
 _SCANNED = 4_000_000
@@ -106,7 +106,7 @@ class Sidecars:
             photo=file.path.name,
             rating=count_stars(score, self._stars),
             score=score,
-            grade=grade(score),
+            grade=find_grade(score),
             description=reports[0].image_description,
             keywords=list_keywords(reports[0]),
             reports=reports,

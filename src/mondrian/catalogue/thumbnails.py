@@ -14,7 +14,7 @@ def save_thumbnail(folder: Path, sha256: str, jpeg: bytes) -> None:
     without."""
     from PIL import Image
 
-    path = thumbnail_path(folder, sha256)
+    path = find_thumbnail_path(folder, sha256)
     if path.exists():
         return
     with Image.open(io.BytesIO(jpeg)) as image:
@@ -34,17 +34,19 @@ def save_thumbnail(folder: Path, sha256: str, jpeg: bytes) -> None:
 def copy_thumbnail(folder: Path, sha256: str, other_sha256: str) -> None:
     """Give the photo with another content the same thumbnail, if it can be done."""
     with suppress(OSError):
-        shutil.copyfile(thumbnail_path(folder, sha256), thumbnail_path(folder, other_sha256))
+        shutil.copyfile(
+            find_thumbnail_path(folder, sha256), find_thumbnail_path(folder, other_sha256)
+        )
 
 
 def read_thumbnail(folder: Path, sha256: str) -> bytes | None:
     """Return the thumbnail of a photo, if there is one."""
     try:
-        return thumbnail_path(folder, sha256).read_bytes()
+        return find_thumbnail_path(folder, sha256).read_bytes()
     except OSError:
         return None
 
 
-def thumbnail_path(folder: Path, sha256: str) -> Path:
-    """Return where the thumbnail of a photo lies."""
+def find_thumbnail_path(folder: Path, sha256: str) -> Path:
+    """Return the path of a photo's thumbnail."""
     return folder / f"{sha256}.jpg"

@@ -22,7 +22,7 @@ app = typer.Typer(
 INTERRUPTED = 130
 
 
-def fail(error: errors.MondrianError) -> NoReturn:
+def exit_with(error: errors.MondrianError) -> NoReturn:
     """Say what went wrong and exit with the code of its class."""
     logging.getLogger(__name__).debug("where it went wrong", exc_info=error)
     print(f"mondrian: {error.message}", file=sys.stderr)
@@ -78,14 +78,14 @@ def set_verbosity(*, is_quiet: bool, is_verbose: bool) -> None:
 _OUTPUT = {"is_quiet": False}
 
 
-def stdout() -> "Console":
+def get_stdout() -> "Console":
     """Return the console that results go to."""
     from rich.console import Console
 
     return Console()
 
 
-def stderr() -> "Console":
+def get_stderr() -> "Console":
     """Return the console that progress goes to."""
     from rich.console import Console
 

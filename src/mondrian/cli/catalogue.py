@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mondrian import errors
-from mondrian.cli.app import INTERRUPTED, stderr, stdout
+from mondrian.cli.app import INTERRUPTED, get_stderr, get_stdout
 from mondrian.cli.choice import suggest, tell_choice
 from mondrian.cli.files import STDIN, check_writable, write
 from mondrian.cli.folder_run import Run
@@ -76,7 +76,7 @@ class Outcome:
             judgements,
             Place(self.xmp),
             stars=settings.stars,
-            thumbnails=_thumbnails(settings),
+            thumbnails=_read_thumbnails(settings),
             overwrite_rating=self.overwrite_rating,
         )
 
@@ -173,7 +173,7 @@ def _open_judge(
                 readers,
                 version=__version__,
                 purpose=settings.purpose,
-                thumbnails=_thumbnails(settings),
+                thumbnails=_read_thumbnails(settings),
                 interval_seconds=settings.update_interval,
                 stall_seconds=settings.stall,
             ),
@@ -181,7 +181,7 @@ def _open_judge(
         )
 
 
-def _thumbnails(settings: "Settings") -> Path:
+def _read_thumbnails(settings: "Settings") -> Path:
     return settings.home / "thumbnails"
 
 
@@ -207,7 +207,7 @@ def _print_reports(run: Run) -> None:
 
     for _, judgements in run.read():
         for each in judgements:
-            print_report(stdout(), Report.model_validate(each.report))
+            print_report(get_stdout(), Report.model_validate(each.report))
 
 
 def _show(rows: "list[Row]", outcome: Outcome, settings: "Settings", *, sees: bool) -> None:
@@ -220,7 +220,7 @@ def _show(rows: "list[Row]", outcome: Outcome, settings: "Settings", *, sees: bo
     elif str(outcome.csv) != STDIN:
         _print(rows)
         if not sees:
-            stdout().print(suggest(settings), style="dim", markup=False, highlight=False)
+            get_stdout().print(suggest(settings), style="dim", markup=False, highlight=False)
 
 
 def _write_files(run: Run, outcome: Outcome, settings: "Settings") -> "list[Row]":
@@ -229,7 +229,7 @@ def _write_files(run: Run, outcome: Outcome, settings: "Settings") -> "list[Row]
 
     rows = rank(run.read())
     if outcome.sheet:
-        page = make_sheet(rows, title=outcome.title, thumbnails=_thumbnails(settings))
+        page = make_sheet(rows, title=outcome.title, thumbnails=_read_thumbnails(settings))
         _write(outcome.sheet, page)
     if outcome.csv:
         _write(outcome.csv, make_csv(rows))
@@ -241,22 +241,22 @@ def _write(file: Path, text: str) -> None:
         sys.stdout.write(text)
         return
     write(file, text.encode("utf-8", "surrogateescape"))
-    stderr().print(f"Written: {file.resolve().as_uri()}", soft_wrap=True, markup=False)
+    get_stderr().print(f"Written: {file.resolve().as_uri()}", soft_wrap=True, markup=False)
 
 
 def _print(rows: "Sequence[Row]") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from mondrian.cli.terminal import bar
+    from mondrian.cli.terminal import draw_bar
 
     table = Table("", "photo", "score", "", "", box=None, pad_edge=False)
     for row in rows:
         words = f"best of burst {row.group}: {row.best_because}" if row.best_because else row.reason
         score = Text(f"{row.score:.1f} {row.grade}")
         name, reason = errors.printable(row.file.path.name), errors.printable(words)
-        table.add_row(str(row.rank), Text(name), score, bar(row.score, 10), Text(reason))
-    stdout().print(table)
+        table.add_row(str(row.rank), Text(name), score, draw_bar(row.score, 10), Text(reason))
+    get_stdout().print(table)
 
 
 def _list_settled(folder: Path) -> "Iterator[list[PhotoFile]]":
@@ -266,7 +266,7 @@ def _list_settled(folder: Path) -> "Iterator[list[PhotoFile]]":
 
     from mondrian.catalogue import find_files
 
-    yield _settled(find_files([folder]))
+    yield _find_settled(find_files([folder]))
     changes = watch(
         folder, yield_on_timeout=True, rust_timeout=int(1000 * _POLL_SECONDS), debounce=200
     )
@@ -274,16 +274,16 @@ def _list_settled(folder: Path) -> "Iterator[list[PhotoFile]]":
     for change in changes:
         if change or has_unsettled:
             files = find_files([folder])
-            settled = _settled(files)
+            settled = _find_settled(files)
             has_unsettled = len(settled) < len(files)
             yield settled
 
 
-def _settled(files: "Sequence[PhotoFile]") -> "list[PhotoFile]":
-    return [file for file in files if _age(file.path) > _SETTLED_SECONDS]
+def _find_settled(files: "Sequence[PhotoFile]") -> "list[PhotoFile]":
+    return [file for file in files if _measure_age(file.path) > _SETTLED_SECONDS]
 
 
-def _age(path: Path) -> float:
+def _measure_age(path: Path) -> float:
     """Return for how many seconds a file has not been written to; 0 if it is gone."""
     try:
         return time.time() - path.stat().st_mtime

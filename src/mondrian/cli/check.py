@@ -16,7 +16,7 @@ from mondrian.cli.app import INTERRUPTED
 from mondrian.cli.jobs import connect
 from mondrian.cli.live import describe_line
 from mondrian.cli.options import Group, command
-from mondrian.cli.submitting import given_advisor
+from mondrian.cli.submitting import choose_advisor
 
 if TYPE_CHECKING:
     from mondrian.client import StreamEvent
@@ -31,8 +31,8 @@ COUNTED = frozenset(
 
 @dataclass(kw_only=True)
 class Cadence:
-    """When a job's events came, in seconds on ``clock``, and what they said. ``is_cut`` tells that
-    the job was cancelled after as many updates as were asked for."""
+    """The times of a job's events, in seconds on ``clock``, and their content. ``is_cut`` tells
+    that the job was cancelled after as many updates as were asked for."""
 
     clock: Callable[[], float] = time.monotonic
     updates: int = 0
@@ -42,8 +42,8 @@ class Cadence:
     figures: dict[str, Any] = field(default_factory=dict)
     _times: list[float] = field(default_factory=list)
 
-    def take(self, event: "StreamEvent") -> None:
-        """Take note of ``event``, which comes now."""
+    def record(self, event: "StreamEvent") -> None:
+        """Record ``event``, which was just received."""
         if event.type in COUNTED:
             self._times.append(self.clock())
         if event.type == "thinking_update":
@@ -75,7 +75,7 @@ class Cadence:
         """The mean silence, in seconds."""
         return sum(self.gaps) / len(self.gaps) if self.gaps else 0.0
 
-    def summary(self, interval_seconds: float) -> dict[str, Any]:
+    def make_summary(self, interval_seconds: float) -> dict[str, Any]:
         """Return the figures; all times in seconds."""
         return {
             "updates": self.updates,
@@ -86,11 +86,11 @@ class Cadence:
             "tokens": self.figures.get("tokens"),
             "tokens_per_second": self.figures.get("tokens_per_second"),
             "status": "cancelled" if self.is_cut else self.status,
-            "complaints": self.complaints(interval_seconds),
+            "complaints": self.find_complaints(interval_seconds),
         }
 
-    def complaints(self, interval_seconds: float) -> list[str]:
-        """What the server did not keep."""
+    def find_complaints(self, interval_seconds: float) -> list[str]:
+        """Return the promises that the server broke."""
         found = []
         if self.longest_gap > interval_seconds + SLACK_SECONDS:
             found.append(
@@ -119,10 +119,10 @@ def check(
     cadence = Cadence()
     with connect(settings) as client:
         interval = client.update_interval()
-        job = client.submit(photo or sample(), advisor=given_advisor(settings))["job_id"]
+        job = client.submit(photo or make_sample(), advisor=choose_advisor(settings))["job_id"]
         try:
             for event in client.watch(job):
-                cadence.take(event)
+                cadence.record(event)
                 if event.type == "thinking_update" and not as_json:
                     print(describe_line(event.fields, cadence.seconds), flush=True)
                 if cadence.updates == count and cadence.status == "unknown":
@@ -132,14 +132,14 @@ def check(
         except KeyboardInterrupt:
             client.cancel(job)
             sys.exit(INTERRUPTED)
-    print(json.dumps(cadence.summary(interval)) if as_json else _summarize(cadence, interval))
-    if complaints := cadence.complaints(interval):
+    print(json.dumps(cadence.make_summary(interval)) if as_json else _summarize(cadence, interval))
+    if complaints := cadence.find_complaints(interval):
         print(f"mondrian: {'; '.join(complaints)}.", file=sys.stderr)
         sys.exit(1)
 
 
-def sample() -> Path:
-    """The photo of a cup of coffee that comes with scikit-image."""
+def make_sample() -> Path:
+    """Return the photo of a cup of coffee that comes with scikit-image."""
     found = importlib.util.find_spec("skimage")
     assert found
     assert found.origin

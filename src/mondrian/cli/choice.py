@@ -4,7 +4,7 @@ sees."""
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from mondrian.cli.app import stderr
+from mondrian.cli.app import get_stderr
 from mondrian.errors import ModelNotFound
 
 if TYPE_CHECKING:
@@ -46,4 +46,4 @@ def _suggest_servers() -> str:
 
 
 def _print(words: str) -> None:
-    stderr().print(words, soft_wrap=True, markup=False, highlight=False)
+    get_stderr().print(words, soft_wrap=True, markup=False, highlight=False)

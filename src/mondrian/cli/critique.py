@@ -1,9 +1,9 @@
-"""``mondrian critique`` and ``advisors``: here and now, without a server or a database."""
+"""``mondrian critique`` and ``advisors``: on this machine, without a server or a database."""
 
 import json
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from mondrian import errors
-from mondrian.cli.app import INTERRUPTED, stderr, stdout
+from mondrian.cli.app import INTERRUPTED, get_stderr, get_stdout
 from mondrian.cli.catalogue import (
     XMP_WORDS,
     CsvOption,
@@ -42,7 +42,7 @@ from mondrian.cli.options import (
 
 if TYPE_CHECKING:
     from mondrian.advisors import Advisor
-    from mondrian.cli.live import Face
+    from mondrian.cli.live import Display
     from mondrian.critiques.pacing import Text, Update
     from mondrian.engines import Engine
     from mondrian.measurements.reading import MeasuredPhoto
@@ -94,11 +94,6 @@ def critique(
     With -r, --sheet, --csv or --xmp the photos of folders are ranked. Those that were judged before
     are not judged again.
     """
-    from mondrian.advisors import choose_advisors, load_advisors
-    from mondrian.measurements import prepare
-    from mondrian.models import pull_subject_network
-    from mondrian.photos.readers import PhotoReaders
-
     if recursive or sheet or csv or xmp or overwrite_rating:
         if html or pdf or output:
             raise errors.SettingsError(
@@ -113,30 +108,51 @@ def critique(
             xmp=xmp,
             overwrite_rating=overwrite_rating,
         )
-        chosen = choose_advisors(settings.advisor, load_advisors(settings.home))
-        judge_folders(find_paths(photos), settings, chosen, outcome)
+        judge_folders(find_paths(photos), settings, _choose_advisors(settings), outcome)
         return
-    try:
-        files = _place(photos, html, pdf, output)
-        chosen = choose_advisors(settings.advisor, load_advisors(settings.home))
-        sources = find_photos(photos)
-        if not settings.offline:
-            pull_subject_network(settings.home, _tell)
-        engine = _open(settings)
-    except errors.MondrianError as exc:
-        if as_json:
-            _print_failure(exc)
-        raise
-    with closing(engine), closing(PhotoReaders(1, prepare=prepare)) as readers:
-        session = Session(
-            settings=settings,
-            advisors=chosen,
-            files=files,
-            as_json=as_json,
-            engine=engine,
-            readers=readers,
-        )
+    with ExitStack() as resources:
+        try:
+            files = _place(photos, html, pdf, output)
+            sources = find_photos(photos)
+            session = _open_session(resources, settings, files, as_json=as_json)
+        except errors.MondrianError as exc:
+            if as_json:
+                _print_failure(exc)
+            raise
         session.run(sources)
+
+
+def _choose_advisors(settings: "Settings") -> "list[Advisor]":
+    from mondrian.advisors import choose_advisors, load_advisors
+
+    return choose_advisors(settings.advisor, load_advisors(settings.home))
+
+
+def _open_session(
+    resources: ExitStack,
+    settings: "Settings",
+    files: Sequence[tuple[str, Path]],
+    *,
+    as_json: bool,
+) -> "Session":
+    """Open the engine and the readers, which ``resources`` closes."""
+    from mondrian.measurements import prepare
+    from mondrian.models import pull_subject_network
+    from mondrian.photos.readers import PhotoReaders
+
+    advisors = _choose_advisors(settings)
+    if not settings.offline:
+        pull_subject_network(settings.home, _tell)
+    engine = resources.enter_context(closing(_open(settings)))
+    readers = resources.enter_context(closing(PhotoReaders(1, prepare=prepare)))
+    return Session(
+        settings=settings,
+        advisors=advisors,
+        files=files,
+        as_json=as_json,
+        engine=engine,
+        readers=readers,
+    )
 
 
 def _tell(sentence: str) -> None:
@@ -153,8 +169,8 @@ def _open(settings: "Settings") -> "Engine":
 
 @dataclass(kw_only=True)
 class Session:
-    """Photos, critiqued one after the other: ``files`` are to be written of each, as pairs of a
-    format and a file, or with several photos a folder."""
+    """Critique photos one after the other. ``files`` are pairs of a format and a file to write, or
+    with several photos a folder."""
 
     settings: "Settings"
     advisors: "list[Advisor]"
@@ -170,7 +186,7 @@ class Session:
         failures = 0
         for source in sources:
             if len(sources) > 1 and not self.as_json:
-                stderr().print(source.name, style="bold", markup=False, highlight=False)
+                get_stderr().print(source.name, style="bold", markup=False, highlight=False)
             try:
                 self._critique(source)
             except errors.MondrianError as exc:
@@ -196,37 +212,37 @@ class Session:
             advisors=self.advisors,
             engine=self.engine,
             write=partial(_write_files, files) if files else None,
-            interval=self._interval(),
+            interval=self._choose_interval(),
             stall=self.settings.stall,
             purpose=self.settings.purpose,
         )
         with closing(panel.run()) as events:
             (_show_as_json if self.as_json else self._show)(self.advisors, events)
         for _, file in files:
-            stderr().print(f"Written: {file.resolve().as_uri()}", soft_wrap=True, markup=False)
+            get_stderr().print(f"Written: {file.resolve().as_uri()}", soft_wrap=True, markup=False)
 
-    def _interval(self) -> float:
+    def _choose_interval(self) -> float:
         is_given = "update_interval" in self.settings.model_fields_set
-        is_live = not (is_given or self.as_json) and stderr().is_terminal
+        is_live = not (is_given or self.as_json) and get_stderr().is_terminal
         return LIVE_INTERVAL_SECONDS if is_live else self.settings.update_interval
 
     def _show(self, advisors: "list[Advisor]", items: "Events") -> None:
         """Show the critiques of a photo as they are made, and after each its report."""
-        from mondrian.cli.live import watching
+        from mondrian.cli.live import open_display
         from mondrian.cli.terminal import print_report
 
         names = [advisor.name for advisor in advisors]
         reports: list[Report] = []
         while len(reports) < len(advisors):
-            with watching(stderr(), names, len(reports) + 1) as face:
-                reports += _follow(items, face)
-            print_report(stdout(), reports[-1])
+            with open_display(get_stderr(), names, len(reports) + 1) as display:
+                reports += _follow(items, display)
+            print_report(get_stdout(), reports[-1])
         _await_files(items)
         if not reports[-1].engine.sees:
-            stdout().print(suggest(self.settings), style="dim", markup=False, highlight=False)
+            get_stdout().print(suggest(self.settings), style="dim", markup=False, highlight=False)
 
 
-def _follow(items: "Events", face: "Face") -> "list[Report]":
+def _follow(items: "Events", display: "Display") -> "list[Report]":
     """Show ``items`` up to the next report, and return it; an empty list at their end. Ctrl-C says
     what was done and ends the process."""
     from mondrian.cli.live import describe_stop
@@ -239,11 +255,11 @@ def _follow(items: "Events", face: "Face") -> "list[Report]":
             if isinstance(item, Report):
                 return [item]
             for entry in events.encode(item):
-                face.take(entry.type, entry.fields)
+                display.show(entry.type, entry.fields)
     except KeyboardInterrupt:
         items.close()
-        face.close(is_done=False)
-        stderr().print(describe_stop(face))
+        display.close(is_done=False)
+        get_stderr().print(describe_stop(display))
         sys.exit(INTERRUPTED)
     return []
 
@@ -251,12 +267,12 @@ def _follow(items: "Events", face: "Face") -> "list[Report]":
 def _await_files(items: "Events") -> None:
     """Let the files be written, after the last report."""
     try:
-        with stderr().status("Writing the files..."):
+        with get_stderr().status("Writing the files..."):
             for _ in items:
                 pass
     except KeyboardInterrupt:
         items.close()
-        stderr().print("Stopped before all files were written.")
+        get_stderr().print("Stopped before all files were written.")
         sys.exit(INTERRUPTED)
 
 
@@ -338,16 +354,16 @@ def _write_files(
 def _render(format_: str, photo: "MeasuredPhoto", reports: "Sequence[Report]") -> bytes:
     """Return the reports as a file of that format."""
     from mondrian import reports as rendering
-    from mondrian.reports.html import analysis_document, data_url
+    from mondrian.reports.html import encode_data_url, render_document
 
     match format_:
         case "html":
-            url = data_url(photo.view)
-            return analysis_document(reports, title=photo.name, photo_url=url).encode()
+            url = encode_data_url(photo.view)
+            return render_document(reports, title=photo.name, photo_url=url).encode()
         case "pdf":
-            return rendering.pdf(reports, photo.view, title=photo.name)
+            return rendering.render_pdf(reports, photo.view, title=photo.name)
         case "md":
-            return "\n".join(map(rendering.markdown, reports)).encode()
+            return "\n".join(map(rendering.render_markdown, reports)).encode()
     encoded = [report.model_dump(mode="json") for report in reports]
     return json.dumps(encoded[0] | {"reports": encoded}, indent=2).encode()
 
@@ -370,4 +386,4 @@ def advisors(settings: "Settings", as_json: JsonOption = False) -> None:
     for advisor in known:
         fields = asdict(advisor)
         table.add_row(*(escape(fields[name]) for name in ("id", "name", "years", "specialty")))
-    stdout().print(table)
+    get_stdout().print(table)

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mondrian.cli.app import stdout
+from mondrian.cli.app import get_stdout
 from mondrian.cli.options import Group, JsonOption, command
 from mondrian.errors import MondrianError, printable
 
@@ -133,7 +133,7 @@ def _check_models(settings: "Settings") -> Iterator[Finding]:
 
 
 def _check_engine(settings: "Settings") -> Iterator[Finding]:
-    """Whether the engine of the settings can be opened."""
+    """Check whether the engine of the settings can be opened."""
     from mondrian.engines import open_engine
     from mondrian.models import choose
 
@@ -205,4 +205,4 @@ def _print(found: list[Finding]) -> None:
     table.add_column(overflow="fold", ratio=1)
     for each in found:
         table.add_row(marks[each.is_well], printable(each.part), Text(printable(each.words)))
-    stdout().print(table)
+    get_stdout().print(table)

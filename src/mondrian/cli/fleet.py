@@ -1,4 +1,4 @@
-"""``mondrian queue`` and ``mondrian drain``: what an operator does to a whole fleet."""
+"""``mondrian queue`` and ``mondrian drain``: an operator's commands for a whole fleet."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -24,7 +24,7 @@ def queue(
     and the workers."""
     if action not in ACTIONS:
         raise typer.BadParameter(f"{action} is none of {', '.join(ACTIONS)}.")
-    with _opened(settings) as store:
+    with _open_store(settings) as store:
         if action != "show":
             store.pause_queue(is_paused=action == "pause")
         _print_queue(store)
@@ -38,7 +38,7 @@ def drain(
     ] = "",
 ) -> None:
     """Let a worker, or all, finish what they have, take nothing new, and end."""
-    with _opened(settings) as store:
+    with _open_store(settings) as store:
         names = store.drain_workers(worker)
     for name in names:
         print(f"{name} drains")
@@ -48,7 +48,7 @@ def drain(
 
 
 @contextmanager
-def _opened(settings: "Settings") -> Iterator["Store"]:
+def _open_store(settings: "Settings") -> Iterator["Store"]:
     from mondrian.database.postgres import open_database
     from mondrian.jobs.store import Store
 

@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from mondrian import errors
-from mondrian.cli.app import INTERRUPTED, stderr
+from mondrian.cli.app import INTERRUPTED, get_stderr
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,7 +49,7 @@ class Run:
         self._done = 0
         self._fresh = sum(not self.judgements.is_known(file.path) for file in self.files)
         began = time.monotonic()
-        with _line(stderr()) as line:
+        with _open_line(get_stderr()) as line:
             try:
                 for step in steps:
                     if isinstance(step, Working):
@@ -148,7 +148,7 @@ class _Line:
 
 
 @contextmanager
-def _line(console: "Console") -> Iterator[_Line]:
+def _open_line(console: "Console") -> Iterator[_Line]:
     from rich.live import Live
 
     if not console.is_terminal:

@@ -1,4 +1,4 @@
-"""``mondrian import``: the jobs of the old system come into the log."""
+"""``mondrian import``: import the jobs of the old system."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import typer
 
-from mondrian.cli.app import stderr
+from mondrian.cli.app import get_stderr
 from mondrian.cli.options import Group, JsonOption, command
 from mondrian.errors import InvalidRequest, PhotoError, SettingsError
 
@@ -73,8 +73,8 @@ def import_(
             owner=make_owner(settings.keys[0]) if settings.keys else "import",
             dated=datetime.fromtimestamp(old.stat().st_mtime, UTC),
         )
-        for done, total in _progress(importer, jobs.read_jobs(), jobs.count):
-            stderr().print(f"{done} of {total} jobs", highlight=False)
+        for done, total in _import_jobs(importer, jobs.read_jobs(), jobs.count):
+            get_stderr().print(f"{done} of {total} jobs", highlight=False)
     print(json.dumps(asdict(importer.counts)) if as_json else importer.counts)
 
 
@@ -106,8 +106,7 @@ class Counts:
 
 @dataclass(kw_only=True)
 class Importer:
-    """Brings old jobs into ``store``, with those photos of ``files`` (paths by name) that they
-    name."""
+    """Import old jobs into ``store``, with their photos of ``files`` (paths by name)."""
 
     store: "Store"
     photos: "PhotoStore"
@@ -128,7 +127,7 @@ class Importer:
         imported = convert(
             old, self.advisors, owner=self.owner, mode=_read_mode(old.mode), dated=self.dated
         )
-        job, photo_count = self._with_photo(old, imported.job)
+        job, photo_count = self._store_photo(old, imported.job)
         # If that fails, the photo is noted as one without a job, and goes with a prune.
         if not self.store.import_ended(job, imported.entries, imported.reports):
             self.counts.skipped += 1
@@ -143,7 +142,7 @@ class Importer:
         if name:
             setattr(self.counts, name, getattr(self.counts, name) + 1)
 
-    def _with_photo(self, old: "OldJob", job: "Job") -> "tuple[Job, str]":
+    def _store_photo(self, old: "OldJob", job: "Job") -> "tuple[Job, str]":
         """Return ``job`` with its photo stored, if there is one, and what that counts as."""
         from mondrian.jobs.old_jobs import strip_folders
         from mondrian.photos.photo import prepare_photo
@@ -171,7 +170,7 @@ class Importer:
         return stored, "photos"
 
 
-def _progress(
+def _import_jobs(
     importer: Importer, jobs: "Iterator[OldJob]", total: int
 ) -> Iterator[tuple[int, int]]:
     """Import ``jobs``; yield how many of ``total`` are seen to, once a second and at the end."""

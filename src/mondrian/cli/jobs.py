@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mondrian import errors
-from mondrian.cli.app import INTERRUPTED, fail, stderr, stdout
+from mondrian.cli.app import INTERRUPTED, exit_with, get_stderr, get_stdout
 from mondrian.cli.options import (
     Group,
     JsonOption,
@@ -23,7 +23,7 @@ from mondrian.cli.options import (
 from mondrian.jobs.job import ENDED, Status, parse_job_id
 
 if TYPE_CHECKING:
-    from mondrian.cli.live import Face
+    from mondrian.cli.live import Display
     from mondrian.client import Client, StreamEvent
     from mondrian.settings import Settings
 
@@ -82,7 +82,7 @@ def watch(job: JobArgument, settings: "Settings", as_json: JsonOption = False) -
             _offer_to_cancel(client, job)
             sys.exit(INTERRUPTED)
     if failure:
-        fail(failure)
+        exit_with(failure)
 
 
 @command("server", "key", group=Group.CLIENT)
@@ -173,24 +173,24 @@ def read_error(event: "StreamEvent") -> errors.MondrianError:
 
 def _follow(client: "Client", job: str) -> errors.MondrianError | None:
     """Show the job until its end. Return why it is not done, if it is not."""
-    from mondrian.cli.live import watching
+    from mondrian.cli.live import open_display
 
-    console, names, failure = stderr(), _name_advisors(client, job), None
+    console, names, failure = get_stderr(), _name_advisors(client, job), None
     report: Mapping[str, Any] | None = None
-    with watching(console, names, place=0) as face:
+    with open_display(console, names, place=0) as display:
         events = client.watch(job, include=("report",) if console.is_terminal else ())
         for event in events:
             failure = _read_failure(event) or failure
             report = event.fields if event.type == "analysis_complete" else report
-            _show(face, event)
+            _show(display, event)
     if report:
         _print_reports(report)
     return failure
 
 
-def _show(face: "Face", event: "StreamEvent") -> None:
+def _show(display: "Display", event: "StreamEvent") -> None:
     if event.type not in ("analysis_complete", "done"):
-        face.take(event.type, event.fields)
+        display.show(event.type, event.fields)
 
 
 def _follow_as_json(client: "Client", job: str) -> errors.MondrianError | None:
@@ -248,9 +248,14 @@ def _print_jobs(found: Iterable[Mapping[str, Any]], names: Mapping[str, str]) ->
     table.add_column("made", no_wrap=True, overflow="crop")
     for job in found:
         advisors = ", ".join(names.get(each, each) for each in job["advisor"].split(","))
-        cells = (job["filename"], advisors, _describe_state(job, names), _local(job["created_at"]))
+        cells = (
+            job["filename"],
+            advisors,
+            _describe_state(job, names),
+            _open_local(job["created_at"]),
+        )
         table.add_row(job["job_id"], *(Text(errors.printable(cell)) for cell in cells))
-    console = stdout()
+    console = get_stdout()
     if not console.is_terminal:  # nothing is cut for programs that read it
         console.width = 400
     console.print(table)
@@ -272,7 +277,7 @@ def _describe_state(job: Mapping[str, Any], names: Mapping[str, str]) -> str:
     return ", ".join(filter(None, [job["status"], *parts, describe_left(job)]))
 
 
-def _local(time: str) -> str:
+def _open_local(time: str) -> str:
     from datetime import datetime
 
     return datetime.fromisoformat(time).astimezone().strftime("%d %b %H:%M")
@@ -283,7 +288,7 @@ def _print_reports(fields: Mapping[str, Any]) -> None:
     from mondrian.reports import Report
 
     for encoded in fields.get("reports") or [fields["report"]]:
-        print_report(stdout(), Report.model_validate(encoded))
+        print_report(get_stdout(), Report.model_validate(encoded))
 
 
 def _save(content: bytes, file: str) -> None:
@@ -292,7 +297,9 @@ def _save(content: bytes, file: str) -> None:
 
     if file != STDIN:
         write(Path(file), content)
-        stderr().print(f"Written: {Path(file).resolve().as_uri()}", soft_wrap=True, markup=False)
+        get_stderr().print(
+            f"Written: {Path(file).resolve().as_uri()}", soft_wrap=True, markup=False
+        )
         return
     if content.startswith(b"%PDF") and sys.stdout.isatty():
         raise errors.SettingsError("A PDF is nothing for a terminal. Name a file: --pdf FILE.")

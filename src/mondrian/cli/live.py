@@ -1,6 +1,6 @@
-"""What a person sees while a critique runs: on a terminal a live line, elsewhere a line per update.
+"""Show a running critique: on a terminal by a live line, elsewhere by a line per update.
 
-It is fed with the events that clients get (docs/events.md), of this process or of a server.
+The input is the events that clients get (docs/events.md), of this process or of a server.
 """
 
 import re
@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text as Line
 
-from mondrian.cli.terminal import bar
+from mondrian.cli.terminal import draw_bar
 from mondrian.engines.base import Phase
 from mondrian.errors import printable
 
@@ -27,19 +27,22 @@ _NOBODYS = frozenset({"measuring", "queued"})
 
 
 @contextmanager
-def watching(console: Console, names: Sequence[str] = (), place: int = 1) -> Iterator["Face"]:
-    """Give a ``Face`` on ``console`` for the critique by the advisor in that place of ``names``."""
-    face = (LiveFace if console.is_terminal else Face)(console, names, place)
+def open_display(
+    console: Console, names: Sequence[str] = (), place: int = 1
+) -> Iterator["Display"]:
+    """Yield a ``Display`` on ``console`` of the critique by the advisor at ``place`` in
+    ``names``."""
+    display = (LiveDisplay if console.is_terminal else Display)(console, names, place)
     try:
-        yield face
+        yield display
     except BaseException:
-        face.close(is_done=False)
+        display.close(is_done=False)
         raise
-    face.close()
+    display.close()
 
 
-class Face:
-    """Shows how a critique goes, a line per update: for logs and pipes."""
+class Display:
+    """Show the progress of a critique, a line per update: for logs and pipes."""
 
     def __init__(self, console: Console, names: Sequence[str] = (), place: int = 1) -> None:
         self._console = console
@@ -48,8 +51,8 @@ class Face:
         self.last: Mapping[str, Any] | None = None
         self._has_failed = False
 
-    def take(self, type_: str, fields: Mapping[str, Any]) -> None:
-        """Show an event, if there is something to see in it."""
+    def show(self, type_: str, fields: Mapping[str, Any]) -> None:
+        """Show an event, if it has something to show."""
         match type_:
             case "thinking_update":
                 before, self.last = self.last, fields
@@ -64,7 +67,7 @@ class Face:
                 self._has_failed = True
 
     def close(self, *, is_done: bool = True) -> None:
-        """Nothing more will come."""
+        """Show the end."""
         if self.last and is_done and self._is_finished():
             done = {**self.last, "thinking": "Done", "eta_seconds": None}
             if self._place >= len(self._names):
@@ -72,7 +75,9 @@ class Face:
             self._update(done, self.last)
 
     def _update(self, fields: Mapping[str, Any], before: Mapping[str, Any] | None) -> None:
-        self._console.print(Line(describe_line(fields, who=self._who(fields))), soft_wrap=True)
+        self._console.print(
+            Line(describe_line(fields, who=self._find_advisor(fields))), soft_wrap=True
+        )
 
     def _judge(self, fields: Mapping[str, Any]) -> None: ...
 
@@ -83,7 +88,7 @@ class Face:
         is_last = self.last is not None and self.last.get("phase") == Phase.FINALIZING
         return is_last and not self._has_failed
 
-    def _who(self, fields: Mapping[str, Any]) -> str:
+    def _find_advisor(self, fields: Mapping[str, Any]) -> str:
         """Return whose critique an update is about; empty while it is of no advisor."""
         if fields.get("phase") in _NOBODYS or not 0 < self._place <= len(self._names):
             return ""
@@ -92,7 +97,7 @@ class Face:
         return f"{printable(self._names[self._place - 1])}{part}"
 
 
-class LiveFace(Face):
+class LiveDisplay(Display):
     """Shows the same on a terminal: one line per phase, the current one alive, and below it the
     dimensions as they are judged."""
 
@@ -117,16 +122,16 @@ class LiveFace(Face):
         if fields.get("phase") == Phase.REPAIRING:
             self._judged.clear()
         rest = ", ".join(filter(None, [_describe_percent(fields), describe_left(fields)]))
-        sentence = _attribute(self._who(fields), describe_step(fields))
+        sentence = _name_advisor(self._find_advisor(fields), describe_step(fields))
         self._spinner.update(text=Line(f" {sentence}   {rest}"))
         self._live.start()
-        self._live.update(self._picture())
+        self._live.update(self._draw())
 
     def _judge(self, fields: Mapping[str, Any]) -> None:
         dimension = fields.get("dimension") or {}
         if isinstance(dimension.get("score"), int | float):
             self._judged[printable(dimension["name"])] = dimension["score"]
-            self._live.update(self._picture())
+            self._live.update(self._draw())
 
     def _forget(self) -> None:
         self._judged.clear()
@@ -147,11 +152,13 @@ class LiveFace(Face):
         at = (following or last).get("elapsed_seconds")
         when = "" if at is None else f"   at {at:.1f} s"
         mark = ("✓ ", "green") if is_done else ("· ", "yellow")
-        self._past.append(Line.assemble(mark, _attribute(self._who(last), words), (when, "dim")))
+        self._past.append(
+            Line.assemble(mark, _name_advisor(self._find_advisor(last), words), (when, "dim"))
+        )
 
-    def _picture(self) -> Group:
+    def _draw(self) -> Group:
         judged = [
-            Line.assemble("   ", bar(score), f" {score:4.1f}  ", (name, "bold"))
+            Line.assemble("   ", draw_bar(score), f" {score:4.1f}  ", (name, "bold"))
             for name, score in self._judged.items()
             if score is not None
         ]
@@ -165,13 +172,15 @@ def describe_line(fields: Mapping[str, Any], seconds: float | None = None, *, wh
     when = " " * 8 if at is None else f"{at:6.1f} s"
     percent = _describe_percent(fields) or "   %"
     left = describe_left(fields)
-    return f"{when}  {percent:>5}  {_attribute(who, describe_step(fields))}{left and f'  {left}'}"
+    return (
+        f"{when}  {percent:>5}  {_name_advisor(who, describe_step(fields))}{left and f'  {left}'}"
+    )
 
 
 def describe_step(fields: Mapping[str, Any]) -> str:
     """Return an update's sentence as a terminal has it: without the speed of a few tokens."""
     return _GENERATED.sub(
-        lambda found: _count(int(found[1]), found[0]), printable(_thinking(fields))
+        lambda found: _count(int(found[1]), found[0]), printable(_get_thinking(fields))
     )
 
 
@@ -186,7 +195,7 @@ def describe_past(
     tokens, speed = following.get("tokens"), following.get("tokens_per_second")
     if fields.get("phase") == Phase.GENERATING and tokens:
         shown = f"({tokens} tokens, {speed:.1f} tps)" if speed else f"({tokens} tokens)"
-        return _GENERATED.sub(_count(tokens, shown), printable(_thinking(fields)))
+        return _GENERATED.sub(_count(tokens, shown), printable(_get_thinking(fields)))
     if at := following.get("elapsed_seconds"):
         words = _SECONDS.sub(f"({max(0.0, at - began):.0f} s)", words)
     return _PART.sub(lambda found: f"{found[1]}/{found[1]} tokens", words)
@@ -208,9 +217,9 @@ def describe_seconds(seconds: float) -> str:
     return f"about {minutes} min" if minutes < 90 else f"about {minutes / 60:.1f} h"
 
 
-def describe_stop(face: Face) -> str:
+def describe_stop(display: Display) -> str:
     """Return what was done until a critique was stopped."""
-    if not (fields := face.last):
+    if not (fields := display.last):
         return "Stopped before anything was done."
     tokens = f", {_count(fields['tokens'])[1:-1]}" if fields.get("tokens") else ""
     seconds = fields.get("elapsed_seconds") or 0.0
@@ -218,7 +227,7 @@ def describe_stop(face: Face) -> str:
     return f"Stopped while {doing} after {seconds:.1f} s{tokens}. No report was written."
 
 
-def _thinking(fields: Mapping[str, Any]) -> str:
+def _get_thinking(fields: Mapping[str, Any]) -> str:
     return str(fields.get("thinking") or "")
 
 
@@ -228,7 +237,7 @@ def _count(tokens: int, shown: str | None = None) -> str:
     return f"({tokens} token{'' if tokens == 1 else 's'})"
 
 
-def _attribute(who: str, words: str) -> str:
+def _name_advisor(who: str, words: str) -> str:
     return f"{who}: {words}" if who else words
 
 

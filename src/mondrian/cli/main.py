@@ -18,7 +18,7 @@ from mondrian.cli import (
     reference,
     serve,
 )
-from mondrian.cli.app import app, fail
+from mondrian.cli.app import app, exit_with
 from mondrian.cli.options import Group
 
 __all__ = [
@@ -47,7 +47,7 @@ def main() -> None:
     try:
         app()
     except errors.MondrianError as exc:
-        fail(exc)
+        exit_with(exc)
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         sys.stderr.close()
         sys.exit(0)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mondrian.cli.app import stderr, stdout
+from mondrian.cli.app import get_stderr, get_stdout
 from mondrian.cli.options import Group, JsonOption, command
 from mondrian.errors import ModelNotFound
 
@@ -34,13 +34,13 @@ def pull(
     """
     from mondrian.models import pull as fetch
 
-    with _bar(stderr()) as progress:
+    with _show_progress(get_stderr()) as progress:
         path = fetch(name, settings.home, progress, should_update=update)
     print(path)
 
 
 @contextmanager
-def _bar(console: "Console") -> Generator[Any, None, None]:
+def _show_progress(console: "Console") -> Generator[Any, None, None]:
     """A progress bar as ``models.PullProgress``; where there is no terminal, a line per step."""
     from rich import progress as rich
 
@@ -78,17 +78,17 @@ def models(settings: "Settings", as_json: JsonOption = False) -> None:
     except ModelNotFound as exc:
         choice = exc
     known = [*CATALOGUE, *list_pulled(folder), *list_cached(folder)]
-    rows = [_row(model, folder, machine, choice) for model in known]
-    network = _network_row(SUBJECT_NETWORK, folder)
+    rows = [_make_row(model, folder, machine, choice) for model in known]
+    network = _make_network_row(SUBJECT_NETWORK, folder)
     if as_json:
-        told = {"machine": _machine(machine), "models": rows, "auto": str(choice)}
+        told = {"machine": _describe_machine(machine), "models": rows, "auto": str(choice)}
         print(json.dumps(told | {"networks": [network]}))
         return
-    stdout().print(_table([*rows, network]))
-    stdout().print(f"\nThis machine: {machine}.\n* {choice}", highlight=False, markup=False)
+    get_stdout().print(_make_table([*rows, network]))
+    get_stdout().print(f"\nThis machine: {machine}.\n* {choice}", highlight=False, markup=False)
 
 
-def _row(
+def _make_row(
     model: "Model", home: Path, machine: "Machine", choice: "Choice | ModelNotFound"
 ) -> dict[str, Any]:
     from mondrian.models import find_path
@@ -111,8 +111,9 @@ def _row(
     }
 
 
-def _network_row(network: "Network", home: Path) -> dict[str, Any]:
-    """The row of a network that measures. No engine opens it, so it is no choice of ``auto``."""
+def _make_network_row(network: "Network", home: Path) -> dict[str, Any]:
+    """Return the row of a network that measures. No engine opens it, so it is no choice of
+    ``auto``."""
     path = network.find(home)
     return {
         "name": network.name,
@@ -130,7 +131,7 @@ def _network_row(network: "Network", home: Path) -> dict[str, Any]:
     }
 
 
-def _machine(machine: "Machine") -> dict[str, Any]:
+def _describe_machine(machine: "Machine") -> dict[str, Any]:
     return {
         "memory_bytes": machine.memory_bytes,
         "cores": machine.cores,
@@ -139,7 +140,7 @@ def _machine(machine: "Machine") -> dict[str, Any]:
     }
 
 
-def _table(rows: list[dict[str, Any]]) -> Any:
+def _make_table(rows: list[dict[str, Any]]) -> Any:
     from rich.table import Table
 
     table = Table(box=None)

@@ -1,4 +1,4 @@
-"""``mondrian prune``: what need not be kept is removed."""
+"""``mondrian prune``: remove old data."""
 
 from typing import TYPE_CHECKING, Annotated
 

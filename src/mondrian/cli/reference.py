@@ -29,7 +29,7 @@ def fill(page: str, text: str) -> str:
     return pattern.sub(lambda _: TABLES[page](), text, count=1)
 
 
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+def _make_table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows))
 
 
@@ -42,11 +42,11 @@ def _list_settings() -> str:
         default = settings.default(name)
         default = default if field.default in (None, ()) else f"`{default}`"
         rows.append((f"`{settings.variable(name)}`", _list_options(name), meaning, default))
-    return _table(("variable", "option", "meaning", "default"), rows)
+    return _make_table(("variable", "option", "meaning", "default"), rows)
 
 
 def _list_options(name: str) -> str:
-    """The option of a setting, and the commands that call it otherwise."""
+    """Return the option of a setting, and the commands that call it otherwise."""
     from mondrian import settings
 
     common = [settings.spelling(name)]
@@ -76,7 +76,7 @@ def _list_errors() -> str:
         )
         for error in list_errors()
     ]
-    return _table(("code", "HTTP", "exit", "tried again", "what it says by itself"), rows)
+    return _make_table(("code", "HTTP", "exit", "tried again", "what it says by itself"), rows)
 
 
 def _list_genres() -> str:
@@ -91,7 +91,7 @@ def _list_genres() -> str:
         )
         for kind in COUNTED
     ]
-    return _table(("finding", "is a", *NOT_COUNTED), rows)
+    return _make_table(("finding", "is a", *NOT_COUNTED), rows)
 
 
 TABLES: dict[str, Callable[[], str]] = {

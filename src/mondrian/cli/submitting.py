@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from mondrian import errors
-from mondrian.cli.app import stderr
+from mondrian.cli.app import get_stderr
 
 if TYPE_CHECKING:
     from mondrian.catalogue import Judgements, PhotoFile
@@ -37,11 +37,11 @@ def submit_folders(
             print(f"mondrian: {place}: {exc.message}", file=sys.stderr)
             continue
         if job:
-            stderr().print(place, soft_wrap=True, markup=False, highlight=False)
+            get_stderr().print(place, soft_wrap=True, markup=False, highlight=False)
             print(job, flush=True)
     for folder in dict.fromkeys(filter(None, files.values())):
         words = f"Contact sheet: {client.base_url}/sheet?folder={quote(folder)}"
-        stderr().print(words, soft_wrap=True, markup=False, highlight=False)
+        get_stderr().print(words, soft_wrap=True, markup=False, highlight=False)
     if failures:
         sys.exit(1)
 
@@ -66,7 +66,7 @@ def submit_photo(
     """Hand a photo to the server, and return its job."""
     answer = client.submit(
         photo,
-        advisor=given_advisor(settings),
+        advisor=choose_advisor(settings),
         intent=settings.purpose.intent,
         genre=settings.purpose.genre,
         folder=folder,
@@ -75,7 +75,7 @@ def submit_photo(
     return str(answer["job_id"])
 
 
-def given_advisor(settings: "Settings") -> str | None:
+def choose_advisor(settings: "Settings") -> str | None:
     """Return the advisor that the person named; ``None`` leaves it to the server."""
     return settings.advisor if "advisor" in settings.model_fields_set else None
 
@@ -92,7 +92,7 @@ def _submit(
     from mondrian.catalogue import Judgement
 
     size, modified_ns, sha256 = judgements.identify(file.path)
-    advisor, purpose = given_advisor(settings) or "", str(settings.purpose)
+    advisor, purpose = choose_advisor(settings) or "", str(settings.purpose)
     if judgements.find(sha256, advisor, settings.server, "", purpose):
         return None
     job = submit_photo(client, file.path, settings, callback, folder)

@@ -16,7 +16,7 @@ from mondrian.answers import (
 from mondrian.critiques.pacing import Text, Update
 from mondrian.engines.base import Phase
 from mondrian.jobs.job import Entry, EventType
-from mondrian.reports import Report, analysis_fragment
+from mondrian.reports import Report, render_fragment
 
 _PARTIAL_SECONDS = 0.5
 
@@ -49,7 +49,7 @@ def build_update_fields(update: Update, *, attempt: int = 1) -> dict[str, Any]:
 def build_complete_fields(reports: Sequence[Report]) -> dict[str, Any]:
     """Return the fields of an ``analysis_complete``: ``report`` is the first advisor's, ``reports``
     has all of them."""
-    fragments = map(analysis_fragment, reports)
+    fragments = map(render_fragment, reports)
     encoded = [report.model_dump(mode="json") for report in reports]
     return {"analysis_html": "\n".join(fragments), "report": encoded[0], "reports": encoded}
 

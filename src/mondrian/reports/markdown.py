@@ -1,4 +1,4 @@
-"""A report as Markdown; every expression of the template passes ``escape_markdown``."""
+"""Render a report as Markdown; every expression of the template passes ``escape_markdown``."""
 
 import re
 from functools import cache
@@ -11,14 +11,15 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
-def markdown(report: Report) -> str:
-    """The critique as Markdown (CommonMark with a table)."""
+def render_markdown(report: Report) -> str:
+    """Return the critique as Markdown (CommonMark with a table)."""
     context = make_context(report)
-    return _markdown().get_template("report.md").render(**context).strip() + "\n"
+    return _render().get_template("report.md").render(**context).strip() + "\n"
 
 
 def escape_markdown(text: str) -> str:
-    """``text`` as one line of Markdown that shows exactly it: no markup, HTML, link or new line."""
+    """Return ``text`` as one line of Markdown that shows exactly it: no markup, HTML, link or
+    new line."""
     text = _MARKDOWN_MARKS.sub(r"\\\g<0>", " ".join(text.split()))
     return _MARKDOWN_START.sub(r"\1\\\2", text)
 
@@ -30,5 +31,5 @@ _MARKDOWN_START = re.compile(r"^(\d*)([#+=-]|[.)](?=\s|$))")
 
 
 @cache
-def _markdown() -> "Environment":
+def _render() -> "Environment":
     return make_environment(finalize=lambda value: escape_markdown(str(value)))

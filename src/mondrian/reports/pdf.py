@@ -1,4 +1,4 @@
-"""A report as PDF, set by typst. The words go to it as JSON, never as markup."""
+"""Render a report as PDF with typst, which gets all text as JSON, never as markup."""
 
 import json
 from collections.abc import Iterable
@@ -9,22 +9,23 @@ from typing import Any
 from mondrian.reports.report import Report
 from mondrian.reports.shared import (
     TEMPLATES,
+    describe_provenance,
     describe_purpose,
     format_score,
     list_own_improvements,
     name_beginning,
     name_level,
-    provenance,
 )
 
 
-def pdf(
+def render_pdf(
     reports: Iterable[Report],
     photo_jpeg: bytes | None = None,
     *,
     title: str = "Critique",
 ) -> bytes:
-    """The critiques as a PDF on A4, with ``photo_jpeg`` at its head. The same in, the same out.
+    """Return the critiques as a PDF on A4, with ``photo_jpeg`` at its head. The same in, the same
+    out.
 
     Letters that the fonts inside typst lack are taken from those of the system.
     """
@@ -33,7 +34,7 @@ def pdf(
     given = {
         "title": title,
         "has_photo": photo_jpeg is not None,
-        "reports": [_printed(report) for report in reports],
+        "reports": [_format_report(report) for report in reports],
     }
     with TemporaryDirectory() as folder:
         main = Path(folder) / "report.typ"
@@ -44,8 +45,8 @@ def pdf(
         return typst.compile(main, root=main.parent, format="pdf", sys_inputs=inputs)
 
 
-def _printed(report: Report) -> dict[str, Any]:
-    """What the PDF shows of ``report``: words and figures as text, but for the bars."""
+def _format_report(report: Report) -> dict[str, Any]:
+    """Return what the PDF shows of ``report``: words and figures as text, but for the bars."""
     return {
         "name": report.shown_name,
         "overall_score": format_score(report.overall_score),
@@ -69,5 +70,5 @@ def _printed(report: Report) -> dict[str, Any]:
         ],
         "improvements": list_own_improvements(report),
         "technical_notes": report.technical_notes,
-        "provenance": provenance(report),
+        "provenance": describe_provenance(report),
     }

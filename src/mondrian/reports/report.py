@@ -1,4 +1,4 @@
-"""The values of a critique: what a model answered, and the report made of it."""
+"""The values of a report, and how one is built from a model's answer."""
 
 from bisect import bisect
 from collections.abc import Iterable, Mapping, Sequence
@@ -44,7 +44,7 @@ took, is not known."""
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineFigures(Figures):
-    """Who answered and what it took, by the engine's own count. ``seconds`` is from the request to
+    """The engine of a critique, and its own figures. ``seconds`` is from the request to
     the last token; ``finish_reason`` is ``None`` for an answer that we ended."""
 
     url: str
@@ -89,18 +89,18 @@ class Report(Value):
     @property
     def is_weighed(self) -> bool:
         """Whether the advisor's weights put one of the top three before a lower score."""
-        scores = [score for _, score in judged(self.top_three)]
+        scores = [score for _, score in list_judged(self.top_three)]
         return scores != sorted(scores)
 
     @property
     def needs_repair(self) -> bool:
         """Whether some dimension has a fault: a score below 5."""
-        return any(score < REPAIR_BELOW for _, score in judged(self.dimensions))
+        return any(score < REPAIR_BELOW for _, score in list_judged(self.dimensions))
 
     @property
     def missing(self) -> tuple[str, ...]:
         """The names of the dimensions that were not judged, or about which nothing was said."""
-        said = {dimension.name for dimension, _ in judged(self.dimensions)}
+        said = {dimension.name for dimension, _ in list_judged(self.dimensions)}
         return tuple(name for name in DIMENSIONS if name not in said)
 
     def __str__(self) -> str:
@@ -115,13 +115,13 @@ class Report(Value):
         return "\n".join(line for line in lines if line)
 
 
-def grade(score: float) -> str:
-    """The grade of a ``score`` from 1 to 10: ``A+`` from 9.5 on, half a point a step, ``F``
-    below 5."""
+def find_grade(score: float) -> str:
+    """Return the grade of a ``score`` from 1 to 10: ``A+`` from 9.5 on, half a point a step,
+    ``F`` below 5."""
     return next((word for least, word in _GRADES if score >= least), "F")
 
 
-def judged(dimensions: Iterable[Dimension]) -> list[tuple[Dimension, float]]:
+def list_judged(dimensions: Iterable[Dimension]) -> list[tuple[Dimension, float]]:
     """Return the dimensions that have a score, each with it."""
     return [(each, each.score) for each in dimensions if each.score is not None]
 
@@ -137,10 +137,10 @@ def rank_needs(
         dimension, score = item
         return bisect(_NEEDS, score), (score - 10) * weights.get(dimension.name, 1.0)
 
-    return tuple(dimension for dimension, _ in sorted(judged(dimensions), key=need))
+    return tuple(dimension for dimension, _ in sorted(list_judged(dimensions), key=need))
 
 
-def overall_score(
+def compute_overall_score(
     dimensions: Iterable[Dimension], weights: Mapping[str, float] | None = None
 ) -> float:
     """Return the overall score from 1 to 10, to one decimal, of the dimensions that are judged.
@@ -150,7 +150,7 @@ def overall_score(
     saved by seven good dimensions if the eighth spoils it.
     Raise ``AnswerError`` where none is judged.
     """
-    scores = judged(dimensions)
+    scores = list_judged(dimensions)
     if not scores:
         raise AnswerError
     weigh = [(weights or {}).get(dimension.name, 1.0) for dimension, _ in scores]
@@ -187,16 +187,17 @@ def build_report(
         dimension.model_copy(update={"evidence": tuple(evidence.get(dimension.name, ()))})
         for dimension in answer.dimensions
     )
-    score, weights = overall_score(dimensions, weights), dict(weights or {})
+    score, weights = compute_overall_score(dimensions, weights), dict(weights or {})
     return Report(
         advisor=advisor,
         advisor_name=advisor_name,
         image_description=answer.image_description,
         dimensions=dimensions,
         overall_score=score,
-        grade=grade(score),
-        key_strengths=answer.key_strengths or _strengths(dimensions),
-        priority_improvements=answer.priority_improvements or _improvements(dimensions, weights),
+        grade=find_grade(score),
+        key_strengths=answer.key_strengths or _list_strengths(dimensions),
+        priority_improvements=answer.priority_improvements
+        or _list_improvements(dimensions, weights),
         weights=weights,
         technical_notes=(*technical_notes, *answer.technical_notes),
         measurements=from_json(to_json(dict(measurements), inf_nan_mode="null")),
@@ -208,11 +209,13 @@ def build_report(
     )
 
 
-def _strengths(dimensions: Sequence[Dimension]) -> tuple[str, ...]:
-    best = sorted(judged(dimensions), key=lambda item: -item[1])[:3]
+def _list_strengths(dimensions: Sequence[Dimension]) -> tuple[str, ...]:
+    best = sorted(list_judged(dimensions), key=lambda item: -item[1])[:3]
     return tuple(dimension.comment for dimension, score in best if score >= _STRENGTH_FROM)
 
 
-def _improvements(dimensions: Sequence[Dimension], weights: Mapping[str, float]) -> tuple[str, ...]:
+def _list_improvements(
+    dimensions: Sequence[Dimension], weights: Mapping[str, float]
+) -> tuple[str, ...]:
     needs = rank_needs(dimensions, weights)[:3]
     return tuple(dimension.recommendation for dimension in needs if dimension.recommendation)

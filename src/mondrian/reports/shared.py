@@ -1,4 +1,5 @@
-"""What HTML, Markdown and PDF share: templates, filters, and where a critique comes from."""
+"""Shared by HTML, Markdown and PDF: templates, filters, and the sentences on a critique's
+origin."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ _ORIGIN_OF_OLD = (
 )
 
 
-def provenance(report: Report) -> tuple[str, ...]:
+def describe_provenance(report: Report) -> tuple[str, ...]:
     """Sentences that say where the critique comes from: which model, whether it saw the photo, what
     it took, and what is missing."""
     engine = report.engine
@@ -53,7 +54,7 @@ def make_context(report: Report) -> dict[str, Any]:
     return {
         "report": report,
         "name": report.shown_name,
-        "provenance": provenance(report),
+        "provenance": describe_provenance(report),
         "improvements": list_own_improvements(report),
         "beginning": name_beginning(report),
         "purpose": describe_purpose(report),
@@ -83,7 +84,7 @@ def name_beginning(report: Report) -> str:
 
 
 def list_own_improvements(report: Report) -> Sequence[str]:
-    """The priority improvements, unless they only repeat the three lowest dimensions."""
+    """Return the priority improvements, unless they only repeat the three lowest dimensions."""
     lowest = {dimension.recommendation for dimension in report.top_three}
     return () if lowest.issuperset(report.priority_improvements) else report.priority_improvements
 
@@ -94,8 +95,8 @@ def format_score(value: float | None) -> str:
 
 
 def name_level(score: float | None) -> str:
-    """``low`` below 5.5 (grade D and worse), ``middle``, ``high`` from 7.5 (grade B) on, or
-    ``unjudged``."""
+    """Return ``low`` below 5.5 (grade D and worse), ``middle``, ``high`` from 7.5 (grade B) on,
+    or ``unjudged``."""
     if score is None:
         return "unjudged"
     return "low" if score < 5.5 else "middle" if score < 7.5 else "high"

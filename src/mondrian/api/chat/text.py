@@ -9,7 +9,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mondrian.reports import Report, provenance
+from mondrian.reports import Report, describe_provenance
 from mondrian.reports.markdown import escape_markdown
 from mondrian.reports.shared import format_score
 
@@ -112,5 +112,5 @@ def _sum_up(report: Report, names: Mapping[str, str]) -> str:
         if lines:
             listed = "\n".join(f"- {escape_markdown(line)}" for line in lines)
             parts.append(f"**{title}**\n\n{listed}")
-    parts += [f"*{escape_markdown(sentence)}*" for sentence in provenance(report)]
+    parts += [f"*{escape_markdown(sentence)}*" for sentence in describe_provenance(report)]
     return "\n\n".join(parts)

@@ -37,7 +37,7 @@ from mondrian.api.uploads.receive import UploadDep
 from mondrian.errors import NotAllowed, StorageError, TooManyRequests
 from mondrian.jobs.job import Job, name_log
 from mondrian.jobs.retention import delete_discarded
-from mondrian.reports import Report, markdown
+from mondrian.reports import Report, render_markdown
 
 router = APIRouter(tags=["jobs"])
 
@@ -237,7 +237,7 @@ def _read_full_job(job: Job, services: Services, links: Links) -> FullJob:
         prompts=prompts,
         outputs=outputs,
         llm_outputs={each.advisor: each.text for each in outputs},
-        analysis_markdown="\n".join(markdown(each.report) for each in outputs),
+        analysis_markdown="\n".join(render_markdown(each.report) for each in outputs),
         timestamps={
             "created_at": job.created_at,
             "started_at": job.started_at,

@@ -17,7 +17,7 @@ from mondrian.api.schemas import JobState, ReportAnswer, Summary
 from mondrian.errors import JobNotFound
 from mondrian.jobs.job import Job
 from mondrian.photos.thumbnail import make_thumbnail
-from mondrian.reports import Report, markdown, pdf, summary_document, summary_json
+from mondrian.reports import Report, make_summary, render_markdown, render_pdf, render_summary
 
 router = APIRouter(
     tags=["reports"],
@@ -63,8 +63,8 @@ def show_summary(
         return answer_under_way(job, links)
     report = _find_report(advisor, reports)
     if format_ == "html":
-        return HTMLResponse(summary_document(report))
-    return JSONResponse({"job_id": str(job.id), **summary_json(report)})
+        return HTMLResponse(render_summary(report))
+    return JSONResponse({"job_id": str(job.id), **make_summary(report)})
 
 
 @router.get(
@@ -187,12 +187,12 @@ def _find_report(advisor: str | None, reports: list[Report]) -> Report:
 
 
 def _answer_markdown(job: Job, reports: list[Report]) -> Response:
-    texts = "\n".join(map(markdown, reports))
+    texts = "\n".join(map(render_markdown, reports))
     return Response(texts, media_type="text/markdown", headers=_make_headers(job, "md"))
 
 
 def _answer_pdf(job: Job, reports: list[Report], photo: bytes | None) -> Response:
-    printed = pdf(reports, photo, title=job.filename)
+    printed = render_pdf(reports, photo, title=job.filename)
     return Response(printed, media_type="application/pdf", headers=_make_headers(job, "pdf"))
 
 
