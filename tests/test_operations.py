@@ -1,8 +1,11 @@
 """What an operator asks and sets: probes, figures, the queue, signals."""
 
 import json
+import logging
+import re
 import signal
 import socket
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -11,15 +14,28 @@ from typing import Any
 import httpx
 import pytest
 
+from mondrian.api.auth import make_owner
+from mondrian.client import Client
 from mondrian.database.postgres import Pool
 from mondrian.errors import SettingsError
 from mondrian.jobs.job import Status
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
 from mondrian.server.health import serve_health
+from mondrian.server.log_format import JsonFormatter
 from support.processes import run, started
 from support.servers import make_app, running, without_database
-from support.working import Hire, add_job, at_work, recording, wait_for
+from support.store import claimed, expire
+from support.working import (
+    Hire,
+    add_job,
+    at_work,
+    ended,
+    engine_of,
+    jpeg,
+    recording,
+    wait_for,
+)
 
 
 def find_port() -> int:
@@ -89,11 +105,33 @@ def test_workers_are_listed_for_the_admin_alone(
     assert "mondrian_queue_oldest_seconds 0.0" in metrics
 
 
+def test_what_failed_and_why_is_listed_for_the_admin(
+    store: Store, database: str, tmp_path: Path
+) -> None:
+    keys: dict[str, Any] = {"key": "k" * 20, "admin_key": "a" * 20}
+    for owner, code in ((make_owner(keys["key"]), "engine_failed"), ("another", "worker_lost")):
+        error = {"code": code, "message": "No.", "retryable": True}
+        store.finish(claimed(store, owner=owner), error=error)
+    with running(make_app(store, database, tmp_path, **keys)) as url:
+
+        def list_codes(key: str) -> list[str]:
+            answer = httpx.get(
+                f"{url}/jobs?status=error", headers={"Authorization": f"Bearer {key}"}
+            )
+            return [each["error"]["code"] for each in answer.json()["jobs"]]
+
+        assert list_codes(keys["admin_key"]) == ["worker_lost", "engine_failed"]
+        assert list_codes(keys["key"]) == ["engine_failed"]
+        assert httpx.get(f"{url}/jobs?status=error").status_code == 401
+        assert httpx.get(f"{url}/workers").status_code == 401
+
+
 def test_a_worker_answers_probes_at_a_port_of_its_own(
     hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path
 ) -> None:
     port, worker = find_port(), hire(recording(tmp_path))
-    with serve_health(worker, port), at_work(worker):
+    engine = engine_of(worker)
+    with serve_health(worker, engine, port), at_work(worker):
         wait_for(store.list_workers)
         for path in ("/health", "/health/live", "/health/ready"):
             status, body = ask(port, path)
@@ -101,13 +139,123 @@ def test_a_worker_answers_probes_at_a_port_of_its_own(
         job = add_job(store, photos)
         wait_for(lambda: store.read(job.id).status is Status.DONE)
         wait_for(lambda: 'mondrian_attempts_total{outcome="done"} 1.0' in ask(port, "/metrics")[1])
+        said = ask(port, "/metrics")[1]
+        for line in (
+            "mondrian_wait_seconds_count 1.0",
+            "mondrian_run_seconds_count 1.0",
+            "mondrian_reclaims_total 0.0",
+            'mondrian_worker_slots{use="idle"} 1.0',
+            'mondrian_engine{status="ready"} 1.0',
+        ):
+            assert line in said
+        assert 'mondrian_run_seconds_bucket{le="+Inf"} 1.0' in said
         worker._is_draining = True
         assert ask(port, "/health/ready") == (
             503, json.dumps({"status": "DOWN", "reason": "draining", "worker": worker.name})
         )  # fmt: skip
         assert ask(port, "/nothing")[0] == 404
-        with pytest.raises(SettingsError, match="--health-port"), serve_health(worker, port):
+        with (
+            pytest.raises(SettingsError, match="--health-port"),
+            serve_health(worker, engine, port),
+        ):
             pass
+
+
+def test_probes_need_no_host_and_no_body(
+    store: Store, database: str, hire: Hire, tmp_path: Path
+) -> None:
+    """As HAProxy's `option httpchk` asks."""
+    port, worker = find_port(), hire(recording(tmp_path))
+    with (
+        running(make_app(store, database, tmp_path, key="k" * 20)) as url,
+        serve_health(worker, engine_of(worker), port),
+    ):
+        for at in (int(url.rpartition(":")[2]), port):
+            for method in ("GET", "HEAD"):
+                for path in ("/health", "/health/live", "/health/ready"):
+                    answer = say(at, f"{method} {path} HTTP/1.0\r\n\r\n")
+                    assert b" 200 " in answer.partition(b"\r\n")[0]
+                    assert (b"UP" in answer) == (method == "GET")
+
+
+def say(port: int, text: str) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(text.encode())
+        return b"".join(iter(lambda: connection.recv(4096), b""))
+
+
+def test_a_lost_workers_job_counts_as_taken_over(
+    store: Store, pool: Pool, hire: Hire, tmp_path: Path, photos: PhotoStore
+) -> None:
+    job = add_job(store, photos)
+    lost = store.claim("lost", 60.0)
+    assert lost
+    expire(pool, lost)
+    worker = hire(recording(tmp_path), lease=1.0)
+    with at_work(worker):
+        ended(store, job)
+    said = {each.name: each.samples[0].value for each in worker.figures.collect()}
+    assert (said["mondrian_reclaims"], said["mondrian_attempts"]) == (1, 1)
+    waits = next(each for each in worker.figures.collect() if each.name == "mondrian_wait_seconds")
+    assert next(s.value for s in waits.samples if s.name.endswith("_count")) == 0
+
+
+def test_a_server_tells_its_workers_figures_and_errors_by_code(
+    store: Store, database: str, tmp_path: Path
+) -> None:
+    store.finish(claimed(store), error={"code": "engine_failed", "message": "", "retryable": True})
+    options = ("--port", 0, "--home", tmp_path, "--database", database)
+    with started("serve", "--engine", recording(tmp_path), *options) as (_, url):
+        said = httpx.get(f"{url}/metrics").text
+    assert 'mondrian_job_errors{code="engine_failed"} 1.0' in said
+    assert "mondrian_wait_seconds_count 0.0" in said
+    assert said.count("# TYPE mondrian_engine gauge") == 1
+
+
+def test_logs_are_json_with_the_ids_of_job_and_request(
+    store: Store, database: str, tmp_path: Path
+) -> None:
+    options = ("--port", 0, "--home", tmp_path, "--database", database, "--log-format", "json")
+    with (
+        (tmp_path / "log").open("w") as log,
+        started("serve", "--engine", recording(tmp_path), *options, stderr=log) as (_, url),
+        Client(url) as client,
+    ):
+        answer = httpx.post(
+            f"{url}/upload", files={"image": jpeg()}, headers={"X-Request-ID": "req-7"}
+        )
+        assert answer.headers["x-request-id"] == "req-7"
+        job = answer.json()["job_id"]
+        assert [*client.watch(job)][-1].fields["status"] == "done"
+        other = httpx.get(f"{url}/health", headers={"X-Request-ID": "two words"})
+        assert re.fullmatch("[0-9a-f]{16}", other.headers["x-request-id"])
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines)
+    sent = next(line for line in lines if line.get("request_id") == "req-7")
+    done = next(line for line in lines if "done in" in line["message"])
+    assert (sent["job_id"], sent["level"]) == (job, "info")
+    assert done["job_id"] == job
+
+
+def test_an_error_at_the_start_is_json_too(tmp_path: Path) -> None:
+    options = ("--home", tmp_path, "--port", 0, "--log-format", "json", "--no-worker")
+    ran = run("serve", *options, "--database", "nothing://")
+    assert ran.returncode == 78
+    [line] = map(json.loads, ran.stderr.splitlines())
+    assert line["level"] == "critical"
+    assert "The database URL is not understood" in line["message"]
+
+
+def test_a_log_line_cannot_be_forged() -> None:
+    record = logging.makeLogRecord({"msg": 'a\n{"level": "info"}\x1b[2J', "name": "n"})
+    try:
+        raise ValueError("b\nc")
+    except ValueError:
+        record.exc_info = sys.exc_info()
+    line = JsonFormatter().format(record)
+    assert "\n" not in line
+    assert json.loads(line)["message"] == 'a {"level": "info"}[2J'
+    assert "ValueError: b" in json.loads(line)["exception"]
 
 
 def test_a_worker_drains_by_signal_and_by_command(

@@ -128,6 +128,24 @@ def test_no_owner_loses_its_turn_in_a_crowd(store: Store, pool: Pool) -> None:
         assert connection.execute("SELECT owner FROM turns").fetchall() == []
 
 
+def test_owners_whose_jobs_are_for_others_hold_up_nobody(store: Store, pool: Pool) -> None:
+    """Jobs that a worker's engine failed at are for other workers, for a while."""
+    for owner in OWNERS:
+        store.add(new_job(owner))
+    with pool.connection() as connection:
+        connection.execute(
+            "UPDATE jobs SET avoid = '{bad}', avoid_until = now() + interval '1 minute'"
+        )
+    last = store.add(new_job("last"))
+    claim = store.claim("bad", LEASE)
+    assert claim
+    assert claim.job.id == last.id
+    assert store.claim("bad", LEASE) is None
+    other = store.claim("good", LEASE)
+    assert other
+    assert other.job.owner == OWNERS[0]
+
+
 def test_jobs_that_waited_before_there_were_turns_have_theirs(
     store: Store, pool: Pool, database: str
 ) -> None:

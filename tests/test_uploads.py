@@ -378,7 +378,7 @@ def test_a_commit_that_was_hidden_is_found(desk: Desk) -> None:
             raise DatabaseUnavailable
 
     photos, home = PhotoStore.open(desk.photos.as_uri()), desk.photos.parent
-    intake = Intake(Settings(home=home), Losing(desk.pool), photos)
+    intake = Intake(Settings(home=home), Losing(desk.pool), photos, {"ansel": "v"})
     options = parse_options({}, load_advisors(), "ansel")
     sender = UploadClient(owner="anna", idempotency_key=None)
     job = asyncio.run(intake.add(prepare_photo(jpeg()), options, sender))
@@ -400,7 +400,7 @@ def test_a_photo_whose_job_may_be_there_is_kept_for_it(desk: Desk, postgres: str
     def send(store: Store) -> Job:
         options = parse_options({}, load_advisors(), "ansel")
         sender = UploadClient(owner="anna", idempotency_key="once")
-        intake = Intake(Settings(home=home), store, photos)
+        intake = Intake(Settings(home=home), store, photos, {"ansel": "v"})
         return asyncio.run(intake.add(prepare_photo(jpeg()), options, sender))
 
     with pytest.raises(DatabaseUnavailable):
@@ -418,7 +418,7 @@ def test_a_photo_that_never_got_a_job_goes_a_day_later(desk: Desk) -> None:
             raise DatabaseUnavailable
 
     photos, home = PhotoStore.open(desk.photos.as_uri()), desk.photos.parent
-    intake = Intake(Settings(home=home), Dying(desk.pool), photos)
+    intake = Intake(Settings(home=home), Dying(desk.pool), photos, {"ansel": "v"})
     options = parse_options({}, load_advisors(), "ansel")
     sender = UploadClient(owner="anna", idempotency_key=None)
     with pytest.raises(DatabaseUnavailable):

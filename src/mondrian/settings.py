@@ -258,6 +258,13 @@ class Settings(BaseSettings):
         description="a port where `worker` answers `/health/live`, `/health/ready` and `/metrics`, "
         "to all addresses",
     )
+    log_format: Annotated[Literal["text", "json"], Option(group=_SERVER, metavar="text|json")] = (
+        Field(
+            default="text",
+            description="how `serve` and `worker` log, to standard error: lines for people, or "
+            "JSON objects, one a line, with the ids of job and request",
+        )
+    )
     stall: Annotated[float, Option(group=_WORK, metavar="SECONDS")] = Field(
         default=300.0,
         ge=1.0,

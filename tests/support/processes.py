@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 import psutil
 
@@ -28,26 +29,31 @@ def run(
 
 
 @contextmanager
-def started(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def started(
+    *arguments: object, stderr: IO[str] | None = None
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A command that serves or works, and what it says when it is ready (its last word)."""
-    with started_at_once(arguments) as [only]:
+    with started_at_once(arguments, stderr=stderr) as [only]:
         yield only
 
 
 @contextmanager
 def started_at_once(
-    *commands: Sequence[object],
+    *commands: Sequence[object], stderr: IO[str] | None = None
 ) -> Iterator[list[tuple[subprocess.Popen[str], str]]]:
     """Several of them."""
     with ExitStack() as stack:
-        processes = [stack.enter_context(_launched(command)) for command in commands]
+        processes = [stack.enter_context(_launched(each, stderr)) for each in commands]
         yield [(process, _word(process)) for process in processes]
 
 
 @contextmanager
-def _launched(arguments: Sequence[object]) -> Iterator[subprocess.Popen[str]]:
+def _launched(
+    arguments: Sequence[object], stderr: IO[str] | None
+) -> Iterator[subprocess.Popen[str]]:
     command = [str(MONDRIAN), *map(str, arguments)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    given: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": stderr, "text": True}
+    with subprocess.Popen(command, **given) as process:
         try:
             yield process
         finally:

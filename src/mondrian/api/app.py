@@ -50,6 +50,7 @@ def create_app(
     ``SettingsError`` for an invalid key, and ``StorageError`` without the database.
     """
     limits = limits or Limits()
+    advisors = load_advisors(settings.home) if advisors is None else advisors
     access = Access(settings, store)
     request_readers = RequestReaders(readers)
     services = Services(
@@ -58,9 +59,9 @@ def create_app(
         photos=photos,
         streams=streams,
         engine_status=engine_status,
-        advisors=load_advisors(settings.home) if advisors is None else advisors,
+        advisors=advisors,
         access=access,
-        intake=Intake(settings, store, photos),
+        intake=Intake(settings, store, photos, store.keep_advisors(advisors)),
         limits=limits,
         thoughts=Rate(per_second=5, burst=60),
         readers=request_readers,

@@ -35,6 +35,7 @@ class Metrics(Collector):
         self._engine_status = engine_status
         self._guesses = guesses
         self._ended: dict[Status, int] = {}
+        self._errors: dict[str, int] = {}
         self._ended_until = 0.0
         self.is_schema_bad = False
         self._registry = CollectorRegistry()
@@ -46,6 +47,10 @@ class Metrics(Collector):
             registry=self._registry,
         )
         self._uploads.labels("accepted")
+
+    def add(self, collector: Collector) -> None:
+        """Render the metrics of ``collector`` too."""
+        self._registry.register(collector)
 
     def count_upload(self, outcome: str) -> None:
         """Count an upload: ``accepted``, or the code of its error."""
@@ -85,6 +90,12 @@ class Metrics(Collector):
             for status, count in counts.items():
                 jobs.add_metric([status], count)
             yield jobs
+            errors = GaugeMetricFamily(
+                "mondrian_job_errors", "Jobs that ended with an error, by code.", labels=["code"]
+            )
+            for code, count in sorted(self._errors.items()):
+                errors.add_metric([code], count)
+            yield errors
             yield GaugeMetricFamily(
                 "mondrian_queue_length", "Jobs waiting for a worker.", counts[Status.QUEUED]
             )
@@ -125,6 +136,7 @@ class Metrics(Collector):
         unended = self._store.count_by_status(_UNENDED)
         if time.monotonic() >= self._ended_until:
             self._ended = self._store.count_by_status(ENDED)
+            self._errors = self._store.count_errors()
             self._ended_until = time.monotonic() + ENDED_SECONDS
         return unended | self._ended
 

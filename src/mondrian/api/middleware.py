@@ -2,6 +2,7 @@
 
 import logging
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from mondrian.api.auth import Access, Visitor
 from mondrian.api.errors import make_problem, make_unexpected, translate_error
 from mondrian.api.links import find_base_url
 from mondrian.errors import MondrianError, NotAllowed
+from mondrian.jobs.log_context import begin_request
 from mondrian.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -27,6 +29,8 @@ _CORS_HEADERS = (
     "Idempotency-Key",
     "Last-Event-ID",
 )
+_JOB = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 _STREAM = re.compile(r"/stream/([^/]+)")
 _SHOWN = ("text/html", "image/svg+xml")
 
@@ -127,9 +131,16 @@ def _encode_cookie(answer: Response) -> bytes:
     return answer.headers["set-cookie"].encode("latin-1")
 
 
+def _make_request_id(scope: Scope) -> str:
+    """Return the client's or proxy's ``X-Request-ID`` if it is one short word, else a new one."""
+    given = Headers(scope=scope).get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+
+
 class Middleware:
     """The outermost middleware. Adds security headers that a response does not set itself: no
-    script runs in a page, and only images of this server load. Logs unexpected errors.
+    script runs in a page, and only images of this server load. Gives each request an id, which its
+    log lines and its response carry. Logs unexpected errors.
     """
 
     def __init__(self, app: ASGIApp, base_url: str | None) -> None:
@@ -155,13 +166,19 @@ class Middleware:
             return
 
         scope.setdefault("state", {})["root"] = self._root
+        request_id = _make_request_id(scope)
+        job = _JOB.search(scope["path"])
+        begin_request(request_id, job[0] if job else "")
         is_begun = False
 
         async def send_with_headers(message: Message) -> None:
             nonlocal is_begun
             if message["type"] == "http.response.start":
                 is_begun, message = True, dict(message)  # others may send the same message object
-                self._add_headers(MutableHeaders(scope=message))
+                headers = MutableHeaders(scope=message)
+                self._add_headers(headers)
+                headers["X-Request-ID"] = request_id
+                _log.debug("%s %s: %d", scope["method"], scope["path"], message["status"])
             await send(message)
 
         try:

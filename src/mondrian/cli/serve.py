@@ -2,19 +2,22 @@
 
 import logging
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
+
+import typer
 
 from mondrian.cli.choice import tell_choice
 from mondrian.cli.options import Group, command
-from mondrian.errors import ModelNotFound
+from mondrian.errors import ModelNotFound, MondrianError
 
 if TYPE_CHECKING:
     from mondrian.settings import Settings
 _WORK = (
     *("engine", "adapter", "database", "listen_database", "postgres", "photos"),
     *("concurrency", "readers", "update_interval"),
-    *("lease", "stall", "retention", "quota", "home"),
+    *("lease", "stall", "retention", "quota", "home", "log_format"),
 )
 _SERVE = (
     *("host", "port", "also", "worker", "key", "key_file", "admin_key", "open", "hosts"),
@@ -29,15 +32,15 @@ def serve(settings: "Settings") -> None:
     """Serve photos, jobs, live streams and reports over HTTP, and work at the jobs."""
     from mondrian.server import serve as run
 
-    _log()
-    if settings.worker:
-        with suppress(ModelNotFound):  # serving says so, after what else may be refused
-            tell_choice(settings, should_suggest=True)
-    run(
-        settings,
-        lambda address: print(f"Mondrian serves at {address}", flush=True),
-        invite=_show_code,
-    )
+    with _logging(settings):
+        if settings.worker:
+            with suppress(ModelNotFound):  # serving says so, after what else may be refused
+                tell_choice(settings, should_suggest=True)
+        run(
+            settings,
+            lambda address: print(f"Mondrian serves at {address}", flush=True),
+            invite=_show_code,
+        )
 
 
 @command(*_WORK, "health_port", group=Group.SERVICE)
@@ -45,9 +48,9 @@ def worker(settings: "Settings") -> None:
     """Work at the jobs of a database, beside `mondrian serve --no-worker`."""
     from mondrian.server import work
 
-    _log()
-    tell_choice(settings, should_suggest=True)
-    work(settings, lambda name: print(f"Mondrian works as {name}", flush=True))
+    with _logging(settings):
+        tell_choice(settings, should_suggest=True)
+        work(settings, lambda name: print(f"Mondrian works as {name}", flush=True))
 
 
 def _show_code(url: str) -> None:
@@ -62,8 +65,22 @@ def _show_code(url: str) -> None:
             print("The code logs one browser in, once, within 15 minutes.", flush=True)
 
 
-def _log() -> None:
-    """Log what an operator wants to see, unless the person asked for more."""
+@contextmanager
+def _logging(settings: "Settings") -> Iterator[None]:
+    """Log what an operator wants to see, unless the person asked for more. As JSON, an error that
+    ends the command is logged too."""
+    from mondrian.server.log_format import JsonFormatter
+
     log = logging.getLogger("mondrian")
     if log.level == logging.WARNING:
         log.setLevel(logging.INFO)
+    if settings.log_format == "text":
+        yield
+        return
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(JsonFormatter())
+    try:
+        yield
+    except MondrianError as exc:
+        log.critical("%s", exc.message)
+        raise typer.Exit(exc.exit_code) from exc

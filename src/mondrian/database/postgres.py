@@ -101,18 +101,21 @@ def open_database(
 
 @contextmanager
 def _explain_refusal() -> Iterator[None]:
-    """Raise errors at startup that name the cause."""
+    """Raise errors at startup that name the cause, which is not logged besides."""
     try:
-        with translate_errors():
-            yield
-    except DatabaseUnavailable as exc:
-        cause = " ".join(str(exc.__cause__).split())
+        yield
+    except psycopg.errors.DiskFull as exc:
+        raise StorageFull from exc
+    except (psycopg.OperationalError, psycopg.InterfaceError) as exc:
+        cause = " ".join(str(exc).split())
         for pattern, meaning in _REFUSALS:
             if re.search(pattern, cause, re.IGNORECASE):
                 raise SettingsError(f"{meaning} ({cause}). Check MONDRIAN_DATABASE.") from exc
         raise DatabaseUnavailable(
             f"PostgreSQL does not answer ({cause}). Start it, or check MONDRIAN_DATABASE."
         ) from exc
+    except psycopg.Error as exc:
+        raise _refuse_statement(exc) from exc
 
 
 def is_pooled(connection: psycopg.Connection[Any]) -> bool:
@@ -211,7 +214,11 @@ def translate_errors() -> Iterator[None]:
         _log_once(exc)
         raise DatabaseUnavailable from exc
     except psycopg.Error as exc:
-        raise StorageError(f"The database refused a statement: {exc}") from exc
+        raise _refuse_statement(exc) from exc
+
+
+def _refuse_statement(exc: psycopg.Error) -> StorageError:
+    return StorageError(f"The database refused a statement: {exc}")
 
 
 _logged: set[str] = set()

@@ -78,7 +78,9 @@ class Job:
 
     ``owner`` is the client, by its key or else its address: the queue is fair between owners.
     ``base_url`` (without a slash at its end) goes before the paths in ``status_update`` events.
-    ``photo_bytes`` is the size of the stored photo, ``width`` and ``height`` are pixels.
+    ``advisor_versions`` are those of ``advisors`` when the job was sent, as the store keeps them;
+    none if an older program sent it. ``photo_bytes`` is the size of the stored photo, ``width`` and
+    ``height`` are pixels.
     ``current_advisor`` counts from 1, 0 before the first; ``progress`` is percent, from 0 to 100.
     ``attempt`` is 1 at first and raised each time that a claim is taken away, ``failures`` counts
     those that a crash took. ``is_suspect`` tells that the engine crashed while it worked at the
@@ -99,6 +101,7 @@ class Job:
     width: int = 0
     height: int = 0
     advisors: tuple[str, ...]
+    advisor_versions: tuple[str, ...] = ()
     mode: str = "baseline"
     mode_used: str = "baseline"
     enable_rag: bool = False

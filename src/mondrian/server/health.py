@@ -11,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from mondrian.engines import Engine
 from mondrian.errors import SettingsError
 from mondrian.jobs.store import WorkerState
 from mondrian.worker import Worker
@@ -19,10 +20,11 @@ log = logging.getLogger(__name__)
 
 
 class WorkerMetrics(Collector):
-    """The figures of one worker."""
+    """The figures of one worker, with its ``engine``'s status if that is given."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Worker, engine: Engine | None = None) -> None:
         self._worker = worker
+        self._engine = engine
 
     def describe(self) -> Iterator[Metric]:
         """Return nothing, so that registering does not query the worker."""
@@ -30,7 +32,7 @@ class WorkerMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the figures as they are now."""
-        report, counts = self._worker.report(), self._worker.counts
+        report = self._worker.report()
         slots = GaugeMetricFamily(
             "mondrian_worker_slots", "Slots for jobs, by use.", labels=["use"]
         )
@@ -41,26 +43,25 @@ class WorkerMetrics(Collector):
         for each in WorkerState:
             state.add_metric([each], float(each is report.state))
         yield state
-        attempts = CounterMetricFamily(
-            "mondrian_attempts", "Ended attempts, by outcome.", labels=["outcome"]
-        )
-        for outcome, count in sorted(counts.items()):
-            attempts.add_metric([outcome], count)
-        yield attempts
+        yield from self._worker.figures.collect()
+        if self._engine:
+            engine = GaugeMetricFamily("mondrian_engine", "The engine's status.", labels=["status"])
+            engine.add_metric([self._engine.status.partition(": ")[0]], 1)
+            yield engine
         tokens = CounterMetricFamily("mondrian_tokens", "Tokens that the engine has generated.")
         tokens.add_metric([], self._worker.meter.tokens)
         yield tokens
 
 
 @contextmanager
-def serve_health(worker: Worker, port: int | None) -> Iterator[None]:
+def serve_health(worker: Worker, engine: Engine, port: int | None) -> Iterator[None]:
     """Answer ``/health/live``, ``/health/ready`` and ``/metrics`` at ``port`` of all addresses, in
     a thread; do nothing without one. Raise ``SettingsError`` for a port that is taken."""
     if port is None:
         yield
         return
     registry = CollectorRegistry()
-    registry.register(WorkerMetrics(worker))
+    registry.register(WorkerMetrics(worker, engine))
 
     class Handler(BaseHTTPRequestHandler):
         timeout = 10

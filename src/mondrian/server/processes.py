@@ -33,7 +33,7 @@ from mondrian.models import pull_subject_network
 from mondrian.photos import PhotoStore
 from mondrian.photos.readers import PhotoReaders
 from mondrian.server.connections import Connections, make_connections
-from mondrian.server.health import serve_health
+from mondrian.server.health import WorkerMetrics, serve_health
 from mondrian.server.network import find_network_url
 from mondrian.server.protocol import configure
 from mondrian.server.signals import Shutdown
@@ -75,6 +75,7 @@ def run_server(
         )
         worker = services.make_worker(engine, app.state.services.advisors) if engine else None
         if worker:
+            app.state.services.metrics.add(WorkerMetrics(worker))
             shutdown.release, shutdown.drain = worker.stop, worker.drain
             stack.enter_context(_start_worker(worker))
 
@@ -127,7 +128,7 @@ def run_worker(
         worker = services.make_worker(engine, advisors)
         shutdown.begin = shutdown.release = worker.stop
         shutdown.drain = worker.drain
-        with serve_health(worker, settings.health_port):
+        with serve_health(worker, engine, settings.health_port):
             announce(worker.name)
             _load(engine)
             worker.run()

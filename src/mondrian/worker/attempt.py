@@ -3,12 +3,12 @@
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
-from mondrian.advisors import Advisor, find_advisor
+from mondrian.advisors import Advisor
 from mondrian.critiques.history import TimingRecord
 from mondrian.critiques.pacing import Update
 from mondrian.critiques.panel import run_panel
@@ -23,6 +23,7 @@ from mondrian.photos import PhotoStore
 from mondrian.photos.readers import PhotoReaders
 from mondrian.process.pool import Unwanted
 from mondrian.reports import Report
+from mondrian.worker.advisors import JobAdvisors
 from mondrian.worker.job_log import JobLog
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ def run_attempt(
     photos: PhotoStore,
     readers: PhotoReaders,
     engine: WatchedEngine,
-    advisors: Mapping[str, Advisor],
+    advisors: JobAdvisors,
     home: Path,
 ) -> None:
     """Run the attempt of ``job_log`` to its end. ``home`` is the folder of the subject model.
@@ -53,7 +54,7 @@ def run_attempt(
     Raise ``AttemptSuperseded`` if the claim is lost or the worker stops, and all that a critique
     raises.
     """
-    chosen = [find_advisor(name, advisors) for name in job_log.job.advisors]
+    chosen = job_log.held.retry(lambda: advisors.find(job_log.job))
     _announce_attempt(job_log)
     if engine.mode_used != job_log.job.mode_used:
         job_log.append([], mode_used=engine.mode_used)

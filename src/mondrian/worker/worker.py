@@ -23,7 +23,6 @@ import platform
 import secrets
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
@@ -42,12 +41,15 @@ from mondrian.errors import (
     StorageError,
 )
 from mondrian.jobs.job import Claim
+from mondrian.jobs.log_context import logging_job
 from mondrian.jobs.store import Store, WorkerReport, WorkerState
 from mondrian.photos import PhotoStore
 from mondrian.photos.readers import PhotoReaders
 from mondrian.settings import Settings
+from mondrian.worker.advisors import JobAdvisors
 from mondrian.worker.attempt import run_attempt
 from mondrian.worker.breaker import Breaker, is_engine_down
+from mondrian.worker.figures import Figures
 from mondrian.worker.job_log import HeldClaim, JobLog
 
 log = logging.getLogger(__name__)
@@ -81,6 +83,7 @@ class Worker:
         settings: Settings,
     ) -> None:
         self.meter = Meter()
+        self.figures = Figures()
         # containers may have one host name, and all of them the process id 1
         self.name = f"{platform.node()}:{os.getpid()}:{secrets.token_hex(3)}"
         self._store = store
@@ -88,7 +91,7 @@ class Worker:
         self._readers = readers
         self._engine = engine
         self._listener = listener
-        self._advisors = advisors
+        self._advisors = JobAdvisors(store, advisors)
         self._settings = settings
         self._concurrency = settings.concurrency or engine.slots
         self._stopping = threading.Event()
@@ -100,7 +103,6 @@ class Worker:
         self._is_draining = False
         self._has_others = False
         self._is_database_up = True
-        self.counts = Counter[str]()
         self._reported: tuple[object, ...] = ()
         self._report_at = 0.0
         self._renewed = self._awake_since = time.monotonic()
@@ -266,8 +268,9 @@ class Worker:
             with self._survive_errors():
                 while self._may_claim() and (claim := self._claim()):
                     self._wake(1)  # there may be more
-                    while claim:
-                        claim = self._run_attempt(claim)
+                    with logging_job(claim.job.id):
+                        while claim:
+                            claim = self._run_attempt(claim)
 
     def _wake(self, threads: int) -> None:
         """Wake ``threads`` idle threads, to claim jobs."""
@@ -292,11 +295,14 @@ class Worker:
 
     def _claim(self) -> Claim | None:
         try:
-            return self._store.claim(self.name, self._settings.lease, take_over=self._is_awake())
+            claim = self._store.claim(self.name, self._settings.lease, take_over=self._is_awake())
         except StorageError as exc:
             log.warning("no job can be claimed: %s", exc)
             self._awake_since = time.monotonic()
             return None
+        if claim:
+            self.figures.count_claim(claim)
+        return claim
 
     @contextmanager
     def _hold(self, claim: Claim) -> Iterator[HeldClaim]:
@@ -312,7 +318,7 @@ class Worker:
     def _run_attempt(self, claim: Claim) -> Claim | None:
         """Run one attempt. Return the claim of the next attempt if it failed and is retried."""
         settings = self._settings
-        held = None
+        held, began = None, time.monotonic()
         try:
             with self._hold(claim) as held:
                 engine = WatchedEngine(
@@ -332,21 +338,30 @@ class Worker:
                     self._advisors,
                     settings.home,
                 )
-            self.counts["done"] += 1
+            seconds = self._count("done", began)
+            log.info("job %s, attempt %d: done in %.1f s", claim.job.id, claim.attempt, seconds)
             return None
         except MondrianError as exc:
+            self._count(exc.code, began)
             has_text = held is not None and held.has_text
             return self._handle_failure(claim, exc, is_down=is_engine_down(exc, has_text=has_text))
         except Exception:
             log.exception("job %s: unexpected error", claim.job.id)
-            return self._handle_failure(claim, MondrianError())
+            error = MondrianError()
+            self._count(error.code, began)
+            return self._handle_failure(claim, error)
+
+    def _count(self, outcome: str, began: float) -> float:
+        """Count an attempt that has ended. Return its seconds."""
+        seconds = time.monotonic() - began
+        self.figures.count_attempt(outcome, seconds)
+        return seconds
 
     def _handle_failure(
         self, claim: Claim, error: MondrianError, *, is_down: bool = False
     ) -> Claim | None:
         """Retry, end or release the job as the error's class says. If the engine is down, give it
         to another worker, if there is one."""
-        self.counts[error.code] += 1
         policy = error.retry_policy
         held = HeldClaim(claim=claim, stopping=self._stopping)
         level = logging.DEBUG if policy is RetryPolicy.FORGET else logging.INFO

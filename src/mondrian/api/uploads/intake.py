@@ -5,7 +5,8 @@ first, so that after a failure no photo without a job remains: it is deleted at 
 known to have no job, and otherwise by the daily prune.
 """
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID, uuid4
@@ -22,10 +23,13 @@ from mondrian.errors import (
     TooManyRequests,
 )
 from mondrian.jobs.job import Job, Status
+from mondrian.jobs.log_context import logging_job
 from mondrian.jobs.store import Store, Target
 from mondrian.jobs.webhooks import read_webhook
 from mondrian.photos import MAX_BYTES, PhotoStore, StoredPhoto
 from mondrian.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,9 +41,13 @@ class UploadClient:
 
 
 class Intake:
-    """Stores photos and their jobs."""
+    """Stores photos and their jobs. ``versions`` are those of the advisors by id, as the store
+    keeps them."""
 
-    def __init__(self, settings: Settings, store: Store, photos: PhotoStore) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, photos: PhotoStore, versions: Mapping[str, str]
+    ) -> None:
+        self._versions = versions
         self._source = settings.source
         self._webhook = read_webhook(settings)
         self._store = store
@@ -94,7 +102,7 @@ class Intake:
         client: UploadClient,
         retry_of: UUID | None = None,
     ) -> Job:
-        job = _make_job(photo, options, client, retry_of)
+        job = _make_job(photo, options, client, self._versions, retry_of)
         fingerprint = options.fingerprint(photo.sha256)
         try:
             with self._shares.reserve(job.owner, job.photo_bytes):
@@ -125,6 +133,8 @@ class Intake:
             raise
         if kept.id != job.id:
             self._discard(job.photo_key)
+        with logging_job(kept.id):
+            log.info("job %s was sent", kept.id)
         return kept
 
     def _add(
@@ -148,7 +158,11 @@ class Intake:
 
 
 def _make_job(
-    photo: StoredPhoto, options: UploadOptions, client: UploadClient, retry_of: UUID | None
+    photo: StoredPhoto,
+    options: UploadOptions,
+    client: UploadClient,
+    versions: Mapping[str, str],
+    retry_of: UUID | None,
 ) -> Job:
     job_id = uuid4()
     return Job(
@@ -161,6 +175,7 @@ def _make_job(
         width=photo.width,
         height=photo.height,
         advisors=options.advisors,
+        advisor_versions=tuple(versions.get(name, "") for name in options.advisors),
         mode=options.mode,
         mode_used=BASELINE,
         enable_rag=options.enable_rag,

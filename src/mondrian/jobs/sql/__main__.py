@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from uuid import UUID
 
 from mondrian.jobs.sql import (
+    advisors,
     claims,
     history,
     imports,
@@ -35,6 +36,9 @@ _EXAMPLES: dict[str, object] = {
     "payloads": '{"{}"}',
     "channels": "{x}",
     "photo_keys": "{x}",
+    "versions": "{x}",
+    "encoded": "{x}",
+    "advisor_versions": "{x}",
     "attempts": "{1}",
     "statuses": "{queued}",
     "advisors": "{ansel}",
@@ -54,8 +58,8 @@ _EXAMPLES: dict[str, object] = {
 _WORDS = {
     "owner", "filename", "photo_key", "photo_sha256", "mode", "mode_used", "base_url", "search",
     "current_step", "idempotency_key", "fingerprint", "worker", "reason", "llm_thinking",
-    "name", "state",    "thinking", "told", "advisor", "engine", "model", "value", "session_id",
-    "outcome",
+    "name", "state", "thinking", "version", "told", "advisor", "engine", "model", "value",
+    "session_id", "outcome",
 }  # fmt: skip
 _QUOTED = re.compile(r"('[^']*')")
 _CLAUSES = re.compile(r" (?=(?:FROM|WHERE|SET|VALUES|RETURNING|ORDER BY|UNION ALL|LEFT JOIN)\b)")
@@ -63,7 +67,8 @@ _CLAUSES = re.compile(r" (?=(?:FROM|WHERE|SET|VALUES|RETURNING|ORDER BY|UNION AL
 
 def list_statements() -> Iterator[tuple[str, bytes]]:
     """Yield the name of each statement, and the statement as it is sent, with placeholders."""
-    for module in (jobs, claims, log, workers, webhooks, retention, sessions, history, imports):
+    roles = (jobs, claims, log, advisors, workers, webhooks, retention, sessions, history, imports)
+    for module in roles:
         role = module.__name__.rpartition(".")[2]
         for name, value in vars(module).items():
             if isinstance(value, bytes):

@@ -16,10 +16,13 @@ from mondrian.jobs.sql.shared import (
 from mondrian.jobs.sql.workers import IS_LIVING
 
 # The table `turns` (0011.turns.sql) has the owners of queued jobs in the order in which they were
-# served. No more of them have running jobs than there are such owners: so many rows and the few
-# that are wanted hold those whose turn it is, however many wait. (It is a subquery and no join, so
-# that it is asked of one row after the other until there are enough.)
-_IS_WAITING = "(SELECT true FROM jobs WHERE owner = turns.owner AND status = 'queued' LIMIT 1)"
+# served, which those without running jobs are taken by: the first few of its index, however many
+# wait. The others, of whom there are not more than running jobs, are looked at where these do not
+# suffice. (A queued job that this worker may take is looked for in a subquery, no join: so it is
+# looked for in no more rows than are taken.)
+_IS_MINE = "(avoid_until IS NULL OR avoid_until < now() OR NOT %(worker)s = ANY (avoid))"
+_IS_WAITING = f"""(
+    SELECT true FROM jobs WHERE owner = turns.owner AND status = 'queued' AND {_IS_MINE} LIMIT 1)"""
 _OWNERS = 4
 _JOBS = 16
 
@@ -28,20 +31,23 @@ _JOBS = 16
 _NEXT = f"""
     WITH busy AS MATERIALIZED (
         SELECT owner, count(*) AS running FROM jobs WHERE status IN {RUNNING_WORDS} GROUP BY owner
+    ), idle AS MATERIALIZED (
+        SELECT owner, 0 AS running, served, since FROM turns
+        WHERE owner NOT IN (SELECT owner FROM busy) AND {_IS_WAITING}
+        ORDER BY served, since, owner LIMIT {_OWNERS}
     ), owners AS (
-        SELECT owner, coalesce(running, 0) AS running, served, since
-        FROM (
-            SELECT * FROM turns WHERE {_IS_WAITING} ORDER BY served, since, owner
-            LIMIT (SELECT count(*) FROM busy) + {_OWNERS}
-        ) waiting LEFT JOIN busy USING (owner)
-        ORDER BY running, served, since, owner LIMIT {_OWNERS}
+        SELECT * FROM idle
+        UNION ALL (
+            SELECT owner, running, served, since FROM busy JOIN turns USING (owner)
+            WHERE (SELECT count(*) FROM idle) < {_OWNERS} AND {_IS_WAITING}
+            ORDER BY running, served, since, owner LIMIT {_OWNERS}
+        )
     ), candidates AS (
         SELECT * FROM (
             SELECT queued.id, running, served, created_at
             FROM owners CROSS JOIN LATERAL (
-                SELECT id, created_at FROM jobs WHERE status = 'queued' AND owner = owners.owner
-                    AND (avoid_until IS NULL OR avoid_until < now()
-                        OR NOT %(worker)s = ANY (avoid))
+                SELECT id, created_at FROM jobs
+                WHERE status = 'queued' AND owner = owners.owner AND {_IS_MINE}
                 ORDER BY created_at, id LIMIT {_JOBS}
             ) queued
             UNION ALL

@@ -17,8 +17,8 @@ from mondrian.jobs.sql.webhooks import ADDED
 
 ADD_COLUMNS = (
     "id", "owner", "filename", "photo_key", "photo_sha256", "photo_bytes", "width", "height",
-    "advisors", "mode", "mode_used", "enable_rag", "base_url", "status", "step_phase",
-    "current_step", "retry_of", "intent", "genre", "folder",
+    "advisors", "advisor_versions", "mode", "mode_used", "enable_rag", "base_url", "status",
+    "step_phase", "current_step", "retry_of", "intent", "genre", "folder",
 )  # fmt: skip
 
 _FRESH = "i.created_at > now() - interval '24 hours'"
@@ -142,6 +142,10 @@ FIND_FILE = compact(f"""
 
 COUNTS = compact("""
     SELECT status, count(*) AS jobs FROM jobs WHERE status = ANY(%(statuses)s) GROUP BY status""")
+
+COUNT_ERRORS = compact("""
+    SELECT error ->> 'code' AS code, count(*) AS jobs FROM jobs
+    WHERE status = 'error' AND error IS NOT NULL GROUP BY 1""")
 
 REPORTS = compact("SELECT advisor, report, text FROM reports WHERE job_id = %(id)s ORDER BY place")
 

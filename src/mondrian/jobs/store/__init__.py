@@ -25,6 +25,7 @@
    reject what a model may write (``\\u0000``).
 """
 
+from mondrian.jobs.store.advisors import Advisors
 from mondrian.jobs.store.claims import LOST, Claims, Running, Waiting
 from mondrian.jobs.store.history import TimingHistory
 from mondrian.jobs.store.imports import Imports
@@ -53,7 +54,18 @@ __all__ = [
 ]
 
 
-class Store(Jobs, Claims, Logs, Workers, Webhooks, Retention, Sessions, TimingHistory, Imports):
+class Store(
+    Jobs,
+    Claims,
+    Logs,
+    Advisors,
+    Workers,
+    Webhooks,
+    Retention,
+    Sessions,
+    TimingHistory,
+    Imports,
+):
     """All that is kept of jobs. One ``Store`` is for all threads of a process.
 
     Every method is one round trip unless stated otherwise, and raises ``DatabaseUnavailable`` if

@@ -60,7 +60,8 @@ def refuse_if_ended(job: Job) -> Job:
 def read_job(row: Mapping[str, Any]) -> Job:
     """Return the job of a row with the columns ``COLUMNS``."""
     values = {name: row[name] for name in COLUMNS}
-    values["advisors"] = tuple(values["advisors"])
+    for name in ("advisors", "advisor_versions"):
+        values[name] = tuple(values[name])
     values["status"] = Status(values["status"])
     values["step_phase"] = StepPhase(values["step_phase"])
     for name in ("created_at", "started_at", "completed_at"):

@@ -30,6 +30,7 @@ class Imports(Connected):
         for name in ("filename", "current_step", "llm_thinking"):
             values[name] = clean(values[name])
         values |= {"advisors": list(job.advisors), "score": mean_score(reports)}
+        values["advisor_versions"] = list(job.advisor_versions)
         rows = self._change(
             sql.IMPORT,
             error=json.dumps(error) if error else None,

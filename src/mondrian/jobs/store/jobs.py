@@ -47,6 +47,7 @@ class Jobs(Connected):
             "hook_bases": [each.base_url for each in targets],
             "hook_kinds": [each.is_callback for each in targets],
         }
+        values["advisor_versions"] = list(job.advisor_versions)
         values["folder"] = clean(job.folder)
         [row] = self._change(
             sql.ADD, idempotency_key=idempotency_key, fingerprint=fingerprint or "", **values
@@ -174,3 +175,7 @@ class Jobs(Connected):
         rows = self._run(sql.COUNTS, statuses=list(statuses))
         found = {row["status"]: row["jobs"] for row in rows}
         return {status: found.get(status, 0) for status in statuses}
+
+    def count_errors(self) -> dict[str, int]:
+        """Return how many jobs ended with each code of an error."""
+        return {row["code"]: row["jobs"] for row in self._run(sql.COUNT_ERRORS)}
