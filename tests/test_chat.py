@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,19 @@ def test_a_body_that_is_too_large_is_refused(service: Service) -> None:
         with pytest.raises(openai.APIStatusError) as caught:
             complete(connect(small.url), ask("x", f"data:image/png;base64,{'A' * 2000}"))
         assert (caught.value.status_code, caught.value.code) == (413, "photo_too_large")
+
+
+def test_the_example_of_the_page_runs(
+    service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "connect.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "boats.jpg").write_bytes(jpeg())
+    code = code.replace("http://127.0.0.1:5005", service.url)
+    code = code.replace("boats.jpg", str(tmp_path / "boats.jpg"))
+    with service.working():
+        exec(compile(code, "connect.md", "exec"), {})
+    assert "### Composition" in capsys.readouterr().out
 
 
 # the text
