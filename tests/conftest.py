@@ -57,6 +57,9 @@ def server_home() -> Iterator[Path]:
 # nothing that a test starts is to fetch a network unasked
 os.environ.setdefault("MONDRIAN_OFFLINE", "1")
 
+# nor to be set up by the file of whoever runs the tests
+os.environ.setdefault("MONDRIAN_CONFIG", "")
+
 # a shell's background jobs, and all that they start, are deaf to Ctrl-C: tests press it
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -1,6 +1,7 @@
 """What a reader looks up must be there."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,24 @@ def test_every_error_code_has_its_trouble() -> None:
     shooting = page("troubleshooting")
     for error in list_errors():
         assert f"`{error().code}`" in shooting, error
+
+
+TASKS = ("notify", "connect", "install")
+
+
+def list_commands(name: str) -> list[list[str]]:
+    """The commands of Mondrian in the shell blocks of a page, without what the shell does."""
+    blocks = re.findall(r"```sh\n(.*?)```", page(name), re.DOTALL)
+    lines = [line.strip() for block in blocks for line in block.splitlines()]
+    words = [shlex.split(re.sub(r" > \S+", "", line), comments=True) for line in lines]
+    found = [each[each.index("mondrian") :] for each in words if "mondrian" in each]
+    return [each for each in found if len(each) > 1 and not each[1].startswith("&")]
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_commands_of_a_page_are_understood(name: str) -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    found = list_commands(name)
+    assert found
+    for _, command, *rest in found:
+        commands[command].make_context(command, rest)

@@ -5,8 +5,11 @@ command line's option (``cli/options.py``) and of the table in docs/settings.md.
 """
 
 import base64
+import difflib
 import json
+import os
 import re
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -358,27 +361,94 @@ class Settings(BaseSettings):
 
     @classmethod
     def read(cls, **given: Any) -> Self:
-        """Return the settings from the environment, with those ``given`` that are not ``None``
-        above it.
+        """Return the settings: those ``given`` that are not ``None``, else of the environment, else
+        of the file ``mondrian.toml``, else the defaults.
 
         Raise ``SettingsError`` that names the option, its value and what it may be.
         """
+        given = {name: value for name, value in given.items() if value is not None}
+        path = find_config(given.get("home"))
+        filed = read_config(path) if path else {}
+        filed = {name: filed[name] for name in filed.keys() - given.keys() - _list_environment()}
         try:
-            return cls(**{name: value for name, value in given.items() if value is not None})
+            return cls(**filed, **given)
         except ValidationError as exc:
             problem = exc.errors()[0]
             name = str(problem["loc"][0])
             value = "what it is" if name in SECRETS else _quote(problem["input"])
             reason = problem["msg"].removeprefix("Value error, ")
+            where = f"{name} in {path}" if name in filed else f"{spelling(name)} ({variable(name)})"
             raise SettingsError(
-                f"{spelling(name)} ({variable(name)}) cannot be {value}: "
-                f"{reason.replace('Input should', 'it should')}."
+                f"{where} cannot be {value}: {reason.replace('Input should', 'it should')}."
             ) from exc
 
 
 def _quote(given: Any) -> str:
     shown = repr(given)
     return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+
+
+CONFIG_NAME = "mondrian.toml"
+CONFIG_VARIABLE = "MONDRIAN_CONFIG"
+SYSTEM_CONFIG = Path("/etc/mondrian") / CONFIG_NAME
+_MAX_CONFIG_BYTES = 1_000_000
+
+
+def find_config(home: Path | str | None = None) -> Path | None:
+    """Return the file of settings: the one of ``MONDRIAN_CONFIG`` (empty: none), else that in the
+    home folder, else that of the system; ``None`` if there is none.
+
+    Never one of the working directory, which may be anybody's.
+    """
+    if (named := os.environ.get(CONFIG_VARIABLE)) is not None:
+        return Path(named).expanduser() if named else None
+    default = Settings.model_fields["home"].default
+    folder = _expand(Path(home or os.environ.get(variable("home")) or default))
+    return next((p for p in (folder / CONFIG_NAME, SYSTEM_CONFIG) if p.is_file()), None)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the settings in the file at ``path``, unchecked.
+
+    Raise ``SettingsError`` if it cannot be read, is no TOML, or has a name that is no setting.
+    """
+    try:
+        with path.open("rb") as file:
+            found = tomllib.loads(file.read(_MAX_CONFIG_BYTES).decode("utf-8"))
+    except OSError as exc:
+        raise SettingsError(f"{path} cannot be read: {exc.strerror}.") from exc
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise SettingsError(f"{path} is not TOML: {exc}.") from exc
+    for name in found:
+        if name not in Settings.model_fields:
+            raise SettingsError(f"{path}: there is no setting {name!r}. {_suggest(name)}")
+    return found
+
+
+def _suggest(name: str) -> str:
+    """Return what may be meant by a ``name`` that is no setting."""
+    named = {
+        spelling(each).removeprefix("--").replace("-", "_"): each for each in Settings.model_fields
+    }
+    known = named | {each: each for each in Settings.model_fields}
+    near = difflib.get_close_matches(name.lower().replace("-", "_"), known, n=1)
+    return f"Is {known[near[0]]!r} meant?" if near else "`mondrian config` lists them all."
+
+
+def _list_environment() -> set[str]:
+    """Return the names of the settings that have a variable."""
+    variables = {name.upper() for name in os.environ}
+    return {name for name in Settings.model_fields if variable(name) in variables}
+
+
+def find_sources(home: Path) -> dict[str, str]:
+    """Return for each setting where it comes from: its variable, the file, or ``default``."""
+    environment, path = _list_environment(), find_config(home)
+    filed = read_config(path) if path else {}
+    return {
+        name: variable(name) if name in environment else str(path) if name in filed else "default"
+        for name in Settings.model_fields
+    }
 
 
 def _read_lines(path: Path) -> list[str]:

@@ -8,6 +8,7 @@ from mondrian import errors
 from mondrian.cli import (
     catalogue,
     check,
+    config,
     critique,
     doctor,
     fleet,
@@ -18,6 +19,7 @@ from mondrian.cli import (
     prune,
     reference,
     serve,
+    service,
 )
 from mondrian.cli.app import app, exit_with
 from mondrian.cli.options import Group
@@ -26,6 +28,7 @@ __all__ = [
     "app",
     "catalogue",
     "check",
+    "config",
     "critique",
     "doctor",
     "fleet",
@@ -37,6 +40,7 @@ __all__ = [
     "prune",
     "reference",
     "serve",
+    "service",
 ]
 
 
