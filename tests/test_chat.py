@@ -64,6 +64,7 @@ def test_a_critique_is_waited_for(service: Service) -> None:
         made = complete(connect(service.url), model="ansel,okeefe")
     [job] = service.store.list_jobs()
     assert (job.status, job.advisors) == (Status.DONE, ("ansel", "okeefe"))
+    assert job.intent == "For a poster."
     assert made.id == f"chatcmpl-{job.id.hex}"
     reports = reports_of(service.store)
     [choice] = made.choices

@@ -50,9 +50,11 @@ def text(result: Any) -> str:
 
 def test_a_photo_is_critiqued(ask: Ask, service: Service) -> None:
     with service.working():
-        said = text(ask("critique", {"photo": "boats.jpg", "advisor": "okeefe"}))
+        said = text(
+            ask("critique", {"photo": "boats.jpg", "advisor": "okeefe", "intent": "Low key."})
+        )
     [job] = service.store.list_jobs()
-    assert job.advisors == ("okeefe",)
+    assert (job.advisors, job.intent) == (("okeefe",), "Low key.")
     assert job.filename.endswith("boats.jpg")
     assert "# Critique by" in said
     assert str(job.id) in said

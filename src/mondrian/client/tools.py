@@ -20,6 +20,7 @@ from mondrian import __version__
 from mondrian.client.client import Client
 from mondrian.errors import EngineFailed, InvalidRequest, JobConflict, MondrianError
 from mondrian.jobs.job import Status
+from mondrian.purpose import MAX_INTENT
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer
@@ -60,9 +61,18 @@ def make_tools(connect: Callable[[], Client], roots: Sequence[Path]) -> "MCPServ
             str,
             Field(description="Who critiques: an id such as ansel or okeefe, several with commas."),
         ] = "",
+        intent: Annotated[
+            str,
+            Field(
+                max_length=MAX_INTENT,
+                description="What the photographer meant, in their words: what is on purpose.",
+            ),
+        ] = "",
     ) -> str:
         report = partial(_report_progress, ctx)
-        return await _run(lambda: _critique(connect, find_photo(photo, resolved), advisor, report))
+        return await _run(
+            lambda: _critique(connect, find_photo(photo, resolved), advisor, intent, report)
+        )
 
     async def list_(
         limit: Annotated[int, Field(ge=1, le=MAX_LISTED, description="How many at most.")] = 20,
@@ -122,9 +132,11 @@ def _report_progress(ctx: Any, percent: float, message: str) -> None:
     from_thread.run(partial(ctx.report_progress, percent, total=100, message=message))
 
 
-def _critique(connect: Callable[[], Client], photo: Path, advisor: str, report: Report) -> str:
+def _critique(
+    connect: Callable[[], Client], photo: Path, advisor: str, intent: str, report: Report
+) -> str:
     with connect() as client:
-        job = client.submit(photo, advisor=advisor or None)["job_id"]
+        job = client.submit(photo, advisor=advisor or None, intent=intent)["job_id"]
         for event in client.watch(job):
             if event.type == "thinking_update":
                 report(event.fields.get("percent") or 0, str(event.fields["thinking"]))

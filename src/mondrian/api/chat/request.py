@@ -17,7 +17,6 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import Request
 
 from mondrian.api.uploads.multipart import (
-    MAX_JSON_BYTES,
     Limits,
     read_chunks,
     write_chunk,
@@ -27,8 +26,8 @@ from mondrian.errors import InvalidRequest, PhotoTooLarge, printable
 MAX_INTENT = 500
 _MEMORY_BYTES = 2**20
 _READ_AT_ONCE = 2
-_PHOTOS = 8
-"""Earlier messages may hold photos too: a chat is sent whole, each time."""
+_TEXT_BYTES = 1_000_000
+"""For the text of a long chat, which is sent whole each time, beside its photos."""
 
 
 class ImageUrl(BaseModel):
@@ -129,7 +128,7 @@ def _read_url(part: Part) -> str:
 @asynccontextmanager
 async def receive_chat(request: Request, limits: Limits) -> AsyncIterator[ChatBody]:
     """Receive the body. Raise ``InvalidRequest``, and the errors of ``read_chunks``."""
-    max_bytes = limits.max_photo_bytes * 4 // 3 + _PHOTOS * MAX_JSON_BYTES
+    max_bytes = limits.max_photo_bytes * 4 // 3 + _TEXT_BYTES
     with SpooledTemporaryFile(max_size=_MEMORY_BYTES) as file:
         async with aclosing(read_chunks(request, max_bytes, limits.idle_seconds)) as stream:
             async for chunk in stream:
