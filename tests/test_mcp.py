@@ -1,6 +1,7 @@
 """Language models get critiques as tools, by the SDK's own client."""
 
 import asyncio
+import subprocess
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -139,11 +140,10 @@ def test_over_stdio_with_progress(working: str, store: Store, root: Path) -> Non
 
 
 def test_over_http(working: str, root: Path) -> None:
-    import subprocess
-
     port = find_port()
-    command = [MONDRIAN, "mcp", "--http", "--port", str(port), "--server", working]
-    with subprocess.Popen([*command, "--root", root], stderr=subprocess.PIPE, text=True) as process:
+    command = [str(MONDRIAN), "mcp", "--http", "--port", str(port), "--server", working]
+    command += ["--root", str(root)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
         address = process.stderr.readline().split()[-1]
 
