@@ -60,7 +60,7 @@ def _print(settings: "Settings", sources: Mapping[str, str], title: str) -> None
     from rich.table import Table
     from rich.text import Text
 
-    from mondrian.cli.app import stdout
+    from mondrian.cli.app import get_stdout
     from mondrian.errors import printable
 
     table = Table(box=None, pad_edge=False)
@@ -74,7 +74,7 @@ def _print(settings: "Settings", sources: Mapping[str, str], title: str) -> None
             "" if words in (None, "") else str(words).lower() if value in (True, False) else words
         )
         table.add_row(name, Text(printable(str(shown))), Text(printable(source)))
-    console = stdout()
+    console = get_stdout()
     if not console.is_terminal:
         console.width = 400
     console.print(title, markup=False, highlight=False, soft_wrap=True)
