@@ -15,6 +15,9 @@ import pytest
 from PIL import Image
 
 from mondrian.measurements import Measurements, measure
+from mondrian.measurements.composition import measure_separation
+from mondrian.measurements.sharpness import sum_gradients
+from mondrian.measurements.views import look
 from mondrian.photos import Exif, Photo
 from support.scenes import (
     NO_HOME,
@@ -382,6 +385,18 @@ def test_separation_grows_with_difference(home: Path) -> None:
     assert much is not None
     assert some.score < much.score
     assert much.colour_difference == pytest.approx(70, abs=15)
+
+
+def test_a_chequered_thing_stands_out_though_its_mean_does_not() -> None:
+    pixels = np.full((320, 480, 3), 128, np.uint8)
+    squares = np.indices((200, 200)).sum(axis=0) // 20 % 2
+    pixels[60:260, 140:340] = 28 + 200 * squares[..., None]
+    mask = np.zeros((320, 480), bool)
+    mask[60:260, 140:340] = True
+    views = look(pixels)
+    apart = measure_separation(views, sum_gradients(views), mask)
+    assert apart is not None
+    assert apart.luma_difference == pytest.approx(100 / 255, abs=0.02)
 
 
 def test_cues_of_depth() -> None:

@@ -117,7 +117,7 @@ def _list_isolation(m: Measurements) -> Finding:
         evidence = ["no subject was found to be told from its surroundings"]
         return make_finding("isolation_not_judged", None, evidence)
     evidence = [
-        f"subject and background differ by {abs(apart.luma_difference):.2f} of 1 in tone",
+        f"subject and background differ by {apart.luma_difference:.2f} of 1 in tone",
         f"their colours lie ΔE {format_figure(apart.colour_difference)} apart",
         f"subject {apart.sharpness_ratio:.1f} times as sharp as the background",
     ]
@@ -134,7 +134,7 @@ def _list_isolation(m: Measurements) -> Finding:
 def _find_strongest_difference(apart: Separation) -> str:
     """Return the difference in which the subject is strongest, weighted as in ``measurements``."""
     differences = {
-        "tone": abs(apart.luma_difference) / FULL_TONE,
+        "tone": apart.luma_difference / FULL_TONE,
         "colour": apart.colour_difference / FULL_COLOUR,
         "focus": math.log2(max(apart.sharpness_ratio, 0.1)) / FULL_FOCUS,
     }

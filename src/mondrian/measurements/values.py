@@ -163,8 +163,9 @@ FULL_TONE, FULL_COLOUR, FULL_FOCUS = 0.5, 60.0, 1.5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Separation:
-    """Subject against background: differences of mean luma (0 to 1), of colour (CIE 1976 ΔE) and
-    of sharpness (subject over background, 1 is equal). ``score`` sums them up from 0 to 1."""
+    """Subject against background: how far their luma (0 to 1) and their colours (CIE 1976 ΔE) lie
+    apart as distributions, and their sharpness (subject over background, 1 is equal). ``score``
+    sums them up from 0 to 1."""
 
     luma_difference: float
     colour_difference: float
