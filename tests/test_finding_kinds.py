@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mondrian.findings import Severity, find
-from mondrian.measurements import Depth, Measurements, Separation
+from mondrian.measurements import Depth, DominantColour, Measurements, Separation
 from support.measured import GOOD, NO_SUBJECT, change, finding, score_of
 
 TONES = GOOD.exposure.percentiles
@@ -168,3 +168,10 @@ def test_a_fault_is_the_lowest_even_among_weaknesses(faulty: Measurements) -> No
     assert worst.severity is Severity.FAULT
     assert score_of(worst) < 5 <= score_of(second)
     assert score_of(worst) < score_of(finding(GOOD, worst.dimension))
+
+
+def test_an_accent_is_told_beside_the_main_colours() -> None:
+    accent = DominantColour(hex="#d02020", name="red", share=0.01, x=0.7, y=0.5)
+    told = finding(change("colour", accent=accent), "Color Harmony").evidence
+    assert "an accent of red in the centre right" in told
+    assert not any("accent" in line for line in finding(GOOD, "Color Harmony").evidence)

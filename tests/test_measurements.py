@@ -164,6 +164,20 @@ def test_a_green_meadow_has_no_cast() -> None:
     assert found(meadow).colour.cast == "none"
 
 
+def test_an_accent_is_named_where_it_is() -> None:
+    ground = np.full((300, 400, 3), (70, 110, 60))
+    ground[120:150, 300:330] = (200, 40, 40)
+    accent = found(ground).colour.accent
+    assert accent is not None
+    assert (accent.x, accent.y) == pytest.approx((0.79, 0.45), abs=0.02)
+    assert "red" in accent.name
+    ground[:, 200:] = (200, 40, 40)
+    assert found(ground).colour.accent is None
+    ground[:] = (70, 110, 60)
+    ground[::40, ::40] = (200, 40, 40)
+    assert found(ground).colour.accent is None
+
+
 def test_a_toned_print_has_no_cast() -> None:
     tone = (real("camera") / 255.0) ** np.array([0.78, 1.0, 1.38])
     assert found(255 * tone).colour.cast == "none"

@@ -177,6 +177,9 @@ def judge_colour(m: Measurements) -> Iterator[Finding]:
         f"colourfulness {format_figure(palette.colourfulness)}, "
         f"mean chroma {format_figure(palette.saturation)}",
     ]
+    if palette.accent:
+        where = name_place(palette.accent.x or 0.0, palette.accent.y or 0.0)
+        evidence.append(f"an accent of {palette.accent.name} in the {where}")
     if palette.cast != "none" and palette.cast_strength >= curves.CAST.start:
         cast = f"a {palette.cast} cast of {format_figure(palette.cast_strength)} CIELAB units"
         score = curves.CAST(palette.cast_strength)

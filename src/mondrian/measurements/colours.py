@@ -15,6 +15,10 @@ MERGE_DISTANCE = 14.0
 LEAST_SHARE = 0.02
 MOST_COLOURS = 5
 COLOURED = 8.0
+ACCENT_CHROMA, ACCENT_DEGREES = 40.0, 70.0
+LEAST_ACCENT, MOST_ACCENT = 0.001, 0.06
+"""An accent is stronger than 40 in chroma and 70° of hue away from the mean colour. More than 6 %
+of the frame is no accent, and of many spots none is."""
 # each harmony with its even sectors and the width of each in degrees
 HARMONIES = (("analogous", 1, 90), ("complementary", 2, 80), ("triadic", 3, 50))
 # CIELAB hues of the painters' colours, and their places on the painters' wheel
@@ -35,6 +39,30 @@ def measure_colour(views: Views) -> Colour:
         cast_strength=cast.strength,
         colourfulness=_compute_colourfulness(views.pixels),
         saturation=float(chroma.mean(dtype=np.float64)),
+        accent=_find_accent(views.lab, chroma),
+    )
+
+
+def _find_accent(lab: Plane, chroma: Plane) -> DominantColour | None:
+    """Return the one small part of strong colour whose hue lies far from that of all the rest."""
+    from scipy.ndimage import label
+
+    hue = np.degrees(np.arctan2(lab[..., 2], lab[..., 1]))
+    a, b = (float(lab[..., axis].mean(dtype=np.float64)) for axis in (1, 2))
+    apart = np.abs((hue - math.degrees(math.atan2(b, a)) + 180) % 360 - 180)
+    far = chroma >= ACCENT_CHROMA
+    if math.hypot(a, b) >= COLOURED / 2:
+        far &= apart >= ACCENT_DEGREES
+    regions, _ = label(far, np.ones((3, 3)))
+    sizes = np.bincount(regions[far], minlength=1)
+    largest = int(np.argmax(sizes))
+    share = float(sizes[largest]) / far.size
+    if not LEAST_ACCENT <= share <= MOST_ACCENT or sizes[largest] < far.sum() / 2:
+        return None
+    part = regions == largest
+    y, x = (float(places.mean() + 0.5) for places in np.nonzero(part))
+    return _make_dominant_colour(
+        lab[part].mean(axis=0), share, (x / far.shape[1], y / far.shape[0])
     )
 
 

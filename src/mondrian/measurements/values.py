@@ -59,9 +59,10 @@ class DominantColour:
 class Colour:
     """Colour. ``harmony`` is ``monochrome``, ``analogous``, ``complementary``, ``triadic`` or
     ``mixed``. ``cast`` is ``none``, ``warm``, ``cool``, ``green`` or ``magenta``, from ``cast_a``
-    and ``cast_b``, the mean CIELAB a* and b* of the near-neutral pixels at a lightness of 60, with
+    and ``cast_b``, the CIELAB a* and b* that the light gives to grey at a lightness of 60, with
     ``cast_strength`` their length (CIELAB units). ``colourfulness`` is that of Hasler & Süsstrunk
-    (2003), about 0 to 110; ``saturation`` the mean CIELAB chroma."""
+    (2003), about 0 to 110; ``saturation`` the mean CIELAB chroma; ``accent`` the one
+    small part of strong colour whose hue lies far from all the rest, if there is one."""
 
     dominant: tuple[DominantColour, ...]
     harmony: str
@@ -71,6 +72,7 @@ class Colour:
     cast_strength: float
     colourfulness: float
     saturation: float
+    accent: DominantColour | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
