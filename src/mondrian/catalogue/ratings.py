@@ -9,7 +9,6 @@ from mondrian.measurements import Measurements
 from mondrian.purpose import Purpose
 from mondrian.reports import Report
 
-MAX_STARS = 5
 _LEAST_SHARE = 0.1
 _MOST_COLOURS = 3
 _TOLD = (Severity.STRENGTH, Severity.WEAKNESS, Severity.FAULT)
