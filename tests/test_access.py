@@ -1,4 +1,4 @@
-"""Who may ask what: keys, hosts and origins."""
+"""Access: keys, hosts and origins."""
 
 import time
 from http.client import HTTPConnection

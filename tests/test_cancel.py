@@ -1,4 +1,4 @@
-"""A cancel is acknowledged at once and reaches the model; that nobody watches is no cancel."""
+"""A cancel is acknowledged at once and reaches the model; a job without clients continues."""
 
 import time
 from collections.abc import Iterator

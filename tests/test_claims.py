@@ -1,4 +1,4 @@
-"""Who may claim a job, holds it and loses it, over two real connections or more."""
+"""Claims: taking, holding and losing them, over two real connections or more."""
 
 from uuid import UUID
 

@@ -236,7 +236,7 @@ def test_the_second_request_is_the_first_one_with_the_answer_below_it(
 
 
 def test_a_loop_is_ended_and_what_was_complete_is_kept(photo: Photo, tmp_path: Path) -> None:
-    """Nobody ends the recording but us: its next line is hours away."""
+    """Only the test ends the recording: its next line is hours away."""
     whole = answer(7)
     begun = whole[: whole.index("Color Harmony")] + 'Color Harmony", "score": 7, "comment": "It '
     loop = [{"text": "glows and glows and ", "tokens": 5}] * 60

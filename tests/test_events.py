@@ -81,7 +81,7 @@ def report_of(text: str) -> Report:
 
 
 class Growing:
-    """An answer that comes in small pieces, on a clock of its own; and what is told of it."""
+    """An answer in small pieces, on a clock of its own, and its events."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -105,7 +105,7 @@ class Growing:
         self.told += [(self.now, dict(part.fields)) for part in parts]
 
     def scores(self) -> list[float]:
-        """Of each dimension the score that was told last."""
+        """The last score of each dimension."""
         last = {p["dimension"]["name"]: p["dimension"] for _, p in self.told if "dimension" in p}
         assert {each["comment"] for each in last.values()} == {"Seen. And felt."}
         assert {each["recommendation"] for each in last.values()} == {"Go on. Go far."}

@@ -1,4 +1,4 @@
-"""What lies on the disk is for its user alone, and nothing else is opened to anybody."""
+"""Files on disk are private to their user, and no other permissions are changed."""
 
 import os
 import shutil

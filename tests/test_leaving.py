@@ -47,7 +47,7 @@ def _state(address: str, job: str) -> dict[str, object]:
 
 
 def _stick(home: Path, address: str, job: str) -> Thread:
-    """Have a thread of the server open a file that nobody ever writes to."""
+    """Let a thread of the server open a file that is never written to."""
     photo = home / "photos" / f"{job}.jpg"
     photo.unlink()
     os.mkfifo(photo)

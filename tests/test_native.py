@@ -64,7 +64,7 @@ def test_the_clock_ticks_while_the_child_holds_its_lock(
 
 @contextmanager
 def loading(engine: HostedEngine) -> Iterator[list[Exception]]:
-    """It loads, in a thread, for the time of the ``with``. Tells the errors of that."""
+    """Load in a thread during the ``with``; yield its errors."""
     errors: list[Exception] = []
 
     def load() -> None:

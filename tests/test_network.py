@@ -1,4 +1,4 @@
-"""Where other devices find the server, and how the terminal tells."""
+"""The server's address for other devices, and its display in the terminal."""
 
 import os
 import pty

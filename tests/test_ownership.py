@@ -1,4 +1,4 @@
-"""Whose a job is: of a key, of a browser's session, of whoever knows its id; tokens for one job."""
+"""Ownership of jobs by key, by a browser's session or by their id; tokens for one job."""
 
 import json
 import re
@@ -176,7 +176,7 @@ def test_tokens_and_sessions_end() -> None:
 
 
 def test_no_key_signs_anything(locked: Service, service: Service) -> None:
-    """The same key has another token in another database, so a token tells nothing of it."""
+    """The same key has another token in another database, so a token reveals nothing about it."""
     with locked.pool.connection() as connection:
         [row] = connection.execute("SELECT value FROM secrets").fetchall()
     assert len(row["value"]) == 64

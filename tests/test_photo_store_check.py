@@ -1,4 +1,4 @@
-"""What an operator is told of a photo store that cannot be used."""
+"""The errors for a photo store that cannot be used."""
 
 import threading
 from collections.abc import Iterator

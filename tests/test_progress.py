@@ -143,7 +143,7 @@ def writing(lengths: list[int], token_seconds: float, start: float) -> Iterator[
 def follow(
     estimator: ProgressEstimator, items: Iterator[Timed], every: float
 ) -> list[tuple[float, Estimate]]:
-    """What the course tells every so many seconds."""
+    """The estimates at regular times."""
     told, due = list[tuple[float, Estimate]](), 0.0
     for now, item in items:
         while due < now:

@@ -1,4 +1,4 @@
-"""What is asked of an engine, and that nobody's words but ours ask it."""
+"""The prompts of an engine, and that only our words are instructions in them."""
 
 import json
 from contextlib import closing

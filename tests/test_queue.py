@@ -1,4 +1,4 @@
-"""The queue: who waits how long, and how that is said."""
+"""The queue: positions, waiting times, and their wording."""
 
 import random
 from collections import deque

@@ -1,4 +1,4 @@
-"""An engine with several slots: who works beside whom, and who is ended with whom."""
+"""An engine with several slots: which requests run together, and which end together."""
 
 import os
 import signal

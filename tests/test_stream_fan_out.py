@@ -61,7 +61,7 @@ def test_the_log_is_read_once_for_all_clients_or_not_at_all(
 
 
 class Clock:
-    """Passes while somebody works, waits or rests."""
+    """Passes while a worker runs, waits or sleeps."""
 
     now = 100.0
     worked = 0.0

@@ -52,7 +52,7 @@ def huge_png() -> bytes:
 
 @dataclass
 class Desk:
-    """A running server, and what lies behind it."""
+    """A running server and its parts."""
 
     client: httpx.Client
     store: Store

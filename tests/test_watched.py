@@ -1,4 +1,4 @@
-"""An engine is watched: who is stuck is ended, who only cannot tell is waited for."""
+"""Stalled engines are ended; engines that cannot report progress are waited for."""
 
 from collections.abc import Generator, Iterator
 

@@ -1,4 +1,4 @@
-"""Webhooks: what is told, to whom, how often, and where it is never told."""
+"""Webhooks: their messages, receivers, retries and forbidden addresses."""
 
 import socket
 import ssl

@@ -88,7 +88,7 @@ def test_a_repaired_answer_is_told_as_it_is(
 def test_sixteen_jobs_at_once_on_one_server(
     store: Store, photos: PhotoStore, database: str, tmp_path: Path
 ) -> None:
-    """The server answers nobody before all sixteen have asked."""
+    """The server answers no request before all sixteen have arrived."""
     together = threading.Barrier(16, timeout=20)
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -326,7 +326,7 @@ def test_an_error_may_have_any_words(store: Store, photos: PhotoStore) -> None:
 
 
 class Moody(Store):
-    """A store whose methods fail now and then in a way that nobody foresaw."""
+    """A store whose methods sometimes raise an unexpected error."""
 
     failures: tuple[str, ...] = ()
 

@@ -23,7 +23,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def server(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A server with a worker, whose advisors say what ``write_recording`` tells."""
+    """A server with a worker, whose advisors answer from ``write_recording``."""
     yield from _serve(postgres, tmp_path_factory)
 
 

@@ -1,4 +1,4 @@
-"""Who may see what: the form for the key, the code for a phone, and browsers on an open server."""
+"""Access in the browser: the login form, the code for a phone, and browsers on an open server."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The table of the kit: each test tells its row, and all are printed at the end."""
+"""The table of results: each test adds its row, and all are printed at the end."""
 
 from collections.abc import Callable, Iterable, Iterator
 

@@ -38,7 +38,7 @@ def go_back(database: str, job: UUID, events: int) -> None:
 
 
 def text_after_reset(seen: list[Seen]) -> str:
-    """The text that a client has which does as it is told."""
+    """The text of a client that follows the rules."""
     kinds = [each.event for each in seen]
     after = seen[len(kinds) - 1 - kinds[::-1].index("reset") :] if "reset" in kinds else seen
     last = max(each.data.get("attempt") or 1 for each in after)
@@ -102,7 +102,7 @@ def test_a_log_that_goes_back_and_has_grown_past_the_client(
 
 
 def check_other_epochs(services: Services, store: Store, job: UUID, cursor: str) -> None:
-    """A cursor of this epoch goes on, one of another begins anew."""
+    """A cursor of this epoch continues; one of another starts again."""
     epoch, number = cursor.partition(".")[0], cursor.rpartition(".")[2]
     other = f"{'0' if epoch[0] != '0' else '1'}{epoch[1:]}"
     for text, is_known in ((cursor, True), (cursor.replace(epoch, other), False), (number, True)):

@@ -72,7 +72,7 @@ def test_postgresql_is_away_for_ten_seconds(
 
 
 def first_connection(address: str, job: str) -> Iterator[str]:
-    """What one who comes meanwhile is told, without coming back."""
+    """The events of a client that connects meanwhile, without reconnecting."""
     with httpx.stream("GET", f"{address}/stream/{job}", timeout=30) as response:
         yield from (line for line in response.iter_lines() if line)
 

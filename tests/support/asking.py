@@ -1,4 +1,4 @@
-"""Questions for the engines of the tests, and what comes of them."""
+"""Requests for the engines of the tests, and their results."""
 
 from mondrian.engines import Engine, Request, Token
 

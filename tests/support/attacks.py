@@ -1,4 +1,4 @@
-"""A server to be attacked, and what an attack costs it in time and memory."""
+"""A server to attack, and the time and memory that an attack costs it."""
 
 import socket
 import threading

@@ -1,4 +1,5 @@
-"""What hostile bytes make of a decoder: functions that a photo's process is asked to run."""
+"""Functions that misbehave as hostile bytes make a decoder do, for the process that reads
+photos."""
 
 import os
 import threading
@@ -51,12 +52,12 @@ def abort_once(photo: bytes, marker: Path) -> StoredPhoto:
 
 
 def fail(photo: bytes) -> None:
-    """Fail in a way that nobody thought of."""
+    """Raise an unexpected error."""
     raise ZeroDivisionError("by zero")
 
 
 def environment(photo: bytes) -> dict[str, str]:
-    """Return what the process was told."""
+    """Return the process's arguments."""
     return dict(os.environ)
 
 

@@ -1,4 +1,4 @@
-"""What tests of engines in a child process share: recordings, requests, and what comes of them."""
+"""Shared by the tests of engines in a child process: recordings, requests and their results."""
 
 import io
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""A small Hugging Face hub: speaks over HTTP what ``huggingface_hub`` asks of the real one."""
+"""A small Hugging Face hub that answers the HTTP requests of ``huggingface_hub``."""
 
 import hashlib
 import http.server
@@ -30,7 +30,7 @@ class Hub:
     commit: str = COMMIT
 
     def listing(self, repo: str) -> dict[str, Any]:
-        """What the API tells of a repository."""
+        """The API's description of a repository."""
         return {
             "id": repo,
             "sha": self.commit,

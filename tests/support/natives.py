@@ -1,4 +1,4 @@
-"""Native engines that do what the real ones may."""
+"""Native engines that imitate behaviours of the real ones."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Ports for servers that have to be told one."""
+"""Free ports for servers that need one."""
 
 import socket
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""A receiver of webhooks on this machine, which answers as it is told."""
+"""A local receiver of webhooks with prescribed answers."""
 
 import socket
 import threading

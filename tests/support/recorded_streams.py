@@ -1,4 +1,4 @@
-"""What servers with OpenAI's chat completions stream, as bytes."""
+"""Streams of servers with OpenAI's chat completions, as bytes."""
 
 import json
 from typing import Any

@@ -68,7 +68,7 @@ class Service:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Somebody works at every job that comes."""
+        """A worker runs every job."""
         over = threading.Event()
 
         def work() -> None:
@@ -123,7 +123,7 @@ def one_locked(one_service: Service) -> Iterator[Service]:
 
 @pytest.fixture
 def locked(one_locked: Service, service: Service) -> Service:
-    """The server behind keys, with no jobs in it and nobody logged in."""
+    """The server with keys, without jobs and sessions."""
     one_locked.client.cookies.clear()
     return one_locked
 

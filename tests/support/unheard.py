@@ -1,4 +1,4 @@
-"""A machine that goes away while a question is sent: ``unshare -rn python unheard.py``.
+"""A host that disappears while a request is sent: ``unshare -rn python unheard.py``.
 
 Run in a network of its own, whose only device it takes down between the connection and the
 question. Prints the error that the engine raises.

@@ -51,7 +51,7 @@ def make_worker(
 
 
 def answer() -> str:
-    """What a model writes that does as it is told."""
+    """The answer of a model that follows its instructions."""
     dimension = {"score": 6, "comment": "Seen.", "recommendation": "Go on."}
     dimensions = [{"name": name, **dimension} for name in DIMENSIONS]
     return json.dumps({"image_description": "A photo.", "dimensions": dimensions})
@@ -130,7 +130,7 @@ def log_of(store: Store, job: Job) -> list[tuple[str, dict[str, Any]]]:
 
 
 def payload(event: Event) -> dict[str, Any]:
-    """What the event tells."""
+    """The content of the event."""
     told: dict[str, Any] = json.loads(event.payload)
     return told
 

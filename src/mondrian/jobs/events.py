@@ -1,4 +1,4 @@
-"""Updates, text and reports as the fields of the events that clients get (docs/events.md)."""
+"""Encode updates, text and reports as the fields of events (docs/events.md)."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,13 +25,13 @@ QUEUE_FIELDS = {
     "queue_position": "place in the queue, from 1, while queued",
     "attempt": "which attempt it is about",
 }
-"""What a ``thinking_update`` has beside the fields of ``Update``."""
+"""The fields of a ``thinking_update`` in addition to those of ``Update``."""
 
 UPDATE_FIELDS = {
     **{each.name: str(each.metadata["doc"]) for each in fields(Update)},
     **QUEUE_FIELDS,
 }
-"""All fields of a ``thinking_update``, described. Each is always there, ``null`` where unknown."""
+"""All fields of a ``thinking_update``, described. Each is always present, ``null`` if unknown."""
 
 _DECIMALS = {"elapsed_seconds": 1, "percent": 3}
 
@@ -55,12 +55,12 @@ def build_complete_fields(reports: Sequence[Report]) -> dict[str, Any]:
 
 
 class AdvisorEvents:
-    """Encodes one advisor's critique as the events that clients get, in order.
+    """Encode one advisor's critique as events, in order.
 
-    Texts become ``token`` events, and what can be read of the report so far ``report_partial``
-    events. While the answer is written there are at most two of these a second: dimensions that are
-    complete, each once, or again if it changed, and the growing one when none of them waits. The
-    report yields all that is left, so that in the end each part was sent as it stands in it.
+    Texts become ``token`` events, and the readable part of the report ``report_partial`` events.
+    While the answer is written there are at most two of these a second: each complete dimension
+    once, or again if it changed, and the growing one if no other is due. The report yields the
+    rest, so that each of its parts has been sent in its final form.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class AdvisorEvents:
     def encode(self, item: Update | Text | Report) -> Iterator[Entry]:
         """Yield the events of ``item``."""
         if isinstance(item, Update):
-            if item.phase is Phase.REPAIRING:  # what came before it cannot be read
+            if item.phase is Phase.REPAIRING:  # the text before it cannot be parsed
                 self._begin = len(self.text)
                 self._sent.clear()
             yield Entry(EventType.THINKING_UPDATE, build_update_fields(item, attempt=self._attempt))
@@ -95,7 +95,7 @@ class AdvisorEvents:
         return Entry(EventType.REPORT_PARTIAL, self._head | part)
 
     def _read_news(self) -> Iterator[dict[str, Any]]:
-        """Yield one new part of the answer, if the last one is long enough ago."""
+        """Yield one new part of the answer, if enough time has passed since the last one."""
         now = self._clock()
         if now - self._read < _PARTIAL_SECONDS:
             return
@@ -121,6 +121,6 @@ class AdvisorEvents:
 
 def _make_part(n: int, dimension: Dimension | GrowingDimension) -> dict[str, Any]:
     fields = dimension.model_dump(mode="json")
-    if "evidence" in fields:  # it is the report's: the model does not give it
+    if "evidence" in fields:  # the report's, not the model's
         fields["evidence"] = []
     return {"n": n, "m": len(DIMENSIONS), "dimension": fields}

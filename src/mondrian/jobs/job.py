@@ -1,4 +1,4 @@
-"""Jobs and their events: the values, and the moves that a job may make.
+"""Jobs and their events, and the transitions between a job's states.
 
 ::
 
@@ -6,7 +6,7 @@
                   ^            │              │              │
                   └────────────┴──────────────┘──────────────┘   only with an ``attempt`` event
 
-and from each of them to ``error`` (from where work is done) or ``cancelled`` (from everywhere).
+and to ``error`` (from a running state) or ``cancelled`` (from every state).
 """
 
 import json
@@ -22,11 +22,11 @@ from mondrian.errors import JobNotFound
 from mondrian.purpose import Purpose
 
 MAX_ATTEMPTS = 3
-"""So many attempts may fail; then the job ends with an error. A release is no failure."""
+"""After this many failed attempts the job ends with an error. A release is not a failure."""
 
 
 class Status(StrEnum):
-    """Where a job stands."""
+    """The state of a job."""
 
     PENDING = "pending"
     QUEUED = "queued"
@@ -39,7 +39,7 @@ class Status(StrEnum):
 
 
 class StepPhase(StrEnum):
-    """The step that a job is at, in the order in which they come."""
+    """The step of a job, in order."""
 
     QUEUED = "queued"
     IMAGE_PROCESSING = "image_processing"
@@ -50,7 +50,7 @@ class StepPhase(StrEnum):
 
 
 class EventType(StrEnum):
-    """What an event of the log tells. docs/events.md describes each."""
+    """The type of an event. docs/events.md describes each."""
 
     STATUS_UPDATE = "status_update"
     THINKING_UPDATE = "thinking_update"
@@ -66,7 +66,7 @@ RUNNING = frozenset({Status.PROCESSING, Status.ANALYZING, Status.FINALIZING})
 """A worker holds the job."""
 
 ENDED = frozenset({Status.DONE, Status.ERROR, Status.CANCELLED})
-"""Nothing can happen to the job any more."""
+"""The job no longer changes."""
 
 CLOSING = (EventType.ANALYSIS_COMPLETE, EventType.ERROR, EventType.DONE)
 """The events that end a log; the first of them begins its end."""
@@ -74,7 +74,7 @@ CLOSING = (EventType.ANALYSIS_COMPLETE, EventType.ERROR, EventType.DONE)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """One photo to be critiqued by one advisor or several, and how far that is.
+    """A photo to be critiqued by one advisor or several, and its state.
 
     ``owner`` is the client, by its key or else its address: the queue is fair between owners.
     ``base_url`` (without a slash at its end) goes before the paths in ``status_update`` events.
@@ -136,7 +136,7 @@ class Job:
 
     @property
     def total_advisors(self) -> int:
-        """How many advisors critique the photo."""
+        """The number of advisors that critique the photo."""
         return len(self.advisors)
 
     @property
@@ -176,7 +176,7 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a worker wants in the log: ``fields`` go beside ``type`` and ``job_id``."""
+    """An event to be appended to the log: ``fields`` are added to ``type`` and ``job_id``."""
 
     type: EventType
     fields: Mapping[str, Any]

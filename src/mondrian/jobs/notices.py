@@ -1,9 +1,9 @@
-"""Notices, sent after the commits that they tell of.
+"""Send notices after the commits that they announce.
 
-PostgreSQL takes a lock of the whole server for the commit of a transaction that has notified, until
-that commit is on disk: no two of them would share a flush, in any database. So a change is
-committed without a notice, and its notice follows in a transaction that writes nothing else, which
-need not be flushed. A process that dies in between sends none: readers look for themselves too.
+PostgreSQL locks the whole server for the commit of a transaction with a NOTIFY until that commit is
+on disk: no two of them share a flush, in any database. A change is therefore committed without a
+notice, and the notice follows in a transaction that writes nothing else and needs no flush. If a
+process dies in between, the notice is lost: readers also poll.
 """
 
 import logging
@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 
 
 class Notifier:
-    """Sends notices, for any number of threads: at once where none of them is sending, else
-    gathered into the next transaction. Those of one thread keep their order."""
+    """Send notices: at once if no other thread is sending, otherwise together in the next
+    transaction. Those of one thread keep their order. Thread-safe."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -30,14 +30,14 @@ class Notifier:
         self._is_sending = False
 
     def send(self, notices: Iterable[Notice]) -> None:
-        """Send the notices, or leave that to the thread which is sending."""
+        """Send the notices, or leave them to the thread that is sending."""
         with self._lock:
             self._waiting += notices
             if self._is_sending or not self._waiting:
                 return
             self._is_sending = True
         self._send_waiting()
-        if self._has_more():  # of others, who must not hold up this thread
+        if self._has_more():  # of other threads, which must not delay this one
             threading.Thread(target=self._send_all, name="notices", daemon=True).start()
 
     def _send_all(self) -> None:
@@ -58,5 +58,5 @@ class Notifier:
         try:
             with self._pool.connection() as connection:
                 connection.execute(NOTIFY, {"channels": list(channels), "payloads": list(payloads)})
-        except psycopg.Error as exc:  # the change is committed, and readers look for themselves
+        except psycopg.Error as exc:  # the change is committed, and readers also poll
             log.debug("notices are lost: %s", exc)

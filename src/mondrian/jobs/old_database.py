@@ -1,4 +1,4 @@
-"""Reads the jobs in the SQLite database of the old system, whose columns are not always the same.
+"""Read the jobs in the SQLite database of the old system, whose columns vary.
 
 The file is another's: it is opened to be read only, no view or trigger of it is run, and each value
 is cut in SQLite before it gets here.
@@ -17,7 +17,7 @@ from mondrian.errors import SettingsError
 
 MAX_JOBS = 1_000_000
 MAX_TEXT = 1_000_000
-"""Characters of one value that are read."""
+"""The most characters read of one value."""
 
 _MAGIC = b"SQLite format 3\0"
 _WAIT_SECONDS = 2.0
@@ -37,8 +37,8 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "llm_thinking": ("llm_thinking",),
     "error": ("error", "error_message"),
 }
-"""What is read of a job, and the columns that it may be in: of several the first that says
-something."""
+"""The fields of a job and the columns that may have them; of several, the first that is not
+empty."""
 
 _SHORT = 10_000
 _LONG = frozenset({"html", "llm_outputs"})
@@ -46,8 +46,7 @@ _LONG = frozenset({"html", "llm_outputs"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OldJob:
-    """A job as the old system left it, all texts as they stand there, empty where there is none.
-    Times are in UTC."""
+    """A job of the old system with its unchanged texts, empty if missing. Times are in UTC."""
 
     id: str
     filename: str
@@ -79,18 +78,17 @@ class OldDatabase:
             self._columns = self._find_columns()
             [[count]] = self._run("SELECT count(*) FROM jobs")
             self.count = min(int(str(count)), MAX_JOBS)
-            """How many jobs there are."""
+            """The number of jobs."""
         except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._connection.close()
 
     def read_jobs(self) -> Iterator[OldJob]:
-        """Yield the jobs, ``MAX_JOBS`` at most. Raise ``SettingsError`` where the file is
-        damaged."""
+        """Yield at most ``MAX_JOBS`` jobs. Raise ``SettingsError`` if the file is damaged."""
         parts = [
             f'substr("{column}", 1, {MAX_TEXT if name in _LONG else _SHORT})'
             for name, columns in self._columns.items()
@@ -119,8 +117,8 @@ class OldDatabase:
             )
 
     def _connect(self) -> sqlite3.Connection:
-        """Return a connection: where the file is locked, or lies where SQLite may not write beside
-        it, as if no other process had it."""
+        """Return a connection. A file that is locked, or in a folder that SQLite cannot write to,
+        is opened as if no other process used it."""
         address = f"file:{quote(str(self._path.absolute()))}?mode=ro"
         failure = sqlite3.Error()
         for more in ("", "&immutable=1"):
@@ -172,7 +170,7 @@ class OldDatabase:
 
 
 def parse_time(text: str) -> datetime | None:
-    """Return the time in ``text``, ``None`` for what is none or not of this century.
+    """Return the time in ``text``, ``None`` if it has none or one outside of this century.
 
     It is a number of seconds or milliseconds since 1970, or ISO 8601. Without a zone it is UTC as
     SQLite writes it (``2025-06-01 09:30:00``), and else the local time of this machine.

@@ -1,10 +1,10 @@
-"""What a job of the old system becomes here: an ended job, its reports and the events that end it.
+"""Convert a job of the old system into an ended job, its reports and its closing events.
 
-1. A job is done only where a score of each of its advisors can be read. What cannot be read is an
-   error that says so, with the text that there was: no score is made up.
-2. HTML of several advisors is told apart by its sections. Nothing of it is shown as it stands, and
-   all of it is kept as the text that the report was read from.
-3. The same job has the same id each time.
+1. A job is done only if a score of each of its advisors can be read. Otherwise it is an error that
+   says so and keeps the text: no score is invented.
+2. HTML of several advisors is split at its sections. It is never shown unchanged, and is stored as
+   the text from which the report was read.
+3. The same job gets the same id each time.
 """
 
 import html
@@ -27,7 +27,7 @@ from mondrian.jobs.store import Answer
 from mondrian.reports import IMPORTED, EngineFigures, Report, build_report
 
 MAX_SHOWN = 100_000
-"""Characters of a text without scores that are kept."""
+"""The most characters kept of a text without scores."""
 
 UNREADABLE = (
     "The scores of this job of the earlier system cannot be read. What can be shown of its text is "
@@ -45,7 +45,7 @@ _STRUCTURE = re.compile(
     r"|t[dhr]|thead|ul)\b",
     re.IGNORECASE,
 )
-"""Tags that say how a text is ordered. The others, pictures and links, are nothing to read."""
+"""Tags that structure a text. The others, such as pictures and links, are ignored."""
 
 _END = "\n<h3>End</h3>\n"
 _MARKUP = re.compile(r"<!--|<(script|style|template|noscript)\b[^<>]*>|</?[a-z!][^<>]*>", re.I)
@@ -53,7 +53,7 @@ _MARKUP = re.compile(r"<!--|<(script|style|template|noscript)\b[^<>]*>|</?[a-z!]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Imported:
-    """A job to be stored as it ended. ``is_unreadable`` tells that there was a critique, but no
+    """An ended job to be stored. ``is_unreadable`` is true for a critique without readable
     scores."""
 
     job: Job
@@ -63,18 +63,18 @@ class Imported:
 
 
 def make_id(old: OldJob) -> UUID:
-    """Return the id: its own if it is a UUID, and else one that is made of it."""
+    """Return the job's id if it is a UUID, otherwise one derived from it."""
     with suppress(JobNotFound):
         return parse_job_id(old.id)
-    told = old.id or json.dumps([old.filename, old.advisors, str(old.created_at), old.html])
-    return uuid5(NAMESPACE_URL, f"mondrian-old-job:{told}")
+    identity = old.id or json.dumps([old.filename, old.advisors, str(old.created_at), old.html])
+    return uuid5(NAMESPACE_URL, f"mondrian-old-job:{identity}")
 
 
 def convert(
     old: OldJob, advisors: Mapping[str, Advisor], *, owner: str, mode: str, dated: datetime
 ) -> Imported:
-    """Return what ``old`` becomes: without its photo, the ``owner``'s, made ``dated`` if it has no
-    time. ``mode`` is its mode as it is written here."""
+    """Convert ``old``, without its photo, for ``owner``. A job without a time is ``dated``;
+    ``mode`` is its mode in today's spelling."""
     names = _parse_names(old.advisors, advisors)
     texts = _split(old, names, advisors)
     job = _make_job(old, tuple(texts), owner=owner, mode=mode, dated=dated)
@@ -89,7 +89,7 @@ def convert(
 
 
 def strip_tags(text: str) -> str:
-    """Return what a person reads of ``text``, HTML or not, without markup and scripts: at most
+    """Return the visible text of ``text``, HTML or not, without markup and scripts: at most
     ``MAX_SHOWN`` characters."""
     bare = html.unescape("\n".join(part for part, is_tag in _walk(text) if not is_tag))
     lines = (printable(line).strip() for line in bare[: 2 * MAX_SHOWN].splitlines())
@@ -189,24 +189,24 @@ def _read(text: str) -> Judged:
 
 
 def _split(old: OldJob, names: Sequence[str], advisors: Mapping[str, Advisor]) -> dict[str, str]:
-    """Return the text of each advisor's critique, empty where it cannot be told whose is whose."""
+    """Return the text of each advisor's critique, empty if they cannot be told apart."""
     starts = list(_SECTION.finditer(old.html))[: _MAX_ADVISORS + 1]
     ends = [*(each.start() for each in starts[1:]), len(old.html)]
     if len(starts) > 1:
-        told = [(_NAME.search(each[0]), old.html[each.start() : end])
+        parts = [(_NAME.search(each[0]), old.html[each.start() : end])
                 for each, end in zip(starts, ends, strict=True)]  # fmt: skip
-        sections = {_find_id(name[1], advisors): text for name, text in told if name}
+        sections = {_find_id(name[1], advisors): text for name, text in parts if name}
         if len(sections) == len(starts) <= _MAX_ADVISORS:
             return sections
         if len(starts) == len(names):
-            return {name: text for name, (_, text) in zip(names, told, strict=True)}
+            return {name: text for name, (_, text) in zip(names, parts, strict=True)}
     if len(names) > 1:
         return {**dict.fromkeys(names, ""), **_parse_outputs(old.llm_outputs, names, advisors)}
     return {names[0]: _choose(old, names, advisors)}
 
 
 def _choose(old: OldJob, names: Sequence[str], advisors: Mapping[str, Advisor]) -> str:
-    """Return the text in which more dimensions can be read: the HTML, or what the model wrote."""
+    """Return the text with more readable dimensions: the HTML or the model's answer."""
     outputs = _parse_outputs(old.llm_outputs, names, advisors).get(names[0], old.llm_outputs)
     return max((old.html, outputs), key=_count_dimensions)
 
@@ -221,7 +221,7 @@ def _count_dimensions(text: str) -> int:
 def _parse_outputs(
     text: str, names: Sequence[str], advisors: Mapping[str, Advisor]
 ) -> dict[str, str]:
-    """Return what the model wrote, by advisor, where ``text`` is a JSON object of that."""
+    """Return the model's answers by advisor, if ``text`` is a JSON object of them."""
     with suppress(ValueError, RecursionError):
         match json.loads(text):
             case dict() as found:
@@ -245,7 +245,7 @@ def _parse_names(text: str, advisors: Mapping[str, Advisor]) -> list[str]:
 
 
 def _find_id(name: str, advisors: Mapping[str, Advisor]) -> str:
-    """Return the id of the advisor with that name, or for one who is not here a word of it."""
+    """Return the id of the advisor with that name, or for an unknown one a word of it."""
     with suppress(UnknownAdvisor):
         return find_advisor(name, advisors).id
     return re.sub(r"[^a-z0-9]+", "-", name.casefold())[:40].strip("-") or "unknown"

@@ -1,14 +1,14 @@
-"""What is kept, and for how long.
+"""Remove old data.
 
-1. The events of a job are kept for so many days after its end; its report and its closing events
-   stay. A client with a cursor from before gets a ``reset``, and the report.
-2. Photos follow their job. Where all photos together are more than the quota, whole jobs go, the
-   oldest that have ended first, of owners who have more than an equal part. Uploads beyond the
-   quota are refused (``api/uploads/shares.py``), so that this is rare.
-3. A photo that is to be deleted is noted in the statement that removes its job, and forgotten when
-   it is gone. So is one that is uploaded, before it is stored, until its job is there or a day has
-   passed. So none stays behind where a process dies, or the photo store or the database is away.
-4. Jobs are taken in portions: no statement holds up those who work.
+1. The events of a job are kept for a number of days after its end; its report and its closing
+   events stay. A client with an older cursor gets a ``reset``, and the report.
+2. A photo is kept as long as its job. If all photos exceed the quota, whole jobs are removed,
+   the oldest ended ones first, of owners above an equal share. Uploads beyond the quota are
+   rejected (``api/uploads/shares.py``), so this is rare.
+3. A photo to be deleted is recorded in the statement that removes its job, until it is deleted.
+   An upload is recorded before its photo is stored, until it has a job or a day has passed. No
+   photo is left behind if a process dies, or the photo store or the database is unavailable.
+4. Jobs are removed in batches, so that no statement delays others.
 """
 
 import logging
@@ -28,12 +28,13 @@ PORTION = 200
 FIRST_SECONDS = 60.0
 PAUSE_SECONDS = 3600.0
 AGAIN_SECONDS = 600.0
-"""After a failure the prune is tried again this soon."""
+"""The pause before a failed prune is retried."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pruned:
-    """What went: ``events`` of ``logs`` jobs, and ``jobs`` whole, with ``bytes`` of photos."""
+    """The amounts removed: ``events`` of ``logs`` jobs, and whole ``jobs`` with ``bytes`` of
+    photos."""
 
     logs: int = 0
     events: int = 0
@@ -42,11 +43,11 @@ class Pruned:
 
 
 def prune(store: Store, photos: PhotoStore, *, days: float, max_bytes: int | None = None) -> Pruned:
-    """Cancel the jobs that have been pending for a day. Remove the events of jobs that ended more
-    than ``days`` ago; then, with ``max_bytes``, the
-    oldest ended jobs until all photos fit; then every photo that is left of a removed job.
+    """Cancel the jobs that have been pending for a day, and remove the events of jobs that ended
+    over ``days`` ago. With ``max_bytes``, remove the oldest ended jobs until all photos fit. Then
+    delete the photos of removed jobs.
 
-    Raise ``StorageError``; what was removed until then is gone, and may be gone on with.
+    Raise ``StorageError``; a later call continues.
     """
     store.forget_old()
     while abandoned := store.find_abandoned(PORTION):
@@ -64,16 +65,16 @@ def prune(store: Store, photos: PhotoStore, *, days: float, max_bytes: int | Non
 
 
 def count_prunable(store: Store, *, days: float, max_bytes: int | None = None) -> Pruned:
-    """Return what ``prune`` would remove. Raise ``StorageError``."""
+    """Return the amounts that ``prune`` would remove. Raise ``StorageError``."""
     logs, events = store.prune(days, is_trial=True)
     jobs, bytes_ = (0, 0) if max_bytes is None else store.delete_oldest(max_bytes, is_trial=True)
     return Pruned(logs=logs, events=events, jobs=jobs, bytes=bytes_)
 
 
 def delete_discarded(store: Store, photos: PhotoStore) -> None:
-    """Delete the photos of removed jobs, all that can be deleted.
+    """Delete the photos of removed jobs.
 
-    Raise ``StorageError`` if one cannot; it is tried again with the next prune.
+    Raise ``StorageError`` if one of them cannot be deleted; the next prune retries it.
     """
     failure: StorageError | None = None
     keys = store.list_discarded()
@@ -92,7 +93,7 @@ def delete_discarded(store: Store, photos: PhotoStore) -> None:
 def prune_hourly(
     store: Store, photos: PhotoStore, settings: Settings, left: threading.Event
 ) -> None:
-    """Prune a minute from now and then once an hour, until ``left`` is set, whatever fails."""
+    """Prune in a minute and then once an hour, until ``left`` is set. Raise nothing."""
     pause = FIRST_SECONDS
     while not left.wait(pause):
         try:

@@ -1,4 +1,4 @@
-"""The SQL of jobs, by role. The rules that these statements keep stand in ``mondrian.jobs.store``.
+"""The SQL of jobs, by role. The rules of these statements are in ``mondrian.jobs.store``.
 
 ``python -m mondrian.jobs.sql`` prints each statement so that it can be pasted into psql.
 """

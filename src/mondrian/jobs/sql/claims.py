@@ -1,4 +1,4 @@
-"""The queue: claim, renew, retry, release, and who waits and runs."""
+"""The queue: claim, renew, retry and release jobs, and list waiting and running ones."""
 
 from mondrian.jobs.job import MAX_ATTEMPTS
 from mondrian.jobs.sql.shared import (

@@ -1,4 +1,4 @@
-"""Record what critiques took, and read it."""
+"""Record the timing of critiques, and read it."""
 
 from dataclasses import fields
 
@@ -9,8 +9,8 @@ FIGURES = tuple(field.name for field in fields(TimingRecord))
 
 
 def _select_newest_figures(condition: str) -> str:
-    """Of the newest 5,000 figures that meet ``condition``, the newest of each kind (advisor and
-    rough size of photo): one that is done seldom is not forgotten for others."""
+    """Return SQL for the newest records of each kind (advisor and approximate size of the photo)
+    among the newest 5,000 that meet ``condition``, so that rare kinds are kept."""
     return f"""(
         SELECT *, row_number() OVER (
             PARTITION BY advisor, round(ln(greatest(megapixels, 0.001))) ORDER BY id DESC) AS nth

@@ -2,7 +2,7 @@
 
 from mondrian.jobs.sql.shared import CLOSING_WORDS, ENDED_WORDS, compact
 
-# Whoever removes jobs notes their photos in the same statement: they lie elsewhere, and a process
+# A statement that removes jobs also records their photos, which are stored elsewhere: the process
 # may die before it has deleted them.
 _DISCARDED = """discarding AS (
         INSERT INTO discarded (photo_key) SELECT photo_key FROM gone ON CONFLICT DO NOTHING

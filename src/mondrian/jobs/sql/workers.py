@@ -1,4 +1,4 @@
-"""Workers as they report themselves, and the switches that an operator has."""
+"""Workers' reports, and the switches for operators."""
 
 from mondrian.jobs.sql.shared import compact
 
