@@ -30,7 +30,7 @@ _SHOWN = 100
 SECRETS = frozenset(
     {"key", "admin_key", "database", "listen_database", "webhook", "webhook_secret"}
 )
-"""The settings whose values are shown to nobody."""
+"""The settings whose values are never shown."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,19 +1,19 @@
-"""Webhooks: claim one that is due, and note what came of it."""
+"""Webhooks: claim one that is due, and record the result."""
 
 from mondrian.jobs.sql.shared import ENDED_WORDS, compact
 
 MAX_HELD_PER_HOST = 2
 
-# In the statement that adds the job: so none is lost, whatever ends the job, and however.
-ADDED = """told AS (
+# Part of the statement that adds the job, so that none is lost however the job ends.
+ADDED = """hooked AS (
         INSERT INTO webhooks (id, job_id, url, host, base_url, is_callback)
         SELECT gen_random_uuid(), moved.id, w.url, w.host, w.base_url, w.is_callback
         FROM moved, unnest(%(hook_urls)s::text[], %(hook_hosts)s::text[], %(hook_bases)s::text[],
             %(hook_kinds)s::boolean[]) w (url, host, base_url, is_callback)
     )"""
 
-# One at a time, so that each sees those before it: no host has all the slots. A claim that is not
-# finished in time (its server died) is due again.
+# One at a time, so that each claim sees the earlier ones and no host takes all slots. A claim that
+# is not finished in time (its server died) is due again.
 CLAIM_WEBHOOK = compact(f"""
     WITH next AS (
         SELECT webhooks.id FROM webhooks JOIN jobs ON jobs.id = webhooks.job_id

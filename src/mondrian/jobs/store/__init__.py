@@ -16,7 +16,7 @@
 5. The end (``done`` event, status, reports) is one statement on a row that has not ended. So
    there is one ``done`` event, and a cancelled job stays cancelled.
 6. ``status_update`` events are written by these statements from the row, when status, step or
-   advisor changed. Nobody else writes them.
+   advisor changed. No other code writes them.
 7. A notice is a wake-up, sent after the commit (``notices.py``): ``mondrian_events`` with ``<job>
    <last seq>``, ``mondrian_jobs`` with ``<job>`` when one can be claimed. Readers also poll. Small
    events up to that number are part of the notice, a line each (``<type> <payload>``), as they were

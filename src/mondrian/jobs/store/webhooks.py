@@ -1,4 +1,4 @@
-"""Webhooks: who is told of a job's end, and how far that is."""
+"""Webhooks: the receivers of a job's end, and the state of their deliveries."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,8 +10,8 @@ from mondrian.jobs.store.base import Connected, clean
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """Where the end of a job is told. ``base_url`` goes before the paths in the message (empty: the
-    server's own URL); ``is_callback`` tells that the uploader named it, not the operator."""
+    """A receiver of a job's end. ``base_url`` goes before the paths in the message (empty: the
+    server's own URL); ``is_callback`` is true if the uploader named it, not the operator."""
 
     url: str
     host: str

@@ -1,5 +1,4 @@
-"""Deliver webhooks out of the database: one thread that looks for them, and one for each that is
-under way."""
+"""Deliver webhooks from the database: one thread claims them, and one thread runs each delivery."""
 
 import logging
 import random
