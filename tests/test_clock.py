@@ -20,8 +20,8 @@ def open_clock(job: Job, interval_seconds: float, now: float) -> Clock:
 
 
 def read(clock: Clock, job: Job, now: float, place: Place | None = None) -> None:
-    clock.ask(now)
-    clock.answer()
+    clock.record_read(now)
+    clock.record_answer()
     clock.learn(job, place, now)
 
 
@@ -97,8 +97,8 @@ def test_a_silent_log_is_looked_at_for_its_lease() -> None:
     clock = open_clock(RUNNING, 600.0, 0.0)
     clock.hear(1.0, 8, is_paced=False)
     assert clock.compute_next_look() == 1.0 + LOOK_SECONDS
-    clock.ask(7.0)
-    clock.answer()
+    clock.record_read(7.0)
+    clock.record_answer()
     assert clock.compute_next_look() == 7.0 + LOOK_SECONDS
     clock.learn(replace(RUNNING, last_seq=8, lease_seconds=2.0), None, 7.0)
     assert clock.compute_next_look() == 9.0
@@ -106,7 +106,7 @@ def test_a_silent_log_is_looked_at_for_its_lease() -> None:
 
 def test_a_worker_is_not_lost_while_the_database_is_away() -> None:
     clock = open_clock(RUNNING, 60.0, 0.0)
-    clock.ask(9.0)
+    clock.record_read(9.0)
     assert not clock.should_speak(10.5)
     assert clock.speak(9.0 + AWAY_SECONDS).thinking == "Waiting for the database... (1 s)"
 

@@ -13,7 +13,7 @@ import typer
 
 from mondrian import errors
 from mondrian.cli.app import INTERRUPTED, get_stderr, get_stdout
-from mondrian.cli.choice import suggest, tell_choice
+from mondrian.cli.choice import print_choice, suggest
 from mondrian.cli.files import STDIN, check_writable, write
 from mondrian.cli.folder_run import Run
 from mondrian.cli.options import Group, command
@@ -159,7 +159,7 @@ def _open_judge(
     from mondrian.measurements import prepare
     from mondrian.photos.readers import PhotoReaders
 
-    tell_choice(settings)
+    print_choice(settings)
     judgements = Judgements(settings.home)
     with ExitStack() as stack:
         engine = open_engine(settings.engine, home=settings.home, adapter=settings.adapter)

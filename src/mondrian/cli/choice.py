@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mondrian.settings import Settings
 
 
-def tell_choice(settings: "Settings", *, should_suggest: bool = False) -> None:
+def print_choice(settings: "Settings", *, should_suggest: bool = False) -> None:
     """Say on stderr what ``auto`` takes and, if asked, how to get an engine that sees. Raise
     ``ModelNotFound`` that says it too."""
     from mondrian.models import choose

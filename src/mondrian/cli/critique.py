@@ -22,7 +22,7 @@ from mondrian.cli.catalogue import (
     XmpOption,
     judge_folders,
 )
-from mondrian.cli.choice import suggest, tell_choice
+from mondrian.cli.choice import print_choice, suggest
 from mondrian.cli.files import (
     Source,
     check_writable,
@@ -142,7 +142,7 @@ def _open_session(
 
     advisors = _choose_advisors(settings)
     if not settings.offline:
-        pull_subject_network(settings.home, _tell)
+        pull_subject_network(settings.home, _print_note)
     engine = resources.enter_context(closing(_open(settings)))
     readers = resources.enter_context(closing(PhotoReaders(1, prepare=prepare)))
     return Session(
@@ -155,7 +155,7 @@ def _open_session(
     )
 
 
-def _tell(sentence: str) -> None:
+def _print_note(sentence: str) -> None:
     print(sentence, file=sys.stderr)
 
 
@@ -163,7 +163,7 @@ def _open(settings: "Settings") -> "Engine":
     """Open the engine, and say which one ``auto`` takes."""
     from mondrian.engines import open_engine
 
-    tell_choice(settings)
+    print_choice(settings)
     return open_engine(settings.engine, home=settings.home, adapter=settings.adapter)
 
 

@@ -64,17 +64,17 @@ class Run:
                     if isinstance(step, Judged):
                         self._seconds.append(time.monotonic() - began)
                         self._fresh -= 1
-                        line.say(self._describe(step))
+                        line.print(self._describe(step))
                     began = time.monotonic()
             except KeyboardInterrupt:
                 steps.close()
-                line.say(
+                line.print(
                     f"Stopped: {self._done} of {len(self.files)} photos are done. The same command "
                     "goes on from there."
                 )
                 sys.exit(INTERRUPTED)
             for sentence in self.sidecars.written.describe() if self.sidecars else ():
-                line.say(sentence)
+                line.print(sentence)
 
     def _note(self, line: "_Line", step: "Judged | Skipped") -> None:
         """Note what is known of a photo now, and write its sidecar."""
@@ -128,7 +128,7 @@ class _Line:
     def update(self, words: str) -> None:
         """Show what happens now."""
         if self._live is None:
-            self.say(words)
+            self.print(words)
             return
         from rich.spinner import Spinner
         from rich.text import Text
@@ -140,9 +140,9 @@ class _Line:
         if self._console.quiet:
             print(words, file=sys.stderr)
         else:
-            self.say(words)
+            self.print(words)
 
-    def say(self, words: str) -> None:
+    def print(self, words: str) -> None:
         """Show what stays."""
         self._console.print(words, soft_wrap=True, markup=False, highlight=False)
 

@@ -35,12 +35,14 @@ def prune(
     with closing(open_database(settings.database, settings.home)) as opened:
         store, days, quota = Store(opened.pool), settings.retention, settings.quota
         if dry_run:
-            _tell("Would remove", retention.count_prunable(store, days=days, max_bytes=quota), days)
+            _print_pruned(
+                "Would remove", retention.count_prunable(store, days=days, max_bytes=quota), days
+            )
             return
         kept = PhotoStore.open(settings.photos_url)
-        _tell("Removed", retention.prune(store, kept, days=days, max_bytes=quota), days)
+        _print_pruned("Removed", retention.prune(store, kept, days=days, max_bytes=quota), days)
 
 
-def _tell(what: str, pruned: "Pruned", days: float) -> None:
+def _print_pruned(what: str, pruned: "Pruned", days: float) -> None:
     print(f"{what} {pruned.events} events of {pruned.logs} jobs that ended {days:g} days ago.")
     print(f"{what} {pruned.jobs} jobs with {pruned.bytes} bytes of photos.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mondrian.cli.choice import tell_choice
+from mondrian.cli.choice import print_choice
 from mondrian.cli.options import Group, command
 from mondrian.errors import ModelNotFound, MondrianError
 
@@ -35,7 +35,7 @@ def serve(settings: "Settings") -> None:
     with _logging(settings):
         if settings.worker:
             with suppress(ModelNotFound):  # serving says so, after what else may be refused
-                tell_choice(settings, should_suggest=True)
+                print_choice(settings, should_suggest=True)
         run(
             settings,
             lambda address: print(f"Mondrian serves at {address}", flush=True),
@@ -49,7 +49,7 @@ def worker(settings: "Settings") -> None:
     from mondrian.server import work
 
     with _logging(settings):
-        tell_choice(settings, should_suggest=True)
+        print_choice(settings, should_suggest=True)
         work(settings, lambda name: print(f"Mondrian works as {name}", flush=True))
 
 

@@ -25,7 +25,7 @@ from mondrian.jobs.store import Store
 from mondrian.stream.expiry import warn_of_expiry
 from mondrian.stream.listen import Listen
 from mondrian.stream.reader import LogReader
-from mondrian.stream.request import Asked, answer_empty, read_request, refuse
+from mondrian.stream.request import StreamRequest, answer_empty, read_request, refuse
 from mondrian.stream.sse import (
     RETRY_MS,
     cut,
@@ -136,7 +136,7 @@ class Streams:
         else:
             await self._run_stream(asked, start, receive, send)
 
-    async def _find_start(self, asked: Asked) -> Start | None:
+    async def _find_start(self, asked: StreamRequest) -> Start | None:
         """Return the start of the stream; ``None`` if the database does not answer in time."""
         topic = self._topics.get(asked.job_id)
         if topic and self._is_of_log(asked) and topic.buffer.has(asked.cursor or 0):
@@ -148,11 +148,11 @@ class Streams:
         except (StorageError, TimeoutError):
             return None
 
-    def _is_of_log(self, asked: Asked) -> bool:
+    def _is_of_log(self, asked: StreamRequest) -> bool:
         """Return whether there is a cursor of this epoch (a plain number may be of any)."""
         return asked.cursor is not None and asked.epoch in ("", self._source.epoch)
 
-    async def _read_start(self, asked: Asked) -> Start:
+    async def _read_start(self, asked: StreamRequest) -> Start:
         connected = encode_connected(asked.job_id)
         if not self._source.epoch:
             self._source.epoch = await self._source.read_epoch()
@@ -162,13 +162,13 @@ class Streams:
                 return Start(job, cursor, [connected])
         return await self._read_present(asked, connected, is_reset=asked.cursor is not None)
 
-    async def _read_present(self, asked: Asked, before: bytes, *, is_reset: bool) -> Start:
+    async def _read_present(self, asked: StreamRequest, before: bytes, *, is_reset: bool) -> Start:
         present = await self._source.read_opening(asked.job_id)
         reset = encode_reset(asked.job_id) if is_reset else b""
         opening = cut(before + reset + present.encode_events(asked.types, asked.base))
         return Start(present.job, present.seq, opening)
 
-    async def _restart(self, asked: Asked) -> Start | None:
+    async def _restart(self, asked: StreamRequest) -> Start | None:
         """Return a start for a client whose log went back; ``None`` if it cannot be read."""
         try:
             async with asyncio.timeout(OPENING_SECONDS):
@@ -197,20 +197,22 @@ class Streams:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _defer(self, asked: Asked, send: Send) -> None:
+    async def _defer(self, asked: StreamRequest, send: Send) -> None:
         waiting = encode_thinking(asked.job_id, "Waiting for the database...")
         await send(make_head())
         await send(make_body(encode_connected(asked.job_id) + waiting.wire))
         await send(make_body(self._encode_goodbye(), is_last=True))
 
-    async def _run_stream(self, asked: Asked, start: Start, receive: Receive, send: Send) -> None:
+    async def _run_stream(
+        self, asked: StreamRequest, start: Start, receive: Receive, send: Send
+    ) -> None:
         async with asyncio.TaskGroup() as tasks:
             writing = tasks.create_task(self._write(asked, start, send))
             while (await receive())["type"] != "http.disconnect":
                 pass
             writing.cancel()
 
-    async def _write(self, asked: Asked, start: Start, send: Send) -> None:
+    async def _write(self, asked: StreamRequest, start: Start, send: Send) -> None:
         with self._count_client():
             await send(make_head())
             subscriber = await self._send_log(asked, start, send)
@@ -222,7 +224,7 @@ class Streams:
             is_ended = subscriber.is_over or subscriber.is_amid
             await send(make_body(b"" if is_ended else self._encode_goodbye(), is_last=True))
 
-    async def _send_log(self, asked: Asked, start: Start, send: Send) -> Subscriber:
+    async def _send_log(self, asked: StreamRequest, start: Start, send: Send) -> Subscriber:
         """Send the opening events and the log, to its end or until it went back."""
         subscriber = Subscriber(asked, start.seq, self._source, send, lambda: self._is_draining)
         while start.opening:

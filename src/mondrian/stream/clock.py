@@ -28,7 +28,7 @@ AWAY_SECONDS = 1.0
 """After this time without an answer of the database the clock reports that it waits for it."""
 
 
-class Sentence(NamedTuple):
+class ClockUpdate(NamedTuple):
     """An update of the clock: the text of a ``thinking_update``, and its known fields."""
 
     thinking: str
@@ -61,13 +61,13 @@ class Clock:
         if is_paced:
             self._spoken = now
 
-    def ask(self, now: float) -> None:
+    def record_read(self, now: float) -> None:
         """Record that the database is being read."""
         self._looked = now
         if self._unanswered is None:
             self._unanswered = now
 
-    def answer(self) -> None:
+    def record_answer(self) -> None:
         """Record that the database has answered."""
         self._unanswered = None
 
@@ -91,7 +91,7 @@ class Clock:
         silent_since = self._spoken + self._interval + GRACE_SECONDS * self._is_held()
         return now >= silent_since or self._is_lost(now)
 
-    def speak(self, now: float) -> Sentence:
+    def speak(self, now: float) -> ClockUpdate:
         """Return the update to send now, and record that it is sent."""
         known: dict[str, float | str | None] = {}
         if not (self._is_away(now) or self._is_outdated):
@@ -104,7 +104,7 @@ class Clock:
         if self._is_lost(now):
             self._lost_sent_at = now
         self._spoken = now
-        return Sentence(self._describe(now), known)
+        return ClockUpdate(self._describe(now), known)
 
     @property
     def _is_outdated(self) -> bool:

@@ -18,7 +18,7 @@ _OPTIONAL = {"tokens": EventType.TOKEN, "report": EventType.REPORT_PARTIAL}
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class StreamRequest:
     """A request: a job, the number after which to continue (``None`` for the present state), and
     the types of events. ``epoch`` is the cursor's (empty for a plain number, of an older
     client). ``base`` goes before the paths in the events: this server's address for this client."""
@@ -30,7 +30,7 @@ class Asked:
     epoch: str = ""
 
 
-def read_request(scope: Scope) -> Asked:
+def read_request(scope: Scope) -> StreamRequest:
     """Parse the request in ``scope``. Raise ``JobNotFound`` if its path names no job."""
     name = scope.get("path_params", {}).get("job") or scope["path"].rsplit("/", 1)[-1]
     query = parse_qs(scope["query_string"].decode("latin-1"))
@@ -39,7 +39,7 @@ def read_request(scope: Scope) -> Asked:
     # The header wins: EventSource keeps its URL when it comes back; polyfills add to it.
     given = sent or _get_last(query, "lastEventId") or _get_last(query, "after")
     epoch, cursor = read_cursor(given, job_id)
-    return Asked(
+    return StreamRequest(
         job_id=job_id,
         cursor=cursor,
         epoch=epoch,

@@ -18,7 +18,7 @@ from starlette.types import Message, Send
 
 from mondrian.stream.buffer import FrameBuffer
 from mondrian.stream.reader import LogReader
-from mondrian.stream.request import Asked
+from mondrian.stream.request import StreamRequest
 from mondrian.stream.sse import MAX_SEND_BYTES, Piece
 
 HEADERS = (
@@ -36,7 +36,12 @@ class Subscriber:
     """
 
     def __init__(
-        self, asked: Asked, seq: int, source: LogReader, send: Send, is_leaving: Callable[[], bool]
+        self,
+        asked: StreamRequest,
+        seq: int,
+        source: LogReader,
+        send: Send,
+        is_leaving: Callable[[], bool],
     ) -> None:
         self.seq = seq
         self.is_over = False

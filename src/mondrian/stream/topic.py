@@ -74,7 +74,7 @@ class Topic:
     def wake(self) -> "asyncio.Task[None]":
         """Read the log now, or once more if it is being read."""
         self._is_stale = True
-        self._clock.ask(_read_clock())
+        self._clock.record_read(_read_clock())
         if self._look is None or self._look.done():
             self._look = asyncio.create_task(self._catch_up())
         return self._look
@@ -83,9 +83,9 @@ class Topic:
         try:
             while self._is_stale and not self._is_closed:
                 self._is_stale = False
-                self._clock.ask(_read_clock())
+                self._clock.record_read(_read_clock())
                 await self._read()
-                self._clock.answer()
+                self._clock.record_answer()
         except JobNotFound:
             fields = {"status": Status.CANCELLED}
             payload = encode_payload(EventType.DONE, self.job.id, fields)

@@ -50,7 +50,7 @@ class Claims(Connected):
         """
         while True:
             error = {"code": "worker_lost", "message": LOST, "retryable": True}
-            claim = self._take(
+            claim = self._claim(
                 sql.CLAIM, worker, lease_seconds, "worker lost", error, take_over=take_over
             )
             if claim is None or not claim.job.is_ended:
@@ -71,7 +71,7 @@ class Claims(Connected):
         third failure the job ends with ``error`` (code, message, retryable) instead, and keeps its
         text; return ``None`` then. Raise ``AttemptSuperseded``.
         """
-        next_claim = self._take(
+        next_claim = self._claim(
             sql.RETRY,
             claim.worker,
             lease_seconds,
@@ -126,7 +126,7 @@ class Claims(Connected):
             for row in self._run(sql.RUNNING_JOBS)
         ]
 
-    def _take(
+    def _claim(
         self,
         statement: bytes,
         worker: str,
