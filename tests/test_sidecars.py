@@ -176,6 +176,26 @@ def test_a_link_stays_a_link_and_a_mode_a_mode(desk: Desk) -> None:
     assert Packet.parse(there.read_bytes()).fields.rating == 2
 
 
+def test_what_is_no_file_is_not_waited_for(desk: Desk) -> None:
+    photo, sidecar = desk.judge("a.jpg", jpeg()), desk.folder / "a.xmp"
+    os.mkfifo(sidecar)
+    with pytest.raises(StorageError, match="it is no file"):
+        desk.write(photo, Place.LIGHTROOM)
+    sidecar.unlink()
+    sidecar.symlink_to(desk.folder / "nowhere")
+    with pytest.raises(StorageError, match="leads nowhere"):
+        desk.write(photo, Place.LIGHTROOM)
+    assert not (desk.folder / "nowhere").exists()
+
+
+def test_a_photo_that_was_edited_meanwhile_is_left(desk: Desk) -> None:
+    photo = desk.judge("a.jpg", jpeg())
+    (desk.folder / "a.jpg").write_bytes(jpeg(seed=2))
+    with pytest.raises(PhotoError, match="was changed while it was judged"):
+        desk.write(photo, Place.EMBED)
+    assert (desk.folder / "a.jpg").read_bytes() == jpeg(seed=2)
+
+
 def test_a_rating_in_the_photo_itself_is_kept(desk: Desk) -> None:
     rated = put_packet(jpeg(), make_sidecar("lightroom", 5))
     photo = desk.judge("a.jpg", rated)

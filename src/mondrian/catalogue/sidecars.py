@@ -139,6 +139,7 @@ class Sidecars:
         is_new = packet.canonical() != before
         new = put_packet(old, packet.encode_embedded(find_room(old))) if is_new else old
         if is_new:
+            _check_content(old, judgements[0].sha256)
             judgements = self._carry(judgements, new)
             _replace(path, new, old, keeps_times=True)
         self._count(kept=kept, is_new=is_new)
@@ -183,6 +184,12 @@ def _check_owner(packet: Packet, sidecar: Path, photo: str) -> None:
         )
 
 
+def _check_content(content: bytes, sha256: str) -> None:
+    """Raise ``PhotoError`` where the content is not what was judged."""
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise PhotoError("It was changed while it was judged, and left. Run the command again.")
+
+
 def _read_beside(photo: Path) -> Fields | None:
     """Return what a person wrote into the photo itself, as far as it can be read."""
     content = _read(photo, _SCANNED) or b""
@@ -212,6 +219,8 @@ def _read(path: Path, limit: int) -> bytes | None:
     """Return the first ``limit`` bytes of a file, ``None`` if there is none. Raise
     ``StorageError``."""
     try:
+        if not path.is_file() and os.path.lexists(path):  # a pipe would be waited for
+            raise OSError(None, "it is no file, or a link that leads nowhere")
         with path.open("rb") as file:
             return file.read(limit)
     except FileNotFoundError:
