@@ -106,6 +106,32 @@ def test_what_a_person_changes_afterwards_is_theirs() -> None:
     assert Packet.parse(write(cleared)).fields.rating is None
 
 
+def rewrite(content: bytes) -> bytes:
+    """The packet as Exiv2 writes it: one description, with what is simple as attributes."""
+    root = etree.fromstring(content)
+    first, *others = root.iter(f"{RDF}Description")
+    for each in [child for description in (first, *others) for child in description]:
+        if len(each):
+            first.append(each)
+        else:
+            first.set(each.tag, each.text or "")
+            each.getparent().remove(each)
+    for description in others:
+        description.getparent().remove(description)
+    rewritten: bytes = etree.tostring(root)
+    return rewritten
+
+
+def test_what_another_program_rewrote_is_still_known_as_ours() -> None:
+    rewritten = rewrite(write(Packet.empty().encode()))
+    assert rewritten.count(b'Rating="4"') == 2
+    again = Packet.parse(rewritten)
+    assert not again.update(critique(rating=2, description="New.", keywords=["red"]))
+    assert again.fields == Fields(rating=2, description="New.", keywords=["red"])
+    assert again.encode().count(b'Rating="') == 1, "ours is an element again"
+    assert again.encode().count(b"Rating>") == 2
+
+
 def test_a_caption_and_keywords_of_a_person_stay() -> None:
     fields = Packet.parse(write(make_sidecar("lightroom"))).fields
     assert fields.description == "Boats at low tide & a dog"
