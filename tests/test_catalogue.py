@@ -80,7 +80,7 @@ def test_a_file_that_is_as_it_was_is_not_read(
         raise AssertionError(path)
 
     with monkeypatch.context() as patched:
-        patched.setattr(module, "_digest", refuse)
+        patched.setattr(module, "_hash_file", refuse)
         assert Judgements(tmp_path).identify(photo) == (size, modified_ns, sha256)
         os.utime(photo, ns=(1, 1))
         with pytest.raises(AssertionError):
