@@ -16,6 +16,8 @@ from support.working import jpeg, recording
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = ("folders", "ranking", "ratings")
 
+pytestmark = pytest.mark.slow
+
 
 def commands(page: str) -> list[str]:
     """The lines of a page's blocks of shell."""
