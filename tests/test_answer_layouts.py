@@ -56,6 +56,9 @@ LAYOUTS: dict[str, Callable[[], str]] = {
     "percent": lambda: per_row("**{n}** ({p}%)\n\n{c}\n\nRecommendation: {r}"),
     "a word and a score": lambda: per_row("**{n}**: Good ({s}/10)\n{c}\n\nRecommendation: {r}"),
     "a fraction": lambda: per_row("**{n}**: $\\frac{{{p}}}{{100}}$\n\n{c}\n\nRecommendation: {r}"),
+    "math": lambda: per_row("**{n}:** $" + "{s}/10$\n{c}\n\nRecommendation: {r}"),
+    "a word behind": lambda: per_row("**{n}:** {s}/10 (Quite Good)\n{c}\n\nRecommendation: {r}"),
+    "escaped slash": lambda: per_row("**{n}:** {s}\\/10\n{c}\n\nRecommendation: {r}"),
     "details": lambda: per_row(
         "<details>\n<summary>{n}: {s}/10</summary>\n\n{c}\n\nRecommendation: {r}\n</details>"
     ),
@@ -117,6 +120,19 @@ def test_paragraphs_that_mention_a_dimension_and_its_score(form: str) -> None:
     read = read_answer(f"Here is what I see.\n\n{text}").dimensions
     assert [(d.name, d.score) for d in read] == [(d.name, d.score) for d in DEMO]
     assert all(d.comment in said.comment for d, said in zip(DEMO, read, strict=True))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A strong composition. I give it 8/10.",
+        "The lighting is soft, and the photo as a whole earns 8/10 for its mood.",
+        "The composition works.\n\nOverall I give it 7/10.\n\nThe lighting is 8/10, so it is.",
+    ],
+)
+def test_a_score_of_the_photo_is_not_a_dimensions(text: str) -> None:
+    with pytest.raises(AnswerError):
+        read_answer(text)
 
 
 def test_a_score_and_a_comment_under_a_name() -> None:
@@ -184,6 +200,8 @@ def test_a_value_whose_end_is_doubled(end: str) -> None:
 def test_a_row_that_is_cut_off_is_not_believed() -> None:
     text = LAYOUTS["csv"]().partition(DEMO[4].comment[10:])[0]
     assert read_partial(text).dimensions == DEMO[:4]
+    arrays = LAYOUTS["arrays"]().partition(DEMO[4].recommendation)[0]
+    assert read_partial(arrays).dimensions == DEMO[:4]
     read = read_answer(LAYOUTS["bars"]().partition(DEMO[4].comment)[0])
     assert [d.name for d in read.dimensions] == [d.name for d in DEMO[:4]]
 

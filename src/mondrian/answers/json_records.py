@@ -108,20 +108,28 @@ def _read_tables(records: Sequence[Record]) -> list[Record]:
     found: list[Record] = []
     table = Table(found)
     for record in records:
+        may_grow = len(found)
         lists = {key: said for key, said in record.fields.items() if isinstance(said, list)}
         if len(lists) > 2 and {"name", "score"} <= {*find_column_fields(list(lists))}:
             table.add(list(lists))
             for row in zip(*lists.values(), strict=False):
                 table.add(row)
             table.end()
-            continue
-        for key, said in record.fields.items():
-            items = said if isinstance(said, list) else []
-            if is_full_name(key):
-                items = [key, *(items or filter(None, split_score(str(said))))]
-            if len(items) > 1:
-                table.add(items, is_cut=record.growing == key)
+        else:
+            _read_rows(record, table)
+            may_grow = max(may_grow, len(found) - 1)
+        for each in found[may_grow:]:
+            each.is_closed = record.is_closed
     return found
+
+
+def _read_rows(record: Record, table: Table) -> None:
+    for key, said in record.fields.items():
+        items = said if isinstance(said, list) else []
+        if is_full_name(key):
+            items = [key, *(items or filter(None, split_score(str(said))))]
+        if len(items) > 1:
+            table.add(items, is_cut=record.growing == key)
 
 
 def _is_named(record: Record) -> bool:
@@ -175,6 +183,7 @@ class _Builder:
         self.records = [Record()]
         self.after_colon = False
         self.items: list[str] | None = None
+        self._row = Record()  # of an array of arrays
         self._stack = self.records[:]
         self._key: str | None = None
         # A string or word that may still turn out to be a key or a record's heading.
@@ -200,7 +209,7 @@ class _Builder:
         elif token.kind == "[":
             self._open_list()
         elif token.kind == "]":
-            self.items = None
+            self.items, self._row.is_closed = None, True
         if token.kind != ":":
             self._key, self.after_colon = None, False
 
@@ -222,8 +231,8 @@ class _Builder:
         """Open the list of the key, or a row in an array of arrays."""
         self.items = []
         if self._key is None:
-            row = Record(fields={"": self.items}, parent=self._stack[-1])
-            self.records.append(row)
+            self._row = Record(fields={"": self.items}, parent=self._stack[-1])
+            self.records.append(self._row)
         else:
             self._stack[-1].fields[self._key] = self.items
 

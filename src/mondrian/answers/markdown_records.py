@@ -90,6 +90,7 @@ class _Reader:
         self.records = [Record()]
         self.key: str | None = None
         self._table = Table(self.records)
+        self._mentioned: list[Record] = []
         self._is_after_gap = False
         self._is_after_score = False
 
@@ -104,6 +105,9 @@ class _Reader:
 
     def finish(self, text: str) -> None:
         """Mark the field that looks unfinished at the end of ``text`` as growing."""
+        if len({each.label for each in self._mentioned}) < _OFTEN:  # it may be about the photo
+            for each in self._mentioned:
+                each.label = ""
         record = self.records[-1]
         if self._is_after_score:
             score = read_score(record.get_text("score"))
@@ -205,6 +209,7 @@ class _Reader:
         name = find_mention(line) if self._is_unscored and find_score_in_sentence(line) else None
         if name:
             self._open_record(name, "comment", "")
+            self._mentioned.append(self.records[-1])
         is_apart = self._is_after_gap and not _BULLET.match(line)
         if is_apart and (self.records[-1].fields.keys() >= _JUDGED or self._is_after_scores):
             self.key = None
@@ -241,7 +246,7 @@ def _is_rating(text: str) -> bool:
 _RATING_WORDS = 4
 _BEFORE_COMMENT = re.compile(r"\A[ :|–—-]+(?![\d ])")
 # A number behind a name may begin a sentence, but not each time.
-_NUMBER_AND_SENTENCE = re.compile(r":\**\s*\**\d{1,2}\**\.\**\s+[A-ZÀ-Þ]")
+_NUMBER_AND_SENTENCE = re.compile(r":\**\s*\**\d{1,2}\**(?:\.|\s+[–—-])\**\s+[A-ZÀ-Þ]")
 _OFTEN = 3
 _JUDGED = {"comment", "recommendation"}
 _JSON = re.compile(r"""\s*(?:```|[{}]|\[\[\w+\]|["“][^"“”]{1,40}["”]\s*:)""")

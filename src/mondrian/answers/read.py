@@ -208,13 +208,15 @@ def _remove_margins(text: str) -> str:
     text = remove_thinking(text).translate(_WIDE)
     if "☆" in text:
         text = _STARS.sub(lambda row: f"{len(row[1])}/{len(row[1] + row[2])} ", text)
+    text = _MATH.sub(r"\1\2", text.replace("\\/", "/"))
     return _FRACTION.sub(r"\1/\2", _MARGIN.sub("", text))
 
 
 _MOST_READ = 100_000
-_WIDE = str.maketrans("｛｝［］＂", '{}[]"')
+_WIDE = str.maketrans("｛｝［］＂∕", '{}[]"/')
 # Full and empty stars, where no figure says the same.
 _STARS = re.compile(r"(?<![★☆⭐\d])(?<!\d )([★⭐]{1,10})(☆{0,9})(?![★☆⭐])(?!\W{0,4}\d)")
+_MATH = re.compile(r"\$(\d[\d.,/ ]{0,8})\$|\\\((\d[\d.,/ ]{0,8})\\\)")
 _FRACTION = re.compile(r"\$?\\d?frac\{(\d{1,3})\}\{(\d{1,3})\}\$?")
 # The marks of a quotation, or line numbers.
 _MARGIN = re.compile(r"^[^\S\n]{0,9}(?:(?:>[^\S\n]?)+|\d{1,4}[:.|)]?[^\S\n]+(?=[\[\]{}\"]))", re.M)

@@ -83,11 +83,11 @@ def _read_bare_score(text: str, scale: float | None) -> Score | None:
 
 
 _IN_SENTENCE = re.compile(rf"{_NUMBER}\s*{_OF}\s*10(?![.,]?\d)(?:\s*{_UNIT})?", re.IGNORECASE)
-_MAY_FOLLOW = re.compile(r"\W*(?:\Z|[.,;:!)–—]|\b(?:for|because|as|since|here|overall|from|in)\b)")
+_MAY_FOLLOW = re.compile(r"\W*(?:\Z|[.,;:!)–—]|\b(?:for|because|as|since|here|from|in)\b)")
 _OTHER_SCORE = re.compile(
     r"n't\b|\b(?:not|could|might|may|potential\w*|previous\w*|rais\w+|bring\w*|reach\w*|becom\w+|"
     r"instead|up to|if|to (?:an?|get)|deserved|almost|nearly|than|below|above|under|over"
-    r"|average|könnte|nicht|pourrait|serait|podría|sería|potrebbe|sarebbe)\b",
+    r"|average|overall|total|final|whole|photo\w*|image|picture|könnte|nicht|pourrait|serait|podría|sería|potrebbe|sarebbe)\b",
     re.IGNORECASE,
 )
 
@@ -221,13 +221,14 @@ def infer_bare_scale(scores: Sequence[Score], stated: Set[float]) -> float | Non
 
 
 _PERCENT = re.compile(r"\d{1,3}\s?%")
+_GLOSS = re.compile(r"\A\s*[(（][^()（）\d]{1,40}[)）]")  # 8/10 (very good)
 _SEPARATORS = " )].:：;,*|–—-）"
 _START = re.compile(r"(?:[-=]>|[^\w(（\[<>])*+")
 _GROUP = re.compile(r"[(（\[]([^()（）\[\]]{1,40})[)）\]]")
 _LABEL = re.compile(r"([^\W\d_]{2,20})\W{0,5}?(?=\d)")
 _LEADING = re.compile(
     rf"{_NUMBER}(?:\s?½)?\s*{_UNIT}?(?:\s*\(?\s*{_OF}\s*\d{{1,3}}(?:\s*{_UNIT})?|\s*%)?+"
-    r"(?=\s*(?:\Z|[)\]）.:：;!*|–—-]|,(?!.*\d\s*/\s*10\b))|\s+(?-i:[A-ZÀ-Þ]))(?!\W*\d)",
+    r"(?=\s*(?:\Z|[()\]（）.:：;!*|–—-]|,(?!.*\d\s*/\s*10\b))|\s+(?-i:[A-ZÀ-Þ]))(?!\W*\d)",
     re.IGNORECASE,
 )
 
@@ -259,8 +260,8 @@ def split_score(
         is_labelled = is_labelled or any(mark in label[0] for mark in ":：=")
         rest = rest[label.end() :]
     if (match := _LEADING.match(rest)) and (score := read_score(match[0])):
-        after = rest[match.end() :].lstrip(_SEPARATORS)
-        is_alone = not after and "%" not in match[0] and bool(is_heading or score.scale)
+        after = _GLOSS.sub("", rest[match.end() :]).lstrip(_SEPARATORS)
+        is_alone = not after and (is_heading or (score.scale is not None and "%" not in match[0]))
         if is_labelled or is_alone or (score.scale in (10, 100) and "%" not in match[0]):
             return match[0], after
     return "", text
