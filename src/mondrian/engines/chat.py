@@ -74,6 +74,7 @@ class ChatAnswer:
         self._max_tokens = max_tokens
         self._tokens = 0
         self._figures: dict[str, Any] = {}
+        self._prompt: list[Any] = []
         self._first: float | None = None
         self._now = 0.0
         self._has_answer = False
@@ -133,21 +134,14 @@ class ChatAnswer:
     def _update_figures(self, message: dict[str, Any]) -> bool:
         """Record the sender's figures; return whether its count of tokens was among them."""
         usage, timings = _get_object(message, "usage"), _get_object(message, "timings")
-        timings = (
-            timings if _to_count(timings.get("predicted_n")) else {}
-        )  # else of a partial prompt
-        tokens = _to_count(timings.get("predicted_n")) or _to_count(usage.get("completion_tokens"))
-        cached = _to_count(timings.get("cache_n"))
-        read = (_to_count(timings.get("prompt_n")) or 0) + (cached or 0)
-        details = _get_object(usage, "prompt_tokens_details")
-        figures = {
-            "prompt_tokens": read or _to_count(usage.get("prompt_tokens")),
-            "cached_tokens": _to_count(details.get("cached_tokens")) if cached is None else cached,
-            "generation_tps": _to_speed(timings.get("predicted_per_second")),
-            "prompt_tps": _to_speed(timings.get("prompt_per_second")),
-        }
+        tokens = _to_count(timings.get("predicted_n"))
+        if not tokens:  # timings of a partial prompt, or none
+            tokens, timings = _to_count(usage.get("completion_tokens")), {}
+        prompt = [usage.get("prompt_tokens"), usage.get("prompt_tokens_details")]
+        if timings or prompt != self._prompt:  # vLLM repeats it with each token
+            self._prompt = prompt
+            self._figures |= _read_figures(usage, timings)
         self._tokens = tokens or self._tokens
-        self._figures |= {name: figure for name, figure in figures.items() if figure is not None}
         return tokens is not None
 
     def _count_token(self, has_count: bool) -> None:
@@ -166,6 +160,20 @@ class ChatAnswer:
         )
 
 
+def _read_figures(usage: dict[str, Any], timings: dict[str, Any]) -> dict[str, Any]:
+    """Return what is known of the prompt's tokens and of speeds."""
+    cached = _to_count(timings.get("cache_n"))
+    read = (_to_count(timings.get("prompt_n")) or 0) + (cached or 0)
+    details = _get_object(usage, "prompt_tokens_details")
+    figures = {
+        "prompt_tokens": read or _to_count(usage.get("prompt_tokens")),
+        "cached_tokens": _to_count(details.get("cached_tokens")) if cached is None else cached,
+        "generation_tps": _to_speed(timings.get("predicted_per_second")),
+        "prompt_tps": _to_speed(timings.get("prompt_per_second")),
+    }
+    return {name: figure for name, figure in figures.items() if figure is not None}
+
+
 @dataclass(frozen=True, slots=True)
 class _Delta:
     text: str
@@ -179,7 +187,7 @@ def _parse_choice(choice: dict[str, Any], has_answer: bool) -> _Delta:
     if not delta and not has_answer:  # some servers repeat the whole at the end
         delta = _get_object(choice, "message")
     text, thought = _split_content(delta.get("content"))
-    fields = (delta.get("reasoning_content"), delta.get("reasoning"))
+    fields = filter(None, (delta.get("reasoning_content"), delta.get("reasoning")))
     reasoning = next(("".join(pair) for field in fields if any(pair := _split_content(field))), "")
     refusal, finish = delta.get("refusal"), choice.get("finish_reason")
     return _Delta(
