@@ -45,6 +45,25 @@ def pending(server: str, advisor: str = "ansel") -> str:
     return str(answer.raise_for_status().json()["job_id"])
 
 
+def complete(words: str, server: str) -> list[str]:
+    """What a shell is told for the last of three words."""
+    done = run(COMP_WORDS=words, COMP_CWORD="2", _MONDRIAN_COMPLETE="complete_bash",
+               MONDRIAN_SERVER=server)  # fmt: skip
+    return done.stdout.split()
+
+
+def test_a_shell_completes_ids(server: str, done: str) -> None:
+    assert complete(f"mondrian watch {done[:6]}", server) == [done]
+    assert complete(f"mondrian delete {done[:6]}", server) == [done]
+    assert complete("mondrian report zzz", server) == []
+    assert complete(f"mondrian watch {done[:6]}", "http://127.0.0.1:9") == []
+
+
+def test_a_table_names_the_photo_as_it_was_sent(server: str, done: str) -> None:
+    [line] = [line for line in run("jobs", "--server", server).stdout.splitlines() if done in line]
+    assert line.split()[1] == "harbour.jpg"
+
+
 def test_watching_says_whose_critique_it_is(server: str) -> None:
     job = pending(server, "ansel,okeefe")
     command = [str(MONDRIAN), "watch", job[:8], "--server", server]

@@ -27,8 +27,31 @@ if TYPE_CHECKING:
     from mondrian.client import Client, StreamEvent
     from mondrian.settings import Settings
 
+COMPLETED = 200
+"""So many of the newest jobs a shell completes."""
+
+
+def complete_jobs(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Return the ids that begin so, each with its photo's name; none where no server answers."""
+    from mondrian.settings import Settings
+
+    given = {name: ctx.params[name] for name in ("server", "key") if ctx.params.get(name)}
+    try:
+        with connect(Settings.read(**given)) as client:
+            jobs = client.jobs(COMPLETED)
+    except errors.MondrianError:
+        return []
+    return [(job["job_id"], _name_photo(job)) for job in jobs
+            if job["job_id"].startswith(incomplete)]  # fmt: skip
+
+
 JobArgument = Annotated[
-    str, typer.Argument(metavar="JOB", help="The job's id, or the first letters of it.")
+    str,
+    typer.Argument(
+        metavar="JOB",
+        help="The job's id, or the first letters of it.",
+        autocompletion=complete_jobs,
+    ),
 ]
 
 
@@ -156,7 +179,14 @@ def cancel(job: JobArgument, settings: "Settings") -> None:
 
 @command("server", "key", group=Group.CLIENT)
 def delete(
-    jobs: Annotated[list[str], typer.Argument(metavar="JOB...", help="Jobs, by their ids.")],
+    jobs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="JOB...",
+            help="Jobs: ids, or the first letters of them.",
+            autocompletion=complete_jobs,
+        ),
+    ],
     settings: "Settings",
 ) -> None:
     """Cancel jobs, then remove them with their reports and photos."""
@@ -236,6 +266,11 @@ def _describe_cancelled(status: str) -> str:
     return "Cancelled." if is_cancelled else f"The job had ended already: {status}."
 
 
+def _name_photo(job: Mapping[str, Any]) -> str:
+    """Return the photo's name as it was sent."""
+    return str(job["filename"]).removeprefix(f"{job['job_id'][:8]}-")
+
+
 def _print_jobs(found: Iterable[Mapping[str, Any]], names: Mapping[str, str]) -> None:
     from rich.table import Table
     from rich.text import Text
@@ -249,7 +284,7 @@ def _print_jobs(found: Iterable[Mapping[str, Any]], names: Mapping[str, str]) ->
     for job in found:
         advisors = ", ".join(names.get(each, each) for each in job["advisor"].split(","))
         cells = (
-            job["filename"],
+            _name_photo(job),
             advisors,
             _describe_state(job, names),
             _open_local(job["created_at"]),
