@@ -215,4 +215,5 @@ def test_errors_are_pages_for_browsers_and_json_for_programs(service: Service, p
     page: httpx.Response = service.client.get(path, headers=PAGE)
     assert page.status_code == 404
     assert "<h1>Not Found</h1>" in page.text
+    assert "docs/" not in page.text
     assert service.client.get(path).json().keys() == {"error", "code"}

@@ -20,6 +20,8 @@ RETRY_AFTER_SECONDS = 5
 
 UNEXPECTED = "Something went wrong in Mondrian. See its log, or try again in a moment."
 
+_FOR_PROGRAMS = " docs/http.md lists what there is."
+
 _log = logging.getLogger(__name__)
 
 # Their messages may come from the driver or name local files.
@@ -58,7 +60,12 @@ class ProblemResponse(JSONResponse):
             return render_page(scope, "login", title="Log in", next=next_, message=message, **given)
         title = HTTPStatus(self.status_code).phrase
         return render_page(
-            scope, "problem", title=title, code=self._code, message=self._message, **given
+            scope,
+            "problem",
+            title=title,
+            code=self._code,
+            message=self._message.removesuffix(_FOR_PROGRAMS),
+            **given,
         )
 
 
@@ -115,8 +122,8 @@ async def answer_framework(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
     messages = {
-        404: "There is nothing at this address. docs/http.md lists what there is.",
-        405: "This address does not answer to that method. docs/http.md lists what there is.",
+        404: f"There is nothing at this address.{_FOR_PROGRAMS}",
+        405: f"This address does not answer to that method.{_FOR_PROGRAMS}",
     }
     is_plain = error.detail == status.phrase
     message = messages.get(status, error.detail) if is_plain else error.detail
