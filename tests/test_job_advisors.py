@@ -85,7 +85,8 @@ def test_a_server_sends_its_advisors_with_its_jobs(
         ("serve", "--port", 0, "--no-worker", "--home", tmp_path, *common),
         ("worker", "--home", tmp_path / "other", "--engine", recording(tmp_path), *common),
     ) as [(_, url), _]:
-        answer = httpx.post(f"{url}/upload", files={"image": jpeg()}, data={"advisor": "zoe"})
+        photo = {"image": jpeg()}
+        answer = httpx.post(f"{url}/upload", files=photo, data={"advisor": "zoe"}, timeout=60)
         [job] = store.list_jobs()
         assert (str(job.id), len(job.advisor_versions)) == (answer.json()["job_id"], 1)
         wait_for(lambda: store.read(job.id).status is Status.DONE)

@@ -206,7 +206,7 @@ def test_a_server_tells_its_workers_figures_and_errors_by_code(
     store.finish(claimed(store), error={"code": "engine_failed", "message": "", "retryable": True})
     options = ("--port", 0, "--home", tmp_path, "--database", database)
     with started("serve", "--engine", recording(tmp_path), *options) as (_, url):
-        said = httpx.get(f"{url}/metrics").text
+        said = httpx.get(f"{url}/metrics", timeout=60).text
     assert 'mondrian_job_errors{code="engine_failed"} 1.0' in said
     assert "mondrian_wait_seconds_count 0.0" in said
     assert said.count("# TYPE mondrian_engine gauge") == 1
@@ -222,12 +222,15 @@ def test_logs_are_json_with_the_ids_of_job_and_request(
         Client(url) as client,
     ):
         answer = httpx.post(
-            f"{url}/upload", files={"image": jpeg()}, headers={"X-Request-ID": "req-7"}
+            f"{url}/upload",
+            files={"image": jpeg()},
+            headers={"X-Request-ID": "req-7"},
+            timeout=60,
         )
         assert answer.headers["x-request-id"] == "req-7"
         job = answer.json()["job_id"]
         assert [*client.watch(job)][-1].fields["status"] == "done"
-        other = httpx.get(f"{url}/health", headers={"X-Request-ID": "two words"})
+        other = httpx.get(f"{url}/health", headers={"X-Request-ID": "two words"}, timeout=60)
         assert re.fullmatch("[0-9a-f]{16}", other.headers["x-request-id"])
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines)
