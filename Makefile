@@ -55,6 +55,7 @@ faults: $(READY)
 	$(VENV)/bin/pytest tests/faults tests/faults/attacks
 
 fleet: $(READY)
+	$(VENV)/bin/python -m pip install --quiet --editable '.[fleet]'
 	$(VENV)/bin/pytest tests/fleet
 
 vllm: $(READY)

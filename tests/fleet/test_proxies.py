@@ -85,7 +85,7 @@ def set_below_a_path(server: str, folder: Path) -> Command:
 
 
 def set_haproxy(server: str, folder: Path) -> Command:
-    [block], port = documented("haproxy", server), find_port()
+    block, port = documented("haproxy", server)[0], find_port()
     settings = folder / "haproxy.cfg"
     settings.write_text(block.replace("bind :80", f"bind 127.0.0.1:{port}"))
     return [find_program("haproxy"), "-f", str(settings)], f"127.0.0.1:{port}"
