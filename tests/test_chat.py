@@ -12,7 +12,7 @@ import openai
 import pytest
 from openai import OpenAI
 
-from mondrian.answers import DIMENSIONS
+from mondrian.answers import DIMENSIONS, show_name
 from mondrian.api import Limits
 from mondrian.api.chat import ChatText
 from mondrian.jobs.job import Status
@@ -71,7 +71,7 @@ def test_a_critique_is_waited_for(service: Service) -> None:
     assert choice.finish_reason == "stop"
     text = choice.message.content
     assert "## Ansel Adams" in text
-    assert all(text.count(f"### {name}\n") == 2 for name in DIMENSIONS)
+    assert all(text.count(f"### {show_name(name)}\n") == 2 for name in DIMENSIONS)
     assert made.usage.completion_tokens == sum(each.engine.tokens for each in reports)
     assert made.usage.prompt_tokens == sum(each.engine.prompt_tokens or 0 for each in reports)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mondrian.answers import DIMENSIONS
+from mondrian.answers import DIMENSIONS, show_name
 from mondrian.engines.replay import record
 
 MONDRIAN = Path(sys.executable).parent / "mondrian"
@@ -53,7 +53,7 @@ def test_a_critique_on_the_embedded_model(coffee: Path, home: Path, tmp_path: Pa
     html, pdf = tmp_path / "a b.html", tmp_path / "c.pdf"
     done = run("critique", coffee, "--home", home, "--html", html, "--pdf", pdf, "--interval", 1)
     assert done.returncode == 0, done.stderr
-    for name in DIMENSIONS:
+    for name in map(show_name, DIMENSIONS):
         assert name in done.stdout
     assert "Top three" in done.stdout
     assert "━" in done.stdout

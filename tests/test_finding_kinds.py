@@ -1,10 +1,12 @@
 """Each kind of finding is found where it should be, and a fault comes first."""
 
+import re
 from dataclasses import replace
 
 import pytest
 
 from mondrian.findings import Severity, find
+from mondrian.findings.words import SCALES, choose_word
 from mondrian.measurements import Depth, DominantColour, Measurements, Separation
 from support.measured import GOOD, NO_SUBJECT, change, finding, score_of
 
@@ -175,3 +177,46 @@ def test_an_accent_is_told_beside_the_main_colours() -> None:
     told = finding(change("colour", accent=accent), "Color Harmony").evidence
     assert "an accent of red in the centre right" in told
     assert not any("accent" in line for line in finding(GOOD, "Color Harmony").evidence)
+
+
+@pytest.mark.parametrize(
+    ("dimension", "line"),
+    [
+        ("Lighting", "hardly any pure white (0.2 % of the pixels)"),
+        ("Lighting", "tones from nearly black (0.08) to nearly white (0.88) of 1"),
+        ("Focus & Sharpness", "very sharp over the subject (0.80)"),
+        ("Focus & Sharpness", "hardly any noise (1.4 levels of 255)"),
+        ("Color Harmony", "moderately colourful (38), with a mean chroma of 24"),
+        (
+            "Subject Isolation",
+            "a clear difference in tone between subject and background (0.25 of 1)",
+        ),
+        ("Subject Isolation", "a clear difference in colour (ΔE 30)"),
+        ("Depth & Perspective", "strong falloff of sharpness (0.70 of 1)"),
+        ("Emotional Impact", "moderate contrast (0.24, the standard deviation of brightness)"),
+    ],
+)
+def test_figures_are_said_in_words_with_the_number_behind(dimension: str, line: str) -> None:
+    assert line in finding(GOOD, dimension).evidence
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_words_of_a_scale_rise_with_the_figure(scale: str) -> None:
+    limits = [float(limit) for limit in re.findall(r"[\d.]+", SCALES[scale])]
+    assert limits == sorted(set(limits))
+    said = [choose_word(scale, value) for value in (-1, *limits)]
+    assert len(set(said)) == len(said)
+    assert not re.search(r"\d", " ".join(said))
+
+
+def test_colours_of_one_name_are_one_colour() -> None:
+    browns = tuple(replace(each, name="brown") for each in GOOD.colour.dominant)
+    assert (
+        finding(change("colour", dominant=browns), "Color Harmony").evidence[0]
+        == "mainly brown 73 %"
+    )
+
+
+def test_sentences_spell_colour_in_one_way() -> None:
+    marred = finding(change("colour", cast="warm", cast_strength=30.0), "Emotional Impact")
+    assert marred.evidence == ("Colour Harmony scores 2 because of the colour cast",)

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mondrian.answers import DIMENSIONS
+from mondrian.answers import DIMENSIONS, show_name
 from support.processes import run, started
 from support.working import jpeg, recording
 
@@ -54,7 +54,7 @@ def test_by_the_command_line_with_a_server(server: str, photo: Path) -> None:
     watched = run("watch", job, "--server", server)
     assert watched.returncode == 0, watched.stderr
     assert "Edward Weston" in watched.stdout
-    assert all(name in watched.stdout for name in DIMENSIONS)
+    assert all(show_name(name) in watched.stdout for name in DIMENSIONS)
 
 
 def test_by_the_command_line_alone(photo: Path, tmp_path: Path) -> None:

@@ -50,7 +50,10 @@ DENIED = """not blurry | Is it too dark? | too dark | isn't this tilted? | nicht
     how do I avoid the blur | it came out dark | a blurred background | versehentlich verwackelt |
     unscharf, leider | mossa per sbaglio | 不小心拍模糊了 | うっかり傾いてしまった | 실수로 흔들림 |
     bright light on the hill, no, neither dark nor tilted please | the dancer in her sharpest pose |
-    rather than dark, I wanted | why is it dark | a mistake: no | | :;,.?! | tilt-shift lens"""
+    rather than dark, I wanted | nie chciałem, żeby było ciemno | не хотел, чтобы было темно |
+    ich wollte nicht, dass es dunkel wird | forgot the flash, so it is dark | un-blurred |
+    Sorry, it is blurred | Clair de lune | my hand shook and it is blurred | dark chocolate |
+    why is it dark | a mistake: no | | :;,.?! | tilt-shift lens"""
 
 
 @pytest.mark.parametrize("text", [each.strip() for each in DENIED.split("|")])
@@ -68,6 +71,8 @@ def test_what_is_denied_regretted_or_asked_is_not_meant(text: str) -> None:
         ("Unscharf, aber nicht aus Versehen", {"blurred"}),
         ("ブレはミスではなく意図です", {"blurred"}),
         ("not bright but dark", {"dark"}),
+        ("No accident: it is dark", {"dark"}),
+        ("On purpose: too dark", {"dark"}),
         ("not blurry, dark on purpose", {"dark"}),
         ("dark rather than bright", {"dark"}),
         ("No flash, so it is dark", {"dark"}),

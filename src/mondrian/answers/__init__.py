@@ -6,6 +6,7 @@ from mondrian.answers.answer import (
     Dimension,
     GrowingDimension,
     PartialAnswer,
+    show_name,
 )
 from mondrian.answers.read import read_answer, read_partial
 
@@ -17,4 +18,5 @@ __all__ = [
     "PartialAnswer",
     "read_answer",
     "read_partial",
+    "show_name",
 ]

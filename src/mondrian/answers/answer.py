@@ -13,6 +13,13 @@ DIMENSIONS = (
     "Emotional Impact",
 )
 
+_SHOWN = {"Color Harmony": "Colour Harmony"}
+
+
+def show_name(dimension: str) -> str:
+    """Return a dimension's name as headings and sentences spell it."""
+    return _SHOWN.get(dimension, dimension)
+
 
 class Value(BaseModel):
     """A frozen value."""

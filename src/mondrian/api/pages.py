@@ -10,6 +10,7 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from mondrian import __version__
+from mondrian.answers import show_name
 from mondrian.catalogue.sheet import TEMPLATES as SHEET_TEMPLATES
 from mondrian.reports.shared import TEMPLATES as REPORT_TEMPLATES
 from mondrian.reports.shared import format_score, name_level
@@ -107,7 +108,11 @@ def _load_environment() -> "Environment":
         lstrip_blocks=True,
     )
     environment.filters.update(
-        one_decimal=format_score, level=name_level, word=_word_level, span=_describe_span
+        one_decimal=format_score,
+        level=name_level,
+        heading=show_name,
+        word=_word_level,
+        span=_describe_span,
     )
     environment.globals.update(asset=asset_url)
     return environment

@@ -2,6 +2,7 @@
 
 from fastapi.responses import JSONResponse
 
+from mondrian.answers import show_name
 from mondrian.api.dependencies import Services
 from mondrian.api.links import Links
 from mondrian.api.schemas import JobState
@@ -42,7 +43,7 @@ def render_fragments(reports: list[Report]) -> str:
 def render_summary(report: Report) -> str:
     """Return the three recommendations of ``report``, one per line."""
     return "\n".join(
-        f"{rank}. {each.name}: {each.recommendation or each.comment}"
+        f"{rank}. {show_name(each.name)}: {each.recommendation or each.comment}"
         for rank, each in enumerate(report.top_three, start=1)
     )
 

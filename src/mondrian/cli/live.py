@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text as Line
 
+from mondrian.answers import show_name
 from mondrian.cli.terminal import draw_bar
 from mondrian.engines.base import Phase
 from mondrian.errors import printable
@@ -130,7 +131,7 @@ class LiveDisplay(Display):
     def _judge(self, fields: Mapping[str, Any]) -> None:
         dimension = fields.get("dimension") or {}
         if isinstance(dimension.get("score"), int | float):
-            self._judged[printable(dimension["name"])] = dimension["score"]
+            self._judged[show_name(printable(dimension["name"]))] = dimension["score"]
             self._live.update(self._draw())
 
     def _forget(self) -> None:

@@ -8,7 +8,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text as Line
 
-from mondrian.answers import Dimension
+from mondrian.answers import Dimension, show_name
 from mondrian.reports import Report
 from mondrian.reports.shared import (
     describe_provenance,
@@ -78,7 +78,7 @@ def _format_dimension(dimension: Dimension, width: int) -> RenderableType:
     score = Line("not judged", style="dim")
     if dimension.score is not None:
         score = Line.assemble(draw_bar(dimension.score, cells), f" {dimension.score:4.1f}")
-    name = Line(dimension.name, style="bold")
+    name = Line(show_name(dimension.name), style="bold")
     table = Table.grid(padding=(0, 2))
     table.add_column(width=19)
     table.add_column(width=cells + 5)
@@ -94,7 +94,7 @@ def _format_recommendation(number: int, dimension: Dimension) -> RenderableType:
     return Padding(
         Line.assemble(
             (f"{number}. ", "bold red"),
-            (dimension.name, "bold"),
+            (show_name(dimension.name), "bold"),
             f" ({format_score(dimension.score)}): {remove_controls(dimension.recommendation)}",
         ),
         (0, 0, 0, 2),

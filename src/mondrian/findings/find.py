@@ -8,12 +8,13 @@ is no fault: then the next finding leads, or the dimension is not judged.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from mondrian.answers import show_name
 from mondrian.findings import curves
 from mondrian.findings.choices import list_choices
 from mondrian.findings.framing import judge_balance, judge_composition, judge_depth, judge_isolation
 from mondrian.findings.kinds import KINDS, Finding, Severity, make_finding
 from mondrian.findings.technique import judge_colour, judge_focus, judge_lighting
-from mondrian.findings.words import format_figure
+from mondrian.findings.words import choose_word, format_figure
 from mondrian.measurements import Measurements
 from mondrian.purpose import NO_PURPOSE, Purpose
 
@@ -85,12 +86,14 @@ def _judge_impact(m: Measurements, others: Sequence[Finding]) -> Finding:
     ]
     if marring:
         score, dimension, name = min(marring)
-        evidence = [f"{dimension} scores {format_figure(score)} because of {name}"]
+        evidence = [f"{show_name(dimension)} scores {format_figure(score)} because of {name}"]
         return make_finding("marred", curves.MARRED(score), evidence, fault=name)
+    mean, contrast, colour = m.exposure.mean, m.contrast.rms, m.colour.colourfulness
+    spread = f"{contrast:.2f}, the standard deviation of brightness"
     evidence = [
-        f"mean brightness {m.exposure.mean:.2f} of 1",
-        f"contrast {m.contrast.rms:.2f} (standard deviation of brightness)",
-        f"colourfulness {format_figure(m.colour.colourfulness)}",
+        f"{choose_word('brightness', mean)} in the mean ({mean:.2f} of 1)",
+        f"{choose_word('contrast', contrast)} ({spread})",
+        f"{choose_word('colourfulness', colour)} ({format_figure(colour)})",
     ]
     kind, score = _judge_mood(m)
     most = min((curves.FAULTY_MOOD(fault) for fault, _ in faults), default=score)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from mondrian.findings import curves
 from mondrian.findings.kinds import Finding, make_finding
-from mondrian.findings.words import format_figure, format_percent, name_place
+from mondrian.findings.words import choose_word, format_figure, format_percent, name_place
 from mondrian.measurements import (
     FULL_COLOUR,
     FULL_FOCUS,
@@ -105,10 +105,10 @@ def _find_crowded_edge(s: Subject) -> tuple[str | None, float]:
 
 def judge_isolation(m: Measurements) -> Iterator[Finding]:
     """Yield how far the subject differs from its background, and by what."""
-    yield _list_isolation(m)
+    yield _find_isolation(m)
 
 
-def _list_isolation(m: Measurements) -> Finding:
+def _find_isolation(m: Measurements) -> Finding:
     apart = m.separation
     if is_without_subject(m):
         score = curves.NOT_ISOLATED(m.saliency or 0)
@@ -117,9 +117,11 @@ def _list_isolation(m: Measurements) -> Finding:
         evidence = ["no subject was found to be told from its surroundings"]
         return make_finding("isolation_not_judged", None, evidence)
     evidence = [
-        f"subject and background differ by {apart.luma_difference:.2f} of 1 in tone",
-        f"their colours lie ΔE {format_figure(apart.colour_difference)} apart",
-        f"subject {apart.sharpness_ratio:.1f} times as sharp as the background",
+        f"{choose_word('difference', apart.luma_difference)} difference in tone between subject "
+        f"and background ({apart.luma_difference:.2f} of 1)",
+        f"{choose_word('colour difference', apart.colour_difference)} difference in colour "
+        f"(ΔE {format_figure(apart.colour_difference)})",
+        f"the subject is {apart.sharpness_ratio:.1f} times as sharp as the background",
     ]
     if apart.score < curves.PARTLY_SEPARATED.start:
         return make_finding("merged", curves.MERGED(apart.score), evidence)
@@ -143,19 +145,20 @@ def _find_strongest_difference(apart: Separation) -> str:
 
 def judge_depth(m: Measurements) -> Iterator[Finding]:
     """Yield the strongest cue of depth. Without one, only a clearly flat photo is judged."""
-    yield _list_depth(m)
+    yield _find_depth(m)
 
 
-def _list_depth(m: Measurements) -> Finding:
+def _find_depth(m: Measurements) -> Finding:
     found = m.depth
     evidence = [
-        f"tonal layers {found.tonal_layers:.2f} and haze {found.haze:.2f} of 1",
-        f"sharpness falloff {found.sharpness_falloff:.2f} of 1",
-        f"convergence of lines {found.convergence:.2f} of 1",
+        _describe_cue(found.tonal_layers, "layering of tones"),
+        _describe_cue(found.haze, "haze"),
+        _describe_cue(found.sharpness_falloff, "falloff of sharpness"),
+        _describe_cue(found.convergence, "convergence of lines"),
     ]
     cues = {
-        "layered": _list_layering(m),
-        "shallow_focus": _list_shallowness(m),
+        "layered": _compute_layering(m),
+        "shallow_focus": _compute_shallowness(m),
         "converging_lines": found.convergence,
     }
     strongest = max(cues, key=lambda cue: cues[cue])
@@ -175,12 +178,16 @@ def _is_before_a_plain_ground(m: Measurements) -> bool:
     return subject is not None and subject >= SHARP_SUBJECT and m.sharpness.around < PLAIN_AROUND
 
 
-def _list_layering(m: Measurements) -> float:
+def _describe_cue(value: float, cue: str) -> str:
+    return f"{choose_word('cue', value)} {cue} ({value:.2f} of 1)"
+
+
+def _compute_layering(m: Measurements) -> float:
     """Layers of a scene; the tones of one large thing before a ground are none."""
     return max(m.depth.haze, m.depth.tonal_layers if m.subject is None else 0.0)
 
 
-def _list_shallowness(m: Measurements) -> float:
+def _compute_shallowness(m: Measurements) -> float:
     """Return how far the sharpness falls off outside of the focus or of a sharp subject."""
     falloff = m.depth.sharpness_falloff if m.sharpness.blur == "none" else 0.0
     shallow = falloff if falloff >= SURE_FALLOFF else 0.0
@@ -192,10 +199,10 @@ def _list_shallowness(m: Measurements) -> float:
 
 def judge_balance(m: Measurements) -> Iterator[Finding]:
     """Yield the distance and direction of the visual weight from the centre."""
-    yield _list_balance(m)
+    yield _find_balance(m)
 
 
-def _list_balance(m: Measurements) -> Finding:
+def _find_balance(m: Measurements) -> Finding:
     across, down = m.balance.left_right, m.balance.top_bottom
     offset = max(abs(across), abs(down))
     if abs(across) >= abs(down):
@@ -207,7 +214,8 @@ def _list_balance(m: Measurements) -> Finding:
         f"and {format_percent(m.balance.weight_y)} of the height",
     ]
     if offset > curves.GENTLY.start:
-        evidence.append(f"weight leans {offset:.2f} of 1 to the {direction}")
+        leaning = choose_word("lean", offset)
+        evidence.append(f"the weight leans {leaning} to the {direction} ({offset:.2f} of 1)")
     if offset <= curves.BALANCED.end:
         return make_finding("balanced", curves.BALANCED(offset), evidence)
     if offset <= curves.GENTLY.end:

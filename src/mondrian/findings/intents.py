@@ -28,14 +28,19 @@ def _read_sentence(sentence: str) -> Iterator[str]:
 
 
 def _split(sentence: str) -> list[str]:
-    """Return the clauses. One that only says of another whether it was meant is joined to it."""
-    clauses: list[str] = []
-    for clause in re.split(rf"[;:,、()/]|{_join(words.BREAKS)}", sentence):
+    """Return the clauses. One that only says of another whether it was meant is joined to it: to
+    the one before, and at the begin to the next."""
+    clauses, is_open = list[str](), False
+    whole = re.sub(rf",(?= (?:{_join(words.THAT)}))", "", sentence)
+    for clause in re.split(rf"[;:,、()/]|{_join(words.BREAKS)}", whole):
         says_why = any(_has(kind, clause) for kind in (words.PURPOSE, words.ACCIDENT, words.REGRET))
-        if clauses and says_why and not any(_has(kind, clause) for kind in words.MEANT.values()):
+        says_what = any(_has(kind, clause) for kind in words.MEANT.values())
+        if clauses and (is_open or (says_why and not says_what)):
             clauses[-1] += f" {clause.strip()}"
+            is_open = is_open and not says_what
         elif clause.strip():
             clauses.append(clause.strip())
+            is_open = says_why and not says_what
     return clauses
 
 

@@ -7,7 +7,7 @@ from mondrian.findings import curves
 from mondrian.findings.framing import PLAIN_AROUND
 from mondrian.findings.kinds import Finding, make_finding
 from mondrian.findings.words import (
-    describe_sharpness,
+    choose_word,
     find_opposite,
     format_figure,
     format_percent,
@@ -31,9 +31,10 @@ def judge_lighting(m: Measurements) -> Iterator[Finding]:
     the range."""
     tones = m.exposure
     evidence = [
-        f"{format_figure(tones.clipped_highlights_percent)} % of the pixels are pure white",
-        f"{format_figure(tones.blocked_shadows_percent)} % of the pixels are pure black",
-        f"tones from {tones.percentiles[5]:.2f} to {tones.percentiles[95]:.2f} of 1",
+        _describe_lost("white", tones.clipped_highlights_percent),
+        _describe_lost("black", tones.blocked_shadows_percent),
+        f"tones from {_describe_tone(tones.percentiles[5])} "
+        f"to {_describe_tone(tones.percentiles[95])} of 1",
     ]
     faults = [*_list_losses(m), *_list_crowding(m)]
     for kind, score, placeholders in sorted(faults, key=lambda fault: fault[1]):
@@ -42,6 +43,14 @@ def judge_lighting(m: Measurements) -> Iterator[Finding]:
         yield make_finding("lighting_not_judged", None, evidence)
     kind, score = _judge_range(m)
     yield make_finding(kind, score, evidence)
+
+
+def _describe_lost(tone: str, percent: float) -> str:
+    return f"{choose_word('share', percent)} pure {tone} ({format_figure(percent)} % of the pixels)"
+
+
+def _describe_tone(luma: float) -> str:
+    return f"{choose_word('tone', luma)} ({luma:.2f})"
 
 
 def _list_losses(m: Measurements) -> Iterator[Fault]:
@@ -103,17 +112,18 @@ def judge_focus(m: Measurements) -> Iterator[Finding]:
         yield make_finding("sharpness_not_judged", None, evidence)
         return
     evidence = [
-        f"{describe_sharpness(sharp.mean)} on average ({sharp.mean:.2f} of 1), "
-        f"{describe_sharpness(sharp.peak)} at its best ({sharp.peak:.2f})",
+        f"{choose_word('sharpness', sharp.mean)} on average ({sharp.mean:.2f} of 1), "
+        f"{choose_word('sharpness', sharp.peak)} at its best ({sharp.peak:.2f})",
         f"sharpest in the {where}",
     ]
     if sharp.subject is not None:
         evidence.append(
-            f"{describe_sharpness(sharp.subject)} over the subject ({sharp.subject:.2f})"
+            f"{choose_word('sharpness', sharp.subject)} over the subject ({sharp.subject:.2f})"
         )
     if sharp.blur == "motion" and sharp.motion_angle_degrees is not None:
         evidence.append(f"blurred along {sharp.motion_angle_degrees:.0f}° from the horizontal")
-    evidence.append(f"noise of {format_figure(m.noise_sigma)} levels of 255")
+    noise = choose_word("noise", m.noise_sigma)
+    evidence.append(f"{noise} ({format_figure(m.noise_sigma)} levels of 255)")
     faults = [
         fault for fault in (_find_softness(m), _find_missed_focus(m), _find_noise(m)) if fault
     ]
@@ -174,15 +184,18 @@ def judge_colour(m: Measurements) -> Iterator[Finding]:
     main = list_main_colours(palette.dominant, 2)
     evidence = [
         f"mainly {main}" if main else "no main colour",
-        f"colourfulness {format_figure(palette.colourfulness)}, "
-        f"mean chroma {format_figure(palette.saturation)}",
+        f"{choose_word('colourfulness', palette.colourfulness)} "
+        f"({format_figure(palette.colourfulness)}), "
+        f"with a mean chroma of {format_figure(palette.saturation)}",
     ]
     if palette.accent:
         where = name_place(palette.accent.x or 0.0, palette.accent.y or 0.0)
         evidence.append(f"an accent of {palette.accent.name} in the {where}")
     if palette.cast != "none" and palette.cast_strength >= curves.CAST.start:
-        cast = f"a {palette.cast} cast of {format_figure(palette.cast_strength)} CIELAB units"
-        score = curves.CAST(palette.cast_strength)
+        strength = palette.cast_strength
+        words = f"{choose_word('cast', strength)} {palette.cast}"
+        cast = f"a {words} cast ({format_figure(strength)} CIELAB units)"
+        score = curves.CAST(strength)
         yield make_finding(f"cast_{palette.cast}", score, [cast, *evidence])
     if palette.saturation >= curves.OVERSATURATED.start:
         yield make_finding("oversaturated", curves.OVERSATURATED(palette.saturation), evidence)

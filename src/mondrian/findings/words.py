@@ -1,6 +1,8 @@
 """Words for figures, places and colours."""
 
 import colorsys
+import re
+from bisect import bisect
 from collections.abc import Sequence
 
 from mondrian.measurements import DominantColour
@@ -19,10 +21,33 @@ def format_percent(share: float) -> str:
     return f"{share * 100:.0f} %"
 
 
-def describe_sharpness(sharpness: float) -> str:
-    """Return ``very sharp``, ``sharp``, ``fairly sharp``, ``soft`` or ``very soft``."""
-    words = ((0.2, "very soft"), (0.45, "soft"), (0.65, "fairly sharp"), (0.8, "sharp"))
-    return next((word for limit, word in words if sharpness < limit), "very sharp")
+SCALES = {
+    "sharpness": "very soft 0.2 soft 0.45 fairly sharp 0.65 sharp 0.8 very sharp",
+    "noise": "hardly any noise 2 little noise 4 visible noise 12 strong noise 25 very strong noise",
+    "tone": "black 0.03 nearly black 0.12 dark 0.35 middle grey 0.65 bright 0.88 nearly white "
+    "0.97 white",
+    "brightness": "very dark 0.15 dark 0.3 of medium brightness 0.65 bright 0.8 very bright",
+    "contrast": "soft contrast 0.1 gentle contrast 0.18 moderate contrast 0.25 strong contrast "
+    "0.33 very strong contrast",
+    "colourfulness": "hardly any colour 7.5 slightly colourful 24 moderately colourful 39 "
+    "fairly colourful 52 quite colourful 70 highly colourful 95 extremely colourful",
+    "cast": "slight 18 clear 24 strong",
+    "share": "no 0.05 hardly any 1 some 5 much 25 very much",
+    "difference": "hardly any 0.05 a slight 0.15 a clear 0.3 a strong",
+    "colour difference": "hardly any 6 a slight 18 a clear 36 a strong",
+    "cue": "hardly any 0.1 little 0.25 some 0.4 clear 0.7 strong",
+    "lean": "hardly 0.1 a little 0.25 clearly 0.5 strongly",
+}
+"""Words for figures, from low to high: after each, the figure at which the next begins.
+
+Those of colourfulness lie halfway between the steps of Hasler & Süsstrunk (2003).
+"""
+
+
+def choose_word(scale: str, value: float) -> str:
+    """Return the word of ``SCALES`` for a figure: ``very sharp`` for a sharpness of 0.84."""
+    words = re.split(r" ([\d.]+) ", SCALES[scale])
+    return words[::2][bisect([float(limit) for limit in words[1::2]], value)]
 
 
 def replace_marks(text: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from mondrian.answers import show_name
 from mondrian.reports.report import Report
 from mondrian.reports.shared import (
     TEMPLATES,
@@ -55,13 +56,18 @@ def _format_report(report: Report) -> dict[str, Any]:
         "beginning": name_beginning(report),
         "purpose": describe_purpose(report),
         "top_three": [
-            {"name": d.name, "score": format_score(d.score), "text": d.recommendation or d.comment}
+            {
+                "name": show_name(d.name),
+                "score": format_score(d.score),
+                "text": d.recommendation or d.comment,
+            }
             for d in report.top_three
         ],
         "key_strengths": report.key_strengths,
         "dimensions": [
             {
                 **d.model_dump(mode="json"),
+                "name": show_name(d.name),
                 "score": format_score(d.score),
                 "value": d.score or 0,
                 "level": name_level(d.score),

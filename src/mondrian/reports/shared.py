@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mondrian.answers import show_name
 from mondrian.purpose import GENRES
 from mondrian.reports.report import IMPORTED, Report
 
@@ -46,7 +47,8 @@ def describe_provenance(report: Report) -> tuple[str, ...]:
 
 
 def _list_missing(report: Report) -> Sequence[str]:
-    return (f"Not judged: {', '.join(report.missing)}.",) if report.missing else ()
+    missing = ", ".join(map(show_name, report.missing))
+    return (f"Not judged: {missing}.",) if missing else ()
 
 
 def make_context(report: Report) -> dict[str, Any]:
@@ -113,5 +115,5 @@ def make_environment(**more: Any) -> "Environment":
         lstrip_blocks=True,
         **more,
     )
-    environment.filters.update(one_decimal=format_score, level=name_level)
+    environment.filters.update(one_decimal=format_score, level=name_level, heading=show_name)
     return environment

@@ -9,6 +9,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mondrian.answers import show_name
 from mondrian.reports import Report, describe_provenance
 from mondrian.reports.markdown import escape_markdown
 from mondrian.reports.shared import format_score
@@ -88,7 +89,7 @@ def _list_sections(report: Report) -> Iterable[tuple[str, str]]:
 
 def _write_dimension(dimension: Mapping[str, Any], *, is_whole: bool) -> str:
     """Return a dimension as Markdown; of one that still grows, the whole words."""
-    parts = [f"### {escape_markdown(dimension['name'])}"]
+    parts = [f"### {escape_markdown(show_name(dimension['name']))}"]
     for mark, name in (("", "comment"), ("**Try:** ", "recommendation")):
         words = str(dimension[name])
         if not is_whole and not (name == "comment" and dimension["recommendation"]):
