@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
-from mondrian.answers.answer import DIMENSIONS, Answer, Dimension, Value, show_name
+from mondrian.answers.answer import DIMENSIONS, Answer, Dimension, Value
 from mondrian.engines.base import Figures
 from mondrian.errors import AnswerError
 from mondrian.purpose import NO_PURPOSE, Purpose
@@ -109,7 +109,7 @@ class Report(Value):
             self.image_description,
         ]
         lines += [
-            f"{show_name(each.name)} "
+            f"{each.name} "
             f"{'not judged' if each.score is None else f'{each.score:.1f}'}: {each.comment}"
             for each in self.dimensions
         ]
