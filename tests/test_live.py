@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from mondrian.answers import show_name
 from mondrian.cli.live import (
     LiveDisplay,
     describe_left,
@@ -139,6 +140,6 @@ def test_a_report_keeps_its_words_whole_on_every_width(width: int) -> None:
     lines = written.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     for dimension in report.dimensions:
-        assert any(dimension.name in line for line in lines)
+        assert any(show_name(dimension.name) in line for line in lines)
     longest = max(len(line.strip()) for line in lines if "standing-stones" in line)
     assert longest > width / 3
