@@ -4,6 +4,7 @@ Coordinates are fractions of the frame: x from 0 (left) to 1 (right), y from 0 (
 Luma is that of Rec. 709 on sRGB values, from 0 (black) to 1 (white).
 """
 
+import os
 from pathlib import Path
 
 from mondrian.measurements.values import (
@@ -103,8 +104,14 @@ def _move_to_file(
 
 def prepare() -> None:
     """Import all that ``measure`` needs, by measuring a small picture: scikit-image imports its
-    parts when they are first used, and the first photo would wait a second for them."""
+    parts when they are first used, and the first photo would wait a second for them. The network
+    is opened, but not run, which would take half a second."""
     import numpy as np
 
+    from mondrian.measurements import subject
+
     pixels = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
-    measure(Photo(pixels=pixels, sha256="", format="PNG", name="noise", exif=Exif()))
+    noise = Photo(pixels=pixels, sha256="", format="PNG", name="noise", exif=Exif())
+    measure(noise, home=Path(os.devnull))
+    if path := SUBJECT_NETWORK.find(Settings.read().home):
+        subject.open_network(path)

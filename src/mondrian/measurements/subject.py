@@ -56,7 +56,7 @@ def find(views: Views, network: Path | None) -> Found:
     """Find the main subject with the ``network`` at that path; without it there is none."""
     if network is None:
         return Found(subject=None, mask=None, peak=None)
-    saliency = _open(network)(_make_input(views))
+    saliency = open_network(network)(_make_input(views))
     peak, mask = float(saliency.max()), _main_parts(saliency > INSIDE)
     if peak < LEAST_PEAK or float(saliency[mask].mean()) < LEAST_MEAN:
         return Found(subject=None, mask=None, peak=peak)
@@ -64,7 +64,7 @@ def find(views: Views, network: Path | None) -> Found:
 
 
 @cache
-def _open(path: Path) -> Network:
+def open_network(path: Path) -> Network:
     """Return the network, opened once in a process. One thread: it shares the machine with others,
     and its answers must not depend on their number."""
     import onnxruntime
