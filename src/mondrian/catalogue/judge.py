@@ -97,6 +97,7 @@ class Judge:
         interval_seconds: float,
         stall_seconds: float,
         purpose: Purpose = NO_PURPOSE,
+        home: Path | None = None,
     ) -> None:
         self._judgements = judgements
         self._advisors = advisors
@@ -108,6 +109,7 @@ class Judge:
         self._readers = readers
         self._version = version
         self._purpose = purpose
+        self._home = home
         self._thumbnails = thumbnails
         self._interval_seconds = interval_seconds
         self._history: list[TimingRecord] = []
@@ -168,7 +170,7 @@ class Judge:
         return Skipped(file, self._sort(known))
 
     def _look(self, file: PhotoFile, stopped: Event) -> MeasuredPhoto:
-        run = partial(self._readers.run, read_measured, name=file.path.name)
+        run = partial(self._readers.run, read_measured, name=file.path.name, home=self._home)
         photo: MeasuredPhoto = run(file.path, is_wanted=lambda: not stopped.is_set())
         return photo
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -108,7 +109,7 @@ def judge_folders(
 
 @command(
     *("advisor", "intent", "genre", "engine", "adapter"),
-    *("update_interval", "stall", "stars", "home"),
+    *("update_interval", "stall", "offline", "stars", "home"),
     group=Group.LOCAL,
     examples=["watch-folder ~/Pictures/inbox", "watch-folder inbox --sheet sheet.html --xmp"],
     words={"--xmp": XMP_WORDS},
@@ -157,9 +158,12 @@ def _open_judge(
     from mondrian.catalogue import Judge, Judgements
     from mondrian.engines import open_engine
     from mondrian.measurements import prepare
+    from mondrian.models import pull_subject_network
     from mondrian.photos.readers import PhotoReaders
 
     print_choice(settings)
+    if not settings.offline:
+        pull_subject_network(settings.home, partial(print, file=sys.stderr))
     judgements = Judgements(settings.home)
     with ExitStack() as stack:
         engine = open_engine(settings.engine, home=settings.home, adapter=settings.adapter)
@@ -173,6 +177,7 @@ def _open_judge(
                 readers,
                 version=__version__,
                 purpose=settings.purpose,
+                home=settings.home,
                 thumbnails=_read_thumbnails(settings),
                 interval_seconds=settings.update_interval,
                 stall_seconds=settings.stall,
