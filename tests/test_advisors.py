@@ -1,6 +1,7 @@
 """Advisors: the built-in files are complete, a user's files work or say what is wrong."""
 
 import re
+import tomllib
 from itertools import chain
 from pathlib import Path
 
@@ -90,8 +91,10 @@ def test_no_brace_is_left_when_filled(advisor: Advisor) -> None:
 
 
 def test_no_sentence_is_shared() -> None:
-    own = [advisor for advisor in ADVISORS.values() if (BUILT_IN / f"{advisor.id}.toml").exists()]
-    everything = list(chain.from_iterable(chain(*said(advisor).values()) for advisor in own))
+    own = [tomllib.loads(path.read_text("utf-8")) for path in BUILT_IN.glob("*/phrases.toml")]
+    kinds = chain.from_iterable(each.values() for each in own)
+    everything = [sentence for kind in kinds for said in kind.values() for sentence in said]
+    assert len(everything) > 1000
     assert len(everything) == len(set(everything))
 
 

@@ -22,8 +22,8 @@ from mondrian.api.uploads.multipart import (
     write_chunk,
 )
 from mondrian.errors import InvalidRequest, PhotoTooLarge, printable
+from mondrian.purpose import MAX_INTENT
 
-MAX_INTENT = 500
 _MEMORY_BYTES = 2**20
 _READ_AT_ONCE = 2
 _TEXT_BYTES = 1_000_000
