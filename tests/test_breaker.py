@@ -78,6 +78,7 @@ def test_it_claims_again_when_its_engine_answers(
         wait_for(lambda: [each.state for each in store.list_workers()] == ["ready"])
 
 
+@pytest.mark.slow
 def test_alone_it_tells_what_is_the_matter_after_three_attempts(
     hire: Hire, store: Store, photos: PhotoStore, broken: str
 ) -> None:

@@ -64,6 +64,7 @@ def test_a_critique_on_the_embedded_model(coffee: Path, home: Path, tmp_path: Pa
     assert pdf.read_bytes().startswith(b"%PDF")
 
 
+@pytest.mark.slow
 def test_json_prints_events_one_a_line(coffee: Path, tmp_path: Path) -> None:
     silence = {"after": 0.6, "phase": "prefill"}
     engine = recording(tmp_path, {"phase": "prefill"}, silence, pause=0.02)
@@ -91,6 +92,7 @@ def test_json_of_a_failure_ends_with_error_and_done(coffee: Path, tmp_path: Path
     assert done.returncode == 70
 
 
+@pytest.mark.slow
 def test_an_engine_that_hangs_is_not_waited_for(coffee: Path, tmp_path: Path) -> None:
     engine = recording(tmp_path, {"phase": "prefill", "done": 1, "total": 9}, {"hang": True})
     done = run("critique", coffee, "--engine", engine, "--json", MONDRIAN_STALL="1")
@@ -116,6 +118,7 @@ def test_several_advisors_in_turn(coffee: Path, tmp_path: Path) -> None:
     assert any(45 < each < 55 for each in percents)  # the first one's end
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk is full here")
 def test_a_file_that_cannot_be_written_costs_no_report(coffee: Path, tmp_path: Path) -> None:
     options = ("--engine", recording(tmp_path), "--html", "/dev/full")
@@ -269,6 +272,7 @@ def test_completion_is_there() -> None:
     assert run(**words).stdout.split() == ["critique"]
 
 
+@pytest.mark.slow
 def test_several_photos_and_files_of_each(coffee: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no photo")
@@ -281,6 +285,7 @@ def test_several_photos_and_files_of_each(coffee: Path, tmp_path: Path) -> None:
     assert [each.name for each in (tmp_path / "pages").iterdir()] == ["coffee.html"]
 
 
+@pytest.mark.slow
 def test_standard_input_and_the_format_of_a_file(coffee: Path, tmp_path: Path) -> None:
     engine = recording(tmp_path)
     for name, begin in [("a.md", b"# "), ("b.json", b"{"), ("c.pdf", b"%PDF"), ("d.html", b"<!")]:
@@ -308,6 +313,7 @@ def test_colours_stay_away_if_asked_to(coffee: Path, tmp_path: Path) -> None:
     assert not re.search(r"\x1b\[(\d+;)*(3|4|9|10)\d", seen)
 
 
+@pytest.mark.slow
 def test_a_report_without_eyes_says_how_to_get_them(
     coffee: Path, home: Path, tmp_path: Path
 ) -> None:

@@ -34,6 +34,7 @@ def judged(home: Path) -> list[str]:
     return [Path(json.loads(line)["path"]).name for line in lines]
 
 
+@pytest.mark.slow
 def test_a_folder_is_judged_once_and_ranked(photos: Path, tmp_path: Path) -> None:
     (photos / "broken.jpg").write_bytes(b"no photo")
     (photos / "a.NEF").write_bytes(b"raw")
@@ -66,6 +67,7 @@ def follow(photos: Path, home: Path, engine: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_what_was_stopped_goes_on_where_it_stopped(
     photos: Path, tmp_path: Path, how: signal.Signals
@@ -90,6 +92,7 @@ def test_what_was_stopped_goes_on_where_it_stopped(
     assert judged(home) == ["a.jpg", "b.jpg", "c.jpg"]
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_watched(photos: Path, tmp_path: Path) -> None:
     home, sheet = tmp_path / "home", tmp_path / "sheet.html"
     command = [str(MONDRIAN), "watch-folder", str(photos), "--home", str(home)]

@@ -96,6 +96,7 @@ def test_ids_are_never_cut(server: str, done: str) -> None:
     assert done.encode() in shown
 
 
+@pytest.mark.slow
 def test_a_report_in_every_form(server: str, done: str, tmp_path: Path) -> None:
     def report(*options: object) -> str:
         shown = run("report", done[:6], *options, "--server", server)

@@ -25,6 +25,7 @@ def options(tmp_path: Path) -> tuple[object, ...]:
     return "-e", recording(tmp_path, pause=0), "--home", tmp_path / "home", "-q"
 
 
+@pytest.mark.slow
 def test_a_folder_gets_sidecars_also_when_it_was_judged_before(
     photos: Path, options: tuple[object, ...], tmp_path: Path
 ) -> None:
@@ -44,6 +45,7 @@ def test_a_folder_gets_sidecars_also_when_it_was_judged_before(
     assert (photos / "a.jpg").read_bytes() == jpeg(seed=1)
 
 
+@pytest.mark.slow
 def test_one_photo_gets_a_packet_and_its_report_is_shown(
     photos: Path, options: tuple[object, ...]
 ) -> None:

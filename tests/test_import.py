@@ -204,6 +204,7 @@ def test_imported_jobs_are_shown(old: Path, service: Service) -> None:
     assert missing.status_code == 404
 
 
+@pytest.mark.slow
 def test_what_is_no_old_database_says_what_to_give(tmp_path: Path, server_home: Path) -> None:
     text = tmp_path / "a.txt"
     text.write_text("hello")

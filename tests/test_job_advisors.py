@@ -77,6 +77,7 @@ def test_a_job_is_done_by_a_worker_that_does_not_know_its_advisor(
     assert report.report["advisor_name"] == "Zoe Quill"
 
 
+@pytest.mark.slow
 def test_a_server_sends_its_advisors_with_its_jobs(
     database: str, tmp_path: Path, store: Store, zoe: Advisor
 ) -> None:

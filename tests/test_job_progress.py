@@ -138,6 +138,7 @@ def test_percent_moves_within_two_intervals(
     assert all(before < after for before, after in zip(percents, percents[2:], strict=False))
 
 
+@pytest.mark.slow
 def test_the_sixth_job_of_a_kind_knows_its_time_and_the_first_does_not(
     store: Store, database: str, tmp_path: Path
 ) -> None:

@@ -114,6 +114,7 @@ def check_typed(judged: Any, recorded: bytes) -> None:
     assert figures.tokens_per_second is None or 0 < figures.tokens_per_second < math.inf
 
 
+@pytest.mark.slow
 @settings(max_examples=1000, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(PLACES), st.sampled_from(ODD)), max_size=3))
 def test_odd_values_make_a_report_or_a_typed_error(judged: Any, odd: list[Any]) -> None:

@@ -212,6 +212,7 @@ def test_a_server_tells_its_workers_figures_and_errors_by_code(
     assert said.count("# TYPE mondrian_engine gauge") == 1
 
 
+@pytest.mark.slow
 def test_logs_are_json_with_the_ids_of_job_and_request(
     store: Store, database: str, tmp_path: Path
 ) -> None:
@@ -261,6 +262,7 @@ def test_a_log_line_cannot_be_forged() -> None:
     assert "ValueError: b" in json.loads(line)["exception"]
 
 
+@pytest.mark.slow
 def test_a_worker_drains_by_signal_and_by_command(
     store: Store, photos: PhotoStore, database: str, tmp_path: Path
 ) -> None:

@@ -82,6 +82,7 @@ def test_the_page_asks_and_shows(service: Service) -> None:
     assert "“backlit on purpose, for a &lt;b&gt;concert&lt;/b&gt; poster”" in page
 
 
+@pytest.mark.slow
 def test_a_job_is_critiqued_by_its_purpose_also_after_its_worker_was_lost(
     hire: Hire, store: Store, photos: PhotoStore, tmp_path: Path
 ) -> None:
@@ -100,6 +101,7 @@ def test_a_job_is_critiqued_by_its_purpose_also_after_its_worker_was_lost(
     assert (report.intent, report.genre) == ("dark on purpose", "night")
 
 
+@pytest.mark.slow
 def test_the_command_line_shows_it_in_every_format(tmp_path: Path) -> None:
     photo, html, md = tmp_path / "p.jpg", tmp_path / "p.html", tmp_path / "p.md"
     photo.write_bytes(jpeg(colour="#040404"))
@@ -120,6 +122,7 @@ def test_the_command_line_shows_it_in_every_format(tmp_path: Path) -> None:
     assert "Did you mean night?" in run("critique", photo, "--genre", "nigt").stderr
 
 
+@pytest.mark.slow
 def test_a_folder_is_judged_anew_for_another_purpose(tmp_path: Path) -> None:
     folder, home = tmp_path / "photos", tmp_path / "home"
     folder.mkdir()

@@ -61,6 +61,7 @@ def test_check_stops_after_so_many_updates_and_tells_its_figures(server: str) ->
     assert 0 <= told["mean_gap"] <= told["longest_gap"] <= told["interval"] + 0.5
 
 
+@pytest.mark.slow
 def test_a_second_port_answers_as_the_old_advisor_service_did(home: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -206,6 +207,7 @@ def test_a_job_is_cancelled_without_a_server(
     assert (unknown.returncode > 0, "Traceback" in unknown.stderr) == (True, False)
 
 
+@pytest.mark.slow
 def test_a_stop_ends_a_thousand_streams_and_leaves_nothing(tmp_path: Path) -> None:
     url = recording(tmp_path, {"phase": "prefill"}, SLOW)
     options = ("--home", tmp_path, "--engine", url)
