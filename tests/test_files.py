@@ -128,6 +128,7 @@ def test_programs_that_cannot_be_reached_are_copied_beside_the_data(
         shutil.copytree(found, closed.parent / "venv" / found.name, symlinks=True)
     monkeypatch.setitem(programs, 18, closed.parent / "venv" / package.name / "pginstall18/bin")
     monkeypatch.delitem(programs, 16)
+    os.umask(0o077)  # as a server's
     with TemporaryDirectory() as clusters:
         Path(clusters).chmod(0o711)
         server = EmbeddedServer(closed, Path(clusters))

@@ -151,6 +151,8 @@ def _make_programs_reachable(pgserver: Any, clusters: Path) -> None:
         _make_clusters(clusters)
         fresh = copy.with_name(f"{copy.name}.{os.getpid()}")
         shutil.copytree(programs, fresh / package.name / programs.name, symlinks=True)
+        for folder in (fresh, fresh / package.name):
+            folder.chmod(0o755)  # whatever the umask
         if (libraries := package.with_name(f"{package.name}.libs")).exists():  # of a Linux wheel
             shutil.copytree(libraries, fresh / libraries.name)
         try:
