@@ -93,6 +93,14 @@ def test_a_lost_worker_is_told_when_its_lease_ends_and_once() -> None:
     assert clock.compute_next_look() == 70.0
 
 
+def test_events_that_the_read_job_knows_of_hide_no_lease() -> None:
+    clock = open_clock(RUNNING, 1000.0, 0.0)
+    read(clock, replace(RUNNING, last_seq=8, lease_seconds=3.0), 1.0)
+    clock.hear(1.1, 8, is_paced=False)  # they were read after the job
+    assert clock.compute_next_look() == 4.0
+    assert clock.should_speak(4.0)
+
+
 def test_a_silent_log_is_looked_at_for_its_lease() -> None:
     clock = open_clock(RUNNING, 600.0, 0.0)
     clock.hear(1.0, 8, is_paced=False)

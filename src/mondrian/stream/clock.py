@@ -56,7 +56,8 @@ class Clock:
     def hear(self, now: float, seq: int, *, is_paced: bool, told: str = "") -> None:
         """Take note of events in the log, up to ``seq``, which ``told`` the client what is done."""
         self._heard, self._seq = now, seq
-        self._lease_ends = math.inf  # taken as held, until we know
+        if self._is_outdated:
+            self._lease_ends = math.inf  # taken as held, until we know
         self._told = told or self._told
         if is_paced:
             self._spoken = now
