@@ -43,7 +43,7 @@ slow: $(READY)
 	$(VENV)/bin/pytest -m slow
 
 pages: $(READY)
-	$(VENV)/bin/pytest tests/browser
+	$(VENV)/bin/pytest --numprocesses logical --maxprocesses 2 --dist loadfile tests/browser
 
 wheel: $(READY)
 	MONDRIAN_TEST_WHEEL=1 $(VENV)/bin/pytest tests/test_wheel.py

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from support.browser import Served, Visit, Visiting
 from support.uploads import jpeg
 
-NARROW = {"width": 320, "height": 640}
+NARROW = {"a small phone": (320, 640), "a desk enlarged to 400 %": (320, 256)}
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +19,8 @@ def paths(server: Served) -> Iterator[dict[str, str]]:
     """The address of a page of each kind."""
     done = server.send("done.jpg", photo=jpeg(300, 200, "#886644"), advisor="ansel,weston")
     failed = server.send("failed.jpg", advisor="gogh")
+    stopped = server.send("stopped.jpg", advisor="gehry")
+    server.cancel([stopped])
     live = server.send("live.jpg", advisor="gehry")
     server.await_end(done)
     server.await_end(failed)
@@ -27,10 +29,14 @@ def paths(server: Served) -> Iterator[dict[str, str]]:
         "live": f"/jobs/{live}",
         "done": f"/jobs/{done}",
         "failed": f"/jobs/{failed}",
+        "stopped": f"/jobs/{stopped}",
         "compare": f"/jobs/{done}/compare",
         "history": "/jobs",
         "login": "/login",
         "missing": "/nowhere",
+        "nothing found": "/jobs?search=nothing-is-named-so",
+        "advisor": "/advisor/ansel",
+        "report": f"/analysis/{done}",
     }
     server.cancel([live])
 
@@ -43,12 +49,17 @@ def themed(request: pytest.FixtureRequest, browser: Any, server: Served) -> Iter
     visit.close()
 
 
-KINDS = ("home", "live", "done", "failed", "compare", "history", "login", "missing")
+KINDS = ("home", "live", "done", "failed", "stopped", "compare", "history", "nothing found",
+         "login", "missing", "advisor", "report")  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_axe_finds_nothing_serious(themed: Visit, paths: dict[str, str], kind: str) -> None:
     page = themed.open(paths[kind])
+    for fold in page.locator("summary").all():  # what is folded is to be read, too
+        fold.click()
+    for switch in page.locator("[name=show]").all():
+        switch.check()
     found = Axe().run(page, options={"resultTypes": ["violations"]})
     bad = [
         (each["id"], [node["target"] for node in each["nodes"]][:5])
@@ -59,16 +70,33 @@ def test_axe_finds_nothing_serious(themed: Visit, paths: dict[str, str], kind: s
     assert bad == []
 
 
+@pytest.mark.parametrize("screen", NARROW)
 @pytest.mark.parametrize("kind", KINDS)
-def test_nothing_is_lost_at_320_pixels(visit: Visiting, paths: dict[str, str], kind: str) -> None:
-    page = visit(viewport=NARROW).open(paths[kind])
+def test_nothing_is_lost_on_a_narrow_screen(
+    visit: Visiting, paths: dict[str, str], kind: str, screen: str
+) -> None:
+    width, height = NARROW[screen]
+    page = visit(viewport={"width": width, "height": height}).open(paths[kind])
     wide = page.evaluate(
         """() => [...document.querySelectorAll("body *")].filter((each) =>
             each.getBoundingClientRect().right > innerWidth + 1 && !each.closest(".scroll, svg, "
             + ".toggles, .skip, .unseen")).map((each) => each.outerHTML.slice(0, 80))"""
     )
     assert wide == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    hidden = page.evaluate(
+        """() => [...document.querySelectorAll("a, button, summary, input:not([type=hidden])")]
+            .filter((each) => each.checkVisibility() && !each.closest(".skip, .scroll"))
+            .filter((each) => {
+                each.scrollIntoView({block: "center"});
+                const box = (each.closest("label") ?? each).getBoundingClientRect();
+                const seen = document.elementFromPoint(
+                    Math.max(1, box.left + box.width / 2), box.top + box.height / 2);
+                return !seen || !(each.closest("label") ?? each).contains(seen)
+                    && !seen.contains(each);
+            }).map((each) => each.outerHTML.slice(0, 80))"""
+    )
+    assert hidden == []
 
 
 def focused(page: Page) -> str:
@@ -104,6 +132,28 @@ def test_all_is_done_by_keyboard(visit: Visiting) -> None:
     press_until(page, "Tab", "Delete for ever")
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile("/jobs$"))
+
+
+def test_a_job_is_stopped_and_found_again_by_keyboard(visit: Visiting, served: Served) -> None:
+    job = served.send("stop me.jpg", advisor="gehry")
+    page = visit().open(f"/jobs/{job}")
+    press_until(page, "Tab", ">Stop<")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="This critique was stopped")).to_be_visible()
+    press_until(page, "Shift+Tab", ">History<")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("/jobs$"))
+    press_until(page, "Tab", 'name="search"')
+    page.keyboard.type("stop me")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("search="))
+    expect(page.locator("#jobs [data-job]")).to_have_count(1)
+    press_until(page, "Tab", 'name="job"')
+    page.keyboard.press("Space")
+    expect(page.locator("#count")).to_have_text("1 chosen")
+    press_until(page, "Tab", 'class="row"')
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(job))
 
 
 def test_nothing_moves_for_who_does_not_want_it(visit: Visiting, paths: dict[str, str]) -> None:

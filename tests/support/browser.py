@@ -226,6 +226,7 @@ class Visit:
         self.context: BrowserContext = browser.new_context(base_url=url, **options)
         self.context.set_default_timeout(30_000)
         self.context.on("console", self._note_console)
+        self.context.on("response", self._note_missing)
         self.context.on("weberror", lambda error: self.complaints.append(str(error.error)))
 
     def _note_console(self, message: Any) -> None:
@@ -233,6 +234,11 @@ class Visit:
         is_network = "Failed to load resource" in message.text or "net::ERR" in message.text
         if message.type in ("error", "warning") and not is_network:
             self.complaints.append(message.text)
+
+    def _note_missing(self, response: Any) -> None:
+        kind = response.request.resource_type
+        if response.status >= 400 and kind in ("image", "script", "stylesheet", "manifest"):
+            self.complaints.append(f"{response.status} {response.url}")
 
     def open(self, path: str = "/") -> Page:
         """A new tab at ``path``, scripts loaded."""
