@@ -1,7 +1,14 @@
 """Bring ended jobs of an earlier system into the log."""
 
 from mondrian.jobs.sql.jobs import ADD_COLUMNS
-from mondrian.jobs.sql.shared import build_status_update, compact, insert_events, select_notice
+from mondrian.jobs.sql.shared import (
+    GIVEN_EVENTS,
+    build_status_update,
+    compact,
+    insert_events,
+    insert_reports,
+    select_notice,
+)
 
 IMPORT_COLUMNS = (
     *ADD_COLUMNS,
@@ -22,14 +29,7 @@ IMPORT = compact(f"""
     ), {
     insert_events(
         ("status_update", build_status_update("moved"), "true"),
-        more='''UNION ALL SELECT g.place, g.type, g.payload
-            FROM unnest(%(types)s::text[], %(payloads)s::text[])
-            WITH ORDINALITY g (type, payload, place)''',
+        more=GIVEN_EVENTS,
     )
-}, reported AS (
-        INSERT INTO reports (job_id, advisor, place, report, text)
-        SELECT moved.id, r.advisor, r.place, r.report, r.text
-        FROM moved, unnest(%(report_advisors)s::text[], %(reports)s::json[], %(texts)s::text[])
-            WITH ORDINALITY r (advisor, report, text, place)
-    )
+}, {insert_reports("%(report_advisors)s")}
     SELECT moved.id, {select_notice()} FROM moved""")

@@ -6,10 +6,12 @@ from mondrian.jobs.sql.shared import (
     ENDED_WORDS,
     EPOCH_NOTICE,
     EVENTS_CHANNEL,
+    GIVEN_EVENTS,
     HELD_BEFORE,
     build_status_update,
     compact,
     insert_events,
+    insert_reports,
     list_columns,
     select_notice,
 )
@@ -41,16 +43,9 @@ WRITE = compact(f"""
     ), {
     insert_events(
         ("status_update", build_status_update("moved"), "moved.is_changed"),
-        more='''UNION ALL SELECT g.place, g.type, g.payload
-            FROM unnest(%(types)s::text[], %(payloads)s::text[])
-            WITH ORDINALITY g (type, payload, place)''',
+        more=GIVEN_EVENTS,
     )
-}, reported AS (
-        INSERT INTO reports (job_id, advisor, place, report, text)
-        SELECT moved.id, r.advisor, r.place, r.report, r.text
-        FROM moved, unnest(%(advisors)s::text[], %(reports)s::json[], %(texts)s::text[])
-            WITH ORDINALITY r (advisor, report, text, place)
-    )
+}, {insert_reports("%(advisors)s")}
     SELECT moved.last_seq, {select_notice()} FROM moved""")
 
 # The same for an append that changes no status: most of them, and for half the price.

@@ -96,6 +96,22 @@ def insert_events(*entries: tuple[str, str, str], more: str = "") -> str:
     )"""
 
 
+GIVEN_EVENTS = """UNION ALL SELECT g.place, g.type, g.payload
+    FROM unnest(%(types)s::text[], %(payloads)s::text[]) WITH ORDINALITY g (type, payload, place)"""
+"""Events whose types and payloads are given, as ``more`` of ``insert_events``."""
+
+
+def insert_reports(advisors: str) -> str:
+    """Return SQL that inserts the given reports of the job in ``moved``; ``advisors`` is the
+    placeholder of their ids."""
+    return f"""reported AS (
+        INSERT INTO reports (job_id, advisor, place, report, text)
+        SELECT moved.id, r.advisor, r.place, r.report, r.text
+        FROM moved, unnest({advisors}::text[], %(reports)s::json[], %(texts)s::text[])
+            WITH ORDINALITY r (advisor, report, text, place)
+    )"""
+
+
 def select_notice(*, is_claimable: str = "false") -> str:
     """Return SQL for the columns from which the notices of a changed job are made (rule 7 of
     ``mondrian.jobs.store``)."""
