@@ -54,8 +54,8 @@ def build(folder: Path) -> None:
     adapter(folder / "adapter")
 
 
-def qwen2(folder: Path, layers: int = 2, hidden: int = 64) -> None:
-    """Write a Qwen2-VL."""
+def write_qwen2_processor(folder: Path) -> dict[str, int]:
+    """Write a Qwen2-VL's tokenizer and image processor, and return the tokenizer's ids."""
     ids = write_tokenizer(folder, "qwen", QWEN_TEMPLATE)
     write_json(folder / "preprocessor_config.json", {
         "image_processor_type": "Qwen2VLImageProcessor", "processor_class": "Qwen2VLProcessor",
@@ -63,6 +63,12 @@ def qwen2(folder: Path, layers: int = 2, hidden: int = 64) -> None:
         "min_pixels": 56 * 56, "max_pixels": 112 * 112,
         "image_mean": [0.5] * 3, "image_std": [0.5] * 3,
     })  # fmt: skip
+    return ids
+
+
+def qwen2(folder: Path, layers: int = 2, hidden: int = 64) -> None:
+    """Write a Qwen2-VL."""
+    ids = write_qwen2_processor(folder)
     write_model(folder, {
         "model_type": "qwen2_vl", "architectures": ["Qwen2VLForConditionalGeneration"],
         **text(layers, hidden, ids), **qwen_ids(ids),

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from support.tiny_mlx import QWEN_TEMPLATE, qwen_ids, write_json, write_tokenizer
+from support.tiny_mlx import qwen_ids, write_json, write_qwen2_processor
 
 HIDDEN, HEADS = 64, 2  # heads of 32: the smallest that vLLM's attention on a CPU takes
 
@@ -19,13 +19,7 @@ def build(folder: Path) -> None:
     import torch  # type: ignore[import-not-found]
     from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
 
-    ids = write_tokenizer(folder, "qwen", QWEN_TEMPLATE)
-    write_json(folder / "preprocessor_config.json", {
-        "image_processor_type": "Qwen2VLImageProcessor", "processor_class": "Qwen2VLProcessor",
-        "patch_size": 14, "merge_size": 2, "temporal_patch_size": 2,
-        "min_pixels": 56 * 56, "max_pixels": 112 * 112,
-        "image_mean": [0.5] * 3, "image_std": [0.5] * 3,
-    })  # fmt: skip
+    ids = write_qwen2_processor(folder)
     special: Any = qwen_ids(ids)
     config = Qwen2VLConfig(
         text_config={
