@@ -21,7 +21,7 @@ import psycopg
 from mondrian.database.postgres import Database, open_database
 from mondrian.jobs.job import Entry, EventType
 from mondrian.jobs.store import Store
-from stream import Process, Server, claimed
+from stream import Process, Server, claim_new
 from stream_servers import fields
 
 CLIENTS = 10
@@ -86,7 +86,7 @@ def _notify(connection: psycopg.Connection, sql: bytes) -> Callable[[], object]:
 def _clients(database: Database, stack: ExitStack) -> tuple[Process, Callable[[], object]]:
     """Ten clients of a job over HTTP, and an append to its log."""
     store = Store(database.pool)
-    claim = claimed(store)
+    claim = claim_new(store)
     server = stack.enter_context(Server("ours", database.url))
     path = f"/stream/{claim.job.id}?include=tokens"
     clients = stack.enter_context(Process("stream_clients.py", server.port, path, CLIENTS, 0))

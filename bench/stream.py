@@ -145,7 +145,7 @@ class Crowd:
     def __init__(self, kind: str, database: Database, clients: int, stack: ExitStack) -> None:
         self.kind = kind
         self._store = Store(database.pool)
-        self._claim = claimed(self._store)
+        self._claim = claim_new(self._store)
         self._server: Server = stack.enter_context(Server(kind, database.url))
         before = self._server.memory
         self._clients = stack.enter_context(self._joining(clients, frozen=0))
@@ -247,7 +247,7 @@ def freeze(database: Database, clients: int, rate: float) -> None:
     print(f"({judge_most(ratio, FROZEN_LIMIT)}); still frozen at the end of each round: {stuck}")
 
 
-def claimed(store: Store) -> Claim:
+def claim_new(store: Store) -> Claim:
     """A new job in the hands of a worker."""
     store.add(Job(id=uuid4(), owner="b", filename="p.jpg", photo_key="k", advisors=("ansel",)))
     claim = store.claim("bench", 3600.0)
@@ -273,7 +273,7 @@ def measure_bytes(store: Store, port: int) -> None:
 
 def critiqued(store: Store, tokens: int, speed: float) -> UUID:
     """A job whose log says what the pacer would have said, in the time that it would have taken."""
-    claim, said, flushed, clock = claimed(store), 0, 0, 0.0
+    claim, said, flushed, clock = claim_new(store), 0, 0, 0.0
     text = "The horizon leans to the left by 2.1 degrees, and the eye follows it out of it. " * 120
     entries, spoken = list[Entry](), 0.0
     while said < tokens:
@@ -311,7 +311,7 @@ def update(tokens: int, seconds: float) -> Update:
 
 def measure_replay(store: Store, port: int, database: Database) -> None:
     """A log of 2,000 events over HTTP, in turns with the bare SELECT."""
-    claim = claimed(store)
+    claim = claim_new(store)
     store.append(claim, [Entry(EventType.TOKEN, fields(0))] * 2000)
     store.finish(claim)
     url = f"http://127.0.0.1:{port}/stream/{claim.job.id}?include=tokens&after=0"

@@ -13,7 +13,7 @@ from mondrian.jobs.job import Status
 from mondrian.jobs.store import Store, WorkerState
 from mondrian.photos import PhotoStore
 from mondrian.worker import breaker
-from support.working import Hire, add_job, at_work, ended, log_of, recording, wait_for
+from support.working import Hire, add_job, at_work, log_of, recording, wait_for, wait_for_end
 
 LOADING_FAILS = [{"phase": "loading"}, {"error": "The GPU has left the building."}]
 
@@ -56,7 +56,7 @@ def test_a_worker_whose_engine_is_gone_leaves_its_jobs_to_others(
             wait_for(lambda: len(store.list_workers()) == 2)
             wait_for(lambda: gone._has_others)
             jobs = [add_job(store, photos) for _ in range(6)]
-            done = [ended(store, job) for job in jobs]
+            done = [wait_for_end(store, job) for job in jobs]
             assert [(job.status, job.failures) for job in done] == [(Status.DONE, 0)] * 6
             [entry] = [each for each in store.list_workers() if each.name == gone.name]
             assert entry.state == WorkerState.ENGINE_DOWN
@@ -84,7 +84,7 @@ def test_alone_it_tells_what_is_the_matter_after_three_attempts(
 ) -> None:
     job = add_job(store, photos)
     with at_work(hire(broken)):
-        failed = ended(store, job, seconds=60)
+        failed = wait_for_end(store, job, seconds=60)
     assert (failed.status, failed.failures) == (Status.ERROR, 3)
     assert failed.error
     assert "The GPU has left the building" in failed.error["message"]

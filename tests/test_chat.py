@@ -23,7 +23,7 @@ from support.demo_reports import demo_report
 from support.servers import make_app, running
 from support.service import KEY, Service, another, bearer
 from support.uploads import jpeg
-from support.working import Hire, answer, at_work, ended, recording, wait_for
+from support.working import Hire, answer, at_work, recording, wait_for, wait_for_end
 
 
 def ask(text: str = "For a poster.", *urls: str) -> list[dict[str, Any]]:
@@ -119,7 +119,7 @@ def test_a_client_that_leaves_does_not_lose_the_job(working: str, store: Store) 
     next(iter(stream))
     stream.close()
     [job] = store.list_jobs()
-    assert ended(store, job).status is Status.DONE
+    assert wait_for_end(store, job).status is Status.DONE
     assert store.read_reports(job.id)[0].text == answer()
 
 

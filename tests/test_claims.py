@@ -9,7 +9,7 @@ from mondrian.errors import AttemptSuperseded
 from mondrian.jobs.job import MAX_ATTEMPTS, Claim, Status
 from mondrian.jobs.queue import Place, Queue
 from mondrian.jobs.store import Store
-from support.store import FAILED, LEASE, at_once, claimed, expire, log, new_job, statuses, token
+from support.store import FAILED, LEASE, at_once, claim_new, expire, log, new_job, statuses, token
 
 
 def test_no_job_is_claimed_twice(store: Store) -> None:
@@ -24,7 +24,7 @@ def test_no_job_is_claimed_twice(store: Store) -> None:
 
 
 def test_claim_is_logged_and_held(store: Store) -> None:
-    claim = claimed(store)
+    claim = claim_new(store)
     assert (claim.attempt, claim.job.status) == (1, Status.PROCESSING)
     assert claim.job.claimed_by == "worker"
     assert statuses(store, claim.job.id) == ["queued", "processing"]
@@ -52,7 +52,7 @@ def test_owner_served_least_recently_goes_first(store: Store) -> None:
 
 
 def test_lost_job_gets_a_new_attempt_before_all_others(store: Store, pool: Pool) -> None:
-    lost = claimed(store)
+    lost = claim_new(store)
     store.append(lost, [token(lost, "void")], status=Status.ANALYZING, progress=60)
     store.add(new_job("ben"))
     expire(pool, lost)
@@ -68,14 +68,14 @@ def test_lost_job_gets_a_new_attempt_before_all_others(store: Store, pool: Pool)
 
 
 def test_renewed_lease_is_not_taken_over(store: Store, pool: Pool) -> None:
-    claim = claimed(store)
+    claim = claim_new(store)
     expire(pool, claim)
     assert store.renew([claim], LEASE) == {claim.job.id}
     assert store.claim("other", LEASE) is None
 
 
 def test_lost_three_times_the_job_fails_and_keeps_its_text(store: Store, pool: Pool) -> None:
-    claim: Claim | None = claimed(store)
+    claim: Claim | None = claim_new(store)
     for _ in range(MAX_ATTEMPTS):
         assert claim is not None
         store.append(claim, [token(claim, "so far")])
@@ -92,7 +92,7 @@ def test_lost_three_times_the_job_fails_and_keeps_its_text(store: Store, pool: P
 
 
 def test_retry_keeps_the_worker_and_gives_up_in_the_end(store: Store) -> None:
-    first = claimed(store)
+    first = claim_new(store)
     second = store.retry(first, LEASE, "engine crashed", FAILED)
     assert second is not None
     assert (second.attempt, second.job.claimed_by) == (2, "worker")
@@ -107,7 +107,7 @@ def test_retry_keeps_the_worker_and_gives_up_in_the_end(store: Store) -> None:
 
 
 def test_hand_back_counts_no_failure_and_is_announced(store: Store) -> None:
-    claim = claimed(store)
+    claim = claim_new(store)
     for attempt in range(2, 2 + MAX_ATTEMPTS + 1):
         store.release(claim)
         assert log(store, claim.job.id)[-2][1]["attempt"] == attempt

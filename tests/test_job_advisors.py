@@ -15,7 +15,7 @@ from mondrian.photos import PhotoStore
 from mondrian.worker.advisors import JobAdvisors
 from support.processes import started_at_once
 from support.store import new_job
-from support.working import Hire, add_job, at_work, ended, jpeg, recording, wait_for
+from support.working import Hire, add_job, at_work, jpeg, recording, wait_for, wait_for_end
 
 OWN = """---
 name: Zoe Quill
@@ -71,8 +71,8 @@ def test_a_job_is_done_by_a_worker_that_does_not_know_its_advisor(
     with at_work(hire(recording(tmp_path))):
         known = add_job(store, photos, "zoe", advisor_versions=(versions["zoe"],))
         unknown = add_job(store, photos, "zoe")
-        assert ended(store, known).status is Status.DONE
-        assert ended(store, unknown).error["code"] == "unknown_advisor"  # type: ignore[index]
+        assert wait_for_end(store, known).status is Status.DONE
+        assert wait_for_end(store, unknown).error["code"] == "unknown_advisor"  # type: ignore[index]
     [report] = store.read_reports(known.id)
     assert report.report["advisor_name"] == "Zoe Quill"
 

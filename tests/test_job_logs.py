@@ -15,7 +15,7 @@ from support.store import (
     FAILED,
     LEASE,
     at_once,
-    claimed,
+    claim_new,
     expire,
     log,
     new_job,
@@ -24,7 +24,7 @@ from support.store import (
 
 
 def test_numbers_have_no_gaps_under_eight_writers(store: Store) -> None:
-    claim = claimed(store)
+    claim = claim_new(store)
 
     def write() -> None:
         for _ in range(25):
@@ -35,7 +35,7 @@ def test_numbers_have_no_gaps_under_eight_writers(store: Store) -> None:
 
 
 def test_reader_with_a_cursor_misses_nothing(store: Store) -> None:
-    claim = claimed(store)
+    claim = claim_new(store)
 
     def write() -> None:
         for _ in range(40):
@@ -52,7 +52,7 @@ def test_reader_with_a_cursor_misses_nothing(store: Store) -> None:
 
 
 def test_snapshot_and_what_follows_are_the_whole_text(store: Store) -> None:
-    claim = claimed(store)
+    claim = claim_new(store)
     text = [f"{place}." for place in range(150)]
     is_over = Event()
 
@@ -76,7 +76,7 @@ def test_snapshot_and_what_follows_are_the_whole_text(store: Store) -> None:
 
 
 def test_status_update_comes_only_with_a_change(store: Store) -> None:
-    claim = claimed(store)
+    claim = claim_new(store)
     store.append(claim, [], status=Status.ANALYZING, step_phase=StepPhase.ADVISOR_ANALYSIS)
     store.append(claim, [], status=Status.ANALYZING, llm_thinking="Hm", progress=10)
     store.append(claim, [token(claim, "a")], current_advisor=1, progress=120)
@@ -89,7 +89,7 @@ def test_status_update_comes_only_with_a_change(store: Store) -> None:
 
 
 def test_old_attempt_can_write_nothing(store: Store, pool: Pool) -> None:
-    old = claimed(store)
+    old = claim_new(store)
     expire(pool, old)
     new = store.claim("other", LEASE)
     before = store.read(old.job.id)
@@ -109,7 +109,7 @@ def test_old_attempt_can_write_nothing(store: Store, pool: Pool) -> None:
 
 
 def test_text_of_any_kind_is_kept(store: Store) -> None:
-    claim = claimed(store)
+    claim = claim_new(store)
     odd = "\0\ud800\u2028\U0001f4f7\r\n\\u0000"
     store.append(claim, [token(claim, odd)], llm_thinking=odd)
     store.finish(claim, reports=[Answer(advisor="ansel", report={"text": "\0"}, text=odd)])
@@ -120,7 +120,7 @@ def test_text_of_any_kind_is_kept(store: Store) -> None:
 def test_notice_comes_with_what_it_tells_of(store: Store, database: str) -> None:
     listener = Listener(database, EVENTS_CHANNEL, JOBS_CHANNEL)
     assert listener.wait(1.0) == []  # it listens from now on
-    claim = claimed(store)
+    claim = claim_new(store)
 
     def write() -> None:
         for _ in range(100):

@@ -17,7 +17,7 @@ from mondrian.engines import Phase, Progress, Token, open_engine
 from mondrian.engines.base import Basis
 from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
-from support.working import add_job, at_work, ended, log_of, make_worker, recording
+from support.working import add_job, at_work, log_of, make_worker, recording, wait_for_end
 
 ADVISORS = ("ansel", "okeefe", "gogh")
 
@@ -151,7 +151,7 @@ def test_the_sixth_job_of_a_kind_knows_its_time_and_the_first_does_not(
             jobs = []
             for _ in range(6):
                 jobs.append(add_job(store, photos, width=96, height=64))
-                ended(store, jobs[-1])
+                wait_for_end(store, jobs[-1])
     first, *_, sixth = [[each for kind, each in log_of(store, job) if kind == "thinking_update"]
                         for job in jobs]  # fmt: skip
     before = [each for each in first if each["phase"] in ("measuring", "prefill")]

@@ -41,7 +41,7 @@ def stubborn(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., HostedEn
     engines: list[HostedEngine] = []
 
     def make(name: str = "Stubborn", **options: Any) -> HostedEngine:
-        native = f"support.natives:{name}"
+        native = f"support.native_engines:{name}"
         engine = HostedEngine(url="x:", model="x", sees=False, native=native, options=options)
         engine._stop_seconds = 0.3
         engines.append(engine)
@@ -151,7 +151,7 @@ ORPHAN = """
 import sys, time
 from mondrian.engines import Request
 from mondrian.engines.native.engine import HostedEngine
-engine = HostedEngine(url="x:", model="x", sees=False, native="support.natives:Stubborn",
+engine = HostedEngine(url="x:", model="x", sees=False, native="support.native_engines:Stubborn",
                       options={"seconds": int(sys.argv[1])})
 if sys.argv[1] == "0":
     engine.load()

@@ -124,7 +124,7 @@ def test_who_acknowledges_nothing_is_gone() -> None:
     alone = ["unshare", "-rn"]
     if not shutil.which("unshare") or subprocess.run([*alone, "true"], check=False).returncode:
         pytest.skip("no network of its own can be made here")
-    script = Path(__file__).parent / "support" / "unheard.py"
+    script = Path(__file__).parent / "support" / "vanishing_host.py"
     said = subprocess.run(
         [*alone, sys.executable, script], capture_output=True, text=True, check=True, timeout=60
     )

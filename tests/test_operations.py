@@ -25,16 +25,16 @@ from mondrian.server.health import serve_health
 from mondrian.server.log_format import JsonFormatter
 from support.processes import run, started
 from support.servers import make_app, running, without_database
-from support.store import claimed, expire
+from support.store import claim_new, expire
 from support.working import (
     Hire,
     add_job,
     at_work,
-    ended,
     engine_of,
     jpeg,
     recording,
     wait_for,
+    wait_for_end,
 )
 
 
@@ -111,7 +111,7 @@ def test_what_failed_and_why_is_listed_for_the_admin(
     keys: dict[str, Any] = {"key": "k" * 20, "admin_key": "a" * 20}
     for owner, code in ((make_owner(keys["key"]), "engine_failed"), ("another", "worker_lost")):
         error = {"code": code, "message": "No.", "retryable": True}
-        store.finish(claimed(store, owner=owner), error=error)
+        store.finish(claim_new(store, owner=owner), error=error)
     with running(make_app(store, database, tmp_path, **keys)) as url:
 
         def list_codes(key: str) -> list[str]:
@@ -193,7 +193,7 @@ def test_a_lost_workers_job_counts_as_taken_over(
     expire(pool, lost)
     worker = hire(recording(tmp_path), lease=1.0)
     with at_work(worker):
-        ended(store, job)
+        wait_for_end(store, job)
     said = {each.name: each.samples[0].value for each in worker.figures.collect()}
     assert (said["mondrian_reclaims"], said["mondrian_attempts"]) == (1, 1)
     waits = next(each for each in worker.figures.collect() if each.name == "mondrian_wait_seconds")
@@ -203,7 +203,9 @@ def test_a_lost_workers_job_counts_as_taken_over(
 def test_a_server_tells_its_workers_figures_and_errors_by_code(
     store: Store, database: str, tmp_path: Path
 ) -> None:
-    store.finish(claimed(store), error={"code": "engine_failed", "message": "", "retryable": True})
+    store.finish(
+        claim_new(store), error={"code": "engine_failed", "message": "", "retryable": True}
+    )
     options = ("--port", 0, "--home", tmp_path, "--database", database)
     with started("serve", "--engine", recording(tmp_path), *options) as (_, url):
         said = httpx.get(f"{url}/metrics", timeout=60).text

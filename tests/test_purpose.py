@@ -15,7 +15,7 @@ from support.demo_reports import demo_report
 from support.processes import run
 from support.service import Service
 from support.uploads import assert_problem, jpeg
-from support.working import Hire, add_job, at_work, ended, recording
+from support.working import Hire, add_job, at_work, recording, wait_for_end
 
 SAID = "backlit on purpose, for a <b>concert</b> poster"
 
@@ -93,7 +93,7 @@ def test_a_job_is_critiqued_by_its_purpose_also_after_its_worker_was_lost(
     job = add_job(store, photos, intent="dark on purpose", genre="night")
     assert store.claim("lost", 0.0)  # and never heard of again
     with at_work(hire(said)):
-        done = ended(store, job)
+        done = wait_for_end(store, job)
     assert (done.status, done.attempt) == (Status.DONE, 2)
     [answer] = store.read_reports(job.id)
     assert answer.text.startswith("Thinking: ")

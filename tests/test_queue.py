@@ -18,7 +18,7 @@ from mondrian.jobs.job import Claim, Entry, EventType, Job, Status
 from mondrian.jobs.queue import Place, Places, Queue, predict_places
 from mondrian.jobs.store import Running, Store, Waiting
 from mondrian.photos import PhotoStore
-from support.working import Hire, add_job, at_work, ended, recording, wait_for
+from support.working import Hire, add_job, at_work, recording, wait_for, wait_for_end
 
 USUAL: dict[str | None, float] = {"ansel": 60.0, "okeefe": 20.0, None: 40.0}
 
@@ -208,7 +208,7 @@ def test_a_hundred_uploads_of_one_hold_up_another_for_one_job_a_worker(
     with at_work(hire(url)), at_work(hire(url)):
         wait_for(lambda: len(started()) > 4)
         first = add_job(store, photos, owner="ben")
-        done = ended(store, first)
+        done = wait_for_end(store, first)
         assert done.started_at
         before = [at for at in started() if first.created_at < at < done.started_at]
     assert (done.status, len(before) <= 2) == (Status.DONE, True)

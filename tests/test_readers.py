@@ -26,7 +26,7 @@ from mondrian.photos.readers import PhotoReaders
 from mondrian.photos.reading import Size
 from mondrian.photos.thumbnail import make_thumbnail
 from mondrian.process.pool import Unwanted
-from support import hogs
+from support import runaway
 from support.readers import photo_readers
 from support.working import jpeg, wait_for
 
@@ -37,7 +37,7 @@ PHOTO = jpeg(640, 480)
 def one(monkeypatch: pytest.MonkeyPatch) -> Iterator[PhotoReaders]:
     """One process of the test's own, which finds what it is to run."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
-    readers = PhotoReaders(1, prepare=hogs.prepare_nothing)
+    readers = PhotoReaders(1, prepare=runaway.prepare_nothing)
     yield readers
     readers.close()
 
@@ -70,14 +70,14 @@ def test_a_refusal_is_the_same_and_costs_no_process(one: PhotoReaders) -> None:
 
 def test_an_error_of_a_decoder_is_a_damaged_photo(one: PhotoReaders) -> None:
     with pytest.raises(DamagedPhoto):
-        one.run(hogs.fail, PHOTO)
+        one.run(runaway.fail, PHOTO)
 
 
 @pytest.mark.parametrize(
     ("hog", "limit", "value", "seen"),
     [
-        (hogs.burn, "SECONDS", 1.0, "over 1 seconds"),
-        (hogs.eat, "MEMORY_BYTES", 500_000_000, r"over 0\.5 GB of memory"),
+        (runaway.spin, "SECONDS", 1.0, "over 1 seconds"),
+        (runaway.fill_memory, "MEMORY_BYTES", 500_000_000, r"over 0\.5 GB of memory"),
     ],
 )
 def test_too_much_is_refused_and_the_process_ended(
@@ -111,9 +111,9 @@ def test_a_large_photo_has_more_time() -> None:
 def test_an_end_of_its_own_is_tried_again_and_then_the_photos_fault(
     one: PhotoReaders, tmp_path: Path
 ) -> None:
-    assert one.run(hogs.abort_once, PHOTO, marker=tmp_path / "once").width == 640
+    assert one.run(runaway.abort_once, PHOTO, marker=tmp_path / "once").width == 640
     with pytest.raises(DamagedPhoto):
-        one.run(hogs.abort, PHOTO)
+        one.run(runaway.abort, PHOTO)
     assert one.run(prepare_photo, PHOTO).width == 640
 
 
@@ -127,7 +127,7 @@ def test_a_process_that_was_killed_in_between_costs_nothing(one: PhotoReaders) -
 def test_the_process_knows_no_secrets(one: PhotoReaders, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MONDRIAN_KEY", "a key of sixteen letters")
     monkeypatch.setenv("HF_TOKEN", "a token")
-    told = one.run(hogs.environment, PHOTO)
+    told = one.run(runaway.get_environment, PHOTO)
     assert "PYTHONPATH" in told
     assert not {"MONDRIAN_KEY", "HF_TOKEN"} & told.keys()
 
@@ -136,7 +136,7 @@ def test_it_ends_when_nobody_wants_it(one: PhotoReaders, tmp_path: Path) -> None
     marker, left = tmp_path / "begun", threading.Event()
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(
-            one.run, hogs.begin, PHOTO, marker=marker, is_wanted=lambda: not left.is_set()
+            one.run, runaway.begin, PHOTO, marker=marker, is_wanted=lambda: not left.is_set()
         )
         wait_for(marker.exists)
         pid = int(marker.read_text())
@@ -155,7 +155,7 @@ def test_who_waits_may_leave_too(one: PhotoReaders, tmp_path: Path) -> None:
     marker, left = tmp_path / "begun", threading.Event()
     with ThreadPoolExecutor(1) as threads:
         first = threads.submit(
-            one.run, hogs.begin, PHOTO, marker=marker, is_wanted=lambda: not left.is_set()
+            one.run, runaway.begin, PHOTO, marker=marker, is_wanted=lambda: not left.is_set()
         )
         wait_for(marker.exists)
         with pytest.raises(Unwanted):
@@ -168,9 +168,9 @@ def test_who_waits_may_leave_too(one: PhotoReaders, tmp_path: Path) -> None:
 def test_one_that_keeps_much_memory_is_replaced(
     one: PhotoReaders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = one.run(hogs.swallow, PHOTO, taken_bytes=1_000_000)
+    kept = one.run(runaway.keep_memory, PHOTO, taken_bytes=1_000_000)
     assert one.pids == [kept]
-    large = one.run(hogs.swallow, PHOTO, taken_bytes=500_000_000)
+    large = one.run(runaway.keep_memory, PHOTO, taken_bytes=500_000_000)
     assert large == kept
     assert large not in one.pids
     assert not psutil.pid_exists(large)
@@ -179,7 +179,7 @@ def test_one_that_keeps_much_memory_is_replaced(
 def test_closing_ends_all_at_once(one: PhotoReaders, tmp_path: Path) -> None:
     marker = tmp_path / "begun"
     with ThreadPoolExecutor(1) as threads:
-        reading = threads.submit(one.run, hogs.begin, PHOTO, marker=marker)
+        reading = threads.submit(one.run, runaway.begin, PHOTO, marker=marker)
         wait_for(marker.exists)
         one.close()
         with pytest.raises(Unwanted):
@@ -199,7 +199,7 @@ def test_no_process_can_be_started(one: PhotoReaders, monkeypatch: pytest.Monkey
 
 
 def test_warm_processes_are_as_many_as_there_may_be() -> None:
-    readers = PhotoReaders(2, prepare=hogs.prepare_nothing)
+    readers = PhotoReaders(2, prepare=runaway.prepare_nothing)
     readers.warm()
     assert len(readers.pids) == 2
     readers.close()
@@ -210,8 +210,10 @@ def test_a_photo_that_is_not_urgent_leaves_a_process_to_others(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
-    two, left = PhotoReaders(2, prepare=hogs.prepare_nothing), threading.Event()
-    stay = partial(two.run, hogs.begin, PHOTO, is_wanted=lambda: not left.is_set(), is_urgent=False)
+    two, left = PhotoReaders(2, prepare=runaway.prepare_nothing), threading.Event()
+    stay = partial(
+        two.run, runaway.begin, PHOTO, is_wanted=lambda: not left.is_set(), is_urgent=False
+    )
     with closing(two), ThreadPoolExecutor(2) as threads:
         asked = [threads.submit(stay, marker=tmp_path / name) for name in "ab"]
         wait_for(lambda: any(tmp_path.glob("?")))

@@ -15,7 +15,7 @@ from mondrian.database.postgres import Pool
 from mondrian.jobs.store import Store
 from mondrian.photos import readers
 from mondrian.photos.readers import PhotoReaders
-from support import hogs
+from support import runaway
 from support.servers import make_app, running
 from support.uploads import assert_problem, jpeg
 from support.working import wait_for
@@ -27,7 +27,7 @@ def client(
 ) -> Iterator[httpx.Client]:
     """A server that reads one photo at once."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
-    one = PhotoReaders(1, prepare=hogs.prepare_nothing)
+    one = PhotoReaders(1, prepare=runaway.prepare_nothing)
     app = make_app(Store(pool), database, tmp_path, readers=one)
     with running(app) as url, httpx.Client(base_url=url, timeout=60) as client:
         yield client
@@ -52,7 +52,7 @@ def test_a_client_that_leaves_ends_the_process(
     marker = tmp_path / "begun"
     with monkeypatch.context() as changed:
         for module, name in ((receive, "prepare_photo"), (reports, "make_thumbnail")):
-            changed.setattr(module, name, partial(hogs.begin, marker=marker))
+            changed.setattr(module, name, partial(runaway.begin, marker=marker))
         with pytest.raises(httpx.ReadTimeout):
             if what == "upload":
                 client.post("/upload", files={"image": ("p.jpg", jpeg())}, timeout=5)
@@ -68,7 +68,7 @@ def test_a_client_that_leaves_ends_the_process(
 def test_others_are_served_meanwhile(
     client: httpx.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(receive, "prepare_photo", partial(hogs.begin, marker=tmp_path / "begun"))
+    monkeypatch.setattr(receive, "prepare_photo", partial(runaway.begin, marker=tmp_path / "begun"))
     with pytest.raises(httpx.ReadTimeout):
         client.post("/upload", files={"image": ("p.jpg", jpeg())}, timeout=1)
     assert client.get("/health").status_code == 200
@@ -79,7 +79,7 @@ def test_what_takes_too_long_is_refused_with_a_sentence(
 ) -> None:
     with monkeypatch.context() as changed:
         changed.setattr(readers, "SECONDS", 0.5)
-        changed.setattr(receive, "prepare_photo", partial(hogs.begin, marker=tmp_path / "begun"))
+        changed.setattr(receive, "prepare_photo", partial(runaway.begin, marker=tmp_path / "begun"))
         refused = upload(client)
     assert_problem(refused, 400, "photo_too_complex")
     assert "Export it again" in refused.json()["error"]

@@ -16,7 +16,7 @@ from mondrian.database.schema import LOCK, migrate, read_migrations
 from mondrian.errors import SettingsError
 from mondrian.jobs.job import Status
 from mondrian.jobs.store import Store
-from support.store import claimed
+from support.store import claim_new
 from support.working import wait_for
 
 BEFORE = ("0001.jobs", "0002.history", "0003.suspects", "0004.retention", "0005.uploads")
@@ -70,7 +70,7 @@ def test_a_schema_that_is_newer_and_compatible_is_worked_with(database: str) -> 
     migrate(database)
     with open_pool(database) as pool:
         store = Store(pool)
-        store.finish(claim := claimed(store))
+        store.finish(claim := claim_new(store))
         assert store.read(claim.job.id).status is Status.DONE
 
 

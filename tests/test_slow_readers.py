@@ -27,7 +27,7 @@ from support.streaming import (
     Services,
     bytes_in_kernel,
     bytes_kept,
-    claimed,
+    claim_new,
     decode,
     events,
     large,
@@ -44,7 +44,7 @@ from support.streaming import (
 def test_one_in_ten_that_stops_reading_is_dropped_and_costs_little(
     database: str, store: Store
 ) -> None:
-    claim = claimed(store)
+    claim = claim_new(store)
 
     def read(services: Services) -> str:
         with services.watch(claim.job.id, EVERYTHING) as seen:
@@ -131,7 +131,7 @@ def test_a_frozen_reader_of_a_log_costs_at_most_256_kb(
 def test_long_events_are_sent_in_pieces_while_they_are_new(
     services: Services, store: Store
 ) -> None:
-    claim = claimed(store)
+    claim = claim_new(store)
     with services.watch(claim.job.id, EVERYTHING) as seen:
         next(seen), next(seen)
         texts = [f"{number}" * 100_000 for number in range(5)]

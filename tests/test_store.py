@@ -17,7 +17,7 @@ from support.store import (
     FAILED,
     LEASE,
     at_once,
-    claimed,
+    claim_new,
     expire,
     log,
     new_job,
@@ -78,7 +78,7 @@ def test_key_is_forgotten_after_a_day(store: Store, pool: Pool) -> None:
 
 
 def test_end_commits_report_status_and_events_together(store: Store) -> None:
-    claim = claimed(store)
+    claim = claim_new(store)
     answers = [
         Answer(advisor="okeefe", report={"grade": "A"}, text="one"),
         Answer(advisor="ansel", report={"grade": "B"}, text="two"),
@@ -98,7 +98,7 @@ def test_end_commits_report_status_and_events_together(store: Store) -> None:
 
 
 def test_failed_job_says_why(store: Store) -> None:
-    claim = claimed(store)
+    claim = claim_new(store)
     store.finish(claim, error=FAILED)
     job = store.read(claim.job.id)
     assert (job.status, job.current_step, job.error) == (Status.ERROR, FAILED["message"], FAILED)
@@ -109,9 +109,9 @@ def test_failed_job_says_why(store: Store) -> None:
 
 
 def test_cancel_ends_a_job_in_any_state_once(store: Store, pool: Pool) -> None:
-    running = claimed(store)
+    running = claim_new(store)
     store.append(running, [token(running, "part")])
-    lost = claimed(store)
+    lost = claim_new(store)
     expire(pool, lost)
     queued, pending = store.add(new_job()), store.add(new_job(status=Status.PENDING))
     for job_id in (running.job.id, lost.job.id, queued.id, pending.id):
@@ -120,7 +120,7 @@ def test_cancel_ends_a_job_in_any_state_once(store: Store, pool: Pool) -> None:
         assert [name for name, _ in log(store, job_id)][-2:] == ["status_update", "done"]
     assert store.claim("other", LEASE) is None
     assert store.read_snapshot(running.job.id).texts == {"ansel": "part"}
-    done = claimed(store)
+    done = claim_new(store)
     store.finish(done)
     assert store.cancel(done.job.id).status is Status.DONE
 
@@ -189,7 +189,7 @@ def test_deleted_job_leaves_nothing(store: Store, pool: Pool) -> None:
 
 
 def test_only_ended_jobs_are_swept(store: Store) -> None:
-    ended, running = claimed(store, photo_bytes=60), claimed(store, photo_bytes=60)
+    ended, running = claim_new(store, photo_bytes=60), claim_new(store, photo_bytes=60)
     store.finish(ended)
     assert store.delete_oldest(120) == (0, 0)
     assert store.delete_oldest(10, is_trial=True) == (1, 60)
@@ -202,7 +202,7 @@ def test_only_ended_jobs_are_swept(store: Store) -> None:
 
 
 def test_pruned_log_keeps_its_end(store: Store) -> None:
-    claim = claimed(store)
+    claim = claim_new(store)
     store.append(claim, [token(claim, "a")])
     store.finish(claim, [Entry(EventType.ANALYSIS_COMPLETE, {})])
     assert store.prune(1) == (0, 0)

@@ -21,7 +21,7 @@ from support.streaming import (
     PARTIAL,
     Seen,
     Services,
-    claimed,
+    claim_new,
     decode,
     events,
     finished,
@@ -64,7 +64,7 @@ def test_a_stream_begins_with_the_time_to_wait_before_coming_back(
 
 
 def test_only_the_last_opening_event_has_a_number(services: Services, store: Store) -> None:
-    claim = claimed(store)
+    claim = claim_new(store)
     store.append(claim, [token("one "), token("two ")])
     seq = store.append(claim, [token("three", "okeefe")])
     with services.watch(claim.job.id, "include=tokens") as seen:
@@ -83,7 +83,7 @@ def test_only_the_last_opening_event_has_a_number(services: Services, store: Sto
 def test_the_status_that_opens_a_stream_is_that_of_its_number(
     services: Services, store: Store
 ) -> None:
-    claim = claimed(store)
+    claim = claim_new(store)
     job_id = claim.job.id
 
     def move() -> None:
@@ -118,7 +118,7 @@ def test_a_finished_job_is_told_up_to_its_end(services: Services, store: Store) 
 def test_from_every_cursor_the_rest_arrives(
     services: Services, store: Store, is_ended: bool
 ) -> None:
-    claim = claimed(store)
+    claim = claim_new(store)
     with nullcontext() if is_ended else services.crowd(claim.job.id, 1):
         for text in ("one ", "two "):
             store.append(claim, [thinking("Generating"), token(text), PARTIAL])
@@ -197,7 +197,7 @@ def test_ids_of_the_old_form_are_understood(services: Services, store: Store) ->
 
 
 def test_logs_of_two_jobs_never_mix(services: Services, store: Store) -> None:
-    claims = [claimed(store), claimed(store)]
+    claims = [claim_new(store), claim_new(store)]
     with (
         services.watch(claims[0].job.id, "include=tokens") as first,
         services.watch(claims[1].job.id, "include=tokens") as second,
@@ -248,7 +248,7 @@ def test_drops_at_random_bytes_lose_and_double_nothing(services: Services, store
     print("seed", seed)
     chance, drops = random.Random(seed), 0
     while drops < DROPS:
-        claim = claimed(store)
+        claim = claim_new(store)
         texts = [f"{number} é\u2028" * chance.randrange(1, 9) for number in range(120)]
         pause = chance.random() * 0.003
         writer = Thread(target=write_slowly, args=(store, claim, texts, pause))
@@ -287,7 +287,7 @@ def test_a_job_that_vanishes_unseen_ends_its_stream(database: str, store: Store)
 
 
 def test_draining_tells_every_client_to_come_back(services: Services, store: Store) -> None:
-    claim = claimed(store)
+    claim = claim_new(store)
     with services.crowd(claim.job.id, 20) as clients:
         services.call(services.streams.drain(retry_base_ms=300))
         told = [client.read().rsplit(b"retry: ", 1)[1] for client in clients]
@@ -298,7 +298,7 @@ def test_draining_tells_every_client_to_come_back(services: Services, store: Sto
 
 
 def test_clients_who_leave_are_forgotten(services: Services, store: Store) -> None:
-    claim = claimed(store)
+    claim = claim_new(store)
     with services.crowd(claim.job.id, 5):
         assert len(services.streams._topics) == 1
     until(lambda: services.streams.clients == 0 and not services.streams._topics)

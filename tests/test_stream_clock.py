@@ -16,7 +16,7 @@ from mondrian.stream import clock
 from support.streaming import (
     DEADLINE,
     EVERYTHING,
-    claimed,
+    claim_new,
     new_job,
     next_of,
     serving,
@@ -49,7 +49,7 @@ def test_the_clock_speaks_for_queued_jobs(database: str, store: Store) -> None:
 
 
 def test_the_clock_tells_how_long_a_job_will_wait(database: str, store: Store) -> None:
-    claim = claimed(store)
+    claim = claim_new(store)
     told = {"eta_seconds": 600.0, "elapsed_seconds": 9.0}
     store.append(claim, [Entry(EventType.THINKING_UPDATE, told)])
     job = store.add(new_job())
@@ -76,7 +76,7 @@ def ahead(database: str) -> Iterator[Store]:
 
 def test_the_clock_speaks_for_a_silent_worker_and_a_lost_one(database: str, ahead: Store) -> None:
     store = ahead
-    claim = claimed(store, lease_seconds=1.5)
+    claim = claim_new(store, lease_seconds=1.5)
     with serving(database, store, interval=0.3) as services, services.watch(claim.job.id) as seen:
         first = next_of(seen, "thinking_update")
         lost = next(each for each in seen if "lost" in each.thinking)
@@ -133,7 +133,7 @@ def test_a_lost_worker_is_told_whatever_the_interval(
 ) -> None:
     monkeypatch.setattr(clock, "LOOK_SECONDS", 0.2)
     with serving(database, store, interval=2 * DEADLINE) as services:
-        claim = claimed(store, lease_seconds=2.0)  # not while the server starts: it is said once
+        claim = claim_new(store, lease_seconds=2.0)  # not while the server starts: it is said once
         with services.watch(claim.job.id, EVERYTHING) as seen:
             next(seen), next(seen)
             store.append(claim, [token("the last word")])
@@ -142,7 +142,7 @@ def test_a_lost_worker_is_told_whatever_the_interval(
 
 
 def test_the_clock_speaks_to_whom_the_log_has_nothing_to_say(database: str, store: Store) -> None:
-    claim = claimed(store)
+    claim = claim_new(store)
     store.append(claim, [token("unwanted")])
     with (
         serving(database, store, interval=0.3) as services,
@@ -152,7 +152,7 @@ def test_the_clock_speaks_to_whom_the_log_has_nothing_to_say(database: str, stor
 
 
 def test_the_clock_is_silent_while_the_worker_speaks(database: str, store: Store) -> None:
-    claim = claimed(store)
+    claim = claim_new(store)
     with serving(database, store, interval=0.5) as services, services.watch(claim.job.id) as seen:
         writer = Thread(target=write_every, args=(store, claim, 0.6, 5))  # it is a little late
         writer.start()

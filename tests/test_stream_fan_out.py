@@ -21,7 +21,7 @@ from support.streaming import (
     EVERYTHING,
     LINE,
     Services,
-    claimed,
+    claim_new,
     events,
     serving,
     text_of,
@@ -45,7 +45,7 @@ def test_the_log_is_read_once_for_all_clients_or_not_at_all(
     database: str, pool: Pool, size: int, most: int
 ) -> None:
     store = CountingStore(pool)
-    claim = claimed(store)
+    claim = claim_new(store)
     with (
         serving(database, store) as services,
         services.crowd(claim.job.id, 40),
@@ -119,7 +119,7 @@ def test_a_crowd_leaves_time_to_others_and_one_client_is_not_held_up(
 def test_notices_that_lie_or_come_twice_are_read_past(
     services: Services, store: Store, pool: Pool
 ) -> None:
-    claim = claimed(store)
+    claim = claim_new(store)
     with services.watch(claim.job.id, EVERYTHING) as seen, pool.connection() as connection:
         opening = [next(seen), next(seen)]
         last = int(opening[-1].id or 0)
@@ -151,7 +151,7 @@ def test_a_frame_is_joined_once_for_all_clients_at_one_place() -> None:
 def test_a_client_that_falls_behind_the_tail_misses_nothing(
     services: Services, store: Store
 ) -> None:
-    claim = claimed(store)
+    claim = claim_new(store)
     with services.crowd(claim.job.id, 1, EVERYTHING) as [client]:
         tail = services.streams._topics[claim.job.id].buffer
         while tail.seq < 40:  # one by one, until there is no room for the next
@@ -170,7 +170,7 @@ def test_wakeups_come_back_after_a_lost_connection(
     database: str, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listen, "RECONNECT_SECONDS", 1.0)
-    claim = claimed(store)
+    claim = claim_new(store)
     with serving(database, store) as services, services.watch(claim.job.id) as seen:
         next(seen), next(seen)
         with psycopg.connect(database, autocommit=True) as connection:
@@ -189,7 +189,7 @@ def test_wakeups_come_back_after_a_lost_connection(
 
 
 def test_one_wakeup_brings_all_that_was_written(services: Services, store: Store) -> None:
-    claim = claimed(store)
+    claim = claim_new(store)
     with services.watch(claim.job.id, EVERYTHING) as seen:
         next(seen), next(seen)
         last = store.append(claim, [token("x")] * (2 * CHUNK + 1))

@@ -29,13 +29,13 @@ from support.working import (
     add_job,
     answer,
     at_work,
-    counted,
-    ended,
+    count_events,
     log_of,
     make_worker,
     recording,
     text_of,
     wait_for,
+    wait_for_end,
 )
 
 SILENCE = {"after": 60, "phase": "prefill"}
@@ -45,7 +45,7 @@ def test_a_job_is_done(hire: Hire, store: Store, photos: PhotoStore, tmp_path: P
     url = recording(tmp_path, {"phase": "loading"}, {"after": 0.3, "phase": "prefill"}, pause=0.02)
     job = add_job(store, photos)
     with at_work(hire(url)):
-        done = ended(store, job)
+        done = wait_for_end(store, job)
     log = log_of(store, job)
     assert done.status is Status.DONE
     assert done.progress == 100
@@ -73,7 +73,7 @@ def test_a_repaired_answer_is_told_as_it_is(
     url = recording(tmp_path, {"text": unread, "tokens": 9}, {"finish": "stop"}, pause=0.02)
     job = add_job(store, photos)
     with at_work(hire(url)):
-        assert ended(store, job).status is Status.DONE
+        assert wait_for_end(store, job).status is Status.DONE
     log = log_of(store, job)
     [stored] = store.read_reports(job.id)
     assert text_of(log, 1) == stored.text == unread + answer()
@@ -115,7 +115,7 @@ def test_sixteen_jobs_at_once_on_one_server(
     with closing(open_engine(f"openai:http://127.0.0.1:{server.server_port}/v1")) as engine:
         worker = make_worker(store, photos, engine, database, home=tmp_path, concurrency=16)
         with at_work(worker):
-            statuses = {ended(store, job).status for job in jobs}
+            statuses = {wait_for_end(store, job).status for job in jobs}
     server.shutdown()
     server.server_close()
     assert statuses == {Status.DONE}
@@ -128,7 +128,7 @@ def test_an_answer_that_nobody_can_read_is_an_error_and_not_tried_again(
     record(path, [{"text": "I like it.", "tokens": 3}, {"finish": "stop"}])
     job = add_job(store, photos)
     with at_work(hire(f"replay:{path}")):
-        failed = ended(store, job)
+        failed = wait_for_end(store, job)
     assert (failed.status, failed.attempt) == (Status.ERROR, 1)
     assert failed.error
     assert failed.error["code"] == "answer_error"
@@ -143,7 +143,7 @@ def test_updates_say_all_the_way_what_is_done(
     url = recording(tmp_path, {"phase": "prefill"}, {"after": 1.3, "phase": "prefill"}, pause=0.01)
     job = add_job(store, photos)
     with at_work(hire(url, update_interval=0.3)):
-        ended(store, job)
+        wait_for_end(store, job)
     log = log_of(store, job)
     told = [each for kind, each in log if kind == "thinking_update"]
     phases = list(dict.fromkeys(each["phase"] for each in told))
@@ -161,7 +161,7 @@ def test_silences_are_never_longer_than_the_interval(
     url = recording(tmp_path, {"phase": "prefill"}, {"after": 2.5, "phase": "prefill"}, pause=0.01)
     job = add_job(store, photos)
     with at_work(hire(url, update_interval=0.5)):
-        ended(store, job)
+        wait_for_end(store, job)
     times = [
         event.created_at.timestamp()
         for event in store.read_events(job.id, 1)
@@ -169,7 +169,7 @@ def test_silences_are_never_longer_than_the_interval(
     ]
     gaps = [after - before for before, after in itertools.pairwise(times)]
     assert max(gaps) <= 1.0
-    assert counted(log_of(store, job)) <= 15 + (times[-1] - times[0]) / 0.5
+    assert count_events(log_of(store, job)) <= 15 + (times[-1] - times[0]) / 0.5
 
 
 def test_several_advisors_in_turn_with_one_measurement(
@@ -177,7 +177,7 @@ def test_several_advisors_in_turn_with_one_measurement(
 ) -> None:
     job = add_job(store, photos, "ansel", "okeefe")
     with at_work(hire(recording(tmp_path), update_interval=0.2)):
-        ended(store, job)
+        wait_for_end(store, job)
     log = log_of(store, job)
     assert text_of(log, 1, "ansel") == text_of(log, 1, "okeefe") == answer()
     assert [report.advisor for report in store.read_reports(job.id)] == ["ansel", "okeefe"]
@@ -204,10 +204,10 @@ def test_many_short_critiques_do_not_flood_a_client(
     everybody = list(load_advisors())
     job = add_job(store, photos, *everybody)
     with at_work(hire(recording(tmp_path, pause=0.0005), update_interval=60.0)):
-        done = ended(store, job)
+        done = wait_for_end(store, job)
     assert done.completed_at
     seconds = (done.completed_at - done.created_at).total_seconds()
-    assert counted(log_of(store, job)) <= 15 + seconds / 60.0
+    assert count_events(log_of(store, job)) <= 15 + seconds / 60.0
     assert len(store.read_reports(job.id)) == len(everybody)
 
 
@@ -216,7 +216,7 @@ def test_parts_of_the_report_come_while_it_is_written(
 ) -> None:
     job = add_job(store, photos)
     with at_work(hire(recording(tmp_path, pause=0.03))):
-        ended(store, job)
+        wait_for_end(store, job)
     parts = [
         (event.created_at.timestamp(), json.loads(event.payload))
         for event in store.read_events(job.id, 0)
@@ -275,7 +275,7 @@ def test_a_commit_whose_answer_was_lost_is_not_made_twice(
     store = Forgetful(pool)
     job = add_job(store, photos)
     with at_work(hire(recording(tmp_path), store=store)):
-        ended(store, job)
+        wait_for_end(store, job)
     log = log_of(store, job)
     assert text_of(log, 1) == answer()
     thoughts = [each["thinking"] for kind, each in log if kind == "thinking_update"]
@@ -302,7 +302,7 @@ def test_a_retry_whose_answer_was_lost_costs_one_attempt(
     job = add_job(store, photos)
     failing = ({"error": "out of memory"}, {"finish": "stop"})
     with at_work(hire(recording(tmp_path, *failing), store=store, lease=2.0)):
-        done = ended(store, job)
+        done = wait_for_end(store, job)
     assert (done.status, done.attempt, done.failures) == (Status.DONE, 2, 1)
     assert store.retries == 1
 
@@ -345,7 +345,7 @@ def test_what_nobody_foresaw_ends_no_thread(
     failing = ({"after": 2, "error": "out of memory"}, {"finish": "stop"})
     worker = hire(recording(tmp_path, *failing), store=moody, lease=1.0, update_interval=0.2)
     with at_work(worker):
-        done = ended(store, job)
+        done = wait_for_end(store, job)
     assert set(moody.failures) == {"claim", "renew", "retry"}
     assert (done.status, done.attempt) == (Status.DONE, 2)
 
@@ -362,7 +362,7 @@ def test_a_photo_store_that_is_away_costs_no_attempt(
         assert "waits for its photo" in caplog.text
         folder.unlink()
         (tmp_path / "elsewhere").rename(folder)
-        done = ended(store, job)
+        done = wait_for_end(store, job)
     assert (done.status, done.attempt) == (Status.DONE, 1)
 
 
@@ -377,7 +377,7 @@ def test_an_engine_that_failed_is_given_time(
     job = add_job(store, photos)
     failing = ({"error": "out of memory"}, {"finish": "stop"})
     with at_work(hire(recording(tmp_path, *failing, *failing), update_interval=0.2)):
-        done = ended(store, job)
+        done = wait_for_end(store, job)
     assert (done.status, done.failures) == (Status.DONE, 2)
     told = [each for kind, each in log_of(store, job) if kind == "thinking_update"]
     waits = [each["elapsed_seconds"] for each in told if "(attempt 3)" in each["thinking"]]
@@ -393,7 +393,7 @@ def test_a_lost_job_is_taken_over_only_after_a_lease_awake(
     assert store.claim("somebody who died", 0.01)
     began = time.time()
     with at_work(hire(recording(tmp_path), lease=2.0, update_interval=interval)):
-        done = ended(store, job)
+        done = wait_for_end(store, job)
     [again] = [event for event in store.read_events(job.id, 0) if event.type == "attempt"]
     assert again.created_at.timestamp() - began >= 2.0
     assert json.loads(again.payload)["reason"] == "worker lost"
@@ -415,7 +415,7 @@ def test_what_cannot_be_done_ends_at_once(
 ) -> None:
     job = add_job(store, photos, advisor, photo=photo)
     with at_work(hire(recording(tmp_path))):
-        failed = ended(store, job)
+        failed = wait_for_end(store, job)
     assert failed.status is Status.ERROR
     assert failed.error
     assert (failed.error["code"], failed.error["retryable"]) == (code, False)
@@ -429,7 +429,7 @@ def test_the_worker_survives_a_job_that_was_deleted(
     with at_work(hire(recording(tmp_path, pause=0.02))):
         wait_for(lambda: text_of(log_of(store, first), 1))
         store.delete(first.id)
-        assert ended(store, add_job(store, photos)).status is Status.DONE
+        assert wait_for_end(store, add_job(store, photos)).status is Status.DONE
 
 
 def test_several_threads_work_at_once(
@@ -437,7 +437,7 @@ def test_several_threads_work_at_once(
 ) -> None:
     jobs = [add_job(store, photos) for _ in range(6)]
     with at_work(hire(recording(tmp_path, pause=0.001), concurrency=3)):
-        assert {ended(store, job).status for job in jobs} == {Status.DONE}
+        assert {wait_for_end(store, job).status for job in jobs} == {Status.DONE}
     assert all(text_of(log_of(store, job), 1) == answer() for job in jobs)
 
 
@@ -450,7 +450,7 @@ def test_an_adapter_is_used_by_the_jobs_that_ask_for_it(
     query = urlencode({"adapter": checkpoints / "adapter", "temperature": 0, "max_tokens": 600})
     jobs = [add_job(store, photos, mode=mode) for mode in ("lora", "baseline")]
     with at_work(hire(f"mlx:{checkpoints / 'qwen3'}?{query}")):
-        done = [ended(store, job, 300) for job in jobs]
+        done = [wait_for_end(store, job, 300) for job in jobs]
     assert [job.mode_used for job in done] == ["lora", "baseline"]
     adapted, plain = [text_of(log_of(store, job), attempt=job.attempt) for job in done]
     assert adapted != plain
@@ -461,4 +461,4 @@ def test_an_engine_without_an_adapter_says_so(
 ) -> None:
     job = add_job(store, photos, mode="lora")
     with at_work(hire(recording(tmp_path))):
-        assert ended(store, job).mode_used == "baseline"
+        assert wait_for_end(store, job).mode_used == "baseline"

@@ -23,8 +23,7 @@ from support.working import (
     add_job,
     answer,
     at_work,
-    counted,
-    ended,
+    count_events,
     engine_of,
     jpeg,
     log_of,
@@ -32,6 +31,7 @@ from support.working import (
     recording,
     text_of,
     wait_for,
+    wait_for_end,
 )
 
 SAID_SECONDS, AGAIN_SECONDS = 2.0, 5.0
@@ -105,7 +105,7 @@ def test_three_aborts_end_the_job_and_keep_its_text(
     row = fault("engine child, abort in its own code, three times")
     job = add_job(store, photos)
     with at_work(hire(recording(tmp_path, after=({"after": 0.2, "crash": True},)))):
-        failed = ended(store, job)
+        failed = wait_for_end(store, job)
     log = log_of(store, job)
     assert failed.status is Status.ERROR
     assert [kind for kind, _ in log[-3:]] == ["status_update", "error", "done"]
@@ -118,7 +118,7 @@ def test_three_aborts_end_the_job_and_keep_its_text(
     told = [each["thinking"] for kind, each in log if kind == "thinking_update"]
     assert any(each.endswith("trying again (attempt 2)") for each in told)
     assert failed.completed_at
-    assert counted(log) <= 15 + (failed.completed_at - failed.created_at).total_seconds()
+    assert count_events(log) <= 15 + (failed.completed_at - failed.created_at).total_seconds()
     for attempt in (1, 2, 3):
         assert answer().startswith(text_of(log, attempt))
         assert len(text_of(log, attempt)) > 100
@@ -159,8 +159,8 @@ def test_a_poisonous_photo_does_not_fail_its_neighbours(
     good = [add_job(store, photos) for _ in range(3)]
     poison = add_job(store, photos, "gogh")
     with at_work(hire(f"{url}?slots=4")):
-        failed = ended(store, poison)
-        done = [ended(store, job) for job in good]
+        failed = wait_for_end(store, poison)
+        done = [wait_for_end(store, job) for job in good]
     assert all(job.is_suspect == (job.failures > 0) for job in done)
     tell_alone(row, failed, "engine_crashed", done)
 
@@ -178,7 +178,7 @@ def test_a_photo_that_hangs_the_engine_does_not_fail_its_neighbours(
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=os.pathsep)
     hang = {"after": 0.6, "hang": True, "when": "Vincent"}
     url = recording(tmp_path, after=(hang, {"after": 0.6, "phase": "generating"}))
-    native, options = "support.seizing:Seizing", {"path": Path(url.removeprefix("replay:"))}
+    native, options = "support.hanging_engine:Hanging", {"path": Path(url.removeprefix("replay:"))}
     engine = HostedEngine(
         url=url, model="x", sees=True, native=native, options=options, slots=4, stop_seconds=0.3
     )
@@ -186,8 +186,8 @@ def test_a_photo_that_hangs_the_engine_does_not_fail_its_neighbours(
     hanging = add_job(store, photos, "gogh")
     worker = make_worker(store, photos, engine, database, home=tmp_path, stall=3.0)
     with closing(engine), at_work(worker):
-        failed = ended(store, hanging, 90)
-        done = [ended(store, job) for job in good]
+        failed = wait_for_end(store, hanging, 90)
+        done = [wait_for_end(store, job) for job in good]
     tell_alone(row, failed, "engine_stalled", done)
 
 

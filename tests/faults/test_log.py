@@ -16,14 +16,14 @@ from support.streaming import (
     EVERYTHING,
     Seen,
     Services,
-    claimed,
+    claim_new,
     next_of,
     serving,
     text_of,
     thinking,
     token,
 )
-from support.working import Hire, add_job, answer, at_work, ended, recording
+from support.working import Hire, add_job, answer, at_work, recording, wait_for_end
 
 
 def go_back(database: str, job: UUID, events: int) -> None:
@@ -62,7 +62,7 @@ def test_a_log_that_goes_back_under_a_running_job(
             if not back and int(each.id or 0) > 40:
                 go_back(database, job.id, 30)
                 back = time.monotonic()
-        done = ended(store, job)
+        done = wait_for_end(store, job)
     again = next(each.at for each in seen if each.event == "reset")
     assert done.status is Status.DONE
     assert seen[-1].event == "done"
@@ -76,7 +76,7 @@ def test_a_log_that_goes_back_and_has_grown_past_the_client(
     store: Store, pool: Pool, database: str, fault: Fault
 ) -> None:
     row = fault("log goes back and grows past what clients have")
-    claim = claimed(store)
+    claim = claim_new(store)
     for number in range(30):
         store.append(claim, [token(f"{number} ")])
     with serving(database, store, interval=1.0) as services:
@@ -115,7 +115,7 @@ def test_a_log_that_goes_back_while_nobody_follows(
     store: Store, database: str, fault: Fault
 ) -> None:
     row = fault("log goes back, and its epoch is renewed")
-    claim = claimed(store)
+    claim = claim_new(store)
     for _ in range(10):
         store.append(claim, [thinking("Generating")])
     with serving(database, store, interval=1.0) as services:

@@ -24,12 +24,12 @@ from support.working import (
     Hire,
     add_job,
     at_work,
-    ended,
     engine_of,
     log_of,
     payload,
     text_of,
     wait_for,
+    wait_for_end,
 )
 
 SAID_SECONDS, AGAIN_SECONDS, HANDED_SECONDS, GONE_SECONDS = 2.0, 5.0, 10.0, 2.0
@@ -70,7 +70,7 @@ def test_its_death_is_told_and_costs_an_attempt(
     job, worker = add_job(store, photos), hire(engine)
     struck = strike(engine_of(worker), phase, blow, monkeypatch)
     with at_work(worker):
-        done = ended(store, job, 120)
+        done = wait_for_end(store, job, 120)
     assert (done.status, done.attempt, done.failures) == (Status.DONE, 2, 1)
     said = seconds_to(store, job, struck[0], lambda told: blow.name in str(told.get("thinking")))
     again = seconds_to(store, job, struck[0], is_at_work_again)
@@ -155,7 +155,7 @@ def test_an_abort_of_llamacpp_itself_is_told(
     model.write_bytes(damaged)
     job, worker = add_job(store, photos), hire(f"llamacpp:{model}")
     with at_work(worker):
-        failed = ended(store, job, 90)
+        failed = wait_for_end(store, job, 90)
     assert (failed.status, failed.failures, failed.is_suspect) == (Status.ERROR, 3, True)
     assert failed.error
     assert "SIGABRT while loading the model" in failed.error["message"]

@@ -23,7 +23,17 @@ from mondrian.jobs.job import Status
 from mondrian.jobs.store import Store
 from support.processes import started
 from support.servers import make_app, running
-from support.working import Hire, answer, at_work, ended, jpeg, log_of, recording, text_of, wait_for
+from support.working import (
+    Hire,
+    answer,
+    at_work,
+    jpeg,
+    log_of,
+    recording,
+    text_of,
+    wait_for,
+    wait_for_end,
+)
 
 AWAY_SECONDS = 10.0
 
@@ -133,7 +143,7 @@ def test_a_photo_store_that_is_full_or_read_only_refuses(
         assert (refused.status_code, refused.json()["code"]) == (503, "photo_store_unavailable")
         [job] = store.list_jobs()
         with at_work(hire(recording(tmp_path))):
-            assert ended(store, job).status is Status.DONE
+            assert wait_for_end(store, job).status is Status.DONE
         mount("-o", "remount,rw", str(small_disk))
         assert [each.name for each in small_disk.iterdir()] == [job.photo_key]
         assert upload().status_code == 201
@@ -190,7 +200,7 @@ def test_a_database_that_is_full_refuses_and_what_was_accepted_goes_on(
         freed = time.monotonic()
         wait_for(lambda: store.read(job.id).last_seq > written)
         seconds = time.monotonic() - freed
-        done = ended(store, job)
+        done = wait_for_end(store, job)
     assert (done.status, done.attempt) == (Status.DONE, 1)
     assert text_of(log_of(store, job), 1) == answer()
     row.tell("507; the running job waits for room, then done", seconds=seconds)

@@ -19,7 +19,7 @@ from mondrian.jobs.store import Store
 from mondrian.photos import PhotoStore
 from support.processes import LEAVE_SECONDS, started, started_at_once
 from support.servers import make_app, running
-from support.working import add_job, answer, ended, log_of, recording, text_of, wait_for
+from support.working import add_job, answer, log_of, recording, text_of, wait_for, wait_for_end
 
 Process = subprocess.Popen[str]
 Pair = Callable[..., AbstractContextManager[tuple[Process, Process]]]
@@ -91,13 +91,13 @@ def test_one_that_was_thought_dead_writes_no_more(
     with at_work_by_one_of_two("--lease", 2) as (holder, other):
         stopped = time.monotonic()
         holder.send_signal(signal.SIGSTOP)
-        done = ended(store, job)
+        done = wait_for_end(store, job)
         seconds = time.monotonic() - stopped
         other.terminate()
         other.wait(LEAVE_SECONDS)
         holder.send_signal(signal.SIGCONT)
         later = add_job(store, photos)
-        assert ended(store, later).status is Status.DONE  # it has seen that it is late
+        assert wait_for_end(store, later).status is Status.DONE  # it has seen that it is late
     assert (done.status, done.attempt) == (Status.DONE, 2)
     assert store.read(job.id) == done
     log = log_of(store, job)
@@ -127,7 +127,7 @@ def test_a_machine_that_slept_costs_no_attempt_and_one_that_is_asked_to_go_no_fa
         holder.terminate()
         assert holder.wait(LEAVE_SECONDS) == 0
         handed_seconds = time.monotonic() - woken - slept_seconds
-        done = ended(store, job)
+        done = wait_for_end(store, job)
     log = log_of(store, job)
     assert [told["reason"] for kind, told in log if kind == "attempt"] == ["worker stopped"]
     assert (done.status, done.attempt, done.failures) == (Status.DONE, 2, 0)

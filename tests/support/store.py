@@ -35,7 +35,7 @@ def new_job(owner: str = "anna", **fields: Any) -> Job:
     return Job(id=uuid4(), owner=owner, filename="p.jpg", photo_key=f"{uuid4()}.jpg", **fields)
 
 
-def claimed(store: Store, **fields: Any) -> Claim:
+def claim_new(store: Store, **fields: Any) -> Claim:
     job = store.add(new_job(**fields))
     claim = store.claim("worker", LEASE)
     assert claim is not None
@@ -101,7 +101,7 @@ def at_once(*calls: Callable[[], T]) -> list[T | Exception]:
 
 def working(store: Store, pool: Pool, jobs: int) -> list[Claim]:
     """So many claims at once, without the round trips."""
-    first = claimed(store)
+    first = claim_new(store)
     with pool.connection() as connection:
         connection.execute(
             """WITH copies AS (

@@ -172,7 +172,7 @@ def new_job(**fields: Any) -> Job:
     return Job(**{name: getattr(job, name) for name in Job.__slots__} | fields)
 
 
-def claimed(store: Store, lease_seconds: float = 60.0) -> Claim:
+def claim_new(store: Store, lease_seconds: float = 60.0) -> Claim:
     store.add(new_job())
     claim = store.claim("worker", lease_seconds)
     assert claim is not None
@@ -193,7 +193,7 @@ COMPLETE = Entry(EventType.ANALYSIS_COMPLETE, {"analysis_html": "<p>é\u2028</p>
 
 
 def finished(store: Store, texts: Sequence[str] = ("one ", "two ", "three")) -> UUID:
-    claim = claimed(store)
+    claim = claim_new(store)
     for text in texts:
         store.append(claim, [thinking("Generating"), token(text), PARTIAL])
     store.finish(claim, [COMPLETE])
@@ -229,7 +229,7 @@ def write_much(store: Store, claim: Claim) -> None:
 
 def large(store: Store) -> UUID:
     """A job that has ended, with long tokens and an analysis of a megabyte."""
-    claim = claimed(store)
+    claim = claim_new(store)
     for _ in range(2):
         store.append(claim, [token(LINE)] * 150)
     store.finish(claim, [Entry(EventType.ANALYSIS_COMPLETE, {"analysis_html": "z" * 1_000_000})])

@@ -114,7 +114,7 @@ def wait_for(ask: Callable[[], T | None], seconds: float = DEADLINE_SECONDS) -> 
     return found
 
 
-def ended(store: Store, job: Job, seconds: float = DEADLINE_SECONDS) -> Job:
+def wait_for_end(store: Store, job: Job, seconds: float = DEADLINE_SECONDS) -> Job:
     """The job, when it has ended."""
 
     def ask() -> Job | None:
@@ -144,7 +144,7 @@ def text_of(log: list[tuple[str, dict[str, Any]]], attempt: int, advisor: str = 
     )
 
 
-def counted(log: list[tuple[str, dict[str, Any]]]) -> int:
+def count_events(log: list[tuple[str, dict[str, Any]]]) -> int:
     """How many events of the first five types a client sees; ``connected`` is the first."""
     kinds = ("status_update", "thinking_update", "analysis_complete", "error")
     return 1 + sum(kind in kinds for kind, _ in log)

@@ -59,13 +59,6 @@ class Deliverer:
             except StorageError:
                 pause = AWAY_SECONDS
 
-    def deliver_next(self) -> bool:
-        """Deliver one that is due. Return whether there was one. Raise ``StorageError``."""
-        delivery = self._store.claim_webhook(LEASE_SECONDS)
-        if delivery:
-            self._deliver(delivery)
-        return delivery is not None
-
     def _start_next(self) -> bool:
         """Begin to deliver one that is due, in a thread. Return whether there was one."""
         if not self._slots.acquire(timeout=POLL_SECONDS):
@@ -83,7 +76,7 @@ class Deliverer:
 
     def _run_one(self, delivery: Delivery) -> None:
         try:
-            self._deliver(delivery)
+            self.deliver(delivery)
         except StorageError as exc:  # it is due again when its lease is over
             log.warning("webhook %s: %s", delivery.id.hex, exc.message)
         except Exception:
@@ -91,7 +84,8 @@ class Deliverer:
         finally:
             self._slots.release()
 
-    def _deliver(self, delivery: Delivery) -> None:
+    def deliver(self, delivery: Delivery) -> None:
+        """Send a claimed webhook once, and record what came of it. Raise ``StorageError``."""
         try:
             job = self._store.read(delivery.job_id)
         except JobNotFound:  # its webhooks went with it

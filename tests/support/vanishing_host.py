@@ -1,4 +1,4 @@
-"""A host that disappears while a request is sent: ``unshare -rn python unheard.py``.
+"""A host that disappears while a request is sent: ``unshare -rn python vanishing_host.py``.
 
 Run in a network of its own, whose only device it takes down between the connection and the
 question. Prints the error that the engine raises.
@@ -24,11 +24,11 @@ SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 
 def switch(*, on: bool) -> None:
     """Take the loopback device up or down."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as door:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         device = struct.pack("16sh", b"lo", 0)
-        flags = struct.unpack("16sh", fcntl.ioctl(door, SIOCGIFFLAGS, device))[1]
+        flags = struct.unpack("16sh", fcntl.ioctl(probe, SIOCGIFFLAGS, device))[1]
         flags = flags | IFF_UP if on else flags & ~IFF_UP
-        fcntl.ioctl(door, SIOCSIFFLAGS, struct.pack("16sh", b"lo", flags))
+        fcntl.ioctl(probe, SIOCSIFFLAGS, struct.pack("16sh", b"lo", flags))
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -44,7 +44,7 @@ class Handler(BaseHTTPRequestHandler):
         """Nothing is logged."""
 
 
-def lose(exchange: Exchange[Any], event: str, about: Mapping[str, Any]) -> None:
+def cut_connection(exchange: Exchange[Any], event: str, about: Mapping[str, Any]) -> None:
     """Take note of the connection of a question, and make it lead nowhere."""
     TRACE(exchange, event, about)
     if exchange._method == "POST" and event == "connection.connect_tcp.complete":
@@ -59,7 +59,7 @@ def main() -> None:
     switch(on=True)
     openai_http.DEAD_SECONDS = 1.0
     openai.CONNECT_SECONDS = (5.0,)  # type: ignore[assignment]  # one try
-    Exchange._trace = lose  # type: ignore[assignment,method-assign]
+    Exchange._trace = cut_connection  # type: ignore[assignment,method-assign]
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     engine = open_engine(f"openai:http://127.0.0.1:{server.server_port}/v1")

@@ -6,7 +6,7 @@ from mondrian.engines.base import Progress, Token
 from mondrian.engines.replay import Line, Replay, Span
 
 
-class Seizing(Replay):
+class Hanging(Replay):
     """Plays a recording. Where that hangs, no thread of the process runs on: it holds Python's
     lock, as native code that is stuck may."""
 

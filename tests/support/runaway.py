@@ -20,19 +20,19 @@ def begin(photo: bytes, marker: Path, **_: object) -> None:
     threading.Event().wait()
 
 
-def burn(photo: bytes) -> int:
+def spin(photo: bytes) -> int:
     """Keep the processor, and Python's lock."""
     return sum(range(10**13))
 
 
-def eat(photo: bytes, part_bytes: int = 50_000_000) -> None:
+def fill_memory(photo: bytes, part_bytes: int = 50_000_000) -> None:
     """Take more and more memory."""
     kept = []
     while True:
         kept.append(b"x" * part_bytes)
 
 
-def swallow(photo: bytes, taken_bytes: int) -> int:
+def keep_memory(photo: bytes, taken_bytes: int) -> int:
     """Take memory, and keep it after the answer."""
     _KEPT.append(b"x" * taken_bytes)
     return os.getpid()
@@ -56,8 +56,8 @@ def fail(photo: bytes) -> None:
     raise ZeroDivisionError("by zero")
 
 
-def environment(photo: bytes) -> dict[str, str]:
-    """Return the process's arguments."""
+def get_environment(photo: bytes) -> dict[str, str]:
+    """Return the environment of the process."""
     return dict(os.environ)
 
 
