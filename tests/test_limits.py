@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 
 import pytest
 
@@ -37,14 +38,24 @@ def test_one_that_waits_for_a_processor_has_more_time(monkeypatch: pytest.Monkey
             watch.check(Limits(seconds=0.05, memory_bytes=GIGABYTE))
 
 
-def test_one_that_does_nothing_has_not() -> None:
+def test_one_that_does_nothing_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "IDLE_SECONDS", 0.2)
     with running(IDLE) as idle:
         wait_for(lambda: is_idle(idle.pid))
         watch = Watch(idle.pid)
         watch.check(Limits(seconds=600, memory_bytes=GIGABYTE))
         time.sleep(0.3)
         with pytest.raises(LimitPassed, match="limit of time"):
-            watch.check(Limits(seconds=0.2, memory_bytes=GIGABYTE))
+            watch.check(Limits(seconds=0.25, memory_bytes=GIGABYTE))
+
+
+def test_one_that_sleeps_for_a_moment_is_not_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(IDLE) as idle:
+        wait_for(lambda: is_idle(idle.pid))
+        watch, used = Watch(idle.pid), count(1)
+        monkeypatch.setattr(limits, "processor_seconds", lambda _: next(used) / 1000)
+        time.sleep(0.3)
+        watch.check(Limits(seconds=0.2, memory_bytes=GIGABYTE))
 
 
 def test_one_that_was_stopped_or_has_ended_does_nothing() -> None:

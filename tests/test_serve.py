@@ -84,7 +84,9 @@ def test_a_job_from_the_terminal(server: str, tmp_path: Path) -> None:
     photo = tmp_path / "a photo.jpg"
     photo.write_bytes(jpeg())
     submitted = run("submit", photo, photo, "--advisor", "okeefe", "--server", server)
-    first, second = submitted.stdout.split()
+    first, other = submitted.stdout.split()
+    assert first != other
+    second = pending(server)
     assert run("cancel", second, "--server", server).stdout == "Cancelled.\n"
     watched = run("watch", first, "--server", server)
     assert watched.returncode == 0, watched.stderr

@@ -30,7 +30,7 @@ _SERVE = (
 @command(*_SERVE, *_WORK, group=Group.SERVICE)
 def serve(settings: "Settings") -> None:
     """Serve photos, jobs, live streams and reports over HTTP, and work at the jobs."""
-    from mondrian.server import serve as run
+    from mondrian.server.serve import serve as run
 
     with _logging(settings):
         if settings.worker:
@@ -46,7 +46,7 @@ def serve(settings: "Settings") -> None:
 @command(*_WORK, "health_port", group=Group.SERVICE)
 def worker(settings: "Settings") -> None:
     """Work at the jobs of a database, beside `mondrian serve --no-worker`."""
-    from mondrian.server import work
+    from mondrian.server.serve import work
 
     with _logging(settings):
         print_choice(settings, should_suggest=True)

@@ -65,8 +65,8 @@ class PhotoReaders:
         """Return the result of ``function``, a module-level one, for ``photo`` and ``arguments``.
 
         A call that is not urgent leaves one process to those that are. The limits are 10 s plus 2 s
-        per 10 megapixels, of CPU time and of elapsed time (up to three times as long while it waits
-        for a CPU), and 2 GB of memory. Raise the errors of ``function``, ``PhotoTooComplex`` beyond
+        per 10 megapixels, of CPU time and of elapsed time (up to three times as long unless it is
+        idle), and 2 GB of memory. Raise the errors of ``function``, ``PhotoTooComplex`` beyond
         the limits, ``DamagedPhoto`` if the process dies twice, ``PhotoReaderUnavailable`` if no
         process can be started, and ``Unwanted`` soon after ``is_wanted`` returns false.
         """

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import psutil
 
 _PRINTED_BYTES = 1_000_000
+IDLE_SECONDS = 1.0
+"""A process is idle if for so long it has used no CPU time, and has not waited for a CPU."""
+
 _FETCHING = psutil.STATUS_DISK_SLEEP  # most likely paging in its memory
 
 
@@ -16,8 +19,8 @@ class Limits:
     """Limits of one request: ``seconds`` of CPU time and of elapsed time, and resident memory of
     the whole process.
 
-    A request that waits for a CPU has up to three times the elapsed time, so that a busy machine
-    does not fail it.
+    A process that is not idle has up to three times the elapsed time, so that a busy machine does
+    not fail it.
     """
 
     seconds: float
@@ -39,15 +42,19 @@ class Watch:
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
-        self._started = time.monotonic()
-        self._processor_before = processor_seconds(pid)
+        self._started = self._active_at = time.monotonic()
+        self._processor_before = self._processor = processor_seconds(pid)
 
     def check(self, limits: Limits) -> None:
-        """Raise ``LimitPassed`` if the process exceeded ``limits``."""
-        late_seconds = time.monotonic() - self._started - limits.seconds
-        if late_seconds > 0 and (is_idle(self._pid) or late_seconds > 2 * limits.seconds):
+        """Raise ``LimitPassed`` if the process exceeded ``limits``. Call it several times a
+        second."""
+        now, processor = time.monotonic(), processor_seconds(self._pid)
+        if processor > self._processor or not is_idle(self._pid):
+            self._processor, self._active_at = processor, now
+        seconds = limits.seconds if now - self._active_at > IDLE_SECONDS else 3 * limits.seconds
+        if now - self._started > seconds:
             raise LimitPassed("time", limits)
-        if processor_seconds(self._pid) - self._processor_before > limits.seconds:
+        if processor - self._processor_before > limits.seconds:
             raise LimitPassed("processor", limits)
         if resident_bytes(self._pid) > limits.memory_bytes:
             raise LimitPassed("memory", limits)
