@@ -11,9 +11,12 @@ report, and a comparison.
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from anyio import from_thread, to_thread
+from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import Field
 
 from mondrian import __version__
@@ -21,9 +24,6 @@ from mondrian.client.client import Client
 from mondrian.errors import EngineFailed, InvalidRequest, JobConflict, MondrianError
 from mondrian.jobs.job import Status
 from mondrian.purpose import MAX_INTENT
-
-if TYPE_CHECKING:
-    from mcp.server import MCPServer
 
 T = TypeVar("T")
 
@@ -39,69 +39,79 @@ _INSTRUCTIONS = (
     "scores as they are."
 )
 
+_Photo = Annotated[
+    str, Field(description="The path of a photo, absolute or below one of the folders.")
+]
+_Advisor = Annotated[
+    str, Field(description="Who critiques: an id such as ansel or okeefe, several with commas.")
+]
+_Intent = Annotated[
+    str,
+    Field(
+        max_length=MAX_INTENT,
+        description="What the photographer meant, in their words: what is on purpose.",
+    ),
+]
+_Limit = Annotated[int, Field(ge=1, le=MAX_LISTED, description="How many at most.")]
 _Job = Annotated[str, Field(description="The id of a critique, or the first letters of it.")]
+_Jobs = Annotated[
+    list[str],
+    Field(
+        min_length=1,
+        max_length=MAX_COMPARED,
+        description="Ids of critiques; one is enough if several advisors made it.",
+    ),
+]
 
 
-def make_tools(connect: Callable[[], Client], roots: Sequence[Path]) -> "MCPServer":
+def make_tools(connect: Callable[[], Client], roots: Sequence[Path]) -> MCPServer:
     """Return the MCP server with the four tools, which ask the server of ``connect`` and read
     photos below ``roots``."""
-    from mcp.server import MCPServer
-    from mcp.server.mcpserver import Context
-
     server = MCPServer(
         "mondrian", version=__version__, instructions=_INSTRUCTIONS, log_level="WARNING"
     )
     resolved = [each.expanduser().resolve() for each in roots]
     named = ", ".join(map(str, resolved)) or "no folder"
-
-    async def critique(
-        photo: Annotated[str, Field(description=f"The path of a photo below {named}.")],
-        ctx: Context,
-        advisor: Annotated[
-            str,
-            Field(description="Who critiques: an id such as ansel or okeefe, several with commas."),
-        ] = "",
-        intent: Annotated[
-            str,
-            Field(
-                max_length=MAX_INTENT,
-                description="What the photographer meant, in their words: what is on purpose.",
-            ),
-        ] = "",
-    ) -> str:
-        report = partial(_report_progress, ctx)
-        return await _run(
-            lambda: _critique(connect, find_photo(photo, resolved), advisor, intent, report)
-        )
-
-    async def list_(
-        limit: Annotated[int, Field(ge=1, le=MAX_LISTED, description="How many at most.")] = 20,
-    ) -> str:
-        return await _run(lambda: _list(connect, limit))
-
-    async def report(job: _Job) -> str:
-        return await _run(lambda: _read_report(connect, job))
-
-    async def compare(
-        jobs: Annotated[
-            list[str],
-            Field(
-                min_length=1,
-                max_length=MAX_COMPARED,
-                description="Ids of critiques; one is enough if several advisors made it.",
-            ),
-        ],
-    ) -> str:
-        return await _run(lambda: _compare(connect, jobs))
-
+    tools = _Tools(connect, resolved)
     for name, function, words in (
-        ("critique", critique, f"Critique a photo. Reads photos below {named}, and nothing else."),
-        ("list", list_, "List critiques, the newest first: id, state, score, photo, advisors."),
-        ("report", report, "Return a critique that is done, as Markdown."),
-        ("compare", compare, "Compare the scores of critiques, by dimension, in a table."),
+        ("critique", tools.critique, f"Critique a photo below {named}; none is read elsewhere."),
+        (
+            "list",
+            tools.list_jobs,
+            "List critiques, newest first: id, state, score, photo, advisors.",
+        ),
+        ("report", tools.read_report, "Return a critique that is done, as Markdown."),
+        ("compare", tools.compare, "Compare the scores of critiques, by dimension, in a table."),
     ):
         server.add_tool(function, name=name, description=words, structured_output=False)
     return server
+
+
+class _Tools:
+    """The four tools: each does its work in a thread, with a client of its own."""
+
+    def __init__(self, connect: Callable[[], Client], roots: Sequence[Path]) -> None:
+        self._connect = connect
+        self._roots = roots
+
+    async def critique(
+        self, photo: _Photo, ctx: Context, advisor: _Advisor = "", intent: _Intent = ""
+    ) -> str:
+        report = partial(_report_progress, ctx)
+        return await _run(
+            lambda: _critique(
+                self._connect, find_photo(photo, self._roots), advisor, intent, report
+            )
+        )
+
+    async def list_jobs(self, limit: _Limit = 20) -> str:
+        return await _run(lambda: _list(self._connect, limit))
+
+    async def read_report(self, job: _Job) -> str:
+        return await _run(lambda: _read_report(self._connect, job))
+
+    async def compare(self, jobs: _Jobs) -> str:
+        return await _run(lambda: _compare(self._connect, jobs))
 
 
 def find_photo(name: str, roots: Sequence[Path]) -> Path:
@@ -120,8 +130,6 @@ def find_photo(name: str, roots: Sequence[Path]) -> Path:
 
 async def _run(work: Callable[[], T]) -> T:
     """Return what ``work`` returns, in a thread. Raise ``ToolError``, which the caller reads."""
-    from mcp.server.mcpserver.exceptions import ToolError
-
     try:
         return await to_thread.run_sync(work, abandon_on_cancel=True)
     except MondrianError as exc:
