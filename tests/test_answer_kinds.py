@@ -100,6 +100,9 @@ WHOLE = {
     "HTML sections": in_sections(
         "<h3>{n} ({s}/10)</h3>\n<p>{c}</p>\n<p><strong>Recommendation:</strong> {r}</p>"
     )(EIGHT),
+    "an HTML list": "<ul>"
+    + in_sections("<li><b>{n}</b>: {s}/10 - {c} <i>Recommendation:</i> {r}</li>")(EIGHT)
+    + "</ul>",
     "HTML cards": in_sections(
         '<h3>{n} <span class="score">({s}/10)</span></h3>\n<p class="c">{c}</p>\n'
         "<div><strong>Recommendation:</strong> {r}</div>"
@@ -143,12 +146,25 @@ def test_a_draft_is_not_the_answer(kind: str) -> None:
 
 
 def test_a_later_answer_counts_only_when_it_is_whole() -> None:
-    draft = re.sub(r'"score": \d', '"score": 1', JSON)
-    for text in (f"{JSON}\n\nPS: {DRAFT}", f"{JSON}\n\n{draft[:700]}"):
-        assert read(text) == EIGHT
+    assert read(f"{JSON}\n\nPS: {DRAFT}") == EIGHT
     sections = in_sections("### {n} ({s}/10)\n{c}\n\n**Recommendation:** {r}")
     drafted = [each.model_copy(update={"score": 1}) for each in EIGHT]
     assert read(f"{sections(drafted)}\n\n# Final\n\n{sections(EIGHT)}") == EIGHT
+
+
+def test_a_later_answer_that_is_cut_off_corrects_what_it_reached() -> None:
+    sections = in_sections("### {n} ({s}/10)\n{c}\n\n**Recommendation:** {r}")
+    drafted = [each.model_copy(update={"score": 1}) for each in EIGHT]
+    for draft, final in (
+        (re.sub(r'"score": \d', '"score": 1', JSON), JSON),
+        (sections(drafted), sections(EIGHT)),
+    ):
+        cut = final.index("Subject Isolation")
+        for end in range(cut, cut + 65):
+            text = f"{draft}\n\n# Final\n\n{final[:end]}"
+            if not final[:end].rstrip().endswith((".", "*")):  # it may be the end
+                assert read(text) == (*EIGHT[:4], *drafted[4:])
+            assert read(f"{final}\n\n{final[:end]}") == EIGHT
 
 
 def test_of_two_answers_with_the_same_scores_the_longer_counts() -> None:

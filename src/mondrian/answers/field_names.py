@@ -1,20 +1,20 @@
 """Recognize the names of dimensions and fields as models write them.
 
-Both follow one rule: the word itself, in English or another language, or that word with one or two
-letters wrong.
+Both follow one rule: the word itself, in English or another language, or an English word with one
+or two letters wrong.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from difflib import SequenceMatcher
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from mondrian.answers.answer import DIMENSIONS
-from mondrian.answers.languages import DIMENSIONS_ELSEWHERE, FIELDS_ELSEWHERE, fold
+from mondrian.answers.languages import DIMENSION_WORDS, FIELD_WORDS, LONGEST_NAME, fold
 
-_LONGEST = 60
+T = TypeVar("T")
 
 
 class Name(NamedTuple):
@@ -24,19 +24,11 @@ class Name(NamedTuple):
     is_exact: bool
 
 
-def fold_letters(text: str) -> str:
-    """Return ``text`` reduced for comparison: letters a to z, without "and", American spelling.
-
-    ``Focus & Sharpness``, ``focus_and_sharpness`` and ``FocusSharpness`` become one word. Text
-    longer than 60 characters is no name: an empty string.
-    """
-    if len(text) > _LONGEST:
-        return ""
-    plain = re.sub(r"&\w{2,6};|[^a-z]", "", text.lower())
-    return plain.replace("colour", "color").replace("and", "")
+def _cache_short(find: Callable[[str], T | None]) -> Callable[[str], T | None]:
+    cached = lru_cache(maxsize=4096)(find)
+    return lambda text: cached(text) if len(text) <= LONGEST_NAME else None
 
 
-_EXACT = {fold_letters(name): name for name in DIMENSIONS}
 _MENTION = re.compile(
     "|".join(name.replace(" & ", " (?:&|and) ").replace("Color", "Colou?r") for name in DIMENSIONS),
     re.IGNORECASE,
@@ -64,6 +56,7 @@ _DECORATION = re.compile(r"^(?:dimension|(?:score|rating)(?:for|of))|(?:score|ra
 _JOINTS = re.compile(r"[&/+,:(|–—]|\band\b| - ")
 
 
+@_cache_short
 def find_dimension(text: str) -> Name | None:
     """Return the dimension that ``text`` names: ``1. colour_harmony``, ``Focus (8/10)``.
 
@@ -71,27 +64,25 @@ def find_dimension(text: str) -> Name | None:
     exact, nor is one with a letter wrong. Names are known in English and some other languages: a
     guess by position would put words into the model's mouth.
     """
-    return _find_dimension(text) if len(text) <= _LONGEST else None
-
-
-@lru_cache(maxsize=4096)
-def _find_dimension(text: str) -> Name | None:
-    word = _DECORATION.sub("", fold_letters(text))
-    if word in _EXACT:
-        return Name(_EXACT[word], True)
-    if elsewhere := DIMENSIONS_ELSEWHERE.get(fold(text)):
-        return Name(elsewhere, True)
-    firsts = (_JOINTS.split(text, maxsplit=1)[0], _cut_bracket(text))
-    short = _SHORT.get(word) or next(filter(None, map(_EXACT.get, map(fold_letters, firsts))), None)
-    name = short or _EXACT.get(_find_nearest(word, _EXACT) or "")
+    word = _DECORATION.sub("", fold(text))
+    for whole in (word, _NOT_LATIN.sub("", word)):
+        if whole in DIMENSION_WORDS:
+            return Name(DIMENSION_WORDS[whole], True)
+    firsts = map(fold, (_JOINTS.split(text, maxsplit=1)[0], _cut_bracket(text)))
+    short = _SHORT.get(word) or next(filter(None, map(DIMENSION_WORDS.get, firsts)), None)
+    name = short or DIMENSION_WORDS.get(_find_nearest(word, _ENGLISH) or "")
     return Name(name, False) if name else None
+
+
+_NOT_LATIN = re.compile("[^a-z]")
+_ENGLISH = tuple(map(fold, DIMENSIONS))
 
 
 def find_mention(text: str) -> str | None:
     """Return the dimension that the first sentence of ``text`` mentions by its full name, if it
     mentions only one."""
-    names = {fold_letters(name) for name in _MENTION.findall(text[:_BEGINNING])}
-    return _EXACT[names.pop()] if len(names) == 1 else None
+    names = set(map(fold, _MENTION.findall(text[:_BEGINNING])))
+    return DIMENSION_WORDS[names.pop()] if len(names) == 1 else None
 
 
 _BEGINNING = 120
@@ -123,7 +114,7 @@ def _cut_bracket(text: str) -> str:
 
 def split_key(key: str) -> tuple[str, str] | None:
     """Return the dimension's name and the field in a key with both: ``composition_score``."""
-    match = _PART.fullmatch(key) if len(key) <= _LONGEST else None
+    match = _PART.fullmatch(key) if len(key) <= LONGEST_NAME else None
     field = find_field(match[2]) if match else None
     if match is None or field in (None, "name") or not find_dimension(match[1]):
         return None
@@ -131,83 +122,49 @@ def split_key(key: str) -> tuple[str, str] | None:
 
 
 _PART = re.compile(r"(.+)(?:[\s_.-]|(?<=[a-z])(?=[A-Z]))([^\W\d_]+)")
-
-
-def _build_index(words: dict[str, str]) -> dict[str, tuple[str, int]]:
-    return {
-        word: (field, rank)
-        for field, alternatives in words.items()
-        for rank, word in enumerate(alternatives.split())
-    }
-
-
-# The least ambiguous word of each field comes first and takes precedence.
-_DIMENSION_FIELDS = _build_index(
-    {
-        "name": "name dimension dimensionname category aspect criterion criteria metric parameter "
-        "title area element",
-        "score": "score scores rating ratings grade points mark finalscore value",
-        "scale": "scale maxscore scoremax maximumscore maxpoints maximum max outof scorescale "
-        "ratingscale scorerange",
-        "comment": "comment comments commentary feedback analysis assessment observation "
-        "observations critique evaluation explanation reasoning rationale justification reason "
-        "reasons remark remarks notes details text description strengths strength whatworks "
-        "whatworkswell weaknesses weakness",
-        "recommendation": "recommendation recommendations suggestion suggestions advice advise "
-        "improvement improvements tip tips try whattotry action "
-        "howtoimprove toimprove whattoimprove whatcouldbeimproved couldbeimproved nexttime "
-        "areaforimprovement areasforimprovement suggestedimprovement nextstep nextsteps",
-    }
-)
-_ANSWER_FIELDS = _build_index(
-    {
+_ANSWER_FIELDS = {
+    word: field
+    for field, words in {
         "image_description": "imagedescription description photodescription photographdescription "
         "scenedescription",
         "key_strengths": "keystrengths strengths mainstrengths whatworks whatworkswell",
         "priority_improvements": "priorityimprovements improvements keyimprovements "
         "mainimprovements topimprovements areasforimprovement",
         "technical_notes": "technicalnotes technicalnote technicaldetails",
-    }
-)
+    }.items()
+    for word in words.split()
+}
 _CONTAINERS = {"dimensions", "critique", "answer", "result", "report", "json"}
 
 
 def find_field(key: str) -> str | None:
     """Return the field that ``key`` means in a dimension: ``name``, ``score``, ``scale``,
     ``comment``, ``recommendation`` or ``None``."""
-    found = _rank_known_field(key)
+    found = _find_known_field(key)
     return found[0] if found else None
 
 
 def rank_field(key: str) -> int:
     """Return how unambiguously ``key`` means its field: 0 is best."""
-    found = _rank_known_field(key)
-    return found[1] if found else 99
+    found = _find_known_field(key)
+    return found[1] if found else _RANK_LAST
 
 
-def _rank_known_field(key: str) -> tuple[str, int] | None:
-    return _find_known_field(key) if len(key) <= _LONGEST else None
-
-
-@lru_cache(maxsize=4096)
+@_cache_short
 def _find_known_field(key: str) -> tuple[str, int] | None:
-    word = fold_letters(_cut_bracket(key))
-    if found := _DIMENSION_FIELDS.get(word) or _DIMENSION_FIELDS.get(word.removesuffix("outof")):
+    word = fold(_cut_bracket(key))
+    if found := FIELD_WORDS.get(word) or FIELD_WORDS.get(word.removesuffix("outof")):
         return found
-    if elsewhere := FIELDS_ELSEWHERE.get(fold(key)):
-        return elsewhere, _RANK_ELSEWHERE
-    if near := _find_nearest(word, _DIMENSION_FIELDS):
-        return _DIMENSION_FIELDS[near][0], _RANK_NEAR
-    words, first = _split_words(key), fold_letters(_JOINTS.split(key, maxsplit=1)[0])
-    last = _DIMENSION_FIELDS.get(words[-1].lower()) if len(words) > 1 else None
-    last = _DIMENSION_FIELDS.get(first, last)
+    if near := _find_nearest(word, FIELD_WORDS):
+        return FIELD_WORDS[near][0], _RANK_NEAR
+    # in "actionable_advice" the last word decides; a "potential score" is not a score
+    ends = fold(_JOINTS.split(key, maxsplit=1)[0]), *_split_words(key)[1:][-1:]
+    last = next(filter(None, (FIELD_WORDS.get(end.lower()) for end in ends)), None)
     is_text = last and last[0] in ("comment", "recommendation") and not find_answer_field(key)
     return (last[0], _RANK_LAST) if last and is_text else None
 
 
-# A French "note" is a score, but less clearly than any English word; in "actionable_advice" the
-# last word decides. A "potential score" is not a score.
-_RANK_ELSEWHERE, _RANK_NEAR, _RANK_LAST = 9, 30, 40
+_RANK_NEAR, _RANK_LAST = 1000, 2000
 
 
 def _split_words(key: str) -> list[str]:
@@ -230,24 +187,18 @@ def find_column_fields(heads: Sequence[str]) -> list[str | None]:
 
 
 def _find_last_field(head: str) -> str | None:
-    words = reversed(_split_words(head[:_LONGEST]))
+    words = reversed(_split_words(head[:LONGEST_NAME]))
     return next(filter(None, map(find_field, words)), None)
 
 
+@_cache_short
 def find_answer_field(key: str) -> str | None:
     """Return the field of ``Answer`` that ``key`` means beside the dimensions, if any."""
-    return _find_cached_answer_field(key) if len(key) <= _LONGEST else None
-
-
-@lru_cache(maxsize=4096)
-def _find_cached_answer_field(key: str) -> str | None:
-    word = fold_letters(key)
-    near = word if word in _ANSWER_FIELDS else _find_nearest(word, _ANSWER_FIELDS)
-    found = _ANSWER_FIELDS.get(near or "")
-    return found[0] if found else None
+    word = fold(key)
+    return _ANSWER_FIELDS.get(word) or _ANSWER_FIELDS.get(_find_nearest(word, _ANSWER_FIELDS) or "")
 
 
 def is_key(key: str) -> bool:
     """Return whether ``key`` is a known key of an answer."""
     is_known = find_field(key) or find_answer_field(key) or find_dimension(key)
-    return bool(is_known) or fold_letters(key) in _CONTAINERS
+    return bool(is_known) or fold(key) in _CONTAINERS

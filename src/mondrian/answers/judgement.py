@@ -41,6 +41,14 @@ class Judgement:
         fields = self.record.fields
         return any(find_field(key) == "score" and fields[key] == "null" for key in fields)
 
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the text ended within the answer that it is part of."""
+        parent = self.record.parent
+        is_open = parent is not None and parent.parent is not None and not parent.is_closed
+        is_begun = not self.is_settled and (parent is not None or not self.has_comment)
+        return self.cut is not None or is_open or is_begun
+
     def is_complete(self, scale: float | None) -> bool:
         """Return whether it has everything that a dimension needs."""
         return self.has_comment and bool(self.rescale_score(scale) or self.is_not_judged)

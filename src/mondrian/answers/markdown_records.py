@@ -32,8 +32,9 @@ _BLANK = re.compile(r"\n\s*\n")
 
 def read_markdown_records(text: str) -> list[Record]:
     """Return a record for each section, and for each row of a table that has a score's column."""
+    text = _BLANK.sub("\n\n", _convert_html(text))
     reader = _Reader(has_bare_scores=len(_NUMBER_AND_SENTENCE.findall(text)) >= _OFTEN)
-    *lines, last = _BLANK.sub("\n\n", _convert_html(text)).split("\n", MOST_LINES)[:MOST_LINES]
+    *lines, last = text.split("\n", MOST_LINES)[:MOST_LINES]
     for line in lines:
         reader.add_line(line)
     reader.add_line(last, is_cut=True)
@@ -238,12 +239,12 @@ class _Reader:
 
 
 def _is_rating(text: str) -> bool:
-    is_short = len(text[:99].split()) <= _RATING_WORDS and text.rstrip(" ).!]")[-1:].isdigit()
-    score = read_score(text) if is_short else None
+    score = read_score(text) if len(text) < 100 and _RATING.fullmatch(text) else None
     return score is not None and score.scale is not None
 
 
-_RATING_WORDS = 4
+# One to three words that end no sentence, and a number: Quite good (8.5/10)
+_RATING = re.compile(r"(?:(?:[^\s.!?。！？]|\.\d)+(?:\s+|(?=[(（]))){1,3}\S*\d[ ).!\]）]*")
 _BEFORE_COMMENT = re.compile(r"\A[ :|–—-]+(?![\d ])")
 # A number behind a name may begin a sentence, but not each time.
 _NUMBER_AND_SENTENCE = re.compile(r":\**\s*\**\d{1,2}\**(?:\.|\s+[–—-])\**\s+[A-ZÀ-Þ]")

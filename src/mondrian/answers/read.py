@@ -8,7 +8,8 @@ wins. The rules of salvage:
    cut off counts up to its last complete sentence. Incomplete parts are dropped, never filled in.
 2. An answer ends where a complete dimension is repeated. Of several answers the last of those with
    the most dimensions counts: an earlier one was a draft, or thinking whose marks are unknown. With
-   the same scores it is a repetition, and the longer one counts.
+   the same scores it is a repetition, and the longer one counts. If the end of the text cuts off
+   the last answer, the other scores that it gave count too: they were the model's last word.
 3. Within an answer a name written in full takes precedence over a short form, the least ambiguous
    key over others, the first over the next. A score in one place and a comment in another, each
    without the other, make one dimension.
@@ -227,23 +228,32 @@ def _choose_answer(records: Sequence[Record], text: str) -> _Reading:
     judgements = [judgement for record in records if (judgement := judge(record))]
     if not judgements:
         return _Reading(records)
-    drafts = _split_drafts(judgements, text)
-    ranked = sorted(drafts, key=lambda draft: len(draft.scores))
-    same = [draft for draft in drafts if draft.scores == ranked[-1].scores]
+    *earlier, last = _split_drafts(judgements, text)
+    ranked = sorted([*earlier, last], key=lambda draft: len(draft.scores))
+    same = [draft for draft in ranked if draft.scores == ranked[-1].scores]
+    ranked.append(max(same, key=lambda draft: draft.text_length))
     chosen: dict[str, tuple[Judgement, float | None]] = {}
-    complete = dict[str, Dimension]()
-    for draft in [*ranked, max(same, key=lambda draft: draft.text_length)]:
-        scores = draft.scores
-        for name, judgement in draft.judgements.items():
-            if name in scores or name not in complete:
-                chosen[name] = judgement, draft.scale
-            if name in scores:
-                complete[name] = judgement.to_dimension(draft.scale)
-    last, scale = chosen[judgements[-1].name.name]
-    is_growing = not last.is_settled and last.record is judgements[-1].record
-    settled = [each for name, each in complete.items() if chosen[name][0].is_settled]
-    growing = last.to_growing(scale) if is_growing else None
-    return _Reading(records, list(complete.values()), settled, growing)
+    for draft in ranked:
+        chosen |= {name: (each, draft.scale) for name, each in draft.judgements.items()}
+    for draft in ranked:
+        chosen |= {name: (draft.judgements[name], draft.scale) for name in draft.scores}
+    if judgements[-1].is_cut_off or _UNFINISHED.search(text[-9:]):
+        said = {name: judgement.rescale_score(scale) for name, (judgement, scale) in chosen.items()}
+        changed = {name for name, score in last.scores.items() if score != said[name]}
+        chosen |= {name: (last.judgements[name], last.scale) for name in changed}
+    growing, scale = chosen[judgements[-1].name.name]
+    is_growing = not growing.is_settled and growing.record is judgements[-1].record
+    complete = {name: each for name, each in chosen.items() if each[0].is_complete(each[1])}
+    dimensions = {name: each.to_dimension(scale) for name, (each, scale) in complete.items()}
+    return _Reading(
+        records,
+        list(dimensions.values()),
+        [each for name, each in dimensions.items() if chosen[name][0].is_settled],
+        growing.to_growing(scale) if is_growing else None,
+    )
+
+
+_UNFINISHED = re.compile(r"[^\W\d_]\s*\Z|[#:,(/-]\s*\Z")
 
 
 def _split_drafts(judgements: Sequence[Judgement], text: str) -> list[_Draft]:
