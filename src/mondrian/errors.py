@@ -58,6 +58,11 @@ from typing import ClassVar
 MAX_MESSAGE = 4000
 
 
+def without_secrets(url: str) -> str:
+    """Return ``url`` without the name and password before its host."""
+    return re.sub(r"(?<=://)[^?]*@", "", url)
+
+
 def printable(text: str, limit: int = MAX_MESSAGE) -> str:
     """Return ``text`` as one line of at most ``limit`` characters, without terminal escapes and
     other control characters, marks that turn the direction of writing, and lone surrogates."""

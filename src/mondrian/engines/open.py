@@ -7,8 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 from mondrian.engines.base import Engine
-from mondrian.engines.openai.connection import without_secrets
-from mondrian.errors import UnknownEngine
+from mondrian.errors import UnknownEngine, without_secrets
 
 
 def open_engine(

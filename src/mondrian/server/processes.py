@@ -22,8 +22,7 @@ from mondrian.api import create_app
 from mondrian.database.listen import Listener
 from mondrian.database.postgres import Database
 from mondrian.engines import Engine
-from mondrian.engines.openai.connection import without_secrets
-from mondrian.errors import EngineClosed, MondrianError, PhotoStoreUnavailable
+from mondrian.errors import EngineClosed, MondrianError, PhotoStoreUnavailable, without_secrets
 from mondrian.jobs.retention import prune_hourly
 from mondrian.jobs.sql import JOBS_CHANNEL
 from mondrian.jobs.store import Store

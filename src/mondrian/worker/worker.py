@@ -29,7 +29,6 @@ from contextlib import contextmanager, suppress
 from mondrian.advisors import Advisor
 from mondrian.database.listen import Listener
 from mondrian.engines.base import Engine
-from mondrian.engines.openai.connection import without_secrets
 from mondrian.engines.watched import Meter, WatchedEngine
 from mondrian.errors import (
     AttemptSuperseded,
@@ -39,6 +38,7 @@ from mondrian.errors import (
     MondrianError,
     RetryPolicy,
     StorageError,
+    without_secrets,
 )
 from mondrian.jobs.job import Claim
 from mondrian.jobs.log_context import logging_job

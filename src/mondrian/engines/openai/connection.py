@@ -22,7 +22,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import unquote
 
 from mondrian.engines.chat import KEYS, error_words
-from mondrian.errors import EngineError, EngineFailed, SettingsError, UnknownEngine
+from mondrian.errors import (
+    EngineError,
+    EngineFailed,
+    SettingsError,
+    UnknownEngine,
+    without_secrets,
+)
 
 if TYPE_CHECKING:
     import httpx
@@ -276,11 +282,6 @@ def read_key() -> str | None:
     if not key.isascii() or not key.isprintable():
         raise SettingsError(f"{name} holds characters that no key has. Copy the key again.")
     return key
-
-
-def without_secrets(url: str) -> str:
-    """Return ``url`` without the name and password before its host."""
-    return re.sub(r"(?<=://)[^?]*@", "", url)
 
 
 _ADDRESS = re.compile(r"(https?://)(?:([^/?#]*)@)?([^/?#@][^?#@]*)")

@@ -32,10 +32,9 @@ from mondrian.engines.openai.connection import (
     find_refused_field,
     open_client,
     split_address,
-    without_secrets,
 )
 from mondrian.engines.openai.events import decode_events
-from mondrian.errors import EngineClosed, EngineError, EngineFailed
+from mondrian.errors import EngineClosed, EngineError, EngineFailed, without_secrets
 
 if TYPE_CHECKING:
     import httpx
