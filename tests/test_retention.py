@@ -26,7 +26,7 @@ BYTES = 100
 
 
 @pytest.fixture
-def wait_for_end(store: Store, photos: PhotoStore) -> list[Job]:
+def ended(store: Store, photos: PhotoStore) -> list[Job]:
     """Five jobs that have ended, the oldest first, with photos of 100 bytes."""
     return [end(store, add_job(store, photos, photo_bytes=BYTES)) for _ in range(5)]
 
