@@ -220,3 +220,18 @@ def test_colours_of_one_name_are_one_colour() -> None:
 def test_sentences_spell_colour_in_one_way() -> None:
     marred = finding(change("colour", cast="warm", cast_strength=30.0), "Emotional Impact")
     assert marred.evidence == ("Colour Harmony scores 2 because of the colour cast",)
+
+
+def test_colours_that_burn_out_beside_the_white_are_as_much_of_a_loss() -> None:
+    alone, beside = (
+        finding(
+            change("exposure", lost_highlights_percent=2.0, burnt_colours_percent=percent),
+            "Lighting",
+        )
+        for percent in (0.0, 40.0)
+    )
+    assert alone.placeholders == beside.placeholders == {"percent": "2"}
+    assert score_of(beside) < 2 < 4 < score_of(alone)
+    assert "40 % burnt out to a pale colour without detail" in beside.evidence
+    only = finding(change("exposure", burnt_colours_percent=40.0), "Lighting")
+    assert only.severity is not Severity.FAULT

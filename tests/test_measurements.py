@@ -28,7 +28,6 @@ from support.scenes import (
     degraded,
     found,
     houses,
-    lit,
     made_subject,
     moved,
     real,
@@ -56,6 +55,14 @@ def test_clipping_is_within_a_tenth_of_a_percentage_point() -> None:
     exposure = found(pixels).exposure
     assert exposure.clipped_highlights_percent == pytest.approx(10 + 1 / 12, abs=0.1)
     assert exposure.blocked_shadows_percent == pytest.approx(2.5, abs=0.1)
+
+
+def test_colours_burn_out_before_they_are_white() -> None:
+    pixels = np.full((200, 400, 3), (255, 255, 120), np.uint8)
+    pixels[:, 100:] = (255, 120, 40)  # a strong colour, with detail in two channels
+    pixels[:, 300:] = (0, 255, 255)  # cyan is not nearly white
+    assert found(pixels).exposure.burnt_colours_percent == pytest.approx(25, abs=0.5)
+    assert found(pixels).exposure.clipped_highlights_percent == 0
 
 
 def test_tones_of_a_grey_ramp() -> None:
@@ -128,42 +135,6 @@ def test_harmony(harmony: str, colours: list[tuple[int, int, int]]) -> None:
     assert found(np.tile(stripes, (90, 1, 1))).colour.harmony == harmony
 
 
-CASTS = {
-    "warm": (0.5, 0, -0.5),
-    "cool": (-0.5, 0, 0.7),
-    "green": (-0.25, 0.25, -0.25),
-    "magenta": (0.2, -0.2, 0.2),
-}
-
-
-@pytest.mark.parametrize("cast", CASTS)
-def test_cast_has_the_right_sign_and_grows(cast: str) -> None:
-    way, name = np.array(CASTS[cast]), "astronaut"
-    small, large = (found(lit(real(name), *(1 + part * way))).colour for part in (0.5, 1))
-    assert large.cast == cast
-    assert large.cast_strength > small.cast_strength > found_in(name).colour.cast_strength
-
-
-@pytest.mark.parametrize("gain", [0.35, 0.5, 0.65])
-def test_a_strong_cast_is_still_one(gain: float) -> None:
-    colour = found(lit(real("astronaut"), 1 + gain, 1, 1 - gain)).colour
-    assert colour.cast == "warm"
-    assert colour.cast_strength > 60 * gain - 10
-
-
-def test_a_blue_thing_does_not_hide_the_cast() -> None:
-    pixels = real("astronaut").astype(float)
-    pixels[:200, :200] = (100, 115, 165)
-    assert found(lit(pixels, 1.5, 1, 0.5)).colour.cast == "warm"
-
-
-def test_a_green_meadow_has_no_cast() -> None:
-    rng = np.random.default_rng(31)
-    blades = cloud(rng, (300, 400), 1.5)[..., None]
-    meadow = np.array((110, 135, 50)) + np.array((32, 34, 20)) * blades
-    assert found(meadow).colour.cast == "none"
-
-
 def test_an_accent_is_named_where_it_is() -> None:
     ground = np.full((300, 400, 3), (70, 110, 60))
     ground[120:150, 300:330] = (200, 40, 40)
@@ -176,30 +147,6 @@ def test_an_accent_is_named_where_it_is() -> None:
     ground[:] = (70, 110, 60)
     ground[::40, ::40] = (200, 40, 40)
     assert found(ground).colour.accent is None
-
-
-def test_a_toned_print_has_no_cast() -> None:
-    tone = (real("camera") / 255.0) ** np.array([0.78, 1.0, 1.38])
-    assert found(255 * tone).colour.cast == "none"
-
-
-def test_a_golden_field_under_haze_has_no_cast() -> None:
-    rng = np.random.default_rng(23)
-    field = np.array((190, 140, 50)) + 25 * cloud(rng, (300, 400), 1.5)[..., None]
-    field[:90] = np.array((178, 190, 205)) + 4 * cloud(rng, (90, 400), 6)[..., None]
-    assert found(field).colour.cast == "none"
-
-
-def test_real_photographs_have_no_cast() -> None:
-    assert {name: found_in(name).colour.cast for name in REAL} == dict.fromkeys(REAL, "none")
-
-
-@pytest.mark.parametrize("ground", [0, 128, 255])
-def test_an_orange_thing_is_no_cast(ground: int) -> None:
-    rng = np.random.default_rng(2)
-    pixels = np.full((300, 400, 3), float(ground))
-    pixels[60:240, 100:300] = (230, 120, 20)
-    assert found(pixels + rng.normal(0, 3, pixels.shape)).colour.cast == "none"
 
 
 # sharpness

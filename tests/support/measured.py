@@ -34,6 +34,7 @@ GOOD = Measurements(
         blocked_shadows_percent=0.4,
         lost_highlights_percent=0.2,
         lost_shadows_percent=0.4,
+        burnt_colours_percent=0.0,
         dynamic_range_stops=8.1,
     ),
     contrast=Contrast(rms=0.24, spread=0.8, strongest_x=0.4, strongest_y=0.6),
@@ -134,6 +135,7 @@ measured = st.builds(
         blocked_shadows_percent=st.floats(0, 100),
         lost_highlights_percent=st.floats(0, 100),
         lost_shadows_percent=st.floats(0, 100),
+        burnt_colours_percent=st.floats(0, 100),
         dynamic_range_stops=st.floats(0, 16),
     ),
     contrast=st.builds(

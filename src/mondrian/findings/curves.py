@@ -70,7 +70,7 @@ CRISP = _make_curve((0.7, 7.5), (1, 9.5))
 CRISP_ALL = _make_curve((0.82, 7.5), (1, 9.5))
 ACCEPTABLE = _make_curve((0.3, 6), (0.82, 7.5))
 
-CAST = _make_curve((13, 4.9), (18, 4), (24, 3), (30, 2))
+CAST = _make_curve((13, 4.9), (18, 4), (24, 3), (30, 2), (45, 1.5))
 OVERSATURATED = _make_curve((85, 4.9), (110, 3))
 MONOCHROME = _make_curve((0.08, 6), (0.25, 7.5))
 ANALOGOUS = _make_curve((10, 7.5), (50, 8.5))

@@ -36,6 +36,9 @@ def judge_lighting(m: Measurements) -> Iterator[Finding]:
         f"tones from {_describe_tone(tones.percentiles[5])} "
         f"to {_describe_tone(tones.percentiles[95])} of 1",
     ]
+    if tones.burnt_colours_percent >= curves.HIGHLIGHTS.start:
+        burnt = format_figure(tones.burnt_colours_percent)
+        evidence.insert(1, f"{burnt} % burnt out to a pale colour without detail")
     faults = [*_list_losses(m), *_list_crowding(m)]
     for kind, score, placeholders in sorted(faults, key=lambda fault: fault[1]):
         yield make_finding(kind, score, evidence, **placeholders)
@@ -54,9 +57,11 @@ def _describe_tone(luma: float) -> str:
 
 
 def _list_losses(m: Measurements) -> Iterator[Fault]:
-    """Yield what is lost in pure white and in black, both first: they are worse than the worse."""
+    """Yield what is lost in pure white and in black, both first: they are worse than the worse.
+    Colours that are burnt out beside the white are as much of a loss."""
     white, black = m.exposure.lost_highlights_percent, m.exposure.lost_shadows_percent
-    highlights = curves.HIGHLIGHTS(white) if white >= curves.HIGHLIGHTS.start else None
+    burnt = white + m.exposure.burnt_colours_percent
+    highlights = curves.HIGHLIGHTS(burnt) if white >= curves.HIGHLIGHTS.start else None
     shadows = curves.SHADOWS(black) if black >= curves.SHADOWS.start else None
     if highlights and shadows:
         figures = {"highlights": format_figure(white), "shadows": format_figure(black)}

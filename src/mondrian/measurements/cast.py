@@ -31,13 +31,20 @@ from mondrian.measurements.views import (
 LEAST = 13.0
 MOST = {"warm": 42.0, "cool": 42.0, "green": 30.0, "magenta": 30.0}
 """What is more is a colour: no lamp is greener than a fluorescent one."""
+LEAST_PRIMARY = 0.01
+"""Light that lacks one of red, green and blue is that of no lamp."""
+MOST_OVER_GREY = 55.0
+"""How strong a lamp's cast may be where much is grey without it."""
 OWN_SPREAD, GREY_AFTER = 2.1, 0.25
+MANY_COLOURS, SPREAD_OF_MANY = 12.5, 3.0
+OF_LAMPS = ("warm", "cool")
+"""Lamps and hours of the day are warm or cool; a green or magenta cast has to show more plainly."""
 AGREEING_DEGREES, AGREEING_LENGTH = 40.0, 0.66
 MOST_GREY, GREY, NEARLY_GREY = 0.3, 6.0, 8.0
 TONED = 1.5
 TONES = (12.0, 40.0, 65.0, 97.0)
 LEAST_TONE = 0.04
-LIKE_THE_CAST = 0.3
+LIKE_THE_CAST, LIKE_A_LAMP = 0.3, 0.15
 DARK, CLIPPED = 20.0, 252
 LEAST_USABLE = 0.05
 GREY_LIGHTNESS, GREY_LIGHT = 60.0, 0.2812
@@ -69,12 +76,12 @@ def find_cast(views: Views) -> Cast:
     if usable.mean() < LEAST_USABLE:
         return Cast("none", 0.0, 0.0)
     edges = _compute_norm(_find_edges(light)[usable])
-    if not edges.any():
+    if edges.min() <= LEAST_PRIMARY * edges.max():
         return Cast("none", 0.0, 0.0)
     a, b = _find_shift(edges)
     found = Cast(_name_cast(a, b), a, b)
     is_cast = (
-        LEAST <= found.strength <= MOST[found.name]
+        LEAST <= found.strength <= MOST_OVER_GREY
         and _agree((a, b), _find_shift(_compute_norm(light[usable])))
         and not _is_toned(views.lab)
         and _shows_in_all_tones(views.lab, found)
@@ -122,7 +129,8 @@ def _agree(one: tuple[float, float], other: tuple[float, float]) -> bool:
 
 def _is_from_light(views: Views, cast: Cast, light: Floats, usable: Mask) -> bool:
     """Return whether little is grey, and whether the scene without the cast has more colours than
-    that one, or much that is grey."""
+    that one, or much that is grey. A strong cast of a lamp leaves fewer colours, so that it may
+    be larger where many are left."""
     chroma = np.hypot(views.lab[usable][:, 1], views.lab[usable][:, 2])
     if not usable.any() or (chroma < GREY).mean() > MOST_GREY:
         return False
@@ -131,8 +139,12 @@ def _is_from_light(views: Views, cast: Cast, light: Floats, usable: Mask) -> boo
     )
     a, b = without[:, 1], without[:, 2]
     spread = math.sqrt(max(0.0, float(np.linalg.eigvalsh(np.cov(a, b))[-1])))
-    is_grey = (np.hypot(a, b) < NEARLY_GREY).mean() >= GREY_AFTER
-    return bool(is_grey or cast.strength <= OWN_SPREAD * spread)
+    is_lamp = cast.name in OF_LAMPS
+    if (np.hypot(a, b) < NEARLY_GREY).mean() >= GREY_AFTER:
+        return is_lamp or cast.strength <= MOST[cast.name]
+    is_among_many = is_lamp and spread >= MANY_COLOURS
+    most = (SPREAD_OF_MANY if is_among_many else OWN_SPREAD) * spread
+    return cast.strength <= min(most, MOST[cast.name])
 
 
 def _is_toned(lab: Plane) -> bool:
@@ -152,8 +164,10 @@ def _shows_in_all_tones(lab: Plane, cast: Cast) -> bool:
     light, way = lab[..., 0], (cast.a / cast.strength, cast.b / cast.strength)
     tones = [(light >= low) & (light < high) for low, high in pairwise(TONES)]
     leans = [_measure_lean(lab[tone], way) for tone in tones if tone.mean() >= LEAST_TONE]
-    enough = LIKE_THE_CAST * cast.strength
-    return len(leans) > 1 and min(leans) >= -enough and sum(leans) / len(leans) >= enough
+    if len(leans) < 2 or min(leans) < -LIKE_THE_CAST * cast.strength:
+        return False
+    enough = LIKE_A_LAMP if cast.name in OF_LAMPS else LIKE_THE_CAST
+    return sum(leans) / len(leans) >= enough * cast.strength
 
 
 def _measure_lean(lab: Plane, way: tuple[float, float]) -> float:

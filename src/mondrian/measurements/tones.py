@@ -6,13 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mondrian.measurements.values import Contrast, Exposure
-from mondrian.measurements.views import Plane, Views, smooth
+from mondrian.measurements.views import Mask, Plane, Views, smooth
 
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 GROUND_OF_WHITE, GROUND_OF_BLACK = 0.9, 0.1
 """How much of the perimeter a ground takes at least: paper lies all around, and a blown sky over
 half of it; a black studio or a night sky reaches a part of one side at least."""
 MOSTLY_GROUND = 0.9
+BURNT_LEVEL, BURNT_LUMA = 253, 0.9
 DARKEST_LINEAR = 1 / 255 / 12.92
 BLOCK = 32
 MOST_BLOCKS = 2048
@@ -26,7 +27,8 @@ def measure_exposure(views: Views) -> Exposure:
     A highlight is clipped where luma is at least 254/255, a shadow blocked where it is at most
     1/255 (luma rounded to 8 bits). The dynamic range is the base-2 logarithm of the ratio of the
     99th to the 1st percentile of linear luminance in the glance; black counts as the darkest
-    value above it that 8-bit sRGB can hold.
+    value above it that 8-bit sRGB can hold. Of the glance, what is burnt out in colour has its two
+    higher channels at 253/255 at least and a luma of 0.9: a yellow or a pale blue without detail.
     """
     counts = views.luma_counts
     low, high = np.percentile(views.linear, (1, 99))
@@ -41,7 +43,15 @@ def measure_exposure(views: Views) -> Exposure:
         lost_highlights_percent=white * (1 - white_ground),
         lost_shadows_percent=black * (1 - black_ground),
         dynamic_range_stops=math.log2(max(high, DARKEST_LINEAR) / max(low, DARKEST_LINEAR)),
+        burnt_colours_percent=float(100 * _find_burnt(views).mean()),
     )
+
+
+def _find_burnt(views: Views) -> Mask:
+    """Return where in the glance two channels hold nothing and it is nearly white, but not all."""
+    middle = np.sort(views.rgb, axis=2)[..., 1]
+    is_pale = (views.glance >= BURNT_LUMA) & (views.white <= 0.5)
+    return np.asarray((middle >= BURNT_LEVEL) & is_pale, bool)
 
 
 def _find_ground(clipped: Plane, least_perimeter: float) -> float:

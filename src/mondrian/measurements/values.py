@@ -21,7 +21,8 @@ class Exposure:
     """Brightness. ``percentiles`` maps 1, 5, 25, 50, 75, 95 and 99 to luma. Highlights are clipped
     at a luma of 254/255 and above, shadows blocked at 1/255 and below. Of these, what is ``lost``
     is without a ground that is meant to be white or black: white paper or a light table all around,
-    a black studio or night that reaches the edge."""
+    a black studio or night that reaches the edge. ``burnt_colours_percent`` is not white, but has
+    lost its detail in two channels of the three."""
 
     mean: float
     percentiles: dict[int, float]
@@ -30,6 +31,7 @@ class Exposure:
     lost_highlights_percent: float
     lost_shadows_percent: float
     dynamic_range_stops: float
+    burnt_colours_percent: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

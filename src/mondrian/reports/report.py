@@ -34,7 +34,7 @@ _NEEDS = (3.0, REPAIR_BELOW, 6.0, 7.5)
 """Where a severe fault ends, a fault, a weakness, and what is ordinary (docs/findings.md)."""
 
 _LACKING, _SPOILING = 6.0, 0.6
-_MOST_BESIDE = 4.0
+_MOST_BESIDE = 3.0
 """By how much more than the lowest score another counts at most."""
 
 IMPORTED = "import:"
@@ -146,17 +146,20 @@ def compute_overall_score(
 ) -> float:
     """Return the overall score from 1 to 10, to one decimal, of the dimensions that are judged.
 
-    It is the mean of their scores by ``weights`` (1 where a dimension has none), none of them
-    counting for more than the lowest and 4, less 0.6 of what the lowest lacks to 6: a photo is not
-    saved by seven good dimensions if the eighth spoils it.
-    Raise ``AnswerError`` where none is judged.
+    It is their mean by ``weights`` (1 where a dimension has none), less 0.6 of what the lowest
+    lacks to 6: a photo is not saved by seven good dimensions if the eighth spoils it. None of the
+    others counts for more than the lowest and 3, and the lowest has its part of the weights of all
+    eight dimensions, however many are judged: so a fault that grows lowers the score, whatever it
+    does to the others. Raise ``AnswerError`` where none is judged.
     """
-    scores = list_judged(dimensions)
-    if not scores:
+    weigh = {name: (weights or {}).get(name, 1.0) for name in DIMENSIONS}
+    judged = [(score, weigh.get(each.name, 1.0)) for each, score in list_judged(dimensions)]
+    if not judged:
         raise AnswerError
-    weigh = [(weights or {}).get(dimension.name, 1.0) for dimension, _ in scores]
-    lowest = min(score for _, score in scores)
-    mean = fmean((min(score, lowest + _MOST_BESIDE) for _, score in scores), weigh)
+    (lowest, weight), *others = sorted(judged, key=lambda item: (item[0], -item[1]))
+    beside = [min(score, lowest + _MOST_BESIDE) for score, _ in others]
+    mean = fmean(beside, [each for _, each in others]) if others else lowest
+    mean -= (mean - lowest) * weight / sum(weigh.values())
     return round(max(1.0, mean - _SPOILING * max(0.0, _LACKING - lowest)), 1)
 
 
