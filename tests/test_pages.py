@@ -110,6 +110,25 @@ def test_pages_by_score_and_by_time_have_each_job_once(
     assert all(a[key] >= b[key] for a, b in pairwise(jobs))
 
 
+@pytest.mark.parametrize("sort", ["newest", "score"])
+def test_jobs_of_one_moment_are_paged_by_their_ids(
+    service: Service, scored: list[str], sort: str
+) -> None:
+    with service.pool.connection() as connection:
+        connection.execute("UPDATE jobs SET created_at = '2026-01-01', score = 5")
+    newest = sorted(scored, reverse=True)
+    seen, cursor = list[str](), dict[str, str]()
+    while found := service.client.get("/jobs", params={"limit": 2, "sort": sort, **cursor}).json():
+        if not found["jobs"]:
+            break
+        last = found["jobs"][-1]
+        cursor = {"before": last["created_at"], "before_id": last["job_id"], "below": last["score"]}
+        seen += [job["job_id"] for job in found["jobs"]]
+    assert seen == newest
+    del cursor["before_id"]
+    assert jobs_of(service, **cursor) == []  # an older client's cursor: those created before
+
+
 @pytest.mark.parametrize(
     ("query", "wanted"),
     [

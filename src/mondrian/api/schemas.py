@@ -184,10 +184,13 @@ class JobState(BaseModel):
 
 class JobFilter(BaseModel):
     """The filter and cursor of a list of jobs. ``sort=score`` lists jobs with a score, best first;
-    its cursor is ``below`` (the last one's ``score``) together with ``before``."""
+    its cursor is ``below`` (the last one's ``score``) with ``before`` and ``before_id``."""
 
     limit: int = Field(50, ge=1, le=1000)
     before: datetime | None = Field(None, description="Only jobs created before.")
+    before_id: UUID | None = Field(
+        None, description="With `before`: also jobs created at that time, with a lower id."
+    )
     below: float | None = Field(None, description="Only jobs with a lower score, or the same and "
                                 "created before.", ge=0, le=10)  # fmt: skip
     status: Status | Literal["completed"] | None = None
@@ -202,7 +205,9 @@ class JobFilter(BaseModel):
         None, description="`json` by default, and `html` for a browser."
     )
 
-    @field_validator("before", "below", "status", "advisor", "search", "folder", mode="before")
+    @field_validator(
+        "before", "before_id", "below", "status", "advisor", "search", "folder", mode="before"
+    )
     @classmethod
     def _leave_out_empty(cls, value: Any) -> Any:
         """Treat an empty field as absent: forms send empty fields too."""
@@ -217,8 +222,8 @@ class JobFilter(BaseModel):
         if self.ids is not None:
             ids = [parse_job_id(text) for text in self.ids.split(",")[:100] if text]
         status = Status.DONE if self.status == "completed" else self.status
-        same = {"status": status, "advisor": self.advisor, "search": self.search}
-        same["folder"] = self.folder
+        same: dict[str, Any] = {"status": status, "advisor": self.advisor, "search": self.search}
+        same |= {"folder": self.folder, "before_id": self.before_id}
         is_by_score = self.sort == "score"
         below = self.below if is_by_score else None
         return {"before": before, "ids": ids, "is_by_score": is_by_score, "below": below, **same}
@@ -226,14 +231,15 @@ class JobFilter(BaseModel):
     def make_next_query(self, last: Job) -> str:
         """Return the query string of the page after ``last``."""
         given = self.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
-        given["before"] = last.created_at.isoformat()
+        given |= {"before": last.created_at.isoformat(), "before_id": last.id}
         if self.sort == "score":
             given["below"] = last.score
         return urlencode(given)
 
 
 class JobList(BaseModel):
-    """Jobs, newest first. The cursor is ``before`` with the last one's ``created_at``."""
+    """Jobs, newest first. The cursor is ``before`` with the last one's ``created_at``, and
+    ``before_id`` with its ``job_id``."""
 
     jobs: list[JobState]
     count: int

@@ -29,6 +29,7 @@ _EXAMPLES: dict[str, object] = {
     "retry_of": UUID(int=2),
     "status": "processing",
     "step_phase": "advisor_analysis",
+    "before_id": UUID(int=1),
     "before": "2026-01-01 00:00:00+00",
     "created_at": "2026-01-01 00:00:00+00",
     "error": '{"code": "engine_failed", "message": "The engine failed.", "retryable": true}',

@@ -108,7 +108,7 @@ USAGE = compact("""
 READ = compact(f"SELECT {list_columns('jobs')} FROM jobs WHERE id = %(id)s")
 
 _FILTERS = {
-    "before": "created_at < %(before)s",
+    "before": "(created_at, id) < (%(before)s, %(before_id)s)",
     "status": "status = %(status)s",
     "advisor": "%(advisor)s = ANY (advisors)",
     "owner": "owner = %(owner)s",
@@ -116,7 +116,7 @@ _FILTERS = {
     "search": "strpos(lower(substr(filename, 10)), lower(%(search)s)) > 0",
     "ids": "id = ANY (%(ids)s)",
     "folder": "folder = %(folder)s AND folder <> ''",
-    "below": "(score, created_at) < (%(below)s::real, %(before)s)",
+    "below": "(score, created_at, id) < (%(below)s::real, %(before)s, %(before_id)s)",
 }
 
 
@@ -131,7 +131,7 @@ def list_jobs(filters: Iterable[str], *, is_by_score: bool = False) -> bytes:
     if is_by_score:
         conditions.append("score IS NOT NULL")
     where = " AND ".join(conditions) or "true"
-    order = "score DESC, created_at DESC" if is_by_score else "created_at DESC, id DESC"
+    order = "score DESC, created_at DESC, id DESC" if is_by_score else "created_at DESC, id DESC"
     return compact(f"""
         SELECT {list_columns("jobs")} FROM jobs WHERE {where} ORDER BY {order} LIMIT %(limit)s""")
 

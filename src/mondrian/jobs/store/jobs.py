@@ -13,6 +13,8 @@ from mondrian.jobs.store.base import Connected, clean, read_job, refuse_if_ended
 from mondrian.jobs.store.log import Answer
 from mondrian.jobs.store.webhooks import Target
 
+_LOWEST_ID = UUID(int=0)
+
 
 class Usage(NamedTuple):
     """The bytes of all stored photos, and of one owner's."""
@@ -123,6 +125,7 @@ class Jobs(Connected):
         limit: int = 50,
         *,
         before: datetime | None = None,
+        before_id: UUID | None = None,
         status: Status | None = None,
         advisor: str | None = None,
         owner: str | None = None,
@@ -136,8 +139,9 @@ class Jobs(Connected):
         """Return jobs, the newest first or (``is_by_score``) the highest scores first.
 
         They are filtered by time of creation, status, advisor, words in the photo's name
-        (``search``), ids, owner, photo and folder. With ``below`` and ``before`` the list continues
-        after a job of that score and time.
+        (``search``), ids, owner, photo and folder. With ``before`` and ``before_id`` the list
+        continues after the job of that time and id, with ``below`` after that of that score too.
+        Without ``before_id`` it continues after all jobs of that time.
         """
         filters = {
             "before": before,
@@ -150,9 +154,14 @@ class Jobs(Connected):
             "folder": clean(folder),
             "below": below if before else None,
         }
-        wanted = {name: value for name, value in filters.items() if value is not None}
+        wanted: dict[str, Any] = {
+            name: value for name, value in filters.items() if value is not None
+        }
         statement = sql.list_jobs(wanted, is_by_score=is_by_score)
-        return [read_job(row) for row in self._run(statement, limit=limit, **wanted)]
+        last = before_id or _LOWEST_ID
+        return [
+            read_job(row) for row in self._run(statement, limit=limit, before_id=last, **wanted)
+        ]
 
     def read_reports(self, job_id: UUID) -> list[Answer]:
         """Return the reports of a job, in its advisors' order; none before it is done."""
