@@ -59,6 +59,17 @@ def test_an_endpoint_in_the_clear_is_said(s3: str, monkeypatch: pytest.MonkeyPat
         PhotoStore.open("s3://none/photos").check()
 
 
+@pytest.mark.parametrize(("value", "state"), [("", "is empty"), ("sure", "is not understood")])
+@pytest.mark.parametrize("name", ["AWS_ALLOW_HTTP", "AWS_SKIP_SIGNATURE"])
+def test_a_variable_that_is_no_truth_is_named(
+    s3: str, monkeypatch: pytest.MonkeyPatch, name: str, value: str, state: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=f"^{name} {state}. Set it to true or") as caught:
+        PhotoStore.open("s3://none/photos")
+    assert "hush" not in str(caught.value)
+
+
 def test_a_folder_is_checked_and_nothing_stays(tmp_path: Path) -> None:
     PhotoStore.open(tmp_path.as_uri()).check()
     assert list(tmp_path.iterdir()) == []

@@ -52,15 +52,18 @@ class PhotoStore:
 
         Credentials, region and endpoint of S3 are read from the usual ``AWS_…`` variables.
 
-        Raise ``SettingsError`` for another URL, ``PhotoStoreUnavailable`` if the folder cannot be
-        created.
+        Raise ``SettingsError`` for another URL and for variables that are not understood,
+        ``PhotoStoreUnavailable`` if the folder cannot be created.
         """
+        from obstore.exceptions import BaseError
         from obstore.store import LocalStore, S3Store
 
         if re.match(r"s3://[^/]", url):
             patience: RetryConfig = {"max_retries": 3, "retry_timeout": timedelta(seconds=30)}
-            with _translate_errors(f"The photo store {shorten(url, 300)}"):
+            try:
                 return cls(S3Store.from_url(url, retry_config=patience))
+            except BaseError as exc:
+                raise SettingsError(_explain_config(str(exc))) from exc
         folder = Path(unquote(url.removeprefix("file://")))
         if not url.startswith("file://") or not folder.is_absolute():
             raise SettingsError(
@@ -145,6 +148,19 @@ def _sync(path: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _explain_config(error: str) -> str:
+    """Return what is wrong with the variables of S3: obstore tells the value, not whose it is."""
+    if value := re.search(r'failed to parse "(.*)" as', error):
+        names = [name for name, text in os.environ.items() if text == value[1] and "AWS_" in name]
+        state = "is empty" if not value[1] else "is not understood"
+        return (
+            f"{' or '.join(names) or 'An AWS_… variable'} {state}. Set it to true or false, or "
+            "unset it; an endpoint with http:// needs AWS_ALLOW_HTTP=true."
+        )
+    reason = shorten(error.partition("\n")[0], 300)
+    return f"The photo store cannot be opened ({reason}). Check MONDRIAN_PHOTOS and AWS_…"
 
 
 @contextmanager
