@@ -43,6 +43,13 @@ def test_a_phase_is_told_at_once_and_then_every_interval() -> None:
     assert p.compute_due() == 112.0
 
 
+def test_who_waits_for_a_photo_that_is_retried_alone_is_told_so() -> None:
+    p = pacer()
+    p.record(Progress(phase=Phase.WAITING, is_reserved=True), 100.0)
+    said = "Waiting for the engine, which retries another photo alone... (3 s)"
+    assert lines(p, 103.0) == [said]
+
+
 @pytest.mark.parametrize("phase", Phase)
 def test_every_phase_has_its_line(phase: Phase) -> None:
     p = pacer()

@@ -112,6 +112,6 @@ def test_alone_is_alone(play: Play) -> None:
     assert next(alone) == next(after) == waiting  # not beside it, and not before it
     before.close()
     first_token(alone)
-    assert next(after) == waiting
+    assert next(after) == replace(waiting, is_reserved=True)
     alone.close()
     assert first_token(after)

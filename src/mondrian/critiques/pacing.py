@@ -176,7 +176,8 @@ class Pacer:
             case Phase.MEASURING:
                 return f"Measuring the photo... ({seconds})"
             case Phase.WAITING:
-                return f"Waiting for the engine... ({seconds})"
+                why = ", which retries another photo alone" if progress.is_reserved else ""
+                return f"Waiting for the engine{why}... ({seconds})"
             case Phase.LOADING:
                 return f"Loading model... ({seconds})"
             case Phase.ENCODING:

@@ -75,12 +75,14 @@ class Request:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
     """Progress of a phase. ``done`` and ``total`` are in the phase's own unit: bytes while loading,
-    tokens of the prompt while encoding and in prefill; ``None`` if the engine does not know."""
+    tokens of the prompt while encoding and in prefill; ``None`` if the engine does not know.
+    ``is_reserved`` tells, while waiting, that the request under way has the engine to itself."""
 
     phase: Phase
     done: float | None = None
     total: float | None = None
     basis: Basis = Basis.UNKNOWN
+    is_reserved: bool = False
 
 
 def describe(text: str) -> dict[str, str]:

@@ -90,7 +90,7 @@ class HostedEngine:
         turn = self._turns.enqueue(alone=request.alone)
         try:
             while not self._turns.begin(turn, HEARTBEAT_SECONDS):
-                yield Progress(phase=Phase.WAITING)
+                yield Progress(phase=Phase.WAITING, is_reserved=self._turns.is_reserved)
             yield from self._ask(request)
         finally:
             self._turns.end(turn)

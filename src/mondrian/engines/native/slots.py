@@ -48,6 +48,12 @@ class Turns:
             (self._under_way if turn in self._under_way else self._waiting).remove(turn)
             self._changed.notify_all()
 
+    @property
+    def is_reserved(self) -> bool:
+        """Whether the request under way has the engine to itself."""
+        with self._changed:
+            return any(turn.alone for turn in self._under_way)
+
     def _may_begin(self, turn: Turn) -> bool:
         if self._waiting[0] is not turn:
             return False
