@@ -157,3 +157,22 @@ def test_jobs_that_waited_before_there_were_turns_have_theirs(
         connection.execute(read_migrations()["0011.turns"].encode())
     served = [store.claim("worker", LEASE), store.claim("worker", LEASE)]
     assert [claim and claim.job.owner for claim in served] == ["ben", "anna"]
+
+
+def test_turns_are_found_by_the_index_also_with_plans_of_a_time_when_they_were_few(
+    store: Store, pool: Pool
+) -> None:
+    def count_scans(connection: psycopg.Connection[dict[str, int]]) -> int:
+        scans = "SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relname = 'turns'"
+        return connection.execute(scans).fetchall()[0]["seq_scan"]
+
+    store.add(new_job(owner="anna"))
+    with pool.connection() as connection, connection.transaction():
+        connection.execute("ANALYZE turns")
+        before = count_scans(connection)
+        for _ in range(8):
+            connection.execute(
+                """UPDATE jobs SET
+                status = CASE status WHEN 'queued' THEN 'pending' ELSE 'queued' END"""
+            )
+        assert count_scans(connection) == before

@@ -11,7 +11,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -369,6 +369,17 @@ def test_a_lost_database_refuses(desk: Desk, postgres: str) -> None:
     assert int(answer.headers["retry-after"]) > 0
     assert [*desk.photos.iterdir()] == []
     wait_for(lambda: desk.send().status_code == 201)
+
+
+def test_a_photo_has_only_so_many_advisors() -> None:
+    """They are an entry of an index, of which PostgreSQL limits the size."""
+    ansel = load_advisors()["ansel"]
+    many = {name: replace(ansel, id=name) for n in range(120) if (name := f"advisor-{n:03}")}
+    assert (
+        len(parse_options({"advisor": "all"}, dict(list(many.items())[:100]), "").advisors) == 100
+    )
+    with pytest.raises(InvalidRequest, match="120 advisors are too many"):
+        parse_options({"advisor": "all"}, many, "")
 
 
 def test_a_commit_that_was_hidden_is_found(desk: Desk) -> None:

@@ -20,7 +20,7 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple, TypeAlias
 from uuid import UUID
@@ -127,7 +127,7 @@ def predict_places(
 ) -> Places:
     """Return the place of each job. ``waiting`` has the owners by their turns. ``usual`` has the
     seconds of a critique by advisor; ``None`` is the key for all others."""
-    places, ends, numbers = Places(), list[_End](), itertools.count()
+    places, ends, begun = Places(), list[_End](), list[int]()
 
     @cache
     def sum_seconds(advisors: str) -> float:
@@ -138,22 +138,23 @@ def predict_places(
     for job in running:
         left = places.ends[job.id.bytes] = _estimate_left(job, sum_seconds)
         if not job.is_lost:
-            heapq.heappush(ends, (left, next(numbers), owners[job.owner]))
+            heapq.heappush(ends, (left, len(begun)))
+            begun.append(owners[job.owner])
     for job in running:
         if job.is_lost and ends:  # it goes before all waiting jobs
-            start, _, ended = ends[0]
-            runs[ended] -= 1
-            end = start + sum_seconds(",".join(job.advisors))
-            heapq.heapreplace(ends, (end, next(numbers), owners[job.owner]))
+            start, ended = ends[0]
+            runs[begun[ended]] -= 1
+            heapq.heapreplace(ends, (start + sum_seconds(",".join(job.advisors)), len(begun)))
+            begun.append(owners[job.owner])
     seconds = [list(map(sum_seconds, each.advisors)) for each in waiting]
-    order, places.starts = _simulate(seconds, [runs[n] for n in range(len(owners))], ends, numbers)
-    heads = [iter(each.ids) for each in waiting]
-    places.positions = {next(heads[owner]): n for n, owner in enumerate(order, 1)}
+    order, places.starts = _simulate(seconds, [runs[n] for n in range(len(owners))], ends, begun)
+    ids = list(itertools.chain.from_iterable(each.ids for each in waiting))
+    places.positions = dict(zip(map(ids.__getitem__, order), itertools.count(1), strict=False))
     return places
 
 
-_End: TypeAlias = tuple[float, int, int]
-"""When a job ends, in seconds; its number, in the order in which jobs began; and its owner's."""
+_End: TypeAlias = tuple[float, int]
+"""When a job ends, in seconds, and its number, in the order in which jobs began."""
 
 
 def _number_owners(waiting: Sequence[Waiting], running: Sequence[Running]) -> dict[str, int]:
@@ -163,47 +164,53 @@ def _number_owners(waiting: Sequence[Waiting], running: Sequence[Running]) -> di
 
 
 def _simulate(
-    seconds: Sequence[Sequence[float]],
-    runs: Sequence[int],
-    ends: list[_End],
-    numbers: Iterator[int],
+    seconds: Sequence[Sequence[float]], runs: Sequence[int], ends: list[_End], begun: Sequence[int]
 ) -> tuple[list[int], list[float]]:
     """Simulate the queue: ``seconds`` of the waiting jobs of each owner, by turns, the number of
-    running jobs of each owner (also of others), and the heap of their ``ends``. Return the owners
-    of the jobs in the order in which they begin, and the seconds until each begins.
+    running jobs of each owner (also of others), the heap of their ``ends``, and the owners of the
+    jobs that have ``begun``. Return the jobs in the order in which they begin (numbered through all
+    of ``seconds``), and the seconds until each begins.
 
     Optimized for a hundred thousand jobs. The owners are in a heap of integers, which compare
-    quickly, made of the number of running jobs, the turn and the owner. The valid entry of an owner
-    is the one in ``now``; -1 means that no job is left.
+    quickly: the number of running jobs in the high bits, the turn in the low ones. A turn is the
+    number of the owner's last job, or comes before those of all waiting jobs. ``now`` has the valid
+    entry of each owner; -1 means that no job is left.
     """
-    waiting, size, total = len(seconds), len(runs), sum(map(len, seconds))
-    run = size * (waiting + total)  # the weight of one running job
-    now = [runs[n] * run + n * size + n if n < waiting else -1 for n in range(size)]
-    heap, served = sorted(now[:waiting]), waiting * size
-    left, next_seconds = list(map(len, seconds)), [iter(each).__next__ for each in seconds]
+    all_seconds = list(itertools.chain.from_iterable(seconds))
+    stops = list(itertools.accumulate(map(len, seconds)))
+    heads = [0, *stops[:-1]]
+    owners = [*begun, *range(len(seconds))]  # by turn
+    first, last = len(owners), len(owners) + len(all_seconds)
+    run = 1 << last.bit_length()  # the weight of one running job
+    turn_bits = run - 1
+    now = [count * run + len(begun) + owner for owner, count in enumerate(runs)]
+    now[len(seconds) :] = [-1] * (len(runs) - len(seconds))
+    heap = sorted(now[: len(seconds)])
     order, starts, start = list[int](), list[float](), math.inf
-    for _ in range(total):
+    for number in range(first, last):
         if ends:
-            start, _, owner = ends[0]
+            start, ended = ends[0]
+            owner = owners[ended]
             if now[owner] >= 0:
                 now[owner] -= run
                 heapq.heappush(heap, now[owner])
-        if len(heap) > 2 * waiting + 64:  # most entries are outdated
+        if len(heap) > 4 * len(seconds) + 64:  # most entries are outdated
             heap = sorted(each for each in now if each >= 0)
-        while (entry := heap[0]) != now[owner := entry % size]:
+        while (entry := heap[0]) != now[owner := owners[entry & turn_bits]]:
             heapq.heappop(heap)
-        order.append(owner)
+        job = heads[owner]
+        heads[owner] += 1
+        order.append(job)
         starts.append(start)
-        left[owner] -= 1
-        if left[owner]:
-            now[owner] = (entry // run + 1) * run + served + owner
+        owners.append(owner)
+        if heads[owner] < stops[owner]:
+            now[owner] = (entry & ~turn_bits) + run + number
             heapq.heapreplace(heap, now[owner])
         else:
             now[owner] = -1
             heapq.heappop(heap)
-        served += size
         if ends:
-            heapq.heapreplace(ends, (start + next_seconds[owner](), next(numbers), owner))
+            heapq.heapreplace(ends, (start + all_seconds[job], number))
     return order, starts
 
 

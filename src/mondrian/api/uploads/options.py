@@ -22,6 +22,10 @@ FORMATS = ("json", "html", "sse")
 
 MAX_FOLDER = 200
 
+MAX_ADVISORS_BYTES = 2000
+"""Bytes of the ids of a job's advisors, and 8 for each: an entry of PostgreSQL's indexes has 2,704
+at most."""
+
 _PART = re.compile("rag|lora").findall
 
 _BOOLEANS = {"true": True, "1": True, "yes": True, "on": True}
@@ -67,7 +71,7 @@ def parse_options(
     mode, purpose = parse_mode(fields.get("mode", "")), _parse_purpose(fields)
     return UploadOptions(
         asked=asked.casefold(),
-        advisors=tuple(advisor.id for advisor in choose_advisors(asked, advisors)),
+        advisors=_parse_advisors(asked, advisors),
         mode=mode,
         enable_rag=_parse_bool(fields, "enable_rag", "rag" in mode),
         auto_analyze=_parse_bool(fields, "auto_analyze", True),
@@ -76,6 +80,13 @@ def parse_options(
         genre=purpose.genre,
         folder=_parse_folder(fields.get("folder", "")),
     )
+
+
+def _parse_advisors(asked: str, advisors: Mapping[str, Advisor]) -> tuple[str, ...]:
+    chosen = tuple(advisor.id for advisor in choose_advisors(asked, advisors))
+    if sum(len(advisor) + 8 for advisor in chosen) > MAX_ADVISORS_BYTES:
+        raise InvalidRequest(f"{len(chosen)} advisors are too many for one photo. Name fewer.")
+    return chosen
 
 
 def _parse_purpose(fields: Mapping[str, str]) -> Purpose:

@@ -116,7 +116,7 @@ class Claims(Connected):
         many running jobs, the former is served first."""
         return [
             Waiting(row["owner"], _split(row["ids"]), row["advisors"].split(" "))
-            for row in self._run(sql.WAITING)
+            for row in self._run(sql.WAITING, is_binary=True)
         ]
 
     def list_running(self) -> list[Running]:
