@@ -58,7 +58,7 @@ while True:
     request = pickle.load(sys.stdin.buffer)
     began = time.perf_counter()
     first = text = None
-    for result in mlx_vlm.stream_generate(model, processor, **asking._arguments(request)):
+    for result in mlx_vlm.stream_generate(model, processor, **asking._make_arguments(request)):
         now = time.perf_counter()
         first = first or now
         text = text or (result.text and now)
