@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 HEARTBEAT_SECONDS = 0.2
+_GATHER_SECONDS = 0.005
 DEAD_SECONDS = 8.0
 """Time without an acknowledgement after which the server's machine counts as gone."""
 
@@ -108,6 +109,8 @@ class Exchange(Generic[T]):
                 if isinstance(item, Exception):
                     raise item
                 yield item
+                if self._items.empty():  # wake up once for several tokens of a fast server
+                    time.sleep(_GATHER_SECONDS)
         finally:
             self.stop()
             if self._socket:  # else it is still connecting, which cannot be interrupted
