@@ -19,6 +19,7 @@ GERMAN = (
     *("Komposition", "Licht", "Schärfe", "Farbharmonie", "Freistellung"),
     *("Tiefe und Perspektive", "Bildbalance", "Emotionale Wirkung"),
 )
+ROMAN = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII")
 CHINESE = (
     *("构图", "光线", "对焦与清晰度", "色彩和谐"),
     *("主体分离", "深度与透视", "视觉平衡", "情感影响"),
@@ -76,6 +77,18 @@ LAYOUTS: dict[str, Callable[[], str]] = {
     ),
     "pictures": lambda: per_row("📷 **{n}** — 🔢 {s}/10\n💬 {c}\n💡 Tip: {r}"),
     "try": lambda: per_row("* **{n}** [{s}/10]: {c} **Try:** {r}", "\n"),
+    "Roman numbers": lambda: "\n\n".join(
+        f"## {number}. {n} – {s:g}/10\n{c}\n\nRecommendation: {r}"
+        for number, (n, s, c, r) in zip(ROMAN, ROWS, strict=True)
+    ),
+    "Chinese brackets": lambda: per_row("【{n}】{s}/10\n{c}\n建议：{r}", names=CHINESE),
+    "a box": lambda: per_row("**{n}:** $\\boxed{{{s}}}$\n{c}\nRecommendation: {r}"),
+    "another score": lambda: per_row(
+        "### {n}\n**Current score:** {s}/10 | **Potential score:** 9.8/10\n{c}\n**Tip:** {r}"
+    ),
+    "Markdown in JSON": lambda: json.dumps(
+        {"critique": per_row("### {n} ({s}/10)\n{c}\n\n**Recommendation:** {r}")}
+    ),
     "on one line": lambda: per_row("{n}: {s}/10. {c} Recommendation: {r}", " "),
 }
 
@@ -99,10 +112,20 @@ def test_full_and_empty_stars_are_a_score() -> None:
         read_answer(text.replace("☆", ""))  # of five, or of ten?
 
 
-def test_numbers_behind_all_names_are_scores() -> None:
-    text = " ".join(f"{n}: 7. {c} Recommendation: {r}" for n, _, c, r in ROWS)
+@pytest.mark.parametrize("unit", ["", " points"])
+def test_numbers_behind_all_names_are_scores(unit: str) -> None:
+    text = " ".join(f"{n}: 7{unit}. {c} Recommendation: {r}" for n, _, c, r in ROWS)
     assert [each.score for each in read_answer(text).dimensions] == [7] * 8
     assert [each.comment for each in read_answer(text).dimensions] == [d.comment for d in DEMO]
+
+
+def test_a_label_follows_a_chinese_sentence_without_space() -> None:
+    text = "\n".join(
+        f"{i}. **{n}（8分）**：光线很柔和。建议：等一等。" for i, n in enumerate(CHINESE, 1)
+    )
+    read = read_answer(text).dimensions
+    assert {(d.comment, d.recommendation) for d in read} == {("光线很柔和。", "等一等。")}
+    assert [d.score for d in read] == [8] * 8
 
 
 @pytest.mark.parametrize(

@@ -186,6 +186,11 @@ def find_column_fields(heads: Sequence[str]) -> list[str | None]:
     ]
 
 
+def is_other_score(key: str) -> bool:
+    """Return whether ``key`` means a score that is not the dimension's: ``Potential score``."""
+    return not find_field(key) and len(_split_words(key)) < 4 and _find_last_field(key) == "score"
+
+
 def _find_last_field(head: str) -> str | None:
     words = reversed(_split_words(head[:LONGEST_NAME]))
     return next(filter(None, map(find_field, words)), None)

@@ -39,37 +39,18 @@ def read_json_records(text: str) -> list[Record]:
     before, marks = "", iter(range(MOST_MARKS))
     for block in text.split("```", _MOST_BLOCKS):
         if start := _START.search(block):
-            json = _remove_comments(block[start.start() :])
-            records += _read_block(json, before + block[: start.start()], marks)
+            heading = (before + block[: start.start()])[-_LONGEST_HEADING:].removesuffix("json\n")
+            builder = _Builder(heading.strip().rpartition("\n")[2])
+            for token in _tokenize(block[start.start() :], builder, marks):
+                builder.add(token)
+            builder.settle()
+            records += builder.records
         before = block[-_LONGEST_HEADING:]
     return [*_combine(records), *_read_tables(records)]
 
 
 _MOST_BLOCKS, _LONGEST_HEADING = 200, 80
 _START = re.compile(r"\{|\[\s*\[\s*[\"“]")
-# A comment stands after a key's number, after a comma, or on a line of its own: elsewhere it may be
-# part of a text.
-_COMMENT = re.compile(
-    r"""([:：][^\S\n]*\d{1,3}(?:\.\d{1,9})?,?)[^\S\n]+(?://|\#)[^\n]*$"""
-    r"""|(?<=["\d\]}],)[^\S\n]+(?://|\#)[^"\n]*$"""
-    r"""|^[^\S\n]*//[^\n]*$|(?<!["\w])/\*[^*\n]{0,200}\*/""",
-    re.MULTILINE,
-)
-
-
-def _remove_comments(json: str) -> str:
-    if "//" in json or "#" in json or "/*" in json:
-        return _COMMENT.sub(lambda match: match[1] or "", json)
-    return json
-
-
-def _read_block(json: str, before: str, marks: Iterator[int]) -> list[Record]:
-    heading = before[-_LONGEST_HEADING:].removesuffix("json\n").strip().rpartition("\n")[2]
-    builder = _Builder(heading)
-    for token in _tokenize(json, builder, marks):
-        builder.add(token)
-    builder.settle()
-    return builder.records
 
 
 def _combine(records: list[Record]) -> list[Record]:
@@ -259,7 +240,9 @@ class _Builder:
 
 _NOTHING = ("null", "None", "none", "true", "True", "false", "False", "NaN")
 _MARKS = {"：": ":", "，": ","}
-_SPACE = r"""(?:\s|\\{1,7}[nrt](?!\w)|\\(?!\\{0,7}["“”„‟'‘’]))*"""
+# Space is also what is escaped in a string that holds JSON, and a comment.
+_COMMENT = r"""(?:(?<=\s)(?://|\#[ ])[^\n]{0,300}(?=\n|\Z)|/\*[^*]{0,200}\*/)"""
+_SPACE = rf"""(?:\s|\\{{1,7}}[nrt](?!\w)|\\(?!\\{{0,7}}["“”„‟'‘’])|{_COMMENT})*"""
 _QUOTE = r"""\\{0,7}["“”„‟'‘’]"""
 _TOKEN = re.compile(
     rf"""(?<=[:：])\s*(?P<decimal> \d{{1,3}},\d{{1,2}} )(?=\s*(?:[,}}\n]|\Z))
@@ -268,7 +251,7 @@ _TOKEN = re.compile(
           | (?<=[}}\]])["'](?=\s*(?:[,}}\]]|\Z)) )
       | (?P<mark> \{{ (?: \s* \{{ )* | [}}\[\]:,：，] )
       | (?P<slashes> \\{{0,7}} ) (?P<quote> ["“”„‟'‘’] )
-      | (?P<bare> [^\s\\{{}}\[\]:,：，"“”„‟] [^\\{{}}\[\]:,：，"“”„‟\n]* )
+      | (?P<bare> [^\s\\{{}}\[\]:,：，"“”„‟] (?: (?!\s{_COMMENT}) [^\\{{}}\[\]:,：，"“”„‟\n] )* )
     )""",
     re.VERBOSE,
 )

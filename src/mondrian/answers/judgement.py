@@ -10,9 +10,8 @@ from mondrian.answers.field_names import Name, find_dimension, find_field, rank_
 from mondrian.answers.records import Record
 from mondrian.answers.scores import (
     Score,
-    find_key_scale,
+    find_scale,
     find_score_in_sentence,
-    parse_scale,
     read_score,
 )
 
@@ -164,7 +163,7 @@ def _read_score(record: Record, key: str | None, scale_key: str | None) -> Score
     value = record.fields[key] if key else []
     if key is None or (isinstance(value, list) and len(value) != 1):
         return None
-    scale = find_key_scale(key) or (parse_scale(record.get_text(scale_key)) if scale_key else None)
+    scale = find_scale(key) or (find_scale(record.get_text(scale_key)) if scale_key else None)
     return read_score(clean_text(record.get_text(key)), scale)
 
 

@@ -20,10 +20,11 @@ from mondrian.answers.field_names import (
     find_field,
     find_mention,
     is_full_name,
+    is_other_score,
     rank_field,
 )
 from mondrian.answers.records import Record
-from mondrian.answers.scores import find_score_in_sentence, read_score, split_score
+from mondrian.answers.scores import UNIT, find_score_in_sentence, read_score, split_score
 from mondrian.answers.tables import Table, split_row
 
 MOST_LINES = 1500
@@ -150,6 +151,8 @@ class _Reader:
             self._add(split.rest.lstrip(" –—-="))
         elif key := find_answer_field(split.head):
             self._open_record(split.head, key, split.rest)
+        elif is_other_score(split.head) and not split.head.lower().startswith(_TOTALS):
+            pass  # neither the dimension's score nor a part of its comment
         elif not _is_heading(line, split.head):
             self._continue(line)
         elif is_cut:
@@ -247,14 +250,17 @@ def _is_rating(text: str) -> bool:
 _RATING = re.compile(r"(?:(?:[^\s.!?。！？]|\.\d)+(?:\s+|(?=[(（]))){1,3}\S*\d[ ).!\]）]*")
 _BEFORE_COMMENT = re.compile(r"\A[ :|–—-]+(?![\d ])")
 # A number behind a name may begin a sentence, but not each time.
-_NUMBER_AND_SENTENCE = re.compile(r":\**\s*\**\d{1,2}\**(?:\.|\s+[–—-])\**\s+[A-ZÀ-Þ]")
+_NUMBER_AND_SENTENCE = re.compile(
+    rf":\**\s*\**\d{{1,2}}\**(?:\s{UNIT})?(?:\.|\s+[–—-])\**\s+[A-ZÀ-Þ]"
+)
 _OFTEN = 3
 _JUDGED = {"comment", "recommendation"}
 _JSON = re.compile(r"""\s*(?:```|[{}]|\[\[\w+\]|["“][^"“”]{1,40}["”]\s*:)""")
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", ".)", ".*", '."', ".”")
 # Labels that models write in the middle of a line; they are moved to lines of their own.
 _INNER_LABEL = re.compile(
-    r"(?<=[.!?)*|;,\d。！？”\"])[^\S\n]+(?=[*_]{0,3}([^\W\d_][\w&/ ]{1,30}?)[*_]{0,3}[^\S\n]?[:：])"
+    r"(?:(?<=[.!?)*|;,\d。！？”\"])[^\S\n]+|(?<=[。！？]))"
+    r"(?=[*_]{0,3}([^\W\d_][\w&/ ]{1,30}?)[*_]{0,3}[^\S\n]?[:：])"
 )
 _PLAINEST = 6
 _MARKUP = re.compile(r"(?<!\s)\*+|\*+(?!\s)|`+|__+|(?<!\w)_|_(?!\w)")
@@ -262,11 +268,12 @@ _BULLET = re.compile(
     r"^\s*(?:(?:[-+•·>:]|\d{1,2}[.)])\s+|[\u2190-\u21ff\u2300-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]\ufe0f?\s*)+"
 )
 _NUMBERING = re.compile(
-    r"^\W*(?:(?:dimension|category|aspect|step)\s)?\d{1,2}(?:[.):]\s|[、．])", re.IGNORECASE
+    r"^\W*(?:(?:dimension|category|aspect|step)\s)?(?:\d{1,2}|[ivx]{1,4})(?:[.):]\s|[、．])",
+    re.IGNORECASE,
 )
 _HEAD = re.compile(
     r"([^\W\d_][\w&/+ ]{1,48}?)\s*"
-    r"(?:([:：(（\[\]|–—→=⭐★]|\.{2,}|-[\s>]|,(?=\s*\d)"
+    r"(?:([:：(（\[\]】|–—→=⭐★]|\.{2,}|-[\s>]|,(?=\s*\d)"
     r"|(?<=\s)(?=\d[\d.,]{0,4}\s*(?:/|out of)\s*\d))(.*))?",
     re.DOTALL,
 )
@@ -287,7 +294,8 @@ def _is_inner_label(label: str) -> bool:
         return False
     field = find_field(label)
     is_plain = field == "comment" and rank_field(label) < _PLAINEST
-    return is_plain or field in ("score", "recommendation") or is_full_name(label)
+    is_score = field == "score" or is_other_score(label)
+    return is_plain or is_score or field == "recommendation" or is_full_name(label)
 
 
 def _strip_markup(text: str) -> str:
@@ -307,7 +315,7 @@ def _split(line: str) -> _Line | None:
 
 
 _LONGEST_HEAD = 50
-_MAY_END_HEAD = re.compile(r"[:：(（\[\]|–—→=⭐★,.\d-]")
+_MAY_END_HEAD = re.compile(r"[:：(（\[\]】|–—→=⭐★,.\d-]")
 
 
 def _is_heading(line: str, head: str) -> bool:

@@ -198,8 +198,14 @@ def _read(text: str) -> _Reading:
     reading = _choose_answer(read_json_records(text), text)
     if len(reading.dimensions) == len(DIMENSIONS):
         return reading
+    if _WRAPPED.search(text):
+        text = _WRAPPED.sub("\n", text.replace("\\n", "\n").replace('\\"', '"'))
     other = _choose_answer(read_markdown_records(text), text)
     return max(reading, other, key=lambda each: each.weight)
+
+
+# Markdown in a string of JSON.
+_WRAPPED = re.compile(r'"\w{1,30}"\s{0,9}:\s{0,9}"(?=[#*])')
 
 
 def _remove_margins(text: str) -> str:
@@ -209,7 +215,7 @@ def _remove_margins(text: str) -> str:
     text = remove_thinking(text).translate(_WIDE)
     if "☆" in text:
         text = _STARS.sub(lambda row: f"{len(row[1])}/{len(row[1] + row[2])} ", text)
-    text = _MATH.sub(r"\1\2", text.replace("\\/", "/"))
+    text = _MATH.sub(r"\1", text.replace("\\/", "/"))
     return _FRACTION.sub(r"\1/\2", _MARGIN.sub("", text))
 
 
@@ -217,7 +223,7 @@ _MOST_READ = 100_000
 _WIDE = str.maketrans("｛｝［］＂∕", '{}[]"/')
 # Full and empty stars, where no figure says the same.
 _STARS = re.compile(r"(?<![★☆⭐\d])(?<!\d )([★⭐]{1,10})(☆{0,9})(?![★☆⭐])(?!\W{0,4}\d)")
-_MATH = re.compile(r"\$(\d[\d.,/ ]{0,8})\$|\\\((\d[\d.,/ ]{0,8})\\\)")
+_MATH = re.compile(r"(?:\$|\\\()(?:\\boxed\{)?(\d[\d.,/ ]{0,8})\}?(?:\$|\\\))")
 _FRACTION = re.compile(r"\$?\\d?frac\{(\d{1,3})\}\{(\d{1,3})\}\$?")
 # The marks of a quotation, or line numbers.
 _MARGIN = re.compile(r"^[^\S\n]{0,9}(?:(?:>[^\S\n]?)+|\d{1,4}[:.|)]?[^\S\n]+(?=[\[\]{}\"]))", re.M)

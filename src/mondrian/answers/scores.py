@@ -25,10 +25,10 @@ class Score(NamedTuple):
 _SCALES = (5.0, 10.0, 20.0, 100.0)
 _NUMBER = r"(?<!\d[.,])(?<![A-Za-z\d_/⁄<>≤≥−-])\d{1,3}+(?:[.,]\d{1,20}+)?+(?![.,]?\d)"
 _STAR = "stars?|sterne?n?|étoiles?|estrellas|[★⭐]"
-_UNIT = rf"(?:points?|pts?|punkte?n?|puntos|punti|pontos|pkt|балл\w{{0,3}}|[点點分점]|{_STAR})"
+UNIT = rf"(?:points?|pts?|punkte?n?|puntos|punti|pontos|pkt|балл\w{{0,3}}|[点點分점]|{_STAR})"
 _OF = "(?:[/／⁄]|out of|of|from|von|auf|sur|de|su|di|van|из|na|z)"
 _SCALED = (
-    re.compile(rf"(?P<n>{_NUMBER})\s*{_UNIT}?\s*\(?\s*{_OF}\s*(?P<m>\d{{1,3}})(?:\.0)?(?![.,]?\d)"),
+    re.compile(rf"(?P<n>{_NUMBER})\s*{UNIT}?\s*\(?\s*{_OF}\s*(?P<m>\d{{1,3}})(?:\.0)?(?![.,]?\d)"),
     re.compile(
         rf"(?:(?:out of|von|sur|max\w*|满分)\W*(?P<m>\d{{1,3}})(?!\d)"
         rf"|(?P<m2>\d{{1,3}})(?:点満点|分满分|分中|点中|점 만점)\w?)\D{{0,12}}(?P<n>{_NUMBER})"
@@ -36,7 +36,7 @@ _SCALED = (
     re.compile(rf"(?P<n>{_NUMBER})\s*(?P<percent>%)"),
 )
 _BARE = re.compile(_NUMBER)
-_AFTER_BARE = re.compile(rf"\s*(?P<unit>{_UNIT})?\s*(?:[^\w\s/+→<>%–—-]\D*|[–—-]\s\D*)?")
+_AFTER_BARE = re.compile(rf"\s*(?P<unit>{UNIT})?\s*(?:[^\w\s/+→<>%–—-]\D*|[–—-]\s\D*)?")
 _JSON_NUMBER = re.compile(r"\d{1,3}(?:\.\d+)?(?:e[+-]?\d{1,2})?")
 _RANGE = re.compile(r"(?<![\d.,])[01]\s*(?:-|–|—|to|bis)\s*(\d{1,3})(?![.,]?\d)")
 _HEDGE = re.compile(
@@ -82,7 +82,7 @@ def _read_bare_score(text: str, scale: float | None) -> Score | None:
     return _build_score(_parse_number(match[0]), None, scale)
 
 
-_IN_SENTENCE = re.compile(rf"{_NUMBER}\s*{_OF}\s*10(?![.,]?\d)(?:\s*{_UNIT})?", re.IGNORECASE)
+_IN_SENTENCE = re.compile(rf"{_NUMBER}\s*{_OF}\s*10(?![.,]?\d)(?:\s*{UNIT})?", re.IGNORECASE)
 _MAY_FOLLOW = re.compile(r"\W*(?:\Z|[.,;:!)–—]|\b(?:for|because|as|since|here|from|in)\b)")
 _OTHER_SCORE = re.compile(
     r"n't\b|\b(?:not|could|might|may|potential\w*|previous\w*|rais\w+|bring\w*|reach\w*|becom\w+|"
@@ -123,24 +123,18 @@ def _normalize(text: str) -> str:
     return unicodedata.normalize("NFKC", text.replace("*", "")).casefold().strip()
 
 
-_KEY_SCALE = re.compile(r"(?:/|out ?of|von|sur|max(?:imum)?|[01]\s*(?:-|–|to))\s*(\d{1,3})(?!\d)")
-
-
-def find_key_scale(key: str) -> float | None:
-    """Return the scale in a key or a column's head: ``score_out_of_5``, ``Score (1-10)``."""
-    match = _KEY_SCALE.search(re.sub(r"[_\s]+", " ", _normalize(key[:80])))
-    return float(match[1]) if match else None
-
-
-def parse_scale(text: str) -> float | None:
-    """Return the upper end of a scale written as ``10``, ``/10`` or ``1-10``."""
-    match = _SCALE.fullmatch(_normalize(text[:40]))
-    return float(match[1]) if match else None
-
-
 _SCALE = re.compile(
-    rf"(?:out of|/|[01]\s*(?:-|–|—|to))?\s*(\d{{1,3}})(?:\.0)?\s*{_UNIT}?", re.IGNORECASE
+    r"(?:/|out ?of|von|sur|max(?:imum)?|\b[01]\s*(?:-|–|—|to|bis))\s*(\d{1,3})(?:\.0)?(?=\D*\Z)"
+    rf"|\A(\d{{1,3}})(?:\.0)?\s*{UNIT}?\Z"
 )
+
+
+def find_scale(text: str) -> float | None:
+    """Return the scale at the end of a key, a column's head or the value of such a key:
+    ``score_out_of_5``, ``Score (1-10)``, ``/10``, ``5 stars``."""
+    match = _SCALE.search(re.sub(r"[_\s]+", " ", _normalize(text[:80])))
+    return float(match[1] or match[2]) if match else None
+
 
 _ABOUT = (
     r"(?:scor|rat(?:e|ing)|s[ck]al[ae]|échelle|escala|schaal|grad|mark|point|not(?:e|ation)s?\b"
@@ -195,7 +189,7 @@ def _find_statement(before: str, after: str, bare: Sequence[float]) -> str:
     if match is None and (match := _OVERALL.search(before)):
         return match[0] if min(bare) <= _parse_number(match[1]) <= max(bare) else ""
     goes_on = _GOES_ON.match(after)
-    if match and goes_on and not re.match(rf"\s*{_UNIT}", after):
+    if match and goes_on and not re.match(rf"\s*{UNIT}", after):
         return "" if match["key"] or not goes_on["word"] else match[0]
     return match[0] if match else ""
 
@@ -227,7 +221,7 @@ _START = re.compile(r"(?:[-=]>|[^\w(（\[<>])*+")
 _GROUP = re.compile(r"[(（\[]([^()（）\[\]]{1,40})[)）\]]")
 _LABEL = re.compile(r"([^\W\d_]{2,20})\W{0,5}?(?=\d)")
 _LEADING = re.compile(
-    rf"{_NUMBER}(?:\s?½)?\s*{_UNIT}?(?:\s*\(?\s*{_OF}\s*\d{{1,3}}(?:\s*{_UNIT})?|\s*%)?+"
+    rf"{_NUMBER}(?:\s?½)?\s*{UNIT}?(?:\s*\(?\s*{_OF}\s*\d{{1,3}}(?:\s*{UNIT})?|\s*%)?+"
     r"(?=\s*(?:\Z|[()\]（）.:：;!*|–—-]|,(?!.*\d\s*/\s*10\b))|\s+(?-i:[A-ZÀ-Þ]))(?!\W*\d)",
     re.IGNORECASE,
 )
