@@ -1,7 +1,8 @@
 """The queue: positions, waiting times, and their wording."""
 
+import json
 import random
-from collections import deque
+from collections import Counter, deque
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -117,6 +118,49 @@ def test_positions_are_the_order_in_which_workers_take_the_jobs(store: Store, se
             claims.append(claim)
         taken.append((len(taken) + 1, claim.job.id))
     assert taken == queue
+
+
+def simulate_plainly(
+    waiting: list[Waiting], runs: list[Running], seconds: dict[str, float]
+) -> tuple[list[bytes], list[float]]:
+    """The rule 1 of the queue, job by job; all running jobs end when they say so."""
+    queues = {each.owner: deque(zip(each.ids, each.advisors, strict=True)) for each in waiting}
+    turns = {owner: turn for turn, owner in enumerate(queues)}
+    ends = [(json.loads(run.latest_update or "")["eta_seconds"], run.owner) for run in runs]
+    counts = Counter(run.owner for run in runs)
+    order, starts = list[bytes](), list[float]()
+    while left := [owner for owner, queue in queues.items() if queue]:
+        start, ended = ends.pop(min(range(len(ends)), key=lambda n: ends[n][0]))
+        counts[ended] -= 1
+        owner = min(left, key=lambda owner: (counts[owner], turns[owner]))
+        job, advisors = queues[owner].popleft()
+        order.append(job)
+        starts.append(start)
+        counts[owner] += 1
+        turns[owner] = len(queues) + len(order)
+        ends.append((start + seconds[advisors], owner))
+    return order, starts
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_places_are_those_of_a_plain_simulation(seed: int) -> None:
+    """With more owners than workers and with fewer, in rotation and out of it."""
+    luck = random.Random(seed)
+    owners, workers = luck.choice((1, 2, 5, 12)), luck.choice((1, 2, 4))
+    seconds = {"ansel": 30.0, "okeefe": luck.choice((30.0, 20.0, 400.0))}
+    queue = [
+        Waiting(f"owner {n}", [uuid4().bytes for _ in range(length)],
+                luck.choices(["ansel", "okeefe"], k=length))
+        for n in range(owners) if (length := luck.choice((5, 5, 5, 1, 9)))
+    ]  # fmt: skip
+    runs = [
+        running(luck.choice((0, 7, 7, 60)), owner=f"owner {luck.choice((owners - n, n))}")
+        for n in range(workers)
+    ]
+    places = predict_places(queue, runs, {**seconds, None: 1.0})
+    order, starts = simulate_plainly(queue, runs, seconds)
+    assert (list(places.positions), places.starts) == (order, starts)
+    assert list(places.positions.values()) == list(range(1, len(order) + 1))
 
 
 @pytest.mark.parametrize(

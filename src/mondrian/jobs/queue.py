@@ -177,16 +177,26 @@ def _simulate(
     entry of each owner; -1 means that no job is left.
     """
     all_seconds = list(itertools.chain.from_iterable(seconds))
-    stops = list(itertools.accumulate(map(len, seconds)))
+    lengths = list(map(len, seconds))
+    stops = list(itertools.accumulate(lengths))
+    order, starts, ends = _rotate(all_seconds, lengths, ends, begun)
+    if len(order) == len(all_seconds):
+        return order, starts
+    by_job = [owner for owner, length in enumerate(lengths) for _ in range(length)]
+    owners = [*begun, *range(len(lengths)), *map(by_job.__getitem__, order)]  # by turn
+    turns = dict(zip(owners[len(begun) :], itertools.count(len(begun)), strict=False))
     heads = [0, *stops[:-1]]
-    owners = [*begun, *range(len(seconds))]  # by turn
-    first, last = len(owners), len(owners) + len(all_seconds)
+    for owner, count in Counter(owners[len(begun) + len(lengths) :]).items():
+        heads[owner] += count
+    first, last = len(owners), len(owners) + len(all_seconds) - len(order)
+    running = Counter(owners[number] for _, number in ends) if ends else dict(enumerate(runs))
     run = 1 << last.bit_length()  # the weight of one running job
     turn_bits = run - 1
-    now = [count * run + len(begun) + owner for owner, count in enumerate(runs)]
-    now[len(seconds) :] = [-1] * (len(runs) - len(seconds))
-    heap = sorted(now[: len(seconds)])
-    order, starts, start = list[int](), list[float](), math.inf
+    now = [-1] * len(runs)
+    for owner, head in enumerate(heads):
+        if head < stops[owner]:
+            now[owner] = running.get(owner, 0) * run + turns[owner]
+    heap, start = sorted(each for each in now if each >= 0), math.inf
     for number in range(first, last):
         if ends:
             start, ended = ends[0]
@@ -194,7 +204,7 @@ def _simulate(
             if now[owner] >= 0:
                 now[owner] -= run
                 heapq.heappush(heap, now[owner])
-        if len(heap) > 4 * len(seconds) + 64:  # most entries are outdated
+        if len(heap) > 4 * len(lengths) + 64:  # most entries are outdated
             heap = sorted(each for each in now if each >= 0)
         while (entry := heap[0]) != now[owner := owners[entry & turn_bits]]:
             heapq.heappop(heap)
@@ -212,6 +222,57 @@ def _simulate(
         if ends:
             heapq.heapreplace(ends, (start + all_seconds[job], number))
     return order, starts
+
+
+def _rotate(
+    all_seconds: Sequence[float], lengths: Sequence[int], ends: list[_End], begun: Sequence[int]
+) -> tuple[list[int], list[float], list[_End]]:
+    """Simulate the queue as long as its owners are served in rotation: while each whose turn it is
+    has no running job, or is the only one who waits. Return the order and the starts of these jobs,
+    and the heap of the ends after them.
+
+    Where owners outnumber workers that is nearly all of the queue, and takes no decision for each
+    job. Jobs end in the order of their ends and numbers, one before each start: so the job of rank
+    n ends before the n-th start.
+    """
+    import numpy as np
+
+    if not ends or not all_seconds or 1 < len(lengths) <= len(ends):
+        return [], [], ends
+    counts, total, live = np.array(lengths), len(all_seconds), sorted(ends, key=lambda end: end[1])
+    heads = np.cumsum(counts) - counts
+    order = np.argsort(np.arange(total) - np.repeat(heads, counts), kind="stable")
+    owners = np.repeat(np.arange(len(counts)), counts)[order]
+    seconds = np.array(all_seconds)[order]
+    starts = _list_starts(seconds.tolist(), [end for end, _ in live])
+    all_ends = np.concatenate([[end for end, _ in live], starts + seconds])
+    ranks = np.empty(len(all_ends), int)
+    ranks[np.argsort(all_ends, kind="stable")] = np.arange(len(all_ends))
+    before = np.empty(total, int)  # the rank of the owner's last job before each
+    before[order] = ranks[len(live) :]
+    before[1:] = before[:-1].copy()
+    before[heads] = -1
+    for (_, number), rank in zip(live, ranks.tolist(), strict=False):
+        if (owner := begun[number]) < len(heads):
+            before[heads[owner]] = max(before[heads[owner]], rank)
+    is_free = before[order] <= np.arange(total)
+    is_free[np.max(np.flatnonzero(owners != owners[-1]), initial=-1) + 1 :] = True
+    done = total if is_free.all() else int(is_free.argmin())
+    numbers = [number for _, number in live]
+    numbers += range(len(begun) + len(counts), len(begun) + len(counts) + done)
+    left = np.flatnonzero(ranks[: len(numbers)] >= done).tolist()
+    rest = sorted((float(all_ends[each]), numbers[each]) for each in left)
+    return order[:done].tolist(), starts[:done], rest
+
+
+def _list_starts(seconds: Sequence[float], ends: Sequence[float]) -> list[float]:
+    """Return when jobs of so many seconds begin, each at the next of the ends."""
+    starts, heap = list[float](), sorted(ends)
+    for each in seconds:
+        start = heap[0]
+        starts.append(start)
+        heapq.heapreplace(heap, start + each)
+    return starts
 
 
 def _estimate_left(job: Running, sum_seconds: Callable[[str], float]) -> float:
