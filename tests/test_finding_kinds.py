@@ -235,3 +235,27 @@ def test_colours_that_burn_out_beside_the_white_are_as_much_of_a_loss() -> None:
     assert "40 % burnt out to a pale colour without detail" in beside.evidence
     only = finding(change("exposure", burnt_colours_percent=40.0), "Lighting")
     assert only.severity is not Severity.FAULT
+
+
+@pytest.mark.parametrize(
+    ("measurements", "expected"),
+    [
+        (change("separation", sharpness_ratio=2.6), "the subject is 2.6 times as sharp as the"),
+        (change("separation", sharpness_ratio=1.1), "the subject is about as sharp as the"),
+        (change("separation", sharpness_ratio=0.5), "the subject is 0.5 times as sharp as the"),
+        (change("sharpness", around=0.2), "smooth, or far out of focus"),
+    ],
+)
+def test_sharpness_is_compared_where_there_is_something_to_compare(
+    measurements: Measurements, expected: str
+) -> None:
+    assert expected in finding(measurements, "Subject Isolation").evidence[-1]
+
+
+def test_the_halves_agree_with_the_lean() -> None:
+    leaning = finding(change("balance", left_right=-0.2, top_bottom=0.1), "Visual Balance")
+    assert leaning.placeholders == {"direction": "left"}
+    assert leaning.evidence == (
+        "60 % of the visual weight in the left half, 45 % in the upper half",
+        "the weight leans a little to the left (0.20 of 1)",
+    )

@@ -20,6 +20,7 @@ NEARLY_A_SUBJECT = 0.8
 SURE_FALLOFF, EVENLY_SHARP = 0.65, 0.25
 SHARP_SUBJECT, SHALLOW_AROUND = 0.6, 1.5
 PLAIN_AROUND = 0.35
+AS_SHARP = (0.87, 1.15)
 EDGE_MARGIN = 0.01
 
 
@@ -121,7 +122,7 @@ def _find_isolation(m: Measurements) -> Finding:
         f"and background ({apart.luma_difference:.2f} of 1)",
         f"{choose_word('colour difference', apart.colour_difference)} difference in colour "
         f"(ΔE {format_figure(apart.colour_difference)})",
-        f"the subject is {apart.sharpness_ratio:.1f} times as sharp as the background",
+        _describe_sharpness(m, apart),
     ]
     if apart.score < curves.PARTLY_SEPARATED.start:
         return make_finding("merged", curves.MERGED(apart.score), evidence)
@@ -131,6 +132,16 @@ def _find_isolation(m: Measurements) -> Finding:
             "partly_separated", curves.PARTLY_SEPARATED(apart.score), evidence, by=by
         )
     return make_finding("well_separated", curves.WELL_SEPARATED(apart.score), evidence, by=by)
+
+
+def _describe_sharpness(m: Measurements, apart: Separation) -> str:
+    """Return how sharp the subject is beside the background, where that has anything to be
+    sharp."""
+    if _is_before_a_plain_ground(m):
+        return "a sharp subject before a ground that is smooth, or far out of focus"
+    if AS_SHARP[0] <= apart.sharpness_ratio <= AS_SHARP[1]:
+        return "the subject is about as sharp as the background"
+    return f"the subject is {apart.sharpness_ratio:.1f} times as sharp as the background"
 
 
 def _find_strongest_difference(apart: Separation) -> str:
@@ -209,9 +220,10 @@ def _find_balance(m: Measurements) -> Finding:
         direction = "right" if across > 0 else "left"
     else:
         direction = "bottom" if down > 0 else "top"
+    left, top = (1 - across) / 2, (1 - down) / 2
     evidence = [
-        f"visual weight centred at {format_percent(m.balance.weight_x)} of the width "
-        f"and {format_percent(m.balance.weight_y)} of the height",
+        f"{format_percent(left)} of the visual weight in the left half, {format_percent(top)} in "
+        "the upper half",
     ]
     if offset > curves.GENTLY.start:
         leaning = choose_word("lean", offset)
