@@ -112,6 +112,13 @@ def test_full_and_empty_stars_are_a_score() -> None:
         read_answer(text.replace("☆", ""))  # of five, or of ten?
 
 
+def test_scores_in_json_and_comments_in_sections_make_one_answer() -> None:
+    sections = per_row("### {i}. {n}\n{c}\n\n**Recommendation:** {r}")
+    scores = json.dumps({"scores": {name: score for name, score, *_ in ROWS}})
+    for text in (f"{sections}\n\n```json\n{scores}\n```", f"{scores}\n\n{sections}"):
+        assert read_answer(text).dimensions == DEMO
+
+
 @pytest.mark.parametrize("unit", ["", " points"])
 def test_numbers_behind_all_names_are_scores(unit: str) -> None:
     text = " ".join(f"{n}: 7{unit}. {c} Recommendation: {r}" for n, _, c, r in ROWS)

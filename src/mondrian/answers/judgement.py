@@ -35,12 +35,6 @@ class Judgement:
         return self.cut != "comment" and has_words(self.comment)
 
     @property
-    def is_not_judged(self) -> bool:
-        """Whether the dimension is explicitly without a score: ``"score": null``."""
-        fields = self.record.fields
-        return any(find_field(key) == "score" and fields[key] == "null" for key in fields)
-
-    @property
     def is_cut_off(self) -> bool:
         """Whether the text ended within the answer that it is part of."""
         parent = self.record.parent
@@ -50,7 +44,7 @@ class Judgement:
 
     def is_complete(self, scale: float | None) -> bool:
         """Return whether it has everything that a dimension needs."""
-        return self.has_comment and bool(self.rescale_score(scale) or self.is_not_judged)
+        return self.has_comment and bool(self.rescale_score(scale))
 
     def rescale_score(self, scale: float | None) -> float | None:
         """Return the score from 1 to 10, with ``scale`` for bare numbers; ``None`` if ambiguous."""
@@ -83,7 +77,7 @@ def judge(record: Record) -> Judgement | None:
     cut = next((field for field, key in keys.items() if key and key == record.growing), None)
     comment = _read_text(record, keys["comment"])
     score = _read_score(record, keys["score"], keys["scale"])
-    if keys["score"] is None and "null" not in record.fields.values():
+    if keys["score"] is None:
         score = find_score_in_sentence(comment)
     return Judgement(
         name=name,

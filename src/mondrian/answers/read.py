@@ -2,7 +2,7 @@
 
 Plain JSON of the expected shape is parsed by pydantic. Anything else is parsed into flat records,
 once as JSON-like text and once as tables and sections, and the parser that finds more dimensions
-wins. The rules of salvage:
+wins, or both together. The rules of salvage:
 
 1. A dimension is complete with a name, a score and a complete comment; a recommendation that was
    cut off counts up to its last complete sentence. Incomplete parts are dropped, never filled in.
@@ -15,8 +15,8 @@ wins. The rules of salvage:
    without the other, make one dimension.
 4. A score has its own scale (``8/10``, ``85 %``, ``4/5``), or the answer states one for all. A bare
    number is from 1 to 10, or out of 100 if all make that clear. An ambiguous score is dropped, also
-   a bare number that the end of the text may have cut: a wrong score is worse than none. ``null``
-   means that the dimension is not judged.
+   a bare number that the end of the text may have cut: a wrong score is worse than none. In
+   plain JSON ``null`` means that the dimension is not judged.
 5. Comments may be in any language, names in those of ``languages.py``: positions are not guessed.
 6. Of a text of more than 100,000 characters the beginning and the end are read, and of what is left
    so many quotes, marks, lines and numbers as ten answers have: time is bounded whatever it is.
@@ -195,13 +195,17 @@ class _Reading(NamedTuple):
 
 def _read(text: str) -> _Reading:
     text = _remove_margins(text)
-    reading = _choose_answer(read_json_records(text), text)
+    records = read_json_records(text)
+    reading = _choose_answer(records, text)
     if len(reading.dimensions) == len(DIMENSIONS):
         return reading
     if _WRAPPED.search(text):
         text = _WRAPPED.sub("\n", text.replace("\\n", "\n").replace('\\"', '"'))
-    other = _choose_answer(read_markdown_records(text), text)
-    return max(reading, other, key=lambda each: each.weight)
+    sections = read_markdown_records(text)
+    other = _choose_answer(sections, text)
+    # scores in JSON and comments in sections
+    both = _choose_answer([*sections, *records], text) if not reading.dimensions else reading
+    return max(reading, other, both, key=lambda each: each.weight)
 
 
 # Markdown in a string of JSON.
@@ -273,7 +277,7 @@ def _split_drafts(judgements: Sequence[Judgement], text: str) -> list[_Draft]:
     for _, group in groupby(judgements, lambda each: each.record.group):
         some = list(group)
         exact = [e for e in some if e.name.is_exact and e.has_comment]
-        complete = {e.name.name for e in exact if e.score or e.is_not_judged}
+        complete = {e.name.name for e in exact if e.score}
         if complete & seen:
             answers.append([])
             seen = set()
