@@ -37,7 +37,7 @@ demo: $(INSTALLED)
 	scripts/demo $(VENV)
 
 test: $(READY)
-	$(VENV)/bin/pytest --numprocesses logical --maxprocesses 4 --dist worksteal
+	$(VENV)/bin/pytest --numprocesses 3 --dist worksteal
 
 slow: $(READY)
 	$(VENV)/bin/pytest -m slow
