@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from mondrian.findings import Severity, find
+from mondrian.findings import Severity, describe, find
 from mondrian.findings.words import SCALES, choose_word
 from mondrian.measurements import Depth, DominantColour, Measurements, Separation
 from support.measured import GOOD, NO_SUBJECT, change, finding, score_of
@@ -184,7 +184,7 @@ def test_an_accent_is_told_beside_the_main_colours() -> None:
     [
         ("Lighting", "hardly any pure white (0.2 % of the pixels)"),
         ("Lighting", "tones from nearly black (0.08) to nearly white (0.88) of 1"),
-        ("Focus & Sharpness", "very sharp over the subject (0.80)"),
+        ("Focus & Sharpness", "sharp over the subject (0.80)"),
         ("Focus & Sharpness", "hardly any noise (1.4 levels of 255)"),
         ("Color Harmony", "moderately colourful (38), with a mean chroma of 24"),
         (
@@ -215,6 +215,28 @@ def test_colours_of_one_name_are_one_colour() -> None:
         finding(change("colour", dominant=browns), "Color Harmony").evidence[0]
         == "mainly brown 73 %"
     )
+
+
+def _make_colours(*shares: tuple[str, str, float]) -> tuple[DominantColour, ...]:
+    return tuple(DominantColour(name=name, hex=code, share=share) for name, code, share in shares)
+
+
+def test_the_largest_colours_are_named_also_where_they_have_many_tones() -> None:
+    reds = ("red", "#a02020", 0.2), ("red", "#c03030", 0.2)
+    main = _make_colours(("green", "#20a040", 0.3), *reds, ("lime", "#60e020", 0.05))
+    complementary = change("colour", dominant=main, harmony="complementary")
+    found = finding(complementary, "Color Harmony")
+    assert found.placeholders == {"first": "red", "second": "green"}
+    assert found.evidence[0] == "mainly red 40 %, green 30 %"
+    assert "mainly red and green" in describe(complementary)[0]
+
+
+def test_beside_greys_the_largest_colour_is_named() -> None:
+    greys = ("grey", "#808080", 0.4), ("black", "#000000", 0.3)
+    sunset = change("colour", dominant=_make_colours(*greys, ("orange", "#e08020", 0.15)))
+    assert "mainly grey and orange" in describe(sunset)[0]
+    small = change("colour", dominant=_make_colours(*greys, ("orange", "#e08020", 0.05)))
+    assert "mainly grey and black" in describe(small)[0]
 
 
 def test_sentences_spell_colour_in_one_way() -> None:

@@ -10,11 +10,15 @@ from mondrian.findings.kinds import Finding, Severity
 from mondrian.findings.words import (
     format_figure,
     format_percent,
+    join_colours,
     list_main_colours,
     name_place,
     replace_marks,
+    select_coloured,
 )
 from mondrian.measurements import Measurements
+
+LEAST_NAMED = 0.1
 
 
 def describe(measurements: Measurements) -> tuple[str, ...]:
@@ -60,10 +64,15 @@ def _describe_key(m: Measurements) -> str:
 
 
 def _describe_colours(m: Measurements) -> str:
-    """Return ``brown and dark grey``; empty without a main colour."""
+    """Return ``brown and dark grey``; empty without a main colour. Beside greys the largest colour
+    is named, if it has a tenth of the frame."""
     if m.colour.harmony == "monochrome":
         return ""
-    return " and ".join(list(dict.fromkeys(part.name for part in m.colour.dominant))[:2])
+    main = join_colours(m.colour.dominant)
+    coloured = [colour for colour in select_coloured(main) if colour.share >= LEAST_NAMED]
+    if coloured and coloured[0] not in main[:2]:
+        main.insert(1, coloured[0])
+    return " and ".join(colour.name for colour in main[:2])
 
 
 def write_brief(findings: Sequence[Finding]) -> str:

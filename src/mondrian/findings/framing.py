@@ -163,7 +163,7 @@ def _find_depth(m: Measurements) -> Finding:
     found = m.depth
     evidence = [
         _describe_cue(found.tonal_layers, "layering of tones"),
-        _describe_cue(found.haze, "haze"),
+        _describe_cue(found.haze, "fading toward the top"),
         _describe_cue(found.sharpness_falloff, "falloff of sharpness"),
         _describe_cue(found.convergence, "convergence of lines"),
     ]

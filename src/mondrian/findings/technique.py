@@ -11,6 +11,7 @@ from mondrian.findings.words import (
     find_opposite,
     format_figure,
     format_percent,
+    join_colours,
     list_main_colours,
     name_place,
     select_coloured,
@@ -36,10 +37,11 @@ def judge_lighting(m: Measurements) -> Iterator[Finding]:
         f"tones from {_describe_tone(tones.percentiles[5])} "
         f"to {_describe_tone(tones.percentiles[95])} of 1",
     ]
-    if tones.burnt_colours_percent >= curves.HIGHLIGHTS.start:
+    losses = [*_list_losses(m)]
+    if losses and tones.burnt_colours_percent >= curves.HIGHLIGHTS.start:
         burnt = format_figure(tones.burnt_colours_percent)
         evidence.insert(1, f"{burnt} % burnt out to a pale colour without detail")
-    faults = [*_list_losses(m), *_list_crowding(m)]
+    faults = [*losses, *_list_crowding(m)]
     for kind, score, placeholders in sorted(faults, key=lambda fault: fault[1]):
         yield make_finding(kind, score, evidence, **placeholders)
     if not faults and _is_open_range(m) and _has_ground(m):
@@ -211,7 +213,7 @@ def judge_colour(m: Measurements) -> Iterator[Finding]:
 
 
 def _judge_harmony(m: Measurements, evidence: list[str]) -> Finding:
-    palette, named = m.colour, select_coloured(m.colour.dominant)
+    palette, named = m.colour, select_coloured(join_colours(m.colour.dominant))
     if not named or palette.saturation <= curves.MUTED.end:
         return make_finding("muted", curves.MUTED(palette.saturation), evidence)
     strength, first = palette.colourfulness, named[0]

@@ -4,6 +4,7 @@ import colorsys
 import re
 from bisect import bisect
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mondrian.measurements import DominantColour
 
@@ -22,7 +23,7 @@ def format_percent(share: float) -> str:
 
 
 SCALES = {
-    "sharpness": "very soft 0.2 soft 0.45 fairly sharp 0.65 sharp 0.8 very sharp",
+    "sharpness": "very soft 0.2 soft 0.45 fairly sharp 0.65 sharp 0.82 very sharp",
     "noise": "hardly any noise 2 little noise 4 visible noise 12 strong noise 25 very strong noise",
     "tone": "black 0.03 nearly black 0.12 dark 0.35 middle grey 0.65 bright 0.88 nearly white "
     "0.97 white",
@@ -59,13 +60,21 @@ def replace_marks(text: str) -> str:
 _MARKS = str.maketrans("<>[]{}|`", "‹›()()/'")
 
 
-def list_main_colours(colours: Sequence[DominantColour], most: int) -> str:
-    """Return ``brown 33 %, steel blue 22 %``: equal names are one colour, at most so many."""
+def join_colours(colours: Sequence[DominantColour]) -> list[DominantColour]:
+    """Return the ``colours`` with those of one name as one, the largest first: it has the shares of
+    all of them and is else as the largest."""
     shares: dict[str, float] = {}
     for colour in colours:
         shares[colour.name] = shares.get(colour.name, 0) + colour.share
-    named = sorted(shares.items(), key=lambda item: -item[1])[:most]
-    return ", ".join(f"{name} {format_percent(share)}" for name, share in named)
+    largest = {colour.name: colour for colour in sorted(colours, key=lambda each: each.share)}
+    joined = [replace(colour, share=shares[name]) for name, colour in largest.items()]
+    return sorted(joined, key=lambda colour: -colour.share)
+
+
+def list_main_colours(colours: Sequence[DominantColour], most: int) -> str:
+    """Return ``brown 33 %, steel blue 22 %``: at most so many, equal names as one."""
+    main = join_colours(colours)[:most]
+    return ", ".join(f"{colour.name} {format_percent(colour.share)}" for colour in main)
 
 
 def name_place(x: float, y: float) -> str:
@@ -85,15 +94,16 @@ def select_coloured(colours: Sequence[DominantColour]) -> list[DominantColour]:
 
 
 def find_opposite(first: DominantColour, colours: Sequence[DominantColour]) -> str:
-    """Return the name of the colour most opposed to ``first``.
+    """Return the name of the colour opposed to ``first``.
 
-    It is one of ``colours`` at least 90° of hue away; where the opposed hues are too scattered to
-    be a main colour, the painters' complement of ``first`` names them.
+    It is the largest of ``colours`` that is at least 90° of hue away; where the opposed hues are
+    too scattered to be a main colour, the painters' complement of ``first`` names them.
     """
-    far = max(colours, key=lambda colour: _measure_hues_apart(first, colour), default=first)
-    return (
-        far.name if _measure_hues_apart(first, far) >= OPPOSED_DEGREES else _find_complement(first)
-    )
+    opposed = [
+        colour for colour in colours if _measure_hues_apart(first, colour) >= OPPOSED_DEGREES
+    ]
+    most = max(opposed, key=lambda colour: colour.share, default=None)
+    return most.name if most else _find_complement(first)
 
 
 def _compute_hue(colour: DominantColour) -> float:
