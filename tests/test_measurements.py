@@ -406,6 +406,15 @@ def test_any_shape_will_do(shape: tuple[int, int]) -> None:
         assert (measurements.height, measurements.width) == shape
 
 
+def test_a_part_of_a_picture_is_seen_as_a_copy_of_it() -> None:
+    rng = np.random.default_rng(47)
+    part = rng.integers(0, 256, (700, 500, 3), np.uint8)[20:-20, 30:-50]
+    seen, copied = look(part), look(part.copy())
+    for plane in ("luma_counts", "screen", "rgb", "square", "white"):
+        assert np.array_equal(getattr(seen, plane), getattr(copied, plane))
+    assert int(seen.luma_counts.sum()) == part.shape[0] * part.shape[1]
+
+
 def test_the_same_photo_gives_the_same_figures() -> None:
     pixels = real("coffee").copy()
     pixels.flags.writeable = False

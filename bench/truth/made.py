@@ -53,6 +53,7 @@ NAMES = {
     "clipping": {"highlights_clipped", "shadows_blocked", "both_ends_clipped"},
     "cast": {"cast_warm"},
     "noise": {"noisy"},
+    "haze": {"flat_light"},
 }
 BORDERS = ("white", "black")
 Job: TypeAlias = tuple[Path, str, Parameters]
@@ -120,10 +121,10 @@ def main() -> None:
     rows, borders = list(list_jobs(given.folder)), list(list_borders(given.folder))
     named, made, falling, deep = (Counter[str]() for _ in range(4))
     with ProcessPoolExecutor(given.processes) as pool:
-        all_jobs = [job for *_, jobs in (*rows, *borders) for job in jobs]
-        found = iter(list(pool.map(find_in, all_jobs)))
+        all_jobs = {str(job): job for *_, jobs in (*rows, *borders) for job in jobs}
+        found = dict(zip(all_jobs, pool.map(find_in, all_jobs.values()), strict=True))
     for fault, parent, jobs in rows:
-        versions = [next(found) for _ in jobs]
+        versions = [found[str(job)] for job in jobs]
         scores = [score_all(each) for each in versions]
         first = [name_first(each) for each in versions[1:]]
         named[fault] += sum(name in NAMES[fault] for name in first)
@@ -131,7 +132,7 @@ def main() -> None:
         falling[fault] += scores == sorted(scores, reverse=True)
         deep[fault] += scores[0] - scores[-1] >= 2
         print(f"{fault:14} {parent:18} {scores}  {', '.join(first)}")
-    changed = sum(count_changes([next(found) for _ in jobs]) for _, jobs in borders)
+    changed = sum(count_changes([found[str(job)] for job in jobs]) for _, jobs in borders)
     for fault, count in made.items():
         print(
             f"{fault:14} named first {named[fault]:2} of {count:2}, falling in {falling[fault]} "

@@ -65,6 +65,7 @@ STRENGTHS: Mapping[str, tuple[str, tuple[Parameters, ...]]] = {
         ({"rgb": (1.4, 1.0, 0.6)}, {"rgb": (1.6, 1.0, 0.47)}, {"rgb": (1.8, 1.0, 0.35)}),
     ),
     "noise": ("noise", tuple({"sigma": sigma, "seed": 2} for sigma in (14, 25, 40))),
+    "haze": ("haze", tuple({"clear": clear} for clear in (0.45, 0.33, 0.22))),
 }
 """Each made fault: its operation, and three strengths of it. The weakest is seen in most photos."""
 
@@ -158,6 +159,12 @@ def _cast(image: Image.Image, rgb: tuple[float, ...]) -> Image.Image:
     return _image(_gamma(_linear(_levels(image)) * gains))
 
 
+def _haze(image: Image.Image, clear: float) -> Image.Image:
+    """Leave so much of the light, and let bluish air light take the place of the rest."""
+    air = np.array([0.55, 0.58, 0.62])
+    return _image(_gamma(_linear(_levels(image)) * clear + air * (1 - clear)))
+
+
 def _noise(image: Image.Image, sigma: float, seed: int) -> Image.Image:
     size = (image.height, image.width, 3)
     return _image(_levels(image) + np.random.default_rng(seed).normal(0, sigma / 255, size))
@@ -198,6 +205,7 @@ OPERATIONS: Mapping[str, Callable[..., Image.Image]] = {
     "clip": _clip,
     "cast": _cast,
     "noise": _noise,
+    "haze": _haze,
     "mat": _mat,
     "border": _border,
     "grey": _grey,

@@ -94,7 +94,7 @@ def sum_gradients(views: Views) -> Tiles:
         return _sum_tiles(plane * weight, rows, columns)
 
     # half of the noise falls on each axis, none on their product
-    taken = total(np.full_like(energy, 0.5))
+    taken = _sum_tiles(weight, rows, columns) / 2
     cross = total(fine_x * coarse_y + fine_y * coarse_x) / 2
     both_x = total(fine_x * coarse_x) - taken * both_noise
     both_y = total(fine_y * coarse_y) - taken * both_noise

@@ -18,14 +18,13 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from mondrian.measurements.values import Subject
-from mondrian.measurements.views import Mask, Plane, Views
+from mondrian.measurements.views import SQUARE_PIXELS, Mask, Plane, Views
 
 Network: TypeAlias = Callable[[Plane], Plane]
 
-SIDE = 320
+SIDE = SQUARE_PIXELS
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
 INSIDE = 0.5
@@ -72,7 +71,8 @@ def open_network(path: Path) -> Network:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    options.enable_cpu_mem_arena = False
+    # memory that is kept costs 250 MB, and saves the fifth of the time that mapping it anew takes
+    options.enable_mem_pattern = False
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
 
@@ -85,9 +85,7 @@ def open_network(path: Path) -> Network:
 
 def _make_input(views: Views) -> Plane:
     """Return the photo as the network was trained on it, of shape (1, 3, 320, 320)."""
-    image = Image.fromarray(views.pixels)
-    small = image.resize((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    levels = np.asarray(small, np.float32)
+    levels = views.square.astype(np.float32)
     levels = levels / max(float(levels.max()), 1.0)
     return np.ascontiguousarray(((levels - MEAN) / DEVIATION).transpose(2, 0, 1)[None])
 

@@ -14,6 +14,9 @@ Floats: TypeAlias = NDArray[np.float64]
 
 SCREEN_PIXELS = 1600
 GLANCE_PIXELS = 320
+SQUARE_PIXELS = 320
+BAND = 256
+"""So many rows are packed at a time: Pillow copies what it is given."""
 REC709 = (0.2126, 0.7152, 0.0722, 0.0)
 XYZ_OF_RGB = (
     (0.412453, 0.357580, 0.180423),
@@ -32,8 +35,8 @@ class Views:
     long side at most 1600 pixels, as a person sees a photo that fills a screen. The glance is at
     most 320 pixels long: ``glance`` is its luma, ``lab`` CIELAB (D65) of shape (h, w, 3),
     ``linear_rgb`` linear light of shape (h, w, 3) from 0 to 1, ``linear`` its luminance, ``rgb``
-    uint8 sRGB, and ``white`` and ``black`` the
-    share of each part's pixels that is clipped, from 0 to 1.
+    uint8 sRGB, and ``white`` and ``black`` the share of each part's pixels that is clipped, from 0
+    to 1. ``square`` is uint8 sRGB of shape (320, 320, 3), the whole photo squeezed into it.
     """
 
     pixels: NDArray[np.uint8]
@@ -44,15 +47,18 @@ class Views:
     linear_rgb: Floats
     linear: Plane
     rgb: NDArray[np.uint8]
+    square: NDArray[np.uint8]
     white: Plane
     black: Plane
 
 
 def look(pixels: NDArray[np.uint8]) -> Views:
     """Make the views of ``pixels``, uint8 sRGB of shape (height, width, 3)."""
-    photo = Image.fromarray(pixels)
+    photo = _pack(pixels)
     luma = photo.convert("L", REC709)
     rgb = np.asarray(_shrink(photo, GLANCE_PIXELS, Image.Resampling.BOX))
+    square = photo.resize((SQUARE_PIXELS,) * 2, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    del photo  # a third more than the pixels
     screen = _shrink(luma, SCREEN_PIXELS, Image.Resampling.LANCZOS)
     light = _linearise(rgb)
     return Views(
@@ -64,9 +70,19 @@ def look(pixels: NDArray[np.uint8]) -> Views:
         linear_rgb=light,
         linear=_compute_luma(light.astype(np.float32)),
         rgb=rgb,
+        square=np.asarray(square),
         white=_compute_share(luma, [level >= 254 for level in range(256)]),
         black=_compute_share(luma, [level <= 1 for level in range(256)]),
     )
+
+
+def _pack(pixels: NDArray[np.uint8]) -> Image.Image:
+    """Return ``pixels`` as an image. They may be a view: no second copy of them is made."""
+    height, width = pixels.shape[:2]
+    image = Image.new("RGB", (width, height))
+    for top in range(0, height, BAND):
+        image.paste(Image.fromarray(pixels[top : top + BAND]), (0, top))
+    return image
 
 
 def _compute_share(luma: Image.Image, levels: Sequence[bool]) -> Plane:
