@@ -89,6 +89,8 @@ LAYOUTS: dict[str, Callable[[], str]] = {
     "Markdown in JSON": lambda: json.dumps(
         {"critique": per_row("### {n} ({s}/10)\n{c}\n\n**Recommendation:** {r}")}
     ),
+    "dots of one letter": lambda: per_row("### {n} … {s}/10\n{c}\nRecommendation: {r}"),
+    "numbers and dashes": lambda: per_row("{i} - {n} ({s}/10)\n{c}\nRecommendation: {r}"),
     "on one line": lambda: per_row("{n}: {s}/10. {c} Recommendation: {r}", " "),
 }
 
@@ -124,6 +126,18 @@ def test_numbers_behind_all_names_are_scores(unit: str) -> None:
     text = " ".join(f"{n}: 7{unit}. {c} Recommendation: {r}" for n, _, c, r in ROWS)
     assert [each.score for each in read_answer(text).dimensions] == [7] * 8
     assert [each.comment for each in read_answer(text).dimensions] == [d.comment for d in DEMO]
+
+
+def test_a_number_between_dashes_behind_all_names_is_a_score() -> None:
+    text = "\n".join(f"- **{n} – 7** – {c} Recommendation: {r}" for n, _, c, r in ROWS)
+    read = read_answer(text).dimensions
+    assert [(d.score, d.comment) for d in read] == [(7, d.comment) for d in DEMO]
+
+
+@pytest.mark.parametrize("form", ["{c} ({s}/10)", "{c}\n\n*{s}/10*"])
+def test_a_score_may_end_the_answer(form: str) -> None:
+    read = read_answer(per_row("**{n}**\n" + form)).dimensions
+    assert [(d.name, d.score) for d in read] == [(d.name, d.score) for d in DEMO]
 
 
 def test_a_label_follows_a_chinese_sentence_without_space() -> None:

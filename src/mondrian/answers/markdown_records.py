@@ -251,12 +251,12 @@ _RATING = re.compile(r"(?:(?:[^\s.!?。！？]|\.\d)+(?:\s+|(?=[(（]))){1,3}\S*
 _BEFORE_COMMENT = re.compile(r"\A[ :|–—-]+(?![\d ])")
 # A number behind a name may begin a sentence, but not each time.
 _NUMBER_AND_SENTENCE = re.compile(
-    rf":\**\s*\**\d{{1,2}}\**(?:\s{UNIT})?(?:\.|\s+[–—-])\**\s+[A-ZÀ-Þ]"
+    rf"(?::|\w\s[–—-])\**\s*\**\d{{1,2}}\**(?:\s{UNIT})?(?:\.|\s+[–—-])\**\s+[A-ZÀ-Þ]"
 )
 _OFTEN = 3
 _JUDGED = {"comment", "recommendation"}
 _JSON = re.compile(r"""\s*(?:```|[{}]|\[\[\w+\]|["“][^"“”]{1,40}["”]\s*:)""")
-_SENTENCE_ENDS = (".", "!", "?", "…", "。", ".)", ".*", '."', ".”")
+_SENTENCE_ENDS = (".", "!", "?", "…", "。", ".)", ".*", '."', ".”", "/10)", "/10*")
 # Labels that models write in the middle of a line; they are moved to lines of their own.
 _INNER_LABEL = re.compile(
     r"(?:(?<=[.!?)*|;,\d。！？”\"])[^\S\n]+|(?<=[。！？]))"
@@ -268,12 +268,12 @@ _BULLET = re.compile(
     r"^\s*(?:(?:[-+•·>:]|\d{1,2}[.)])\s+|[\u2190-\u21ff\u2300-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]\ufe0f?\s*)+"
 )
 _NUMBERING = re.compile(
-    r"^\W*(?:(?:dimension|category|aspect|step)\s)?(?:\d{1,2}|[ivx]{1,4})(?:[.):]\s|[、．])",
+    r"^\W*(?:(?:dimension|category|aspect|step)\s)?(?:\d{1,2}|[ivx]{1,4})(?:[.):]\s|\s[–-]\s|[、．])",
     re.IGNORECASE,
 )
 _HEAD = re.compile(
     r"([^\W\d_][\w&/+ ]{1,48}?)\s*"
-    r"(?:([:：(（\[\]】|–—→=⭐★]|\.{2,}|-[\s>]|,(?=\s*\d)"
+    r"(?:([:：(（\[\]】|–—→=⭐★…]|\.{2,}|-[\s>]|[,;](?=\s*\d)"
     r"|(?<=\s)(?=\d[\d.,]{0,4}\s*(?:/|out of)\s*\d))(.*))?",
     re.DOTALL,
 )
@@ -315,7 +315,7 @@ def _split(line: str) -> _Line | None:
 
 
 _LONGEST_HEAD = 50
-_MAY_END_HEAD = re.compile(r"[:：(（\[\]】|–—→=⭐★,.\d-]")
+_MAY_END_HEAD = re.compile(r"[:：(（\[\]】|–—→=⭐★…,;.\d-]")
 
 
 def _is_heading(line: str, head: str) -> bool:

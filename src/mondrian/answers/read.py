@@ -203,9 +203,13 @@ def _read(text: str) -> _Reading:
         text = _WRAPPED.sub("\n", text.replace("\\n", "\n").replace('\\"', '"'))
     sections = read_markdown_records(text)
     other = _choose_answer(sections, text)
-    # scores in JSON and comments in sections
-    both = _choose_answer([*sections, *records], text) if not reading.dimensions else reading
+    if reading.dimensions or len(records) > _MOST_SCORES:
+        return max(reading, other, key=lambda each: each.weight)
+    both = _choose_answer([*sections, *records], text)  # scores in JSON, comments in sections
     return max(reading, other, both, key=lambda each: each.weight)
+
+
+_MOST_SCORES = 100
 
 
 # Markdown in a string of JSON.
