@@ -72,7 +72,7 @@ def measure_owners(pool: Pool, rounds: int = 5) -> None:
 def measure_positions(pool: Pool) -> None:
     """Print what it takes to tell the positions of 100,000 jobs while 16 are under way."""
     store = Store(pool)
-    for owners in (1, 50, MANY_OWNERS):
+    for owners in (1, 1000, MANY_OWNERS):
         fill(pool, 2 * POSITIONS, owners)
         for _ in range(16):
             store.claim("worker", 600.0)
