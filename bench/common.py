@@ -56,7 +56,7 @@ def coffee() -> Path:
 def run_server(home: Path, *options: str) -> Iterator[str]:
     """Run ``mondrian serve`` with ``options`` in a process of its own. Yields its address."""
     command = [str(Path(sys.executable).parent / "mondrian"), "serve", "--port", "0", *options]
-    environment = {**os.environ, "MONDRIAN_HOME": str(home)}
+    environment = {**os.environ, "MONDRIAN_HOME": str(home), "MONDRIAN_OFFLINE": "1"}
     with Popen(command, env=environment, stdout=PIPE, text=True) as process:
         assert process.stdout is not None
         try:
