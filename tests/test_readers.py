@@ -53,6 +53,16 @@ def test_it_is_as_in_this_process() -> None:
     assert measured.sha256 == photo.sha256
 
 
+def test_a_process_that_found_a_subject_is_kept(home: Path) -> None:
+    readers = photo_readers()
+    for _ in range(2 * readers.size):
+        measured = readers.run(read_measured, PHOTO, home=home)
+        pids = readers.pids
+        assert measured.measurements.saliency is not None
+    assert readers.run(read_measured, PHOTO, home=home)
+    assert readers.pids == pids
+
+
 def test_a_file_is_read_where_it_lies(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(PHOTO)

@@ -71,8 +71,7 @@ def open_network(path: Path) -> Network:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # memory that is kept costs 250 MB, and saves the fifth of the time that mapping it anew takes
-    options.enable_mem_pattern = False
+    options.enable_cpu_mem_arena = False  # it keeps 200 MB, and saves 1.5 % of the time
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
 
