@@ -157,7 +157,9 @@ def test_places_are_those_of_a_plain_simulation(seed: int) -> None:
         running(luck.choice((0, 7, 7, 60)), owner=f"owner {luck.choice((owners - n, n))}")
         for n in range(workers)
     ]
-    places = predict_places(queue, runs, {**seconds, None: 1.0})
+    usual: dict[str | None, float] = {None: 1.0}
+    usual.update(seconds.items())
+    places = predict_places(queue, runs, usual)
     order, starts = simulate_plainly(queue, runs, seconds)
     assert (list(places.positions), places.starts) == (order, starts)
     assert list(places.positions.values()) == list(range(1, len(order) + 1))
