@@ -49,6 +49,7 @@ def recording(
     return f"replay:{path}"
 
 
+@pytest.mark.slow
 def test_a_critique_on_the_embedded_model(coffee: Path, home: Path, tmp_path: Path) -> None:
     html, pdf = tmp_path / "a b.html", tmp_path / "c.pdf"
     done = run("critique", coffee, "--home", home, "--html", html, "--pdf", pdf, "--interval", 1)
@@ -109,6 +110,7 @@ def test_a_photo_that_is_not_there_ends_the_events_too(tmp_path: Path) -> None:
     assert done.returncode == 65
 
 
+@pytest.mark.slow
 def test_several_advisors_in_turn(coffee: Path, tmp_path: Path) -> None:
     done = run("critique", coffee, "--engine", recording(tmp_path), "--advisor", "ansel,okeefe")
     assert done.returncode == 0, done.stderr

@@ -121,6 +121,7 @@ def server() -> Iterator[str]:
         yield address
 
 
+@pytest.mark.slow
 def test_a_folder_is_handed_in_once(server: str, photos: Path, tmp_path: Path) -> None:
     (photos / "broken.jpg").write_bytes(b"no photo")
     options = ("-r", "--server", server, "--home", tmp_path)

@@ -52,6 +52,7 @@ def complete(words: str, server: str) -> list[str]:
     return done.stdout.split()
 
 
+@pytest.mark.slow
 def test_a_shell_completes_ids(server: str, done: str) -> None:
     assert complete(f"mondrian watch {done[:6]}", server) == [done]
     assert complete(f"mondrian delete {done[:6]}", server) == [done]

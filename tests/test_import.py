@@ -158,6 +158,7 @@ def test_what_has_no_scores_is_an_error_with_its_text(
     assert kinds == [EventType.STATUS_UPDATE, EventType.DONE]
 
 
+@pytest.mark.slow
 def test_an_import_may_be_run_again(
     old: Path, store: Store, database: str, server_home: Path
 ) -> None:
@@ -225,6 +226,7 @@ def test_what_is_no_old_database_says_what_to_give(tmp_path: Path, server_home: 
         assert "mondrian.db" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_locked_and_a_damaged_database(
     old: Path, store: Store, database: str, server_home: Path
 ) -> None:

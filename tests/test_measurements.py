@@ -291,6 +291,7 @@ PLACES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ground", ["plain", "gradient", "textured"])
 def test_a_subject_is_found_where_it_is(home: Path, ground: str) -> None:
     for nearest, (x, y) in PLACES.items():
@@ -303,6 +304,7 @@ def test_a_subject_is_found_where_it_is(home: Path, ground: str) -> None:
         assert subject.area == pytest.approx(math.pi * 50**2 / 320 / 480, rel=0.2)
 
 
+@pytest.mark.slow
 def test_no_subject_where_nothing_stands_out(home: Path) -> None:
     rng = np.random.default_rng(11)
     empty: list[Any] = [128 + 25 * cloud(rng, (320, 480), sigma) for sigma in (1, 4)]

@@ -437,7 +437,9 @@ def test_without_llguidance_there_is_no_guide(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_memory_is_that_of_the_request(engine: HostedEngine) -> None:
-    larger, smaller = (told(engine, request_for(key))[2][-1] for key in ("other", "text"))
+    request = request_for("text")
+    requests = (replace(request, prompt=5 * request.prompt), request)
+    larger, smaller = (told(engine, each)[2][-1] for each in requests)
     assert larger.peak_memory_gb
     assert smaller.peak_memory_gb
     assert larger.peak_memory_gb > smaller.peak_memory_gb

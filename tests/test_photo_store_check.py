@@ -75,6 +75,7 @@ def test_a_folder_is_checked_and_nothing_stays(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_service_does_not_start_on_a_bucket_that_is_not_there(s3: str, tmp_path: Path) -> None:
     options = ("--port", 0, "--no-worker", "--home", tmp_path, "--photos", "s3://none/photos")
     ran = run("serve", *options)

@@ -35,6 +35,7 @@ def test_letters_of_all_languages_stay() -> None:
     assert printable(text) == text
 
 
+@pytest.mark.slow
 def test_an_engines_words_reach_the_terminal_as_words(tmp_path: Path) -> None:
     photo, recording = tmp_path / "p.jpg", tmp_path / "r.jsonl"
     photo.write_bytes(jpeg())
