@@ -230,7 +230,7 @@ def test_what_comes_slowly(target: Target, attack: Attacking) -> None:
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """A server with room for few connections, and no proxies."""
-    options = ("--connections", 60, "--connections-per-address", 1000, "--proxy", "192.0.2.1")
+    options = ("--connections", 60, "--connections-per-address", 1000, "--trusted-proxy", "192.0.2.1")
     with started_plain(tmp_path_factory.mktemp("small"), *options) as target:
         yield target
 
@@ -259,7 +259,7 @@ def test_crowds(name: str, first: bytes, small: Target, attack: Attacking) -> No
 def test_many_streams_from_one_address(
     tmp_path_factory: pytest.TempPathFactory, attack: Attacking
 ) -> None:
-    options = ("--connections-per-address", 20, "--proxy", "192.0.2.1")
+    options = ("--connections-per-address", 20, "--trusted-proxy", "192.0.2.1")
 
     def open_many(target: Target) -> str:
         files = {"image": ("p.jpg", jpeg())}
