@@ -127,6 +127,20 @@ def test_an_end_of_its_own_is_tried_again_and_then_the_photos_fault(
     assert one.run(prepare_photo, PHOTO).width == 640
 
 
+@pytest.mark.parametrize(("seconds", "is_kept"), [(0.1, True), (60.0, False)])
+def test_one_that_is_unwanted_is_kept_if_it_ends_soon(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, is_kept: bool
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+    monkeypatch.setattr("mondrian.process.pool._GRACE_SECONDS", 0.5 if not is_kept else 60.0)
+    with closing(PhotoReaders(2, prepare=runaway.prepare_nothing)) as two:
+        two.run(prepare_photo, PHOTO)
+        before = two.pids
+        with pytest.raises(Unwanted):
+            two.run(runaway.rest, PHOTO, seconds=seconds, is_wanted=lambda: False)
+        assert (two.pids == before) == is_kept
+
+
 def test_a_process_that_was_killed_in_between_costs_nothing(one: PhotoReaders) -> None:
     one.run(prepare_photo, PHOTO)
     [pid] = one.pids

@@ -3,6 +3,7 @@ photos."""
 
 import os
 import threading
+import time
 from pathlib import Path
 
 from mondrian.photos import prepare_photo
@@ -18,6 +19,11 @@ def begin(photo: bytes, marker: Path, **_: object) -> None:
     marker.with_suffix(".new").write_text(str(os.getpid()))
     marker.with_suffix(".new").rename(marker)
     threading.Event().wait()
+
+
+def rest(photo: bytes, seconds: float) -> None:
+    """Do nothing for a moment."""
+    time.sleep(seconds)
 
 
 def spin(photo: bytes) -> int:

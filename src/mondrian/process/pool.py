@@ -1,7 +1,9 @@
 """A pool of warm child processes that run one request each at a time, under limits.
 
-1. A child that exceeds a limit, or whose result is no longer wanted, is killed. Another one is
-   started at once, so that the next request finds a warm one.
+1. A child that exceeds a limit is killed, and another one is started at once, so that the next
+   request finds a warm one. So is one whose result is no longer wanted; but where there are
+   several it may finish for a second, because to start another takes longer, and whoever comes next
+   would wait for it.
 2. The thread that waits for a result also checks the limits: no other thread or process is needed
    to kill a child.
 3. Limits count from when the handler is loaded: untrusted input is only read after that.
@@ -9,7 +11,9 @@
 5. A child that holds much memory after a request is replaced by a new one.
 """
 
+import math
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from typing import Any
@@ -23,10 +27,15 @@ LOAD_LIMITS = Limits(seconds=120.0, memory_bytes=2 * 10**9)
 """The limits of loading a handler."""
 
 _WATCH_SECONDS = 0.05
+_GRACE_SECONDS = 1.0
 
 
 class Unwanted(Exception):
     """The result is no longer wanted, or the pool was closed."""
+
+
+class _FinishedUnwanted(Unwanted):
+    """The same, after the child has finished."""
 
 
 class HandlerFailed(Exception):
@@ -106,8 +115,9 @@ class Pool:
     ) -> Any:
         child, request = self._begin(question)
         try:
-            return _wait_for_result(child, request, limits, is_wanted)
-        except (MondrianError, HandlerFailed):
+            grace_seconds = _GRACE_SECONDS if self.size > 1 else 0.0
+            return _wait_for_result(child, request, limits, is_wanted, grace_seconds)
+        except (MondrianError, HandlerFailed, _FinishedUnwanted):
             raise
         except BaseException as exc:
             child.close()
@@ -160,18 +170,24 @@ def _wait_for_result(
     request: ChildRequest,
     limits: Callable[[object], Limits | None],
     is_wanted: Callable[[], bool],
+    grace_seconds: float,
 ) -> Any:
+    end = math.inf
     is_loaded, allowed, watch, result = False, LOAD_LIMITS, Watch(child.pid), None
     while True:
         item = request.receive(_WATCH_SECONDS)
         if child.is_loaded and not is_loaded:
             is_loaded, allowed, watch = True, limits(None) or LOAD_LIMITS, Watch(child.pid)
         if isinstance(item, Ended):
+            if end < math.inf:
+                raise _FinishedUnwanted
             if item.error is None:
                 return result
             raise HandlerFailed(item.error) if isinstance(item.error, str) else item.error
         if item is not None:
             result, allowed = item, limits(item) or allowed
-        if not is_wanted():
+        if end == math.inf and not is_wanted():
+            end = time.monotonic() + grace_seconds
+        if time.monotonic() >= end:
             raise Unwanted
         watch.check(allowed)

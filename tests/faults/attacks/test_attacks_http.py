@@ -230,7 +230,14 @@ def test_what_comes_slowly(target: Target, attack: Attacking) -> None:
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """A server with room for few connections, and no proxies."""
-    options = ("--connections", 60, "--connections-per-address", 1000, "--trusted-proxy", "192.0.2.1")
+    options = (
+        "--connections",
+        60,
+        "--connections-per-address",
+        1000,
+        "--trusted-proxy",
+        "192.0.2.1",
+    )
     with started_plain(tmp_path_factory.mktemp("small"), *options) as target:
         yield target
 
