@@ -2,7 +2,7 @@
 
 1. A child that exceeds a limit is killed, and another one is started at once, so that the next
    request finds a warm one. So is one whose result is no longer wanted; but where there are
-   several it may finish for a second, because to start another takes longer, and whoever comes next
+   several it may finish for a second, because to start another takes longer, and the next request
    would wait for it.
 2. The thread that waits for a result also checks the limits: no other thread or process is needed
    to kill a child.
