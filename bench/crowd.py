@@ -205,8 +205,8 @@ async def read_all(port: int, jobs: list[str]) -> None:
 
     async def read(job: str) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        request = f"GET /stream/{job}?after=0 HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"
-        writer.write(request.encode())
+        head = f"GET /stream/{job}?after=0 HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+        writer.write(f"{head}Connection: close\r\n\r\n".encode())  # its end is the stream's
         assert b"event: done" in await reader.read()
         writer.close()
 
