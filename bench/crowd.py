@@ -1,7 +1,7 @@
 """Does a full house slow anybody down? python bench/crowd.py
 
 Two servers on one PostgreSQL, one with 100 finished jobs and one with 10,000. Each route is asked
-of both, at random moments; the limit is 1.5 times. Then, in turns with quiet, another process opens
+of both, at random moments; the limit is 1.3 times. Then, in turns with quiet, another process opens
 the streams of 1,000 finished jobs at once, again and again, and all is asked the same way, but for
 the stream (nan), which would be one of the crowd. The limit is the same; how much longer a photo
 takes to read in another process stands below, to compare an upload with.
@@ -30,7 +30,7 @@ from mondrian.client import Client
 from mondrian.database.embedded import EmbeddedServer
 from mondrian.photos import read_photo
 
-LIMIT = 1.5
+LIMIT = 1.3
 FEW = 100
 JOBS = 10_000
 STREAMS = 1_000
