@@ -150,6 +150,9 @@ def test_a_later_answer_counts_only_when_it_is_whole() -> None:
     sections = in_sections("### {n} ({s}/10)\n{c}\n\n**Recommendation:** {r}")
     drafted = [each.model_copy(update={"score": 1}) for each in EIGHT]
     assert read(f"{sections(drafted)}\n\n# Final\n\n{sections(EIGHT)}") == EIGHT
+    for draft in (DRAFT, re.sub(r'"score": \d', '"score": 1', JSON)):
+        assert read(f"```json\n{draft}\n```\n\n# Final\n\n{sections(EIGHT)}") == EIGHT
+    assert read(f"{sections(drafted)}\n\n# Final\n\n{JSON}") == EIGHT
 
 
 def test_a_later_answer_that_is_cut_off_corrects_what_it_reached() -> None:
@@ -172,6 +175,7 @@ def test_of_two_answers_with_the_same_scores_the_longer_counts() -> None:
     short = [each.model_copy(update={"comment": "Fine.", "recommendation": "-"}) for each in EIGHT]
     sections = in_sections("### {n} ({s}/10)\n{c}\n\n**Recommendation:** {r}")(EIGHT)
     assert read(f"{sections}\n\n{table(short)}") == read(f"{table(short)}\n\n{sections}") == EIGHT
+    assert read(f"{JSON}\n\n{table(short)}") == EIGHT
 
 
 def test_entities_are_no_text() -> None:

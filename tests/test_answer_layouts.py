@@ -54,6 +54,13 @@ LAYOUTS: dict[str, Callable[[], str]] = {
     "semicolons": lambda: write_csv(";", [HEADS, *ROWS]),
     "tabs": lambda: "\n".join("\t".join(map(str, row)) for row in [HEADS, *ROWS]),
     "bars": lambda: per_row("{n} | {s}/10 | {c} | {r}", "\n"),
+    "a number behind the name": lambda: per_row("**{n}** {s}\n{c}\n\nRecommendation: {r}"),
+    "a number below the name": lambda: per_row("### {n}\n\n**{s}**\n\n{c}\n\nRecommendation: {r}"),
+    "lines": lambda: per_row("{n}\n{s}\n{c}\nRecommendation: {r}"),
+    "LaTeX": lambda: per_row("\\section*{{{n}}}\nScore: {s}/10\n{c}\n\n\\textbf{{Advice:}} {r}"),
+    "a list in LaTeX": lambda: per_row(
+        "\\item \\textbf{{{n} ({s}/10)}} {c} \\emph{{Tip:}} {r}", "\n"
+    ),
     "percent": lambda: per_row("**{n}** ({p}%)\n\n{c}\n\nRecommendation: {r}"),
     "a word and a score": lambda: per_row("**{n}**: Good ({s}/10)\n{c}\n\nRecommendation: {r}"),
     "a fraction": lambda: per_row("**{n}**: $\\frac{{{p}}}{{100}}$\n\n{c}\n\nRecommendation: {r}"),

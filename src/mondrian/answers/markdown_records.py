@@ -227,7 +227,11 @@ class _Reader:
         fields = self.records[-1].fields
         if self._is_in_dimension and self.key == "comment":
             if "value" not in fields and "score" not in fields:
-                is_labelled = is_heading and self._has_bare_scores
+                is_alone = not fields and _LONE_NUMBER.fullmatch(text) is not None
+                is_heading, is_labelled = (
+                    is_heading or is_alone,
+                    is_heading and self._has_bare_scores,
+                )
                 score, text = split_score(text, is_heading=is_heading, is_labelled=is_labelled)
                 if is_heading and not score and _is_rating(text):  # Good (8/10)
                     score, text = text, ""
@@ -248,6 +252,7 @@ def _is_rating(text: str) -> bool:
 
 # One to three words that end no sentence, and a number: Quite good (8.5/10)
 _RATING = re.compile(r"(?:(?:[^\s.!?。！？]|\.\d)+(?:\s+|(?=[(（]))){1,3}\S*\d[ ).!\]）]*")
+_LONE_NUMBER = re.compile(r"\d{1,2}(?:[.,]\d{1,2})?")
 _BEFORE_COMMENT = re.compile(r"\A[ :|–—-]+(?![\d ])")
 # A number behind a name may begin a sentence, but not each time.
 _NUMBER_AND_SENTENCE = re.compile(
@@ -274,7 +279,7 @@ _NUMBERING = re.compile(
 _HEAD = re.compile(
     r"([^\W\d_][\w&/+ ]{1,48}?)\s*"
     r"(?:([:：(（\[\]】|–—→=⭐★…]|\.{2,}|-[\s>]|[,;](?=\s*\d)"
-    r"|(?<=\s)(?=\d[\d.,]{0,4}\s*(?:/|out of)\s*\d))(.*))?",
+    r"|(?<=\s)(?=\d[\d.,]{0,4}\s*(?:(?:/|out of)\s*\d|\Z)))(.*))?",
     re.DOTALL,
 )
 

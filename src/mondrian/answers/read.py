@@ -179,6 +179,10 @@ class _Reading(NamedTuple):
         """The model's description of the photo, as far as it has been written."""
         return clean_text(" ".join(self._find_values("image_description")))
 
+    def get_scores(self) -> dict[str, float | None]:
+        """Return the score of each dimension."""
+        return {dimension.name: dimension.score for dimension in self.dimensions}
+
     def get_items(self, field: str) -> tuple[str, ...]:
         """Return the items of one of the answer's lists."""
         cleaned = (clean_text(item) for item in self._find_values(field))
@@ -198,7 +202,7 @@ def _read(text: str) -> _Reading:
     records = read_json_records(text)
     reading = _choose_answer(records, text)
     if len(reading.dimensions) == len(DIMENSIONS):
-        return reading
+        return _read_behind(text, reading)
     if _WRAPPED.search(text):
         text = _WRAPPED.sub("\n", text.replace("\\n", "\n").replace('\\"', '"'))
     sections = read_markdown_records(text)
@@ -207,6 +211,15 @@ def _read(text: str) -> _Reading:
         return max(reading, other, key=lambda each: each.weight)
     both = _choose_answer([*sections, *records], text)  # scores in JSON, comments in sections
     return max(reading, other, both, key=lambda each: each.weight)
+
+
+def _read_behind(text: str, draft: _Reading) -> _Reading:
+    """Return the answer in sections behind the JSON of ``draft`` if it has all other scores, else
+    ``draft``."""
+    behind = text[text.rfind("}") + 1 :]
+    final = _choose_answer(read_markdown_records(behind), behind)
+    is_whole = len(final.dimensions) == len(DIMENSIONS)
+    return final if is_whole and final.get_scores() != draft.get_scores() else draft
 
 
 _MOST_SCORES = 100
@@ -223,7 +236,9 @@ def _remove_margins(text: str) -> str:
     text = remove_thinking(text).translate(_WIDE)
     if "☆" in text:
         text = _STARS.sub(lambda row: f"{len(row[1])}/{len(row[1] + row[2])} ", text)
-    text = _MATH.sub(r"\1", text.replace("\\/", "/"))
+    text = _MATH.sub(
+        r"\1", _LATEX.sub(r"**\1**", text.replace("\\/", "/").replace("\\item ", "- "))
+    )
     return _FRACTION.sub(r"\1/\2", _MARGIN.sub("", text))
 
 
@@ -231,6 +246,7 @@ _MOST_READ = 100_000
 _WIDE = str.maketrans("｛｝［］＂∕", '{}[]"/')
 # Full and empty stars, where no figure says the same.
 _STARS = re.compile(r"(?<![★☆⭐\d])(?<!\d )([★⭐]{1,10})(☆{0,9})(?![★☆⭐])(?!\W{0,4}\d)")
+_LATEX = re.compile(r"\\(?:text\w{0,2}|emph|(?:sub){0,2}section\*?|paragraph)\{([^{}\n]{1,80})\}")
 _MATH = re.compile(r"(?:\$|\\\()(?:\\boxed\{)?(\d[\d.,/ ]{0,8})\}?(?:\$|\\\))")
 _FRACTION = re.compile(r"\$?\\d?frac\{(\d{1,3})\}\{(\d{1,3})\}\$?")
 # The marks of a quotation, or line numbers.
