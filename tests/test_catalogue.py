@@ -3,6 +3,8 @@
 import csv
 import io
 import os
+import re
+from base64 import b64decode
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -143,6 +145,8 @@ def test_the_sheet_draws_what_was_measured(tmp_path: Path) -> None:
         "height": 200,
         "subject": box | {"confidence": 0.97},
         "horizon": {"tilt_degrees": 1.5},
+        "exposure": {"clipped_highlights_percent": 3.14, "blocked_shadows_percent": 0.04},
+        "sharpness": {"map": [[1.0, 0.5, 0.0], [0.0, 0.0, 1.0]]},
         "colour": {
             "dominant": [{"hex": "#a05a2c", "name": "brown", "share": 0.4, "x": 0.5, "y": 0.5}]
         },
@@ -153,6 +157,10 @@ def test_the_sheet_draws_what_was_measured(tmp_path: Path) -> None:
     assert 'viewBox="0 0 1000 667"' in page
     assert '<rect x="100.0" y="133.4" width="400.0" height="266.8"' in page
     assert "rotate(1.5 500" in page
+    assert "3.1 % lost in white<" in page
+    [veil] = re.findall(r'class="softness" href="data:image/png;base64,([^"]+)"', page)
+    with Image.open(io.BytesIO(b64decode(veil))) as image:
+        assert [image.getpixel((x, 0)) for x in range(3)] == [(10, 0), (10, 100), (10, 200)]
     assert 'fill="#a05a2c"' in page
     assert page.startswith("<!doctype html>")
 

@@ -25,10 +25,11 @@ def test_a_sheet_grows_and_is_filtered(visit: Visiting, service: Service) -> Non
     cards = page.locator("#cards > li")
     expect(cards).to_have_count(2)
     expect(page.locator("#progress")).to_contain_text("2 of 3")
-    drawing = page.locator("#cards svg").first
-    expect(drawing).to_be_hidden()
-    page.get_by_label("what was measured").check()
-    expect(drawing).to_be_visible()
+    card = page.locator("#cards svg").first
+    for label, part in {"what was measured": ".measured", "where it is sharp": ".softness"}.items():
+        expect(card.locator(part)).to_be_hidden()
+        page.get_by_label(label).check()
+        expect(card.locator(part)).to_be_visible()
     page.get_by_label("Search").fill("hills")
     expect(page.locator("#cards > li:visible")).to_have_count(1)
     expect(page.locator("output")).to_have_text("1 photo")
@@ -41,6 +42,6 @@ def test_a_sheet_grows_and_is_filtered(visit: Visiting, service: Service) -> Non
     expect(page.locator("#progress")).to_have_text("3 of 3", timeout=30_000)
     expect(cards).to_have_count(3)
     expect(page.get_by_label("what was measured")).to_be_checked()
-    expect(page.locator("#cards svg").last).to_be_visible()
+    expect(page.locator("#cards .measured").last).to_be_visible()
     page.get_by_role("link", name="late.jpg").click()
     expect(page.locator("h1")).to_have_text("late.jpg")

@@ -82,7 +82,12 @@ def demo_report(*said: str, sees: bool = False, advisor: str = "ansel") -> Repor
             "Lighting": (words[:2] if words else ("10.4 % of the frame is pure white",)),
             "Composition": ("horizon 0.4° off level", "subject near the lower left third"),
         },
-        measurements={"width": 4032, "height": 3024, "exposure": {"mean": 0.61}},
+        measurements={
+            "width": 4032,
+            "height": 3024,
+            "exposure": {"mean": 0.61},
+            "sharpness": {"map": [[0.9, 0.4], [0.5, 0.1]]},
+        },
         engine=replace(FIGURES, sees=sees),
         technical_notes=("1/250 s at f/5.6, ISO 100, 35 mm",),
     )

@@ -8,6 +8,7 @@ from typing import Any
 from mondrian.catalogue.duplicates import group_alike
 from mondrian.catalogue.folder import PhotoFile
 from mondrian.catalogue.judgements import Judgement
+from mondrian.catalogue.thumbnails import draw_softness
 from mondrian.reports import Report, find_grade
 from mondrian.reports.drawing import find_height, make_drawing
 
@@ -29,9 +30,10 @@ class Row:
     """A photo in the ranking: ``rank`` is from 1, ``score`` the mean of its advisors' from 1 to 10.
 
     ``reason`` is the advice on the weakest dimension. ``figures`` are what the best of a burst is
-    chosen by, ``drawing`` what was measured as ``make_drawing`` returns it. ``group`` is the number
-    of its burst, from 1, 0 for none; ``best_because`` says in figures why it is the best of it. It
-    holds no report: there may be thousands of rows.
+    chosen by, ``drawing`` what was measured as ``make_drawing`` returns it, ``softness`` the URL of
+    a picture that darkens what is soft, and ``lost`` a sentence about tones that are clipped (each
+    may be empty). ``group`` is the number of its burst, from 1, 0 for none; ``best_because`` says
+    in figures why it is the best of it. It holds no report: there may be thousands of rows.
     """
 
     file: PhotoFile
@@ -42,6 +44,8 @@ class Row:
     reason: str
     figures: Mapping[str, float]
     drawing: Mapping[str, Any]
+    softness: str
+    lost: str
     hash: str
     taken_at: str | None
     rank: int = 0
@@ -80,6 +84,8 @@ def _make_row(file: PhotoFile, judgements: Sequence[Judgement]) -> Row:
         reason=f"{weakest.name}: {weakest.recommendation or weakest.comment}",
         figures=_read_figures(measured),
         drawing=make_drawing(measured, height),
+        softness=draw_softness((measured.get("sharpness") or {}).get("map") or ()),
+        lost=_describe_lost(measured),
         hash=first.hash,
         taken_at=first.taken_at,
     )
@@ -125,6 +131,19 @@ _FIGURES = {
     "sharper where it is sharpest": ("sharpness", "peak"),
     "the subject stands apart more": ("separation", "score"),
 }
+
+
+def _describe_lost(measured: Mapping[str, Any]) -> str:
+    """Return how much of the photo is clipped, if it is seen: from 0.1 %."""
+    lost = {words: _read(measured, "exposure", name) or 0.0 for words, name in _LOST.items()}
+    return ", ".join(f"{part:.1f} % {words}" for words, part in lost.items() if part >= _SEEN)
+
+
+_LOST = {
+    "lost in white": "clipped_highlights_percent",
+    "lost in black": "blocked_shadows_percent",
+}
+_SEEN = 0.1
 
 
 def _read(measured: Mapping[str, Any], group: str, name: str) -> float | None:

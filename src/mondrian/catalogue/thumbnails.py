@@ -2,11 +2,14 @@
 
 import io
 import shutil
+from base64 import b64encode
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 WIDTH = 400
 _QUALITY = 78
+_DARKEST = 200  # of 255
 
 
 def save_thumbnail(folder: Path, sha256: str, jpeg: bytes) -> None:
@@ -45,6 +48,21 @@ def read_thumbnail(folder: Path, sha256: str) -> bytes | None:
         return find_thumbnail_path(folder, sha256).read_bytes()
     except OSError:
         return None
+
+
+def draw_softness(sharpness: Sequence[Sequence[float]]) -> str:
+    """Return the URL of a picture to lay over a photo, which darkens what is soft: a PNG with a
+    pixel for each value from 0 to 1. It is empty if there are none."""
+    from PIL import Image
+
+    if not sharpness or not sharpness[0]:
+        return ""
+    pixels = bytes(
+        level for row in sharpness for value in row for level in (10, round(_DARKEST * (1 - value)))
+    )
+    encoded = io.BytesIO()
+    Image.frombytes("LA", (len(sharpness[0]), len(sharpness)), pixels).save(encoded, "PNG")
+    return f"data:image/png;base64,{b64encode(encoded.getvalue()).decode()}"
 
 
 def find_thumbnail_path(folder: Path, sha256: str) -> Path:

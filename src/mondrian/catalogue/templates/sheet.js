@@ -10,7 +10,7 @@ const score = (card, advisor) => {
 form.addEventListener("input", () => {
   const wanted = new FormData(form), text = wanted.get("text").toLowerCase();
   const advisor = wanted.get("advisor") || "", least = +wanted.get("least") || 0;
-  sheet.classList.toggle("overlays", wanted.has("overlays"));
+  for (const name of ["overlays", "sharpness"]) sheet.classList.toggle(name, wanted.has(name));
   const cards = [...list.children];
   cards.sort((a, b) => score(b, advisor) - score(a, advisor));
   let shown = 0;
