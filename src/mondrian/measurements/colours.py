@@ -1,6 +1,8 @@
 """Colour: the main colours and their harmony, the cast, colourfulness and chroma."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +22,10 @@ LEAST_ACCENT, MOST_ACCENT = 0.001, 0.06
 """An accent is stronger than 40 in chroma and 70° of hue away from the mean colour. More than 6 %
 of the frame is no accent, and of many spots none is."""
 # each harmony with its even sectors and the width of each in degrees
-HARMONIES = (("analogous", 1, 90), ("complementary", 2, 80), ("triadic", 3, 50))
+HARMONIES = (("analogous", 1, 90), ("complementary", 2, 80))
+WIDER_HARMONIES = (("analogous", 1, 120), ("triadic", 3, 50))
+STEPS = 72  # of 5° around the wheel
+THIRD, OPPOSED_DEGREES, LEAST_OPPOSED, CLOSE = STEPS // 3, 120, 0.05, 0.8
 # CIELAB hues of the painters' colours, and their places on the painters' wheel
 PAINTERS_LAB = (36, 62, 98, 140, 275, 318, 396)
 PAINTERS_WHEEL = (0, 60, 120, 180, 240, 300, 360)
@@ -148,8 +153,9 @@ def _classify_harmony(lab: Plane, chroma: Plane) -> str:
 
     Hues are weighed by chroma and matched to sectors that turn around the wheel, as the hue
     templates of Cohen-Or et al. (Color harmonization, SIGGRAPH 2006): one sector of 90°, two of
-    80° opposite each other, three of 50°, 120° apart. The simplest that holds 85 % of the weight
-    names the harmony; each of several sectors must hold a tenth.
+    80° opposite each other, colours with an opposite, one of 120°, which is a third of the wheel,
+    as of grass and sky, three of 50°, 120° apart. The first that holds 85 % of the weight names the
+    harmony; each of several sectors must hold a tenth.
     """
     coloured = chroma >= COLOURED
     if coloured.mean() < 0.05 or chroma.mean() < COLOURED / 2:
@@ -157,19 +163,44 @@ def _classify_harmony(lab: Plane, chroma: Plane) -> str:
     hues = np.degrees(np.arctan2(lab[..., 2], lab[..., 1]))[coloured]
     hues = (hues - PAINTERS_LAB[0]) % 360 + PAINTERS_LAB[0]
     wheel = np.interp(hues, PAINTERS_LAB, PAINTERS_WHEEL) % 360
-    weight = np.bincount((wheel // 5).astype(int) % 72, chroma[coloured], 72)
+    weight = np.bincount((wheel // 5).astype(int) % STEPS, chroma[coloured], STEPS)
     weight = weight / weight.sum()
-    fits = (name for name, sectors, width in HARMONIES if _fits(weight, sectors, width // 5))
-    return next(fits, "mixed")
+    if name := _find_fitting(weight, HARMONIES):
+        return name
+    if _has_opposite(weight):
+        return "complementary"
+    return _find_fitting(weight, WIDER_HARMONIES) or "mixed"
 
 
-def _fits(weight: NDArray[np.float64], sectors: int, width: int) -> bool:
-    """Return whether ``sectors`` even sectors, each ``width`` steps wide, hold the weight
-    somewhere."""
-    size = len(weight)
-    sums = np.array([np.take(weight, range(i, i + width), mode="wrap").sum() for i in range(size)])
-    held = np.stack([np.roll(sums, -k * size // sectors) for k in range(sectors)])
-    return bool(((held.sum(0) >= 0.85) & (held.min(0) >= 0.1)).any())
+def _find_fitting(
+    weight: NDArray[np.float64], harmonies: Sequence[tuple[str, int, int]]
+) -> str | None:
+    """Return the first harmony whose even sectors hold the weight somewhere."""
+    for name, sectors, width in harmonies:
+        sums = _sum_sectors(weight, width // 5)
+        held = np.stack([np.roll(sums, -k * STEPS // sectors) for k in range(sectors)])
+        if ((held.sum(0) >= 0.85) & (held.min(0) >= 0.1)).any():
+            return name
+    return None
+
+
+def _has_opposite(weight: NDArray[np.float64]) -> bool:
+    """Return whether a third of the wheel and that opposite hold the weight, the lesser at least a
+    twentieth, each close together and their means 120° apart: a blue bird with an orange breast."""
+    turned = weight * np.exp(2j * np.pi * np.arange(STEPS) / STEPS)
+    sums, means = _sum_sectors(weight, THIRD), _sum_sectors(turned, THIRD)
+    others, other_means = np.roll(sums, STEPS // 2), np.roll(means, STEPS // 2)
+    held = np.where(np.minimum(sums, others) >= LEAST_OPPOSED, sums + others, 0)
+    best = int(held.argmax())
+    pair = np.array([means[best], other_means[best]])
+    is_close = abs(pair) >= CLOSE * np.array([sums[best], others[best]])
+    apart = abs(np.degrees(np.angle(pair[0] * np.conj(pair[1]))))
+    return bool(held[best] >= 0.85 and is_close.all() and apart >= OPPOSED_DEGREES)
+
+
+def _sum_sectors(values: NDArray[Any], width: int) -> NDArray[Any]:
+    """Return the sums of ``width`` steps from each step on."""
+    return np.array([np.take(values, range(i, i + width), mode="wrap").sum() for i in range(STEPS)])
 
 
 def _compute_colourfulness(pixels: NDArray[np.uint8], rows: int = 8) -> float:
