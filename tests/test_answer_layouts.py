@@ -258,9 +258,12 @@ def test_a_row_that_is_cut_off_is_not_believed() -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["|10", '":"> 100', '{"a":1,', '"comment" "', "</think>[", "| ", "<", "Overall 4/5 "]
+    "piece",
+    ["|10", '":"> 100', '{"a":1,', '"comment" "', "</think>[", "| ", "<", "Overall 4/5 ", "\r//"],
 )
-@pytest.mark.parametrize("before", ["", '{"dimensions":[{"name":"Lighting","score":7,"comment":"'])
+@pytest.mark.parametrize(
+    "before", ["", "{", '{"dimensions":[{"name":"Lighting","score":7,"comment":"']
+)
 def test_a_megabyte_takes_hardly_longer_than_a_quarter(before: str, piece: str) -> None:
     def seconds(size: int) -> float:
         text, began = before + piece * (size // len(piece)), time.process_time()

@@ -241,7 +241,7 @@ class _Builder:
 _NOTHING = ("null", "None", "none", "true", "True", "false", "False", "NaN")
 _MARKS = {"：": ":", "，": ","}
 # Space is also what is escaped in a string that holds JSON, and a comment.
-_COMMENT = r"""(?:(?<=\s)(?://|\#[ ])[^\n]{0,300}(?=\n|\Z)|/\*[^*]{0,200}\*/)"""
+_COMMENT = r"""(?:(?<=\s)(?://|\#[ ])[^\r\n]{0,160}+(?=[\r\n]|\Z)|/\*[^*]{0,200}+\*/)"""
 _SPACE = rf"""(?:\s|\\{{1,7}}[nrt](?!\w)|\\(?!\\{{0,7}}["“”„‟'‘’])|{_COMMENT})*"""
 _QUOTE = r"""\\{0,7}["“”„‟'‘’]"""
 _TOKEN = re.compile(
