@@ -189,7 +189,10 @@ class Entry:
 def encode_payload(type: str, job_id: UUID, fields: Mapping[str, Any]) -> str:  # noqa: A002
     """Return one line of compact JSON with ``type`` and ``job_id`` before ``fields``."""
     payload = {"type": type, "job_id": str(job_id), **fields}
-    return json.dumps(payload, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(payload)
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
 def name_log(epoch: str, job_id: UUID) -> str:

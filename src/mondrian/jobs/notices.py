@@ -8,15 +8,19 @@ process dies in between, the notice is lost: readers also poll.
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeAlias
 
 import psycopg
 
 from mondrian.database.listen import Notice
 from mondrian.database.postgres import Pool
-from mondrian.jobs.sql.shared import NOTIFY
+from mondrian.jobs.sql.shared import NOTIFY, NOTIFY_ONE
 
 log = logging.getLogger(__name__)
+
+_Connection: TypeAlias = psycopg.Connection[dict[str, Any]]
 
 
 class Notifier:
@@ -29,20 +33,20 @@ class Notifier:
         self._waiting: list[Notice] = []
         self._is_sending = False
 
-    def send(self, notices: Iterable[Notice]) -> None:
-        """Send the notices, or leave them to the thread that is sending."""
+    def send(self, connection: _Connection, notices: Iterable[Notice]) -> None:
+        """Send the notices over ``connection``, or leave them to the thread that is sending."""
         with self._lock:
             self._waiting += notices
             if self._is_sending or not self._waiting:
                 return
             self._is_sending = True
-        self._send_waiting()
+        self._send_waiting(nullcontext(connection))
         if self._has_more():  # of other threads, which must not delay this one
             threading.Thread(target=self._send_all, name="notices", daemon=True).start()
 
     def _send_all(self) -> None:
         while True:
-            self._send_waiting()
+            self._send_waiting(self._pool.connection())
             if not self._has_more():
                 return
 
@@ -51,12 +55,20 @@ class Notifier:
             self._is_sending = bool(self._waiting)
             return self._is_sending
 
-    def _send_waiting(self) -> None:
+    def _send_waiting(self, connected: AbstractContextManager[_Connection]) -> None:
         with self._lock:
             notices, self._waiting = self._waiting, []
-        channels, payloads = zip(*notices, strict=True)
         try:
-            with self._pool.connection() as connection:
-                connection.execute(NOTIFY, {"channels": list(channels), "payloads": list(payloads)})
+            with connected as connection:
+                _notify(connection, notices)
         except psycopg.Error as exc:  # the change is committed, and readers also poll
             log.debug("notices are lost: %s", exc)
+
+
+def _notify(connection: _Connection, notices: Sequence[Notice]) -> None:
+    if len(notices) == 1:  # the usual case, in less time
+        [(channel, payload)] = notices
+        connection.execute(NOTIFY_ONE, {"channel": channel, "payload": payload})
+        return
+    channels, payloads = zip(*notices, strict=True)
+    connection.execute(NOTIFY, {"channels": list(channels), "payloads": list(payloads)})

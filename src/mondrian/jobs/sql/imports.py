@@ -3,6 +3,7 @@
 from mondrian.jobs.sql.jobs import ADD_COLUMNS
 from mondrian.jobs.sql.shared import (
     GIVEN_EVENTS,
+    TYPES,
     build_status_update,
     compact,
     insert_events,
@@ -22,7 +23,7 @@ IMPORT = compact(f"""
     WITH moved AS (
         INSERT INTO jobs ({", ".join(IMPORT_COLUMNS)}, error, pruned_seq, last_seq)
         SELECT {", ".join(f"%({name})s" for name in IMPORT_COLUMNS)}, %(error)s::json, 1,
-            2 + cardinality(%(types)s::text[])
+            2 + cardinality({TYPES})
         ON CONFLICT (id) DO NOTHING RETURNING *
     ), claimed AS (
         DELETE FROM discarded USING moved WHERE discarded.photo_key = moved.photo_key

@@ -6,8 +6,10 @@ from mondrian.jobs.sql.shared import (
     ENDED_WORDS,
     EPOCH_NOTICE,
     EVENTS_CHANNEL,
+    GIVEN,
     GIVEN_EVENTS,
     HELD_BEFORE,
+    TYPES,
     build_status_update,
     compact,
     insert_events,
@@ -34,7 +36,7 @@ WRITE = compact(f"""
             progress = greatest(held.progress, %(progress)s),
             error = %(error)s::json,
             score = coalesce(%(score)s::real, held.score),
-            last_seq = held.last_seq + held.is_changed::int + cardinality(%(types)s::text[]),
+            last_seq = held.last_seq + held.is_changed::int + cardinality({TYPES}),
             claimed_by = CASE WHEN NOT %(is_end)s THEN held.claimed_by END,
             lease_until = CASE WHEN NOT %(is_end)s THEN held.lease_until END,
             completed_at = CASE WHEN %(is_end)s THEN clock_timestamp() END
@@ -54,31 +56,30 @@ APPEND = compact(f"""
         UPDATE jobs SET
             llm_thinking = coalesce(%(llm_thinking)s, llm_thinking),
             progress = greatest(progress, %(progress)s),
-            last_seq = last_seq + cardinality(%(types)s::text[])
+            last_seq = last_seq + cardinality({TYPES})
         WHERE {HELD_BEFORE} RETURNING id, attempt, last_seq
     ), logged AS (
         INSERT INTO events (job_id, seq, type, attempt, payload)
-        SELECT moved.id, moved.last_seq - cardinality(%(types)s::text[]) + g.place, g.type,
+        SELECT moved.id, moved.last_seq - cardinality({TYPES}) + g.place, g.type,
             moved.attempt, g.payload
-        FROM moved, unnest(%(types)s::text[], %(payloads)s::text[])
-            WITH ORDINALITY g (type, payload, place)
+        FROM moved, {GIVEN}
     )
     SELECT moved.last_seq, {select_notice()} FROM moved""")
 
 
 def read_events(*, of_types: bool) -> bytes:
     """Return a job's events from a number on, all or those of some types."""
-    filtered = "AND type = ANY (%(types)s)" if of_types else ""
+    filtered = f"AND type = ANY ({TYPES})" if of_types else ""
     return compact(f"""
         SELECT {", ".join(Event._fields)} FROM events
         WHERE job_id = %(id)s AND seq > %(seq)s {filtered} ORDER BY seq LIMIT %(limit)s""")
 
 
-LOG_AFTER = compact("""
+LOG_AFTER = compact(f"""
     SELECT seq, type, payload, (SELECT pruned_seq FROM jobs WHERE id = %(id)s)
     FROM (
         SELECT *, sum(octet_length(payload)) OVER (ORDER BY seq) AS bytes FROM events
-        WHERE job_id = %(id)s AND seq > %(seq)s AND type = ANY (%(types)s)
+        WHERE job_id = %(id)s AND seq > %(seq)s AND type = ANY ({TYPES})
         ORDER BY seq LIMIT %(limit)s
     ) next
     WHERE bytes <= %(max_bytes)s OR bytes = octet_length(payload) ORDER BY seq""")

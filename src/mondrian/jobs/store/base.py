@@ -38,14 +38,15 @@ class Connected:
     def _change(self, statement: bytes, lines: str = "", **parameters: Any) -> list[dict[str, Any]]:
         """Run a statement that changes a job, then send its notices, with the ``lines`` of the
         events."""
-        rows = self._run(statement, **parameters)
-        for row in rows:
-            if row["notice"]:
-                notices = [Notice(EVENTS_CHANNEL, row["notice"] + lines)]
-                if row["is_claimable"]:
-                    notices.append(Notice(JOBS_CHANNEL, row["notice"].partition(" ")[0]))
-                self._notifier.send(notices)
-        return rows
+        with translate_errors(), self._pool.connection() as connection:
+            rows = connection.execute(statement, parameters).fetchall()
+            for row in rows:
+                if row["notice"]:
+                    notices = [Notice(EVENTS_CHANNEL, row["notice"] + lines)]
+                    if row["is_claimable"]:
+                        notices.append(Notice(JOBS_CHANNEL, row["notice"].partition(" ")[0]))
+                    self._notifier.send(connection, notices)
+            return rows
 
 
 def identify(claim: Claim) -> dict[str, Any]:

@@ -34,8 +34,8 @@ class Imports(Connected):
         rows = self._change(
             sql.IMPORT,
             error=json.dumps(error) if error else None,
-            types=[entry.type for entry in written],
-            payloads=[entry.encode(job.id) for entry in written],
+            types=",".join(entry.type for entry in written),
+            payloads="\n".join(entry.encode(job.id) for entry in written),
             report_advisors=[report.advisor for report in reports],
             reports=[json.dumps(report.report) for report in reports],
             texts=[clean(report.text) for report in reports],

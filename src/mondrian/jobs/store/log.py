@@ -143,7 +143,7 @@ class Logs(Connected):
 
         Later events have higher numbers (rule 1). Return none for an unknown job.
         """
-        of_types = {} if types is None else {"types": [str(name) for name in types]}
+        of_types = {} if types is None else {"types": ",".join(types)}
         statement = sql.read_events(of_types=bool(of_types))
         wanted = {"id": job_id, "seq": seq, "limit": limit, **of_types}
         with translate_errors(), self._pool.connection() as connection:
@@ -156,7 +156,7 @@ class Logs(Connected):
         """Return events for a replay: at most ``max_bytes`` of payload, but at least one event, and
         the job's ``pruned_seq``."""
         wanted = {"id": job_id, "seq": seq, "limit": limit, "max_bytes": max_bytes}
-        wanted["types"] = [str(name) for name in types]
+        wanted["types"] = ",".join(types)
         with translate_errors(), self._pool.connection() as connection:
             cursor = connection.cursor(row_factory=tuple_row)
             rows = cursor.execute(sql.LOG_AFTER, wanted).fetchall()
@@ -215,8 +215,8 @@ class Logs(Connected):
         payloads = [entry.encode(claim.job.id) for entry in entries]
         rows = self._change(
             statement,
-            types=[entry.type for entry in entries],
-            payloads=payloads,
+            types=",".join(entry.type for entry in entries),
+            payloads="\n".join(payloads),
             lines=_format_lines(entries, payloads),
             **identify(claim),
             **parameters,
