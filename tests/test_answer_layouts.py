@@ -61,6 +61,17 @@ LAYOUTS: dict[str, Callable[[], str]] = {
     "a list in LaTeX": lambda: per_row(
         "\\item \\textbf{{{n} ({s}/10)}} {c} \\emph{{Tip:}} {r}", "\n"
     ),
+    "advice in a list behind a table": lambda: (
+        "| Dimension | Score | Comment |\n|--|--|--|\n"
+        + per_row("| {n} | {s}/10 | {c} |\n", "")
+        + "\n## Recommendations\n\n"
+        + per_row("- **{n}:** {r}", "\n")
+    ),
+    "advice in a list behind sections": lambda: (
+        per_row("### {n} ({s}/10)\n{c}")
+        + "\n\n**How to improve**\n"
+        + per_row("{i}. {n}: {r}", "\n")
+    ),
     "percent": lambda: per_row("**{n}** ({p}%)\n\n{c}\n\nRecommendation: {r}"),
     "a word and a score": lambda: per_row("**{n}**: Good ({s}/10)\n{c}\n\nRecommendation: {r}"),
     "a fraction": lambda: per_row("**{n}**: $\\frac{{{p}}}{{100}}$\n\n{c}\n\nRecommendation: {r}"),

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import unescape
 
 from mondrian.answers.answer import Dimension, GrowingDimension
@@ -107,6 +107,19 @@ def join_halves(halves: Sequence[Judgement]) -> Judgement | None:
         cut=next((part.cut for part in parts if part.cut), None),
         is_settled=all(part.is_settled for part in parts),
         record=max(parts, key=lambda part: not part.is_settled).record,
+    )
+
+
+def add_advice(judgement: Judgement, others: Sequence[Judgement]) -> Judgement:
+    """Return ``judgement``, with the recommendation that one of ``others`` is if it has none."""
+    advice = next((o for o in others if o.recommendation and not o.comment and not o.score), None)
+    if judgement.recommendation or advice is None:
+        return judgement
+    return replace(
+        judgement,
+        recommendation=advice.recommendation,
+        cut=judgement.cut or advice.cut,
+        is_settled=judgement.is_settled and advice.is_settled,
     )
 
 

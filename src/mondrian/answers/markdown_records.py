@@ -95,6 +95,7 @@ class _Reader:
         self._mentioned: list[Record] = []
         self._is_after_gap = False
         self._is_after_score = False
+        self._is_advice = False
 
     def add_line(self, line: str, *, is_cut: bool = False) -> None:
         """Process the next line, which ``is_cut`` if the text ends in it."""
@@ -141,7 +142,7 @@ class _Reader:
         if split is None:
             self._continue(line)
         elif find_dimension(split.head):
-            self._open_record(split.head, "comment", split.rest)
+            self._open_record(split.head, self._choose_key(line, split.rest), split.rest)
         elif field == "name" and find_dimension(split.rest):
             self._open_record(split.rest, "comment", "")
         elif field == "score" and split.head.lower() != "value" and self._is_in_dimension:
@@ -160,6 +161,7 @@ class _Reader:
         else:
             self.records.append(Record())
             self.key = None
+            self._is_advice = False
         self._is_after_gap = False
 
     @property
@@ -184,6 +186,13 @@ class _Reader:
         is_apart = self._is_after_gap and field in self.records[-1].fields
         is_whole = find_answer_field(head) and (is_apart or line.startswith("#"))
         return self._is_in_dimension and not is_whole
+
+    def _choose_key(self, line: str, rest: str) -> str:
+        """Return what the text of a dimension is: advice in a list below a heading that says so."""
+        is_begun = self.key in _ADVICE and self.key not in self.records[-1].fields
+        is_judged = line.startswith("#") or read_score(rest[:20]) is not None
+        self._is_advice = (self._is_advice or is_begun) and not is_judged
+        return "recommendation" if self._is_advice else "comment"
 
     def _open_record(self, label: str, key: str, rest: str) -> None:
         self.records.append(Record(label=label))
@@ -260,6 +269,7 @@ _NUMBER_AND_SENTENCE = re.compile(
 )
 _OFTEN = 3
 _JUDGED = {"comment", "recommendation"}
+_ADVICE = {"recommendation", "priority_improvements"}
 _JSON = re.compile(r"""\s*(?:```|[{}]|\[\[\w+\]|["“][^"“”]{1,40}["”]\s*:)""")
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", ".)", ".*", '."', ".”", "/10)", "/10*")
 # Labels that models write in the middle of a line; they are moved to lines of their own.

@@ -39,7 +39,14 @@ from mondrian.answers.answer import (
 )
 from mondrian.answers.field_names import find_answer_field
 from mondrian.answers.json_records import read_json_records
-from mondrian.answers.judgement import Judgement, clean_text, has_words, join_halves, judge
+from mondrian.answers.judgement import (
+    Judgement,
+    add_advice,
+    clean_text,
+    has_words,
+    join_halves,
+    judge,
+)
 from mondrian.answers.markdown_records import read_markdown_records
 from mondrian.answers.records import Record
 from mondrian.answers.scores import find_stated_scales, infer_bare_scale
@@ -321,4 +328,4 @@ def _choose_best(same: Sequence[Judgement], scale: float | None) -> Judgement:
         return each.is_complete(scale), each.name.is_exact
 
     best = max(same, key=rank)
-    return best if rank(best)[0] else join_halves(same) or best
+    return add_advice(best, same) if rank(best)[0] else join_halves(same) or best
