@@ -1,6 +1,8 @@
 """A server to attack, and the time and memory that an attack costs it."""
 
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 import psutil
 
+from support import health_probe
 from support.processes import started
 from support.service import ADMIN_KEY, KEY, OTHER_KEY, bearer
 from support.uploads import jpeg
@@ -111,36 +114,27 @@ class Watch:
         self.bytes = self.slowest = 0.0
         self._target = target
         self._over = threading.Event()
-        self._threads = [threading.Thread(target=each) for each in (self._weigh, self._ask)]
+        self._weighing = threading.Thread(target=self._weigh)
 
     def __enter__(self) -> "Watch":
         self._begun = time.monotonic()
-        for thread in self._threads:
-            thread.start()
+        self._weighing.start()
+        command = [sys.executable, health_probe.__file__, self._target.url]
+        self._asking = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         return self
 
     def __exit__(self, *_: object) -> None:
         self.seconds = time.monotonic() - self._begun
         self._over.set()
-        for thread in self._threads:
-            thread.join()
+        self._weighing.join()
+        self.slowest = float(self._asking.communicate()[0])
 
     def _weigh(self) -> None:
         while True:
             self.bytes = max(self.bytes, self._target.bytes_used())
             if self._over.wait(0.1):
-                return
-
-    def _ask(self) -> None:
-        while True:
-            begun = time.monotonic()
-            try:
-                httpx.get(f"{self._target.url}/health", timeout=60)
-            except httpx.TransportError:
-                self.slowest = 60.0
-                return
-            self.slowest = max(self.slowest, time.monotonic() - begun)
-            if self._over.wait(0.25):
                 return
 
 

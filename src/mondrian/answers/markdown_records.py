@@ -204,7 +204,7 @@ class _Reader:
         if self._is_after_gap and self.records[-1].fields.keys() >= {"value", "comment"}:
             self.key = None  # the photo's, not the dimension's
             return
-        self.key = "score"
+        self.key, self._is_advice = "score", False
         if text.strip():
             score, rest = split_score(text, is_labelled=True)
             if not score and read_score(text):
