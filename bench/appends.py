@@ -1,8 +1,9 @@
 """How appends scale: python bench/appends.py [--json] [--rounds N]
 
 Appends a second by 1, 8 and 32 writers in threads, each to the log of a job of its own, on the
-embedded PostgreSQL with synchronous commits, in turns within one run; beside it what a claim and
-its finish cost against procrastinate's jobs that do nothing, on the same server (where it is
+embedded PostgreSQL with synchronous commits, in turns within one run with plain inserts, which
+show how much the cores and the disk let commits scale at all; beside it what a claim and its finish
+cost against procrastinate's jobs that do nothing, on the same server (where it is
 installed: ``pip install -e '.[bench]'``). With ``--json`` the last line is the appends a second.
 """
 
@@ -20,7 +21,7 @@ from statistics import median
 from uuid import uuid4
 
 from common import judge
-from mondrian.database.postgres import Database, open_database
+from mondrian.database.postgres import Database, Pool, open_database
 from mondrian.jobs.job import Claim, Entry, EventType, Job
 from mondrian.jobs.store import Store
 
@@ -41,8 +42,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         database = open_database(None, Path(home), max_connections=max(WRITERS) + 4)
         try:
-            rates = measure_appends(Store(database.pool), given.rounds)
-            print_appends(rates)
+            rates, inserts = measure_appends(database.pool, given.rounds)
+            print_appends(rates, inserts)
             if not given.json:
                 measure_queue(database, given.rounds)
         finally:
@@ -51,14 +52,30 @@ def main() -> None:
         print(json.dumps({str(writers): round(rate, 1) for writers, rate in rates.items()}))
 
 
-def measure_appends(store: Store, rounds: int) -> dict[int, float]:
-    """Return the appends a second by each number of writers: the median of the rounds."""
+def measure_appends(pool: Pool, rounds: int) -> tuple[dict[int, float], dict[int, float]]:
+    """Return the appends and the plain inserts a second by each number of writers: the medians of
+    the rounds."""
+    store, fields = Store(pool), {"advisor": "ansel", "text": "a few words ", "offset": 0}
     claims = [make_claim(store) for _ in range(max(WRITERS))]
-    rates: dict[int, list[float]] = {writers: [] for writers in WRITERS}
+    with pool.connection() as connection:
+        connection.execute("CREATE TABLE bare (x int)")
+
+    def append(number: int) -> None:
+        store.append(claims[number], [Entry(EventType.TOKEN, fields | {"attempt": 1})])
+
+    def insert(_: int) -> None:
+        with pool.connection() as connection:
+            connection.execute("INSERT INTO bare VALUES (1)")
+
+    found: dict[Callable[[int], None], dict[int, list[float]]] = {append: {}, insert: {}}
     for _ in range(rounds):
         for writers in WRITERS:
-            rates[writers].append(append_all(store, claims[:writers]))
-    return {writers: median(found) for writers, found in rates.items()}
+            for write, rates in found.items():
+                rates.setdefault(writers, []).append(write_all(write, writers))
+    appends, inserts = (
+        {writers: median(each) for writers, each in rates.items()} for rates in found.values()
+    )
+    return appends, inserts
 
 
 def make_claim(store: Store) -> Claim:
@@ -74,17 +91,16 @@ def add_job(store: Store) -> None:
     store.add(Job(id=uuid4(), owner="bench", filename="p.jpg", photo_key="k", advisors=("ansel",)))
 
 
-def append_all(store: Store, claims: list[Claim]) -> float:
-    """Let each claim's writer append as fast as it can. Return how many appends a second."""
-    counts, is_over = [0] * len(claims), threading.Event()
+def write_all(write: Callable[[int], None], writers: int) -> float:
+    """Let each writer write as fast as it can. Return how often a second all of them do."""
+    counts, is_over = [0] * writers, threading.Event()
 
-    def write(number: int) -> None:
-        fields = {"advisor": "ansel", "text": "a few words ", "offset": 0, "attempt": 1}
+    def go_on(number: int) -> None:
         while not is_over.is_set():
-            store.append(claims[number], [Entry(EventType.TOKEN, fields)])
+            write(number)
             counts[number] += 1
 
-    threads = [threading.Thread(target=write, args=[n]) for n in range(len(claims))]
+    threads = [threading.Thread(target=go_on, args=[n]) for n in range(writers)]
     for thread in threads:
         thread.start()
     time.sleep(WARM_SECONDS)
@@ -97,13 +113,14 @@ def append_all(store: Store, claims: list[Claim]) -> float:
     return rate
 
 
-def print_appends(rates: dict[int, float]) -> None:
-    """Print a table of appends a second, as ratios to one writer."""
-    print(f"{'writers':>8}  appends a second   ratio")
+def print_appends(rates: dict[int, float], inserts: dict[int, float]) -> None:
+    """Print a table of appends and inserts a second, as ratios to one writer."""
+    print(f"{'writers':>8}  appends a second   ratio  inserts a second   ratio")
     for writers, rate in rates.items():
         ratio, limit = rate / rates[1], LIMITS.get(writers)
+        plain = f"{inserts[writers]:16.0f}  {inserts[writers] / inserts[1]:6.2f}"
         verdict = judge(ratio >= limit, f"{limit:g} or more") if limit else ""
-        print(f"{writers:8}  {rate:16.0f}  {ratio:6.2f}  {verdict}")
+        print(f"{writers:8}  {rate:16.0f}  {ratio:6.2f}  {plain}  {verdict}")
 
 
 def measure_queue(database: Database, rounds: int) -> None:
