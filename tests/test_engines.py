@@ -169,7 +169,7 @@ def test_a_crash_names_its_signal_and_the_engine_comes_back(
                 assert subject.engine.pid is not None
                 os.kill(subject.engine.pid, killer)
                 died = time.monotonic()
-    assert time.monotonic() - died < 2
+    assert time.monotonic() - died < 5
     assert tokens_of(subject.engine.stream(subject.short))[-1].generation_tokens == 12
 
 

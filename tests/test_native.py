@@ -55,11 +55,11 @@ def stubborn(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., HostedEn
 def test_the_clock_ticks_while_the_child_holds_its_lock(
     stubborn: Callable[..., HostedEngine],
 ) -> None:
-    with closing(stubborn(seconds=3)) as engine:
+    with closing(stubborn(seconds=4)) as engine:
         times = [time.monotonic() for _ in engine.stream(ASK)]
     gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
     assert len(times) >= 10
-    assert max(gaps) < 1.0
+    assert max(gaps) < 2.0
 
 
 @contextmanager
