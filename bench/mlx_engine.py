@@ -41,6 +41,7 @@ from mondrian.measurements import measure
 from mondrian.photos import read_photo
 
 TOKENS, RUNS, FIRSTS, FEW_LAYERS = 400, 5, 20, 4
+LEAST_TOKENS = 200  # an answer that ends before tells no speed: few tokens are written faster
 SOME_TOKENS = 30  # within which there is text: mlx-vlm holds it back until a word ends
 REAL_SPEED = 160  # tokens per second: layers are not all that takes time, so it will be some more
 SPEED_AIM, FIRST_AIM_SECONDS = 0.99, 0.025
@@ -52,6 +53,7 @@ from types import SimpleNamespace
 import mlx_vlm
 from mondrian.engines.mlx.engine import Mlx
 asking = Mlx(path=Path(sys.argv[1]), max_tokens=int(sys.argv[2]))
+least = int(sys.argv[3])
 asking._model, asking._processor = model, processor = mlx_vlm.load(sys.argv[1])
 asking._watch = SimpleNamespace(prompt=None, can_pause=True)  # not watched, nothing kept
 while True:
@@ -62,7 +64,8 @@ while True:
         now = time.perf_counter()
         first = first or now
         text = text or (result.text and now)
-    print((text or now) - began, (result.generation_tokens - 1) / (now - first), flush=True)
+    count = result.generation_tokens
+    print((text or now) - began, (count - 1) / (now - first) if count > least else 0.0, flush=True)
 """
 """Only the question's form and its grammar are Mondrian's."""
 
@@ -93,7 +96,7 @@ def main() -> None:
 @contextmanager
 def bare_loop(checkpoint: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """A process that runs ``BARE``."""
-    command = [sys.executable, "-c", BARE, str(checkpoint), str(TOKENS)]
+    command = [sys.executable, "-c", BARE, str(checkpoint), str(TOKENS), str(LEAST_TOKENS)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
             yield process
@@ -194,7 +197,7 @@ def compare_firsts(checkpoint: Path, home: Path) -> bool:
 
 
 def run_bare(bare: "subprocess.Popen[bytes]", request: Request) -> tuple[float, float]:
-    """Seconds to the first token, and tokens per second from then on."""
+    """Seconds to the first token, and tokens per second from then on, 0 of an answer too short."""
     import pickle
 
     assert bare.stdin is not None
@@ -216,8 +219,8 @@ def run_job(client: Client, photo: bytes) -> float:
         elif counts and event.type == "thinking_update":
             break
     client.cancel(job)
-    (some, began), *_, (all_, ended) = counts
-    return (all_ - some) / (ended - began)
+    (some, began), (all_, ended) = counts[0], counts[-1]
+    return (all_ - some) / (ended - began) if all_ > LEAST_TOKENS else 0.0
 
 
 def first_text(client: Client, photo: bytes) -> tuple[float, float, float]:
@@ -267,7 +270,7 @@ def measure_server(address: str, model: str, request: Request) -> float:
                 last = time.perf_counter()
                 first = first or last
             tokens = (told.get("usage") or {}).get("completion_tokens") or tokens
-    return (tokens - 1) / (last - first)
+    return (tokens - 1) / (last - first) if tokens > LEAST_TOKENS else 0.0
 
 
 def compare_prompts(checkpoint: Path) -> None:
