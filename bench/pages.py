@@ -108,7 +108,7 @@ def _partial(number: int) -> Entry:
 
 def measure_paint(browser: Browser, url: str) -> bool:
     """From the request to the first paint of a job's page, in a browser that never saw it, in turns
-    with a page of plain text. The fastest counts: whatever else the machine does only slows it."""
+    with a page of plain text, which tells what this browser takes for any page."""
     job, times = send(url), {"a job": list[float](), "plain text": list[float]()}
     for _ in range(PAINTS):
         for name, path in (("a job", f"/jobs/{job}"), ("plain text", "/health")):
@@ -117,8 +117,7 @@ def measure_paint(browser: Browser, url: str) -> bool:
             page.goto(f"{url}{path}")
             times[name].append(float(page.evaluate(_FIRST_PAINT)))
             context.close()
-    fastest_one = min(times["a job"])
-    holds = fastest_one <= PAINT_LIMIT_MS
+    holds = median(times["a job"]) <= PAINT_LIMIT_MS
     shown = ", ".join(
         f"of {name} {min(each):.0f} ms at best ({median(each):.0f} in the median)"
         for name, each in times.items()

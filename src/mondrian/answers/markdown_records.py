@@ -236,11 +236,8 @@ class _Reader:
         fields = self.records[-1].fields
         if self._is_in_dimension and self.key == "comment":
             if "value" not in fields and "score" not in fields:
-                is_alone = not fields and _LONE_NUMBER.fullmatch(text) is not None
-                is_heading, is_labelled = (
-                    is_heading or is_alone,
-                    is_heading and self._has_bare_scores,
-                )
+                is_labelled = is_heading and self._has_bare_scores
+                is_heading |= not fields and _LONE_NUMBER.fullmatch(text) is not None
                 score, text = split_score(text, is_heading=is_heading, is_labelled=is_labelled)
                 if is_heading and not score and _is_rating(text):  # Good (8/10)
                     score, text = text, ""
