@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from mondrian.findings import Severity, describe, find
+from mondrian.findings import Severity, curves, describe, find
 from mondrian.findings.words import SCALES, choose_word
 from mondrian.measurements import Depth, DominantColour, Measurements, Separation
 from support.measured import GOOD, NO_SUBJECT, change, finding, score_of
@@ -255,8 +255,16 @@ def test_colours_that_burn_out_beside_the_white_are_as_much_of_a_loss() -> None:
     assert alone.placeholders == beside.placeholders == {"percent": "2"}
     assert score_of(beside) < 2 < 4 < score_of(alone)
     assert "40 % burnt out to a pale colour without detail" in beside.evidence
-    only = finding(change("exposure", burnt_colours_percent=40.0), "Lighting")
+    none = change("exposure", lost_highlights_percent=0.0, burnt_colours_percent=40.0)
+    only = finding(none, "Lighting")
     assert only.severity is not Severity.FAULT
+    some = change("exposure", lost_highlights_percent=0.2, burnt_colours_percent=20.0)
+    assert finding(some, "Lighting").id == "highlights_clipped"
+
+
+def test_a_step_across_a_threshold_of_place_moves_the_score_little() -> None:
+    assert curves.ON_THIRD.points[-1][1] - curves.CENTRED.points[-1][1] <= 0.2 + 1e-9
+    assert curves.CENTRED.points[-1] == curves.OFF_GRID.points[0]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from PIL import Image
 from mondrian.measurements import Measurements, measure
 from mondrian.measurements.composition import measure_separation
 from mondrian.measurements.sharpness import sum_gradients
+from mondrian.measurements.tones import measure_exposure
 from mondrian.measurements.views import look
 from mondrian.photos import Exif, Photo
 from support.scenes import (
@@ -63,6 +64,20 @@ def test_colours_burn_out_before_they_are_white() -> None:
     pixels[:, 300:] = (0, 255, 255)  # cyan is not nearly white
     assert found(pixels).exposure.burnt_colours_percent == pytest.approx(25, abs=0.5)
     assert found(pixels).exposure.clipped_highlights_percent == 0
+
+
+def test_paper_is_told_from_light_that_is_too_much() -> None:
+    rng = np.random.default_rng(44)
+    thing = (195, 175, 120) + 55 * cloud(rng, (120, 200), 4)[..., None]
+    ground = 236 + 8 * cloud(rng, (300, 450), 6)[..., None].repeat(3, axis=2)
+    for scene, is_lost in ((np.full((300, 450, 3), 255.0), False), (1.4 * ground, True)):
+        scene[90:210, 120:320] = 1.4 * thing if is_lost else thing
+        exposure = measure_exposure(look(bytes8(scene)))
+        assert exposure.clipped_highlights_percent > 70
+        assert (exposure.lost_highlights_percent > 70) is is_lost
+    red = np.full((300, 450, 3), 255.0)
+    red[90:210, 120:320] = (255, 30, 40)
+    assert measure_exposure(look(bytes8(red))).lost_highlights_percent == 0
 
 
 def test_tones_of_a_grey_ramp() -> None:

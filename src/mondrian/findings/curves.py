@@ -49,8 +49,8 @@ def _make_curve(*points: tuple[float, float]) -> Curve:
 
 TILT = _make_curve((1, 4.9), (2, 4.5), (4, 3.5), (7, 2.5), (11, 2))
 ON_THIRD = _make_curve((0, 9.5), (0.11, 7.5))
-CENTRED = _make_curve((0, 7.5), (0.11, 6))
-OFF_GRID = _make_curve((0.11, 6.5), (0.25, 6))
+CENTRED = _make_curve((0, 7.5), (0.11, 7.3))
+OFF_GRID = _make_curve((0.11, 7.3), (0.25, 6))
 AT_EDGE = _make_curve((0, 5), (0.2, 6))
 UNCLEAR = _make_curve((0, 5), (0.8, 6))
 
@@ -70,7 +70,7 @@ CRISP = _make_curve((0.7, 7.5), (1, 9.5))
 CRISP_ALL = _make_curve((0.82, 7.5), (1, 9.5))
 ACCEPTABLE = _make_curve((0.3, 6), (0.82, 7.5))
 
-CAST = _make_curve((13, 4.9), (18, 4), (24, 3), (30, 2), (45, 1.5))
+CAST = _make_curve((10.5, 4.9), (18, 4), (24, 3), (30, 2), (45, 1.5))
 OVERSATURATED = _make_curve((85, 4.9), (110, 3))
 MONOCHROME = _make_curve((0.08, 6), (0.25, 7.5))
 ANALOGOUS = _make_curve((10, 7.5), (50, 8.5))

@@ -24,6 +24,7 @@ Fault: TypeAlias = tuple[str, float, dict[str, str]]
 SOFTER_AROUND = 1.3
 BLURS = {"defocus": "defocused", "unknown": "soft"}
 DEEP, LIGHT, WHOLE_RANGE, FLAT_RANGE = 0.08, 0.88, 0.6, 0.6
+SOME_WHITE, MUCH_BURNT = 0.1, 10.0
 DARK_MIDDLE, BRIGHT_MIDDLE = 0.36, 0.78
 
 
@@ -63,7 +64,9 @@ def _list_losses(m: Measurements) -> Iterator[Fault]:
     Colours that are burnt out beside the white are as much of a loss."""
     white, black = m.exposure.lost_highlights_percent, m.exposure.lost_shadows_percent
     burnt = white + m.exposure.burnt_colours_percent
-    highlights = curves.HIGHLIGHTS(burnt) if white >= curves.HIGHLIGHTS.start else None
+    is_burnt = white >= SOME_WHITE and m.exposure.burnt_colours_percent >= MUCH_BURNT
+    is_lost = white >= curves.HIGHLIGHTS.start or is_burnt
+    highlights = curves.HIGHLIGHTS(burnt) if is_lost else None
     shadows = curves.SHADOWS(black) if black >= curves.SHADOWS.start else None
     if highlights and shadows:
         figures = {"highlights": format_figure(white), "shadows": format_figure(black)}

@@ -28,7 +28,8 @@ from mondrian.measurements.views import (
     smooth,
 )
 
-LEAST = 13.0
+LEAST = {"warm": 13.0, "cool": 10.5, "green": 13.0, "magenta": 13.0}
+"""From where the eye sees a cast: a blue one sooner, for a scene is rather warm than blue."""
 MOST = {"warm": 42.0, "cool": 42.0, "green": 30.0, "magenta": 30.0}
 """What is more is a colour: no lamp is greener than a fluorescent one."""
 LEAST_PRIMARY = 0.01
@@ -39,7 +40,7 @@ OWN_SPREAD, GREY_AFTER = 2.1, 0.25
 MANY_COLOURS, SPREAD_OF_MANY = 12.5, 3.0
 OF_LAMPS = ("warm", "cool")
 """Lamps and hours of the day are warm or cool; a green or magenta cast has to show more plainly."""
-AGREEING_DEGREES, AGREEING_LENGTH = 40.0, 0.66
+AGREEING_DEGREES, AGREEING_LENGTH = 44.0, 0.66
 MOST_GREY, GREY, NEARLY_GREY = 0.3, 6.0, 8.0
 TONED = 1.5
 TONES = (12.0, 40.0, 65.0, 97.0)
@@ -81,7 +82,7 @@ def find_cast(views: Views) -> Cast:
     a, b = _find_shift(edges)
     found = Cast(_name_cast(a, b), a, b)
     is_cast = (
-        LEAST <= found.strength <= MOST_OVER_GREY
+        LEAST[found.name] <= found.strength <= MOST_OVER_GREY
         and _agree((a, b), _find_shift(_compute_norm(light[usable])))
         and not _is_toned(views.lab)
         and _shows_in_all_tones(views.lab, found)

@@ -13,6 +13,9 @@ GROUND_OF_WHITE, GROUND_OF_BLACK = 0.9, 0.1
 """How much of the perimeter a ground takes at least: paper lies all around, and a blown sky over
 half of it; a black studio or a night sky reaches a part of one side at least."""
 MOSTLY_GROUND = 0.9
+OVEREXPOSED, BRIGHT_REST = 0.4, 0.6
+"""Beside a white ground that is meant, no such share of the rest has a full channel and is bright
+in its mean: what is too light is so all over."""
 BURNT_LEVEL, BURNT_LUMA = 253, 0.9
 DARKEST_LINEAR = 1 / 255 / 12.92
 BLOCK = 32
@@ -33,7 +36,7 @@ def measure_exposure(views: Views) -> Exposure:
     counts = views.luma_counts
     low, high = np.percentile(views.linear, (1, 99))
     white, black = (float(100 * part.sum() / counts.sum()) for part in (counts[254:], counts[:2]))
-    white_ground = _find_ground(views.white, GROUND_OF_WHITE)
+    white_ground = 0.0 if _is_overexposed(views) else _find_ground(views.white, GROUND_OF_WHITE)
     black_ground = _find_ground(views.black, GROUND_OF_BLACK)
     return Exposure(
         mean=float(counts @ np.arange(256) / counts.sum() / 255),
@@ -52,6 +55,17 @@ def _find_burnt(views: Views) -> Mask:
     middle = np.sort(views.rgb, axis=2)[..., 1]
     is_pale = (views.glance >= BURNT_LUMA) & (views.white <= 0.5)
     return np.asarray((middle >= BURNT_LEVEL) & is_pale, bool)
+
+
+def _is_overexposed(views: Views) -> bool:
+    """Return whether what is not white is bright, with a channel that holds nothing in much of it.
+    A yellow thing on paper is bright, a red one has a full channel; light that is too much gives
+    both."""
+    rest = views.white <= 0.5
+    if not rest.any():
+        return False
+    full = views.rgb.max(axis=2)[rest] >= BURNT_LEVEL
+    return bool(full.mean() >= OVEREXPOSED and views.glance[rest].mean() >= BRIGHT_REST)
 
 
 def _find_ground(clipped: Plane, least_perimeter: float) -> float:
