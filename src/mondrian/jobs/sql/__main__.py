@@ -34,6 +34,8 @@ _EXAMPLES: dict[str, object] = {
     "created_at": "2026-01-01 00:00:00+00",
     "error": '{"code": "engine_failed", "message": "The engine failed.", "retryable": true}',
     "types": "token",
+    "appends": '[{"id": "00000000-0000-0000-0000-000000000001", "attempt": 1, "seen": 1, '
+    '"types": "token", "payloads": "{}"}]',
     "payloads": "{}",
     "channels": "{x}",
     "photo_keys": "{x}",

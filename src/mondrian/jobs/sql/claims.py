@@ -117,10 +117,12 @@ RENEW = compact(f"""
         FROM jobs JOIN unnest(%(ids)s::uuid[], %(attempts)s::integer[]) claims (id, attempt)
             ON jobs.id = claims.id AND jobs.attempt = claims.attempt
         WHERE status IN {RUNNING_WORDS}
+    ), due AS (
+        SELECT jobs.id FROM jobs JOIN held ON jobs.id = held.id AND jobs.attempt = held.attempt
+        WHERE is_due AND status IN {RUNNING_WORDS} ORDER BY jobs.id FOR UPDATE OF jobs
     ), renewed AS (
         UPDATE jobs SET lease_until = clock_timestamp() + make_interval(secs => %(lease_seconds)s)
-        FROM held WHERE jobs.id = held.id AND jobs.attempt = held.attempt AND is_due
-            AND status IN {RUNNING_WORDS}
+        FROM due WHERE jobs.id = due.id
     )
     SELECT id FROM held""")
 

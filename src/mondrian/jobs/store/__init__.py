@@ -5,7 +5,8 @@
    reader that asks for "after n" misses nothing. (With a serial column two writers commit out of
    order, and readers miss events.)
 2. One operation is one statement in autocommit mode: it happens whole or not at all, and no lock
-   outlives a round trip.
+   outlives a round trip. Appends of several threads at the same time are one statement
+   (``gather.py``). What locks several running jobs locks them in the order of their ids.
 3. An attempt has one holder. Every statement that ends a claim (reclaim, retry, release, cancel)
    raises ``attempt``; every write of a worker names its attempt and is rejected if the row has
    another one or has ended. The claim itself need not raise it: no worker has held the attempt of a

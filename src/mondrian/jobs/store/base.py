@@ -11,6 +11,8 @@ from mondrian.jobs.job import Claim, Job, Status, StepPhase
 from mondrian.jobs.notices import Notifier
 from mondrian.jobs.sql.shared import COLUMNS, EVENTS_CHANNEL, JOBS_CHANNEL
 
+NO_LINES: Mapping[str, str] = {}
+
 
 class Connected:
     """One role of the store, over a pool of connections. Thread-safe."""
@@ -35,17 +37,21 @@ class Connected:
             cursor = connection.execute(statement, parameters, binary=is_binary)
             return cursor.fetchall() if cursor.description else []
 
-    def _change(self, statement: bytes, lines: str = "", **parameters: Any) -> list[dict[str, Any]]:
-        """Run a statement that changes a job, then send its notices, with the ``lines`` of the
-        events."""
+    def _change(
+        self, statement: bytes, lines: Mapping[str, str] = NO_LINES, **parameters: Any
+    ) -> list[dict[str, Any]]:
+        """Run a statement that changes jobs, then send its notices, with the ``lines`` of the
+        events of each job by its id."""
         with translate_errors(), self._pool.connection() as connection:
             rows = connection.execute(statement, parameters).fetchall()
+            notices = list[Notice]()
             for row in rows:
-                if row["notice"]:
-                    notices = [Notice(EVENTS_CHANNEL, row["notice"] + lines)]
+                if notice := row["notice"]:
+                    job_id = notice.partition(" ")[0]
+                    notices.append(Notice(EVENTS_CHANNEL, notice + lines.get(job_id, "")))
                     if row["is_claimable"]:
-                        notices.append(Notice(JOBS_CHANNEL, row["notice"].partition(" ")[0]))
-                    self._notifier.send(connection, notices)
+                        notices.append(Notice(JOBS_CHANNEL, job_id))
+            self._notifier.send(connection, notices)
             return rows
 
 

@@ -9,8 +9,14 @@ from uuid import UUID
 
 from psycopg.rows import tuple_row
 
-from mondrian.database.postgres import translate_errors
-from mondrian.errors import AttemptSuperseded
+from mondrian.database.postgres import Pool, translate_errors
+from mondrian.errors import (
+    AttemptSuperseded,
+    DatabaseUnavailable,
+    MondrianError,
+    StorageError,
+    StorageFull,
+)
 from mondrian.jobs.job import RUNNING, Claim, Entry, Event, EventType, Job, Status, StepPhase
 from mondrian.jobs.sql import log as sql
 from mondrian.jobs.store.base import (
@@ -20,6 +26,7 @@ from mondrian.jobs.store.base import (
     identify,
     read_job,
 )
+from mondrian.jobs.store.gather import Gatherer
 
 MAX_NOTICE = 7_000
 """The most characters of events in a notice, which holds fewer than 8,000 bytes."""
@@ -57,8 +64,21 @@ class Log(NamedTuple):
     lines: list[tuple[int, str, str]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Append:
+    """What ``append`` is given: ``changes`` are parameters of the statement."""
+
+    claim: Claim
+    entries: Sequence[Entry]
+    changes: Mapping[str, Any]
+
+
 class Logs(Connected):
-    """The logs of all jobs."""
+    """The logs of all jobs. Appends of several threads at the same time are made together."""
+
+    def __init__(self, pool: Pool) -> None:
+        super().__init__(pool)
+        self._appends = Gatherer(self._append_all)
 
     def append(
         self,
@@ -86,7 +106,11 @@ class Logs(Connected):
         thinking = clean(llm_thinking)
         if (status, step_phase, current_step, current_advisor, mode_used) == (None,) * 5:
             changes = {"llm_thinking": thinking, "progress": progress, "seen": seen}
-            return self._log(sql.APPEND, claim, entries, **changes)
+            append = _Append(claim, [*entries], changes)
+            last = self._appends.call(claim.job.id, append)
+            if isinstance(last, MondrianError):
+                raise last
+            return last
         return self._write(
             claim,
             entries,
@@ -212,18 +236,37 @@ class Logs(Connected):
     def _log(
         self, statement: bytes, claim: Claim, entries: Sequence[Entry], **parameters: Any
     ) -> int:
-        payloads = [entry.encode(claim.job.id) for entry in entries]
-        rows = self._change(
-            statement,
-            types=",".join(entry.type for entry in entries),
-            payloads="\n".join(payloads),
-            lines=_format_lines(entries, payloads),
-            **identify(claim),
-            **parameters,
-        )
+        given, lines = _encode(claim, entries)
+        rows = self._change(statement, lines, **given, **parameters)
         if not rows:
             raise AttemptSuperseded
         return int(rows[0]["last_seq"])
+
+    def _append_all(self, appends: Sequence[_Append]) -> list[int | MondrianError]:
+        """Return the last number in the log after each append, or why it was not made. An error of
+        the database is raised, unless it refuses the statement, which may be for one of them."""
+        if len(appends) == 1:
+            return [self._append_one(appends[0])]
+        encoded = [_encode(each.claim, each.entries) for each in appends]
+        both = zip(encoded, appends, strict=True)
+        given = [parameters | dict(append.changes) for (parameters, _), append in both]
+        lines = {key: line for _, each in encoded for key, line in each.items()}
+        try:
+            rows = self._change(sql.APPEND_ALL, lines, appends=json.dumps(given, default=str))
+        except (DatabaseUnavailable, StorageFull):
+            raise
+        except StorageError:
+            return [self._append_one(each) for each in appends]
+        last = {row["id"]: row["last_seq"] for row in rows}
+        return [last.get(each.claim.job.id) or AttemptSuperseded() for each in appends]
+
+    def _append_one(self, append: _Append) -> int | MondrianError:
+        try:
+            return self._log(sql.APPEND, append.claim, append.entries, **append.changes)
+        except (DatabaseUnavailable, StorageFull):
+            raise
+        except (AttemptSuperseded, StorageError) as exc:
+            return exc
 
 
 def mean_score(reports: Iterable[Answer]) -> float | None:
@@ -231,6 +274,17 @@ def mean_score(reports: Iterable[Answer]) -> float | None:
     scores = [report.report.get("overall_score") for report in reports]
     numbers = [score for score in scores if isinstance(score, int | float)]
     return round(fmean(numbers), 1) if numbers else None
+
+
+def _encode(claim: Claim, entries: Sequence[Entry]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the parameters of a statement that appends ``entries``, and the lines of the notice by
+    the job's id."""
+    payloads = [entry.encode(claim.job.id) for entry in entries]
+    parameters = identify(claim) | {
+        "types": ",".join(entry.type for entry in entries),
+        "payloads": "\n".join(payloads),
+    }
+    return parameters, {str(claim.job.id): _format_lines(entries, payloads)}
 
 
 def _format_lines(entries: Sequence[Entry], payloads: Sequence[str]) -> str:
