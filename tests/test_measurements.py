@@ -254,6 +254,21 @@ def test_where_nothing_can_be_sharp_there_is_no_structure(level: int) -> None:
     assert found(rng.normal(level, 2, (300, 400, 3))).sharpness.structure < 0.02
 
 
+def test_a_road_that_is_smeared_along_its_lines_was_moved() -> None:
+    rng = np.random.default_rng(26)
+    lines = rng.integers(60, 200, 20).repeat(20)[:, None] + 20 * cloud(rng, (400, 600), 2)
+    smeared = found(blurred(moved(bytes8(lines), 81, 0), 2.5)).sharpness
+    assert smeared.blur == "motion"
+    assert smeared.motion_angle_degrees is not None
+    assert abs((smeared.motion_angle_degrees + 90) % 180 - 90) < 5
+    assert found(defocused(bytes8(lines), 5)).sharpness.blur != "motion"
+    horizon = np.where(np.arange(400)[:, None] < 150, 190.0, 60.0)
+    sea = horizon + 6 * cloud(rng, (400, 600), 30)
+    assert found(blurred(bytes8(sea), 4) + rng.normal(0, 2, (400, 600, 1))).sharpness.blur != (
+        "motion"
+    )
+
+
 def test_a_photographed_motion_blur() -> None:
     sharpness = found(real("clock")).sharpness
     assert sharpness.blur == "motion"

@@ -35,6 +35,9 @@ CRISP = 0.7
 LEAST_STRUCTURE = 0.02
 ANISOTROPY = 0.1
 AGREEMENT = 0.9
+SMEARED, SMEARED_PART = 20.0, 0.3
+"""How many times the energy of gradients across a path is that along it, over how much of the frame
+at least: a smear wipes out all that lies along it. Out of focus it was 5 times at most."""
 ROUNDING = 0.29 / 255
 
 
@@ -202,7 +205,8 @@ def _find_blur(tiles: Tiles) -> tuple[str, float | None]:
     It is ``motion`` where one direction is clearly softer than another over the whole frame, all
     parts of the frame agree on it, for a moving camera blurs them alike, and the gradients along it
     are the weaker ones: the lines of a text or of a far shore are stronger across. Else it is
-    ``none`` if some part is crisp, as with selective focus, and ``defocus`` if none is.
+    ``none`` if some part is crisp, as with selective focus. If none is, it is ``motion`` where
+    nothing but smears along one direction is left, and ``defocus`` otherwise.
     """
     if tiles.weight.mean() < LEAST_STRUCTURE:
         return "unknown", None
@@ -217,6 +221,9 @@ def _find_blur(tiles: Tiles) -> tuple[str, float | None]:
     # 0.74 and more was seen with selective focus, 0.69 and less after a Gaussian of 3 pixels
     if tiles.sharpness.max() >= CRISP:
         return "none", None
+    energies = [_compute_energy(coarse, degrees) for degrees in range(180)]
+    if max(energies) >= SMEARED * min(energies) and tiles.weight.mean() >= SMEARED_PART:
+        return "motion", float(np.argmin(energies))
     return ("defocus", None) if spread < ANISOTROPY else ("unknown", None)
 
 
