@@ -66,11 +66,12 @@ class Log(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Append:
-    """What ``append`` is given: ``changes`` are parameters of the statement."""
+    """The parameters of a statement that appends to the log of ``job_id``, and the lines of the
+    notice by the job's id."""
 
-    claim: Claim
-    entries: Sequence[Entry]
-    changes: Mapping[str, Any]
+    job_id: UUID
+    parameters: Mapping[str, Any]
+    lines: Mapping[str, str]
 
 
 class Logs(Connected):
@@ -106,7 +107,8 @@ class Logs(Connected):
         thinking = clean(llm_thinking)
         if (status, step_phase, current_step, current_advisor, mode_used) == (None,) * 5:
             changes = {"llm_thinking": thinking, "progress": progress, "seen": seen}
-            append = _Append(claim, [*entries], changes)
+            given, lines = _encode(claim, entries)
+            append = _Append(claim.job.id, given | changes, lines)
             last = self._appends.call(claim.job.id, append)
             if isinstance(last, MondrianError):
                 raise last
@@ -222,22 +224,17 @@ class Logs(Connected):
         **changes: Any,
     ) -> int:
         empty = dict.fromkeys(("llm_thinking", "current_advisor", "mode_used", "error", "score"))
-        return self._log(
+        given, lines = _encode(claim, entries)
+        rows = self._change(
             sql.WRITE,
-            claim,
-            entries,
+            lines,
+            **given,
             advisors=[report.advisor for report in reports],
             reports=[json.dumps(report.report) for report in reports],
             texts=[clean(report.text) for report in reports],
             is_end=is_end,
             **empty | changes,
         )
-
-    def _log(
-        self, statement: bytes, claim: Claim, entries: Sequence[Entry], **parameters: Any
-    ) -> int:
-        given, lines = _encode(claim, entries)
-        rows = self._change(statement, lines, **given, **parameters)
         if not rows:
             raise AttemptSuperseded
         return int(rows[0]["last_seq"])
@@ -247,10 +244,8 @@ class Logs(Connected):
         the database is raised, unless it refuses the statement, which may be for one of them."""
         if len(appends) == 1:
             return [self._append_one(appends[0])]
-        encoded = [_encode(each.claim, each.entries) for each in appends]
-        both = zip(encoded, appends, strict=True)
-        given = [parameters | dict(append.changes) for (parameters, _), append in both]
-        lines = {key: line for _, each in encoded for key, line in each.items()}
+        given = [dict(each.parameters) for each in appends]
+        lines = {key: line for each in appends for key, line in each.lines.items()}
         try:
             rows = self._change(sql.APPEND_ALL, lines, appends=json.dumps(given, default=str))
         except (DatabaseUnavailable, StorageFull):
@@ -258,15 +253,16 @@ class Logs(Connected):
         except StorageError:
             return [self._append_one(each) for each in appends]
         last = {row["id"]: row["last_seq"] for row in rows}
-        return [last.get(each.claim.job.id) or AttemptSuperseded() for each in appends]
+        return [last.get(each.job_id) or AttemptSuperseded() for each in appends]
 
     def _append_one(self, append: _Append) -> int | MondrianError:
         try:
-            return self._log(sql.APPEND, append.claim, append.entries, **append.changes)
+            rows = self._change(sql.APPEND, append.lines, **append.parameters)
         except (DatabaseUnavailable, StorageFull):
             raise
-        except (AttemptSuperseded, StorageError) as exc:
+        except StorageError as exc:
             return exc
+        return int(rows[0]["last_seq"]) if rows else AttemptSuperseded()
 
 
 def mean_score(reports: Iterable[Answer]) -> float | None:
