@@ -16,7 +16,7 @@ one straight line from side to side, along all of which it is darker, or lighter
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ STEP = 0.25
 MOST_TILT = 11.0
 EDGE = 14.0
 ANGLES = np.arange(-EDGE, EDGE + STEP / 2, STEP)
+COSINES, SINES = np.cos(np.radians(ANGLES)), np.sin(np.radians(ANGLES))
 OWN_DIRECTION = 3.5
 AGREEING = 1.0
 LEAST_STRENGTH = 1.5
@@ -220,27 +221,29 @@ def _vote(plane: Plane) -> Floats:
     """
     height, width = plane.shape
     reach = math.ceil(math.hypot(height, width) / 2) + 2
-    votes = np.zeros((2, len(ANGLES), 2 * reach))
+    shape = (2, len(ANGLES), 2 * reach)
     x, y, right, down = _find_ridges(plane)
     if len(x) == 0:
-        return votes
+        return np.zeros(shape)
     strength = np.hypot(right, down)
     strength = np.minimum(1, strength / np.quantile(strength, 0.7))
     own = np.degrees(np.arctan2(-right * np.sign(down), np.abs(down)))
     nearest = np.round((own + EDGE) / STEP).astype(int)
     polarity = (down > 0).astype(int)
-    spread = int(OWN_DIRECTION / STEP)
+    spread, cells, weights = int(OWN_DIRECTION / STEP), list[Any](), list[Floats]()
     for offset in range(-spread, spread + 1):
         angle = nearest + offset
         inside = (angle >= 0) & (angle < len(ANGLES))
-        turn = np.radians(ANGLES[angle[inside]])
-        distance = y[inside] * np.cos(turn) - x[inside] * np.sin(turn) + reach
+        turned = angle[inside]
+        distance = y[inside] * COSINES[turned] - x[inside] * SINES[turned] + reach
         whole = distance.astype(int)
         part = distance - whole
         weight = strength[inside] * (1 - (offset / (spread + 1)) ** 2)
-        cell = (polarity[inside] * len(ANGLES) + angle[inside]) * 2 * reach + whole
-        votes += np.bincount(cell, weight * (1 - part), votes.size).reshape(votes.shape)
-        votes += np.bincount(cell + 1, weight * part, votes.size).reshape(votes.shape)
+        cell = (polarity[inside] * len(ANGLES) + turned) * 2 * reach + whole
+        cells += cell, cell + 1
+        weights += weight * (1 - part), weight * part
+    counted = np.bincount(np.concatenate(cells), np.concatenate(weights), math.prod(shape))
+    votes = counted.reshape(shape)
     return votes + 0.7 * (np.roll(votes, 1, axis=2) + np.roll(votes, -1, axis=2))
 
 
