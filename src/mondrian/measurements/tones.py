@@ -13,9 +13,9 @@ GROUND_OF_WHITE, GROUND_OF_BLACK = 0.9, 0.1
 """How much of the perimeter a ground takes at least: paper lies all around, and a blown sky over
 half of it; a black studio or a night sky reaches a part of one side at least."""
 MOSTLY_GROUND = 0.9
-OVEREXPOSED, BRIGHT_REST = 0.4, 0.6
+OVEREXPOSED, NEARLY_FULL, BRIGHT_REST = 0.4, 250, 0.6
 """Beside a white ground that is meant, no such share of the rest has a full channel and is bright
-in its mean: what is too light is so all over."""
+in its mean: what is too light is so all over. (JPEG leaves a full channel a little below 255.)"""
 BURNT_LEVEL, BURNT_LUMA = 253, 0.9
 DARKEST_LINEAR = 1 / 255 / 12.92
 BLOCK = 32
@@ -64,7 +64,7 @@ def _is_overexposed(views: Views) -> bool:
     rest = views.white <= 0.5
     if not rest.any():
         return False
-    full = views.rgb.max(axis=2)[rest] >= BURNT_LEVEL
+    full = views.rgb.max(axis=2)[rest] >= NEARLY_FULL
     return bool(full.mean() >= OVEREXPOSED and views.glance[rest].mean() >= BRIGHT_REST)
 
 
