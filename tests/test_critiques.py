@@ -185,7 +185,7 @@ def test_an_answer_that_cannot_be_read_is_asked_for_again(photo: Photo, tmp_path
         {"finish": "stop"},
     ]
     with closing(play(tmp_path, *lines)) as engine:
-        events = list(critique(photo, "ansel", engine, interval_seconds=0.2))
+        events = list(critique(photo, "ansel", engine, interval_seconds=60))
     report = events[-1]
     assert isinstance(report, Report)
     assert report.overall_score == 7
@@ -194,13 +194,7 @@ def test_an_answer_that_cannot_be_read_is_asked_for_again(photo: Photo, tmp_path
     assert report.engine.tokens == 99
     updates = [event for event in events if isinstance(event, Update)]
     phases = [phase for phase, _ in itertools.groupby(update.phase for update in updates)]
-    again = phases[phases.index(Phase.REPAIRING) :]
-    # on a slow machine the player is seen to load and to generate between these
-    assert [phase for phase in again if phase not in (Phase.LOADING, Phase.GENERATING)] == [
-        Phase.REPAIRING,
-        Phase.PREFILL,
-        Phase.FINALIZING,
-    ]
+    assert phases[-3:] == [Phase.REPAIRING, Phase.PREFILL, Phase.FINALIZING]
     assert any(update.thinking.startswith("Repairing an answer") for update in updates)
     percents = [update.percent for update in updates]
     assert percents == sorted(percents)
