@@ -14,7 +14,7 @@ from mondrian.answers import show_name
 from mondrian.catalogue.sheet import TEMPLATES as SHEET_TEMPLATES
 from mondrian.reports.shared import TEMPLATES as REPORT_TEMPLATES
 from mondrian.reports.shared import format_score, name_level
-from mondrian.web import TEMPLATES, asset_url
+from mondrian.web import STATIC, TEMPLATES, asset_url
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -101,7 +101,7 @@ def _load_environment() -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader([TEMPLATES, REPORT_TEMPLATES, SHEET_TEMPLATES]),
+        loader=FileSystemLoader([TEMPLATES, STATIC, REPORT_TEMPLATES, SHEET_TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

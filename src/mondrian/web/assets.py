@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-_FOLDER = Path(__file__).parent / "static"
+STATIC = Path(__file__).parent / "static"
+"""The folder of the scripts, styles and the icon."""
+
 # A contact sheet is a file of its own as well as a page.
 _SHEET = Path(__file__).parents[1] / "catalogue" / "templates"
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
@@ -49,7 +51,7 @@ def _raise_missing(name: str) -> str:
 
 @cache
 def _read_files() -> Mapping[str, bytes]:
-    found = sorted([*_FOLDER.iterdir(), *_SHEET.iterdir()], key=lambda path: path.name)
+    found = sorted([*STATIC.iterdir(), *_SHEET.iterdir()], key=lambda path: path.name)
     return {path.name: path.read_bytes() for path in found if path.suffix in _TYPES}
 
 
