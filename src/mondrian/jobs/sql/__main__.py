@@ -35,7 +35,7 @@ _EXAMPLES: dict[str, object] = {
     "error": '{"code": "engine_failed", "message": "The engine failed.", "retryable": true}',
     "types": "token",
     "appends": '[{"id": "00000000-0000-0000-0000-000000000001", "attempt": 1, "seen": 1, '
-    '"types": "token", "payloads": "{}"}]',
+    '"types": "token", "payloads": "{}", "lines": ""}]',
     "payloads": "{}",
     "channels": "{x}",
     "photo_keys": "{x}",
@@ -62,7 +62,7 @@ _WORDS = {
     "owner", "filename", "photo_key", "photo_sha256", "mode", "mode_used", "base_url", "search",
     "current_step", "idempotency_key", "fingerprint", "worker", "reason", "llm_thinking",
     "name", "state", "thinking", "version", "told", "advisor", "engine", "model", "value",
-    "session_id", "outcome",
+    "session_id", "outcome", "lines",
 }  # fmt: skip
 _QUOTED = re.compile(r"('[^']*')")
 _CLAUSES = re.compile(r" (?=(?:FROM|WHERE|SET|VALUES|RETURNING|ORDER BY|UNION ALL|LEFT JOIN)\b)")

@@ -6,10 +6,8 @@ from mondrian.jobs.sql.shared import (
     ENDED_WORDS,
     EPOCH_NOTICE,
     EVENTS_CHANNEL,
-    GIVEN,
     GIVEN_EVENTS,
     HELD_BEFORE,
-    RUNNING_WORDS,
     TYPES,
     build_status_update,
     compact,
@@ -51,47 +49,12 @@ WRITE = compact(f"""
 }, {insert_reports("%(advisors)s")}
     SELECT moved.last_seq, {select_notice()} FROM moved""")
 
-# The same for an append that changes no status: most of them, and for half the price.
-APPEND = compact(f"""
-    WITH moved AS (
-        UPDATE jobs SET
-            llm_thinking = coalesce(%(llm_thinking)s, llm_thinking),
-            progress = greatest(progress, %(progress)s),
-            last_seq = last_seq + cardinality({TYPES})
-        WHERE {HELD_BEFORE} RETURNING id, attempt, last_seq
-    ), logged AS (
-        INSERT INTO events (job_id, seq, type, attempt, payload)
-        SELECT moved.id, moved.last_seq - cardinality({TYPES}) + g.place, g.type,
-            moved.attempt, g.payload
-        FROM moved, {GIVEN}
-    )
-    SELECT moved.id, moved.last_seq, {select_notice()} FROM moved""")
-
-# Those of several jobs. What locks several running jobs does so in the order of their ids: no two
-# statements wait for each other.
-APPEND_ALL = compact(f"""
-    WITH given AS MATERIALIZED (
-        SELECT *, string_to_array(types, ',') AS each_type FROM json_to_recordset(%(appends)s::json)
-            AS a (id uuid, attempt int, seen bigint, llm_thinking text, progress int, types text,
-                payloads text)
-    ), held AS (
-        SELECT jobs.id, given.llm_thinking, given.progress, each_type, payloads
-        FROM given JOIN jobs ON jobs.id = given.id AND jobs.attempt = given.attempt
-        WHERE status IN {RUNNING_WORDS} AND last_seq >= seen ORDER BY jobs.id FOR UPDATE OF jobs
-    ), moved AS (
-        UPDATE jobs SET
-            llm_thinking = coalesce(held.llm_thinking, jobs.llm_thinking),
-            progress = greatest(jobs.progress, held.progress),
-            last_seq = last_seq + cardinality(each_type)
-        FROM held WHERE jobs.id = held.id
-        RETURNING jobs.id, attempt, last_seq, each_type, payloads
-    ), logged AS (
-        INSERT INTO events (job_id, seq, type, attempt, payload)
-        SELECT id, last_seq - cardinality(each_type) + g.place, g.type, attempt, g.payload
-        FROM moved, unnest(each_type, string_to_array(payloads, chr(10)))
-            WITH ORDINALITY g (type, payload, place)
-    )
-    SELECT id, last_seq, {select_notice()} FROM moved""")
+# The same for appends that change no status: most of them, and for half the price. They are
+# procedures of the schema, since a statement cannot send the notices after its commit.
+APPEND = compact("""
+    CALL append_events(%(id)s, %(attempt)s, %(llm_thinking)s, %(progress)s, %(seen)s,
+        %(types)s, %(payloads)s, %(lines)s, NULL)""")
+APPEND_ALL = compact("CALL append_all_events(%(appends)s, NULL)")
 
 
 def read_events(*, of_types: bool) -> bytes:

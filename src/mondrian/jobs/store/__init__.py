@@ -18,10 +18,11 @@
    there is one ``done`` event, and a cancelled job stays cancelled.
 6. ``status_update`` events are written by these statements from the row, when status, step or
    advisor changed. No other code writes them.
-7. A notice is a wake-up, sent after the commit (``notices.py``): ``mondrian_events`` with ``<job>
-   <last seq>``, ``mondrian_jobs`` with ``<job>`` when one can be claimed. Readers also poll. Small
-   events up to that number are part of the notice, a line each (``<type> <payload>``), as they were
-   committed: a reader that has all earlier events need not query them.
+7. A notice is a wake-up, sent after the commit (``notices.py``, or for an append the procedure that
+   makes it): ``mondrian_events`` with ``<job> <last seq>``, ``mondrian_jobs`` with ``<job>`` when
+   one can be claimed. Readers also poll. Small events up to that number are part of the notice, a
+   line each (``<type> <payload>``), as they were committed: a reader that has all earlier events
+   need not query them.
 8. Payloads are stored as the text that is sent. PostgreSQL never parses them: a JSON column would
    reject what a model may write (``\\u0000``).
 """

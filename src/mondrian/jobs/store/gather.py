@@ -44,13 +44,18 @@ class Gatherer(Generic[T, R]):
 
     def call(self, key: Hashable, value: T) -> R:
         """Return the result for ``value``, from ``run`` in this thread or in another."""
-        call = _Call[T, R](key, value)
-        call.turn.acquire()
         with self._lock:
-            self._waiting.append(call)
-            is_first, self._is_running = not self._is_running, True
-        if not is_first:
-            call.turn.acquire()
+            call = _Call[T, R](key, value) if self._is_running else None
+            if call:
+                call.turn.acquire()
+                self._waiting.append(call)
+            self._is_running = True
+        if call is None:
+            try:
+                return self._run([value])[0]
+            finally:
+                self._pass_on()
+        call.turn.acquire()
         if not call.answer and call.error is None:
             self._run_waiting(call)
         if call.error is not None:
@@ -58,8 +63,7 @@ class Gatherer(Generic[T, R]):
         return call.answer[0]
 
     def _run_waiting(self, own: _Call[T, R]) -> None:
-        """Make the calls that wait, ``own`` first, and let the next thread make those that have
-        come meanwhile."""
+        """Make the calls that wait, ``own`` first."""
         with self._lock:
             of_key = dict[Hashable, _Call[T, R]]()
             for call in self._waiting[:MOST]:
@@ -74,9 +78,15 @@ class Gatherer(Generic[T, R]):
             for call in calls:
                 call.error = exc
         finally:
-            with self._lock:
-                following = self._waiting[:1]
-                self._is_running = bool(following)
-            for call in (*calls, *following):
+            self._pass_on()
+            for call in calls:
                 if call is not own:
                     call.turn.release()
+
+    def _pass_on(self) -> None:
+        """Let the next thread make the calls that have come meanwhile."""
+        with self._lock:
+            following = self._waiting[:1]
+            self._is_running = bool(following)
+        for call in following:
+            call.turn.release()

@@ -64,16 +64,6 @@ class Log(NamedTuple):
     lines: list[tuple[int, str, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Append:
-    """The parameters of a statement that appends to the log of ``job_id``, and the lines of the
-    notice by the job's id."""
-
-    job_id: UUID
-    parameters: Mapping[str, Any]
-    lines: Mapping[str, str]
-
-
 class Logs(Connected):
     """The logs of all jobs. Appends of several threads at the same time are made together."""
 
@@ -108,8 +98,7 @@ class Logs(Connected):
         if (status, step_phase, current_step, current_advisor, mode_used) == (None,) * 5:
             changes = {"llm_thinking": thinking, "progress": progress, "seen": seen}
             given, lines = _encode(claim, entries)
-            append = _Append(claim.job.id, given | changes, lines)
-            last = self._appends.call(claim.job.id, append)
+            last = self._appends.call(claim.job.id, {**given, **changes, "lines": lines})
             if isinstance(last, MondrianError):
                 raise last
             return last
@@ -227,7 +216,7 @@ class Logs(Connected):
         given, lines = _encode(claim, entries)
         rows = self._change(
             sql.WRITE,
-            lines,
+            {str(claim.job.id): lines},
             **given,
             advisors=[report.advisor for report in reports],
             reports=[json.dumps(report.report) for report in reports],
@@ -239,30 +228,22 @@ class Logs(Connected):
             raise AttemptSuperseded
         return int(rows[0]["last_seq"])
 
-    def _append_all(self, appends: Sequence[_Append]) -> list[int | MondrianError]:
+    def _append_all(self, appends: Sequence[Mapping[str, Any]]) -> list[int | MondrianError]:
         """Return the last number in the log after each append, or why it was not made. An error of
         the database is raised, unless it refuses the statement, which may be for one of them."""
-        if len(appends) == 1:
-            return [self._append_one(appends[0])]
-        given = [dict(each.parameters) for each in appends]
-        lines = {key: line for each in appends for key, line in each.lines.items()}
         try:
-            rows = self._change(sql.APPEND_ALL, lines, appends=json.dumps(given, default=str))
-        except (DatabaseUnavailable, StorageFull):
-            raise
-        except StorageError:
-            return [self._append_one(each) for each in appends]
-        last = {row["id"]: row["last_seq"] for row in rows}
-        return [last.get(each.job_id) or AttemptSuperseded() for each in appends]
-
-    def _append_one(self, append: _Append) -> int | MondrianError:
-        try:
-            rows = self._change(sql.APPEND, append.lines, **append.parameters)
+            if len(appends) == 1:
+                [row] = self._run(sql.APPEND, **appends[0])
+                return [AttemptSuperseded() if row["last"] is None else int(row["last"])]
+            [row] = self._run(sql.APPEND_ALL, appends=json.dumps(appends, default=str))
         except (DatabaseUnavailable, StorageFull):
             raise
         except StorageError as exc:
-            return exc
-        return int(rows[0]["last_seq"]) if rows else AttemptSuperseded()
+            if len(appends) == 1:
+                return [exc]
+            return [last for each in appends for last in self._append_all([each])]
+        last = row["last"]
+        return [last.get(str(each["id"])) or AttemptSuperseded() for each in appends]
 
 
 def mean_score(reports: Iterable[Answer]) -> float | None:
@@ -272,15 +253,15 @@ def mean_score(reports: Iterable[Answer]) -> float | None:
     return round(fmean(numbers), 1) if numbers else None
 
 
-def _encode(claim: Claim, entries: Sequence[Entry]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the parameters of a statement that appends ``entries``, and the lines of the notice by
-    the job's id."""
+def _encode(claim: Claim, entries: Sequence[Entry]) -> tuple[dict[str, Any], str]:
+    """Return the parameters of a statement that appends ``entries``, and the lines of the
+    notice."""
     payloads = [entry.encode(claim.job.id) for entry in entries]
     parameters = identify(claim) | {
         "types": ",".join(entry.type for entry in entries),
         "payloads": "\n".join(payloads),
     }
-    return parameters, {str(claim.job.id): _format_lines(entries, payloads)}
+    return parameters, _format_lines(entries, payloads)
 
 
 def _format_lines(entries: Sequence[Entry], payloads: Sequence[str]) -> str:
