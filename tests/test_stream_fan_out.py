@@ -106,11 +106,11 @@ def test_a_crowd_leaves_time_to_others_and_one_client_is_not_held_up(
         store.is_open.set()
         assert await asyncio.gather(*coming) == jobs
         # the first finds nothing to rest from, and the last may find itself alone
-        rests = clock.rested / 0.008
+        rests = clock.rested / 0.016
         assert rests == pytest.approx(3) or rests == pytest.approx(4)
         for job in jobs:
             await source.find(job)
-        assert clock.rested / 0.008 == rests
+        assert clock.rested / 0.016 == rests
         source.close()
 
     asyncio.run(come())

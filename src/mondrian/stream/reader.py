@@ -21,7 +21,7 @@ from mondrian.stream.sse import Frame, Piece, encode, encode_event, pack, rebase
 THREADS = 3
 """The threads that read for followed jobs. One more reads for new and slow clients, in turns."""
 
-REST_FACTOR = 2
+REST_FACTOR = 4
 """The pause after each read for a new client while others wait, as a multiple of its CPU time: many
 new clients at once leave time for the rest of the process. A single client is not delayed, nor does
 a slow database cause pauses."""

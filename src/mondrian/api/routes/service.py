@@ -97,7 +97,7 @@ async def ready(
 
 
 @router.get("/model-status", summary="What the engine is doing")
-def model_status(services: ServicesDep) -> ModelStatus:
+async def model_status(services: ServicesDep) -> ModelStatus:
     """Return `loading`, `ready`, `error`, `unloaded`, or `remote` if other processes work."""
     return ModelStatus.model_validate(services.engine_status())
 
