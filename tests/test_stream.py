@@ -228,13 +228,17 @@ def drop_and_resume(
     services: Services, job_id: UUID, chance: random.Random
 ) -> tuple[list[Seen], int]:
     """All that a client has seen up to each cursor, which is cut off at random bytes until it has
-    seen the end; and how often it was."""
+    seen the end; and how often it was. It is cut off later each time until it has a cursor: the
+    text so far is one event, and no shorter answer has any of it."""
     seen, cursor, drops = list[Seen](), "", 0
     while not seen or seen[-1].event != "done":
         query = EVERYTHING + chance.choice(("", f"&after={cursor}"))
         headers = {"Last-Event-ID": cursor} if cursor and "after" not in query else {}
         with services.get(job_id, query, **headers) as response:
-            received = cut_off(response, chance.choice((200, 400, 2000)) + chance.randrange(800))
+            later = 0 if cursor else 400 * drops
+            received = cut_off(
+                response, chance.choice((200, 400, 2000)) + chance.randrange(800) + later
+            )
         whole = [each for block in received.split(b"\n\n")[:-1] if (each := decode(block))]
         kept = max((place for place, each in enumerate(whole, 1) if each.id), default=0)
         seen += whole[:kept]
