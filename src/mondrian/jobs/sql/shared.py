@@ -98,11 +98,11 @@ def insert_events(*entries: tuple[str, str, str], more: str = "") -> str:
 
 TYPES = "string_to_array(%(types)s, ',')"
 _PAYLOADS = "string_to_array(%(payloads)s, chr(10))"
-GIVEN = f"unnest({TYPES}, {_PAYLOADS}) WITH ORDINALITY g (type, payload, place)"
+_GIVEN = f"unnest({TYPES}, {_PAYLOADS}) WITH ORDINALITY g (type, payload, place)"
 """Given events: their types with commas and their payloads, each a line of JSON, with line breaks
 between them. (psycopg takes longer over a list than PostgreSQL over a text.)"""
 
-GIVEN_EVENTS = f"UNION ALL SELECT g.place, g.type, g.payload FROM {GIVEN}"
+GIVEN_EVENTS = f"UNION ALL SELECT g.place, g.type, g.payload FROM {_GIVEN}"
 """The given events as ``more`` of ``insert_events``."""
 
 

@@ -7,13 +7,16 @@ let when = null;
 
 /** Show local times, once the page is painted: the first use of `Intl` takes a browser 30 ms. */
 export function localTimes(within = document) {
-  requestAnimationFrame(() => setTimeout(() => {
-    when ??= new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
-    for (const time of within.querySelectorAll("time[datetime]")) {
-      const moment = new Date(time.dateTime);
-      if (!Number.isNaN(moment.valueOf())) time.textContent = when.format(moment);
-    }
-  }));
+  if (when) showTimes(within);
+  else requestAnimationFrame(() => setTimeout(showTimes, 0, within));
+}
+
+function showTimes(within) {
+  when ??= new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+  for (const time of within.querySelectorAll("time[datetime]")) {
+    const moment = new Date(time.dateTime);
+    if (!Number.isNaN(moment.valueOf())) time.textContent = when.format(moment);
+  }
 }
 
 export function setText(element, text) {
