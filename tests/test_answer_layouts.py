@@ -1,6 +1,7 @@
 """Layouts of real replies: arrays, CSV, other marks of scores and labels, and keys with damage."""
 
 import csv
+import html
 import io
 import json
 import time
@@ -110,7 +111,130 @@ LAYOUTS: dict[str, Callable[[], str]] = {
     "dots of one letter": lambda: per_row("### {n} … {s}/10\n{c}\nRecommendation: {r}"),
     "numbers and dashes": lambda: per_row("{i} - {n} ({s}/10)\n{c}\nRecommendation: {r}"),
     "on one line": lambda: per_row("{n}: {s}/10. {c} Recommendation: {r}", " "),
+    "a bar": lambda: per_row("**{n}** ████████░░ {s}/10\n{c}\nRecommendation: {r}"),
+    "a dot": lambda: per_row("## 📐 {n} · {s}/10\n{c}\n\n**→ Recommendation:** {r}"),
+    "two dashes": lambda: per_row("{n} -- {s}/10\n{c}\n-- Recommendation: {r}"),
+    "a coloured mark": lambda: per_row("**{n}** 🟢 {s}/10\n{c}\n🔧 Recommendation: {r}"),
+    "digits in boxes": lambda: per_row("{i}\ufe0f\u20e3 **{n}**: {s}/10\n{c}\nRecommendation: {r}"),
+    "boxes to tick": lambda: per_row("- [x] **{n}** ({s}/10): {c}\n  - Recommendation: {r}", "\n"),
+    "one of eight": lambda: per_row("### {i}/8 {n} ({s}/10)\n{c}\n\n**Recommendation:** {r}"),
+    "letters": lambda: per_row("{i}. {n}\n  a. Score: {s}/10\n  b. Comment: {c}\n  c. Advice: {r}"),
+    "a footnote": lambda: per_row("**{n}**: {s}/10[^1]\n{c}\nRecommendation: {r}"),
+    "HTML around the score": lambda: per_row("**{n}** <sup>{s}/10</sup>\n{c}\nRecommendation: {r}"),
+    "a verdict": lambda: per_row("## {n}\n**Verdict:** {s}/10\n**Notes:** {c}\n**Tip:** {r}"),
+    "the score first": lambda: per_row("**{s}/10 — {n}**\n{c}\n**Recommendation:** {r}"),
+    "the score in front": lambda: per_row("{s}/10 – {n}: {c} Recommendation: {r}", "\n"),
+    "a possible ten": lambda: per_row("{n}\nScore: {s} out of a possible 10\n{c}\nAdvice: {r}"),
+    "ten with a decimal": lambda: per_row("**{n}**: {s}/10.0\n{c}\nRecommendation: {r}"),
+    "dashes behind labels": lambda: per_row(
+        '{n}: Score - {s}/10, Comment - "{c}", Recommendation - "{r}"', "\n"
+    ),
+    "advice in brackets": lambda: per_row("**{n}** – {s}/10 – {c} [Recommendation: {r}]"),
+    "advice behind an arrow": lambda: per_row("**{n}** – {s}/10 – {c} → Recommendation: {r}"),
+    "labels that name it": lambda: per_row(
+        "### {n}: {s}/10\nComment on {n}: {c}\nTip for {n}: {r}"
+    ),
+    "a list of advice that names it": lambda: (
+        per_row("### {n} ({s}/10)\n{c}") + "\n\n" + per_row("**Recommendation for {n}:** {r}", "\n")
+    ),
+    "advice in a list with dashes": lambda: (
+        per_row("**{n} ({s}/10)** – {c}")
+        + "\n\n### Recommendations\n\n"
+        + per_row("{i}. **{n}** – {r}", "\n")
+    ),
+    "scores on one line": lambda: (
+        "Scores: " + per_row("{n}: {s}/10", ", ") + "\n\n" + per_row("### {n}\n{c}\n\nAdvice: {r}")
+    ),
+    "scores on the last line": lambda: (
+        per_row("### {n}\n{c}\n\nAdvice: {r}") + "\n\nScores: " + per_row("{n} {s}/10", ", ")
+    ),
+    "labels in a row": lambda: per_row("{n} | Score: {s}/10 | Comment: {c} | Advice: {r}", "\n"),
+    "a table of two columns in each section": lambda: per_row(
+        "### {n}\n\n| | |\n|--|--|\n| **Score** | {s}/10 |\n| Comment | {c} |\n| Tip | {r} |"
+    ),
+    "a table in each section": lambda: per_row(
+        "### {n}\n\n| Score | Comment | Recommendation |\n|--|--|--|\n| {s}/10 | {c} | {r} |"
+    ),
+    "advice in the comment's cell": lambda: (
+        "| Dimension | Score | Comment |\n|--|--|--|\n"
+        + per_row("| {n} | {s}/10 | {c}<br>**Recommendation:** {r} |", "\n")
+    ),
+    "advice in a table of its own": lambda: (
+        per_row("### {n} ({s}/10)\n{c}")
+        + "\n\n| Dimension | Recommendation |\n|--|--|\n"
+        + per_row("| {n} | {r} |", "\n")
+    ),
+    "a drawn table": lambda: (
+        "┌──┬──┐\n│ Dimension │ Score │ Comment │ Recommendation │\n├──┼──┤\n"
+        + per_row("│ {n} │ {s}/10 │ {c} │ {r} │", "\n├──┼──┤\n")
+        + "\n└──┴──┘"
+    ),
+    "columns of spaces": lambda: (
+        "Dimension            Score  Comment  Recommendation\n"
+        + per_row("{n:20} {s:5}  {c}  {r}", "\n")
+    ),
+    "line breaks as letters": lambda: per_row("**{n}**: {s}/10\\n{c}\\nAdvice: {r}", "\\n\\n"),
+    "a page's text": lambda: html.escape(
+        per_row("<h3>{n}</h3><p>{s}/10</p><p>{c}</p><p>Recommendation: {r}</p>", "")
+    ),
+    "a scale beside a score in XML": lambda: per_row(
+        '<dimension name="{n}"><score max="10">{s}</score><comment><![CDATA[{c}]]></comment>'
+        "<recommendation>{r}</recommendation></dimension>"
+    ),
+    "an object for the assessment": lambda: json.dumps(
+        [
+            {"name": n, "assessment": {"score": s, "comment": c}, "recommendation": r}
+            for n, s, c, r in ROWS
+        ]
+    ),
+    "numbered objects": lambda: json.dumps(
+        {f"dimension_{i}": dict(zip(HEADS, row, strict=True)) for i, row in enumerate(ROWS, 1)}
+    ),
+    "advice with its urgency": lambda: json.dumps(
+        [
+            {"name": n, "score": s, "comment": c, "advice": {"action": r, "priority": "high"}}
+            for n, s, c, r in ROWS
+        ]
+    ),
+    "an object below each name": lambda: "\n\n".join(
+        f"For {n}:\n" + json.dumps(dict(zip(HEADS[1:], row, strict=True))) for n, *row in ROWS
+    ),
 }
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "**{n}**: +{s}\n{c}",
+        "| {n} | 3/10 | {s}/10 | {c} |",
+        "### {n}\n- Placement: 9/10\n- Lines: 6/10\n\n{c}",
+        "**{n}**\nTarget: 9.5/10\n{c}",
+        "**{n}**\nAnsel: 3/10\nGeorgia: 9/10\n{c}",
+        "**{n}**: 3/10 → 9/10\n{c}",
+    ],
+)
+def test_a_number_that_may_be_another_is_no_score(form: str) -> None:
+    with pytest.raises(AnswerError):
+        read_answer(per_row(form, "\n" if form[0] == "|" else "\n\n"))
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "### {n} ({s}/10)\nNote this: {c}",
+        "### {n} ({s}/10)\n**The mast is thin, 3% of it, and straight.** {c}",
+        "**{n}**: {s}/10 (-2 for the tilt)\n{c}",
+    ],
+)
+def test_a_comment_may_begin_with_what_looks_like_a_label(form: str) -> None:
+    read = read_answer(per_row(form)).dimensions
+    assert [d.score for d in read] == [d.score for d in DEMO]
+    assert all(d.comment in said.comment for d, said in zip(DEMO, read, strict=True))
+
+
+def test_a_paragraph_that_is_not_about_a_dimension_gives_it_no_advice() -> None:
+    text = LAYOUTS["letters"]() + "\n\nThe frame, too, could be wider. Recommendation: Buy a wall."
+    assert read_answer(text).dimensions == DEMO
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

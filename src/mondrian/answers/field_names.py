@@ -29,10 +29,12 @@ def _cache_short(find: Callable[[str], T | None]) -> Callable[[str], T | None]:
     return lambda text: cached(text) if len(text) <= LONGEST_NAME else None
 
 
-_MENTION = re.compile(
-    "|".join(name.replace(" & ", " (?:&|and) ").replace("Color", "Colou?r") for name in DIMENSIONS),
-    re.IGNORECASE,
+_NAMES = "|".join(
+    name.replace(" & ", " (?:&|and) ").replace("Color", "Colou?r") for name in DIMENSIONS
 )
+_MENTION = re.compile(_NAMES, re.IGNORECASE)
+NAME_AND_SCORE = re.compile(rf"(?:{_NAMES})\W{{1,5}}(?=\d[\d.]{{0,3}}/10\b)")
+"""A dimension's full name before a score out of ten."""
 _SHORT = {
     "composition": "Composition",
     "light": "Lighting",
@@ -52,7 +54,7 @@ _SHORT = {
     "emotional": "Emotional Impact",
     "impact": "Emotional Impact",
 }
-_DECORATION = re.compile(r"^(?:dimension|(?:score|rating)(?:for|of))|(?:score|rating|outof)$")
+_DECORATION = re.compile(r"^(?:dimension|(?:score|rating)?(?:for|of))|(?:scores?|rating|outof|at)$")
 _JOINTS = re.compile(r"[&/+,:(|–—]|\band\b| - ")
 
 
@@ -113,15 +115,17 @@ def _cut_bracket(text: str) -> str:
 
 
 def split_key(key: str) -> tuple[str, str] | None:
-    """Return the dimension's name and the field in a key with both: ``composition_score``."""
-    match = _PART.fullmatch(key) if len(key) <= LONGEST_NAME else None
-    field = find_field(match[2]) if match else None
-    if match is None or field in (None, "name") or not find_dimension(match[1]):
+    """Return the dimension's name and the field in a key with both: ``composition_score``, ``Advice
+    for Lighting``."""
+    match = (_ABOUT.fullmatch(key) or _PART.fullmatch(key)) if len(key) <= LONGEST_NAME else None
+    field = find_field(match["field"]) if match else None
+    if match is None or field in (None, "name") or not find_dimension(match["name"]):
         return None
-    return match[1], field or ""
+    return match["name"], field or ""
 
 
-_PART = re.compile(r"(.+)(?:[\s_.-]|(?<=[a-z])(?=[A-Z]))([^\W\d_]+)")
+_ABOUT = re.compile(r"(?P<field>.+?)[\s_](?:for|on|of)[\s_](?P<name>.+)")
+_PART = re.compile(r"(?P<name>.+)(?:[\s_.-]|(?<=[a-z])(?=[A-Z]))(?P<field>[^\W\d_]+)")
 _ANSWER_FIELDS = {
     word: field
     for field, words in {
@@ -158,13 +162,14 @@ def _find_known_field(key: str) -> tuple[str, int] | None:
     if near := _find_nearest(word, FIELD_WORDS):
         return FIELD_WORDS[near][0], _RANK_NEAR
     # in "actionable_advice" the last word decides; a "potential score" is not a score
-    ends = fold(_JOINTS.split(key, maxsplit=1)[0]), *_split_words(key)[1:][-1:]
+    ends = fold(_FIRST_PART.split(key, maxsplit=1)[0]), *_split_words(key)[1:][-1:]
     last = next(filter(None, (FIELD_WORDS.get(end.lower()) for end in ends)), None)
     is_text = last and last[0] in ("comment", "recommendation") and not find_answer_field(key)
     return (last[0], _RANK_LAST) if last and is_text else None
 
 
 _RANK_NEAR, _RANK_LAST = 1000, 2000
+_FIRST_PART = re.compile(rf"{_JOINTS.pattern}|\b(?:for|on|of)\b")
 
 
 def _split_words(key: str) -> list[str]:

@@ -69,7 +69,7 @@ def _combine(records: list[Record]) -> list[Record]:
         if is_inside or is_dimension:
             inside.add(id(record))
         field = find_field(record.label)
-        if field != "name" and (_is_named(record) or _is_answer(record)):
+        if (field != "name" or _is_judged(record)) and (_is_named(record) or _is_answer(record)):
             field = None
         owner = record.parent if field else None
         if owner is None and (record.label or record.fields):
@@ -119,6 +119,10 @@ def _is_named(record: Record) -> bool:
     )
 
 
+def _is_judged(record: Record) -> bool:
+    return not {"score", "comment"}.isdisjoint(map(find_field, record.fields))
+
+
 def _is_answer(record: Record) -> bool:
     return any(find_answer_field(key) and not find_field(key) for key in record.fields)
 
@@ -142,13 +146,23 @@ def _hand_over(record: Record, key: str, owner: Record, field: str) -> None:
         return
     value = record.fields[key]
     said = [value] if isinstance(value, str) else value
-    if says is None if field == "score" else not any(map(str.isalpha, "".join(said))):
+    if says is None if field == "score" else says != "score" and not _is_text(said, says):
         return
     target = key if is_other else record.label
     so_far = owner.fields.get(target, [])
     owner.fields[target] = [*([so_far] if isinstance(so_far, str) else so_far), *said]
     if record.growing == key or (field == "score" and not record.is_closed):
         owner.growing = target
+
+
+def _is_text(said: Sequence[str], field: str | None) -> bool:
+    """Return whether ``said`` is a text: a word under a key that is not a ``field``'s is none, such
+    as ``"priority": "high"``."""
+    text = " ".join(said)
+    return any(map(str.isalpha, text)) and not (field is None and _WORD.fullmatch(text))
+
+
+_WORD = re.compile(r"[\w-]+", re.ASCII)
 
 
 class _Token(NamedTuple):

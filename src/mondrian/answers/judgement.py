@@ -129,14 +129,15 @@ def _rank_length(half: Judgement) -> tuple[bool, int]:
 
 
 def clean_text(text: str) -> str:
-    """Return ``text`` on one line, without HTML's entities, control characters, marks that reverse
-    the direction of writing, and lone surrogates."""
+    """Return ``text`` on one line, without HTML's breaks and entities, control characters, marks
+    that reverse the direction of writing, and lone surrogates."""
     if "&" in text:
         text = _ENTITY.sub(lambda match: unescape(match[0]), text)
-    text = text.encode("utf-8", "replace").decode()
+    text = _BREAK.sub(" ", text.encode("utf-8", "replace").decode())
     return " ".join(_UNWANTED.sub("", text).split())
 
 
+_BREAK = re.compile(r"<br\s{0,9}/?>", re.IGNORECASE)
 _ENTITY = re.compile(r"&#?\w{2,8};")
 _UNWANTED = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u202a-\u202e\u2066-\u2069\ufeff]")
 
@@ -175,9 +176,12 @@ def _read_score(record: Record, key: str | None, scale_key: str | None) -> Score
 
 
 def _read_text(record: Record, key: str | None) -> str:
-    """Return the value of ``key``, without quotes around it or an unmatched one before or behind
+    """Return the value of ``key``, without quotes around it or an unmatched mark before or behind
     it."""
     text = clean_text(record.get_text(key)) if key else ""
+    for opening, closing in ("[]", "()"):
+        if text.endswith(closing) and opening not in text:
+            text = text[:-1]
     if len(text) > _LONGEST_QUOTED:
         return text
     if text[:1] not in _QUOTES:

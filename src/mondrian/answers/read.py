@@ -25,6 +25,7 @@ wins, or both together. The rules of salvage:
 
 import re
 from collections.abc import Iterable, Sequence
+from html import unescape
 from itertools import groupby
 from typing import Annotated, NamedTuple
 
@@ -92,8 +93,7 @@ def count_answers(text: str) -> int:
     """Return the number of answers in ``text`` that judge all eight dimensions."""
     text = _remove_margins(text)
     ways = (read_json_records(text), read_markdown_records(text))
-    judged = [[j for record in way if (j := judge(record))] for way in ways]
-    drafts = [_split_drafts(judgements, text) for judgements in judged if judgements]
+    drafts = [_split_drafts(judgements, text) for judgements in map(_judge_all, ways) if judgements]
     whole = [sum(len(d.scores) == len(DIMENSIONS) for d in each) for each in drafts]
     return max(whole, default=0)
 
@@ -207,24 +207,27 @@ class _Reading(NamedTuple):
 def _read(text: str) -> _Reading:
     text = _remove_margins(text)
     records = read_json_records(text)
-    reading = _choose_answer(records, text)
+    judgements = _judge_all(records)
+    reading = _choose_answer(records, judgements, text)
     if len(reading.dimensions) == len(DIMENSIONS):
         return _read_behind(text, reading)
-    if _WRAPPED.search(text):
+    if _WRAPPED.search(text) or ("\n" not in text and text.count("\\n") >= len(DIMENSIONS)):
         text = _WRAPPED.sub("\n", text.replace("\\n", "\n").replace('\\"', '"'))
     sections = read_markdown_records(text)
-    other = _choose_answer(sections, text)
-    if reading.dimensions or len(records) > _MOST_SCORES:
+    more = _judge_all(sections)
+    other = _choose_answer(sections, more, text)
+    if reading.dimensions or not judgements or len(records) > _MOST_SCORES:
         return max(reading, other, key=lambda each: each.weight)
-    both = _choose_answer([*sections, *records], text)  # scores in JSON, comments in sections
-    return max(reading, other, both, key=lambda each: each.weight)
+    both = [*sections, *records], [*more, *judgements]  # scores in JSON, comments in sections
+    return max(reading, other, _choose_answer(*both, text), key=lambda each: each.weight)
 
 
 def _read_behind(text: str, draft: _Reading) -> _Reading:
     """Return the answer in sections behind the JSON of ``draft`` if it has all other scores, else
     ``draft``."""
     behind = text[text.rfind("}") + 1 :]
-    final = _choose_answer(read_markdown_records(behind), behind)
+    sections = read_markdown_records(behind)
+    final = _choose_answer(sections, _judge_all(sections), behind)
     is_whole = len(final.dimensions) == len(DIMENSIONS)
     return final if is_whole and final.get_scores() != draft.get_scores() else draft
 
@@ -232,7 +235,7 @@ def _read_behind(text: str, draft: _Reading) -> _Reading:
 _MOST_SCORES = 100
 
 
-# Markdown in a string of JSON.
+# Markdown in a string of JSON. Some servers send all of a text so, without quotes.
 _WRAPPED = re.compile(r'"\w{1,30}"\s{0,9}:\s{0,9}"(?=[#*])')
 
 
@@ -240,29 +243,46 @@ def _remove_margins(text: str) -> str:
     if len(text) > _MOST_READ:
         head, tail = text[: _MOST_READ // 4], text[-_MOST_READ * 3 // 4 :]
         text = tail if has_thinking(head) else f"{head}\n…\n{tail}"
-    text = remove_thinking(text).translate(_WIDE)
+    text = remove_thinking(text)
+    text = text if text.isascii() else text.translate(_WIDE)
+    if any(mark not in text and escaped in text for mark, escaped in _ESCAPED):
+        text = unescape(text)
     if "☆" in text:
         text = _STARS.sub(lambda row: f"{len(row[1])}/{len(row[1] + row[2])} ", text)
     text = _MATH.sub(
         r"\1", _LATEX.sub(r"**\1**", text.replace("\\/", "/").replace("\\item ", "- "))
     )
-    return _FRACTION.sub(r"\1/\2", _MARGIN.sub("", text))
+    return _FRACTION.sub(r"\1/\2", _MARGIN.sub("", text)).replace("\ufe0f\u20e3", ".")
 
 
 _MOST_READ = 100_000
-_WIDE = str.maketrans("｛｝［］＂∕", '{}[]"/')
+_ESCAPED = (("<", "&lt;"), ('"', "&quot;"))  # a page's text
+# Wide marks, the lines of a drawn table and the blocks of a drawn bar.
+_WIDE = str.maketrans(
+    dict(zip("｛｝［］＂∕│┃║", '{}[]"/|||', strict=True))
+    | dict.fromkeys(map(chr, range(0x2580, 0x25A0)))
+    | dict.fromkeys("─━═┄┈╌╍", "-")
+    | {"🔟": "10"}
+)
 # Full and empty stars, where no figure says the same.
 _STARS = re.compile(r"(?<![★☆⭐\d])(?<!\d )([★⭐]{1,10})(☆{0,9})(?![★☆⭐])(?!\W{0,4}\d)")
 _LATEX = re.compile(r"\\(?:text\w{0,2}|emph|(?:sub){0,2}section\*?|paragraph)\{([^{}\n]{1,80})\}")
 _MATH = re.compile(r"(?:\$|\\\()(?:\\boxed\{)?(\d[\d.,/ ]{0,8})\}?(?:\$|\\\))")
 _FRACTION = re.compile(r"\$?\\d?frac\{(\d{1,3})\}\{(\d{1,3})\}\$?")
-# The marks of a quotation, or line numbers.
-_MARGIN = re.compile(r"^[^\S\n]{0,9}(?:(?:>[^\S\n]?)+|\d{1,4}[:.|)]?[^\S\n]+(?=[\[\]{}\"]))", re.M)
+# The marks of a quotation, line numbers, or marks of footnotes.
+_MARGIN = re.compile(
+    r"^[^\S\n]{0,9}(?:(?:>[^\S\n]?)+|\d{1,4}[:.|)]?[^\S\n]+(?=[\[\]{}\"]))|\[\^\d{1,3}\]", re.M
+)
 
 
-def _choose_answer(records: Sequence[Record], text: str) -> _Reading:
+def _judge_all(records: Iterable[Record]) -> list[Judgement]:
+    return [judgement for record in records if (judgement := judge(record))]
+
+
+def _choose_answer(
+    records: Sequence[Record], judgements: Sequence[Judgement], text: str
+) -> _Reading:
     """Return the best answer, with the dimensions that only other answers have."""
-    judgements = [judgement for record in records if (judgement := judge(record))]
     if not judgements:
         return _Reading(records)
     *earlier, last = _split_drafts(judgements, text)

@@ -23,10 +23,10 @@ class Score(NamedTuple):
 
 
 _SCALES = (5.0, 10.0, 20.0, 100.0)
-_NUMBER = r"(?<!\d[.,])(?<![A-Za-z\d_/⁄<>≤≥−-])\d{1,3}+(?:[.,]\d{1,20}+)?+(?![.,]?\d)"
+_NUMBER = r"(?<!\d[.,])(?<![A-Za-z\d_/⁄<>≤≥−+-])\d{1,3}+(?:[.,]\d{1,20}+)?+(?![.,]?\d)"
 _STAR = "stars?|sterne?n?|étoiles?|estrellas|[★⭐]"
 UNIT = rf"(?:points?|pts?|punkte?n?|puntos|punti|pontos|pkt|балл\w{{0,3}}|[点點分점]|{_STAR})"
-_OF = "(?:[/／⁄]|out of|of|from|von|auf|sur|de|su|di|van|из|na|z)"
+_OF = "(?:[/／⁄]|out of(?: a possible)?|of|from|von|auf|sur|de|su|di|van|из|na|z)"
 _SCALED = (
     re.compile(rf"(?P<n>{_NUMBER})\s*{UNIT}?\s*\(?\s*{_OF}\s*(?P<m>\d{{1,3}})(?:\.0)?(?![.,]?\d)"),
     re.compile(
@@ -221,8 +221,8 @@ _START = re.compile(r"(?:[-=]>|[^\w(（\[<>])*+")
 _GROUP = re.compile(r"[(（\[]([^()（）\[\]]{1,40})[)）\]]")
 _LABEL = re.compile(r"([^\W\d_]{2,20})\W{0,5}?(?=\d)")
 _LEADING = re.compile(
-    rf"{_NUMBER}(?:\s?½)?\s*{UNIT}?(?:\s*\(?\s*{_OF}\s*\d{{1,3}}(?:\s*{UNIT})?|\s*%)?+"
-    r"(?=\s*(?:\Z|[()\]（）.:：;!*|–—-]|,(?!.*\d\s*/\s*10\b))|\s+(?-i:[A-ZÀ-Þ]))(?!\W*\d)",
+    rf"{_NUMBER}(?:\s?½)?\s*{UNIT}?(?:\s*\(?\s*{_OF}\s*\d{{1,3}}(?:\.0)?(?:\s*{UNIT})?|\s*%)?+"
+    r"(?=\s*(?:\Z|[()\]（）.:：;!*|–—-]|,(?!.*\d\s*/\s*10\b))|\s+(?-i:[A-ZÀ-Þ]))(?![^\w(（]*\d)",
     re.IGNORECASE,
 )
 
@@ -238,7 +238,7 @@ def split_score(
     """
     start = _START.match(text)
     rest = text[start.end() :] if start else text
-    if start and re.search(r"[-−]\Z", start[0]) and rest[:1].isdigit():
+    if start and re.search(r"[-−+]\Z", start[0]) and rest[:1].isdigit():
         return "", text
     if is_heading and (group := _GROUP.match(rest)):
         said, _ = split_score(group[1], is_heading=True)

@@ -18,6 +18,7 @@ from mondrian.answers.records import Record
 from mondrian.answers.scores import split_score
 
 _IN_ORDER = ("name", "score", "comment", "recommendation")
+_GAP = re.compile("\t| {2,}")
 _CELL_BORDER = re.compile(r"(?<!\\)\|")
 _LONGEST_ROW, _LONGEST_HEAD, _MOST_CELLS = 20_000, 60, 40
 
@@ -34,12 +35,14 @@ class Table:
         """Forget the heads: what follows is another table."""
         self.heads, self._transposed = [], []
 
-    def add(self, cells: Sequence[str], *, is_cut: bool = False) -> None:
-        """Read the next row, whose last cell ``is_cut`` if the text ends in it."""
+    def add(self, cells: Sequence[str], *, is_cut: bool = False, section: str = "") -> None:
+        """Read the next row, whose last cell ``is_cut`` if the text ends in it. In a table without
+        names it is about the dimension whose ``section`` it is in."""
         fields = [None] * len(cells) if _is_long(cells) else find_column_fields(cells)
         names = [cell for cell in cells if find_dimension(cell)]
         is_transposed = len(names) > 1 and not self.heads and not find_dimension(cells[0])
-        if is_transposed or ("score" in fields and not names and not self._transposed):
+        is_head = "score" in fields or {"name", "recommendation"} <= {*fields}
+        if is_transposed or (is_head and not names and not self._transposed):
             pairs = zip(cells, fields, strict=True)
             self.heads = [c if not f or find_field(c) else f"{f} ({c})" for c, f in pairs]
             self._transposed = [Record(label=cell) for cell in cells] if is_transposed else []
@@ -49,11 +52,14 @@ class Table:
                 record.fields.setdefault(cells[0], cell)
                 record.growing = cells[0] if is_cut else None
         elif self.heads or begins_as_row(cells):
-            self._add_record(dict(zip(self.heads or _IN_ORDER, cells, strict=False)), is_cut)
+            self._add_record(
+                dict(zip(self.heads or _IN_ORDER, cells, strict=False)), is_cut, section
+            )
 
-    def _add_record(self, fields: dict[str, str], is_cut: bool) -> None:
-        names = [said for head, said in fields.items() if find_dimension(said) and _may_name(head)]
-        record = Record(label=names[0] if names else "", fields=dict(reversed(fields.items())))
+    def _add_record(self, fields: dict[str, str], is_cut: bool, section: str) -> None:
+        may_be = [said for head, said in fields.items() if _may_name(head)] or [section]
+        name = next(filter(find_dimension, may_be), "")
+        record = Record(label=name, fields=dict(reversed(fields.items())))
         record.growing = next(reversed(fields), None) if is_cut else None
         record.is_closed = not is_cut
         self._records.append(record)
@@ -64,7 +70,11 @@ def begins_as_row(cells: Sequence[str]) -> bool:
     them."""
     if len(cells) < 3 or "(" in cells[0] or not is_full_name(cells[0]):
         return False
-    score, rest = split_score(cells[1], is_labelled=True)
+    return _is_score(cells[1]) and not _is_score(cells[2])  # of two scores none is sure
+
+
+def _is_score(cell: str) -> bool:
+    score, rest = split_score(cell, is_labelled=True)
     return bool(score) and not rest
 
 
@@ -77,8 +87,8 @@ def split_row(line: str, heads: Sequence[str]) -> list[str] | None:
     cells = _CELL_BORDER.split(line.strip("|"), _MOST_CELLS)
     if line.startswith("|") or len(cells) > (1 if heads else 2):
         return [cell.strip(" \t\r*`").replace("\\|", "|") for cell in cells]
-    for mark in "\t;,":
-        cells = _split_csv(line, mark)
+    for mark, row in (("\t", _GAP.sub("\t", line)), (";", line), (",", line)):
+        cells = _split_csv(row, mark)
         if len(cells) > 2 and (
             len(cells) == len(heads) or _is_bare_row(line, cells) or _is_head(cells)
         ):
