@@ -170,6 +170,12 @@ def test_a_later_answer_that_is_cut_off_corrects_what_it_reached() -> None:
             assert read(f"{final}\n\n{final[:end]}") == EIGHT
 
 
+def test_an_answer_behind_many_lines_is_read() -> None:
+    sections = in_sections("### {n} ({s}/10)\n{c}\n\n**Recommendation:** {r}")(EIGHT)
+    thoughts = "\n".join(f"Let me look at part {number} of it." for number in range(2000))
+    assert read(f"{thoughts}\n\n{sections}") == read(f"{sections}\n\n{thoughts}") == EIGHT
+
+
 def test_of_two_answers_with_the_same_scores_the_longer_counts() -> None:
     table = in_table("Dimension | Score | Comment | Recommendation")
     short = [each.model_copy(update={"comment": "Fine.", "recommendation": "-"}) for each in EIGHT]

@@ -39,7 +39,9 @@ def read_markdown_records(text: str) -> list[Record]:
     """Return a record for each section, and for each row of a table that has a score's column."""
     text = _CHECKBOX.sub("", _BLANK.sub("\n\n", _convert_html(text)))
     reader = _Reader(has_bare_scores=len(_NUMBER_AND_SENTENCE.findall(text)) >= _OFTEN)
-    *lines, last = text.split("\n", MOST_LINES)[:MOST_LINES]
+    *lines, last = text.split("\n")
+    if len(lines) > MOST_LINES:  # the answer may come last
+        lines = lines[: MOST_LINES // 4] + lines[-MOST_LINES * 3 // 4 :]
     for line in lines:
         reader.add_line(line)
     reader.add_line(last, is_cut=True)
