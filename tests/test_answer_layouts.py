@@ -242,6 +242,15 @@ def test_a_layout_is_read_whole(layout: str) -> None:
     assert read_answer(LAYOUTS[layout]()).dimensions == DEMO
 
 
+@pytest.mark.parametrize("layout", ["percent", "pictures", "boxes to tick", "scores on one line"])
+def test_a_dimension_stays_complete_while_the_next_name_is_written(layout: str) -> None:
+    text, complete = LAYOUTS[layout](), set[str]()
+    for end in range(len(text)):
+        now = {each.name for each in read_partial(text[:end]).dimensions}
+        assert now >= complete, text[:end][-40:]
+        complete = now
+
+
 def test_halves_are_written_as_such() -> None:
     text = "\n\n".join(f"**{n} — 7½/10**\n\n{c}\n\nRecommendation: {r}" for n, _, c, r in ROWS)
     assert [each.score for each in read_answer(text).dimensions] == [7.5] * 8

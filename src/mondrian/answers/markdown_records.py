@@ -15,6 +15,7 @@ from html import unescape
 from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
+from mondrian.answers.answer import DIMENSIONS
 from mondrian.answers.field_names import (
     NAME_AND_SCORE,
     find_answer_field,
@@ -186,6 +187,8 @@ class _Reader:
             self._continue(line)
         elif named and named[1] != "score" and is_full_name(named[0]):
             self._open_record(named[0], named[1], split.rest)
+        elif is_cut and not split.rest and _may_become_name(split.head):
+            self.key = None
         elif find_dimension(split.head):
             self._open_record(split.head, self._choose_key(line, split.rest), split.rest)
         elif field == "name" and find_dimension(split.rest):
@@ -303,6 +306,11 @@ class _Reader:
         if score:
             fields["value"] = score
         return text
+
+
+def _may_become_name(head: str) -> bool:
+    """Return whether ``head`` is the beginning of a dimension's full name, such as ``Focus &``."""
+    return any(name.startswith(head) and name != head for name in DIMENSIONS)
 
 
 def _find_label(text: str) -> str | None:
