@@ -41,8 +41,9 @@ from mondrian.findings import find
 from mondrian.measurements import measure
 from mondrian.photos import read_photo
 
-TOKENS, RUNS, FIRSTS, FEW_LAYERS = 400, 12, 20, 4
-LEAST_TOKENS = 200  # an answer that ends before tells no speed: few tokens are written faster
+TOKENS, RUNS, FIRSTS, FEW_LAYERS = 400, 14, 20, 4
+LEAST_TOKENS = 100  # an answer that ends before tells no speed: few tokens are written faster
+LEAST_PAIRS = 4
 SOME_TOKENS = 30  # within which there is text: mlx-vlm holds it back until a word ends
 TEMPERATURE = 2.0  # at a usual one a model of random weights falls into loops, which are ended
 REAL_SPEED = 160  # tokens per second: layers are not all that takes time, so it will be some more
@@ -157,6 +158,9 @@ def tell(name: str, rows: Sequence[Sequence[float]]) -> bool:
     line = f"tokens/s, {name}: bare loop {median(filter(None, alone)):.1f}"
     for who, speeds in zip(("a job's client", "mlx_vlm.server"), others, strict=False):
         each = [one / bare for bare, one in zip(alone, speeds, strict=True) if bare and one]
+        if len(each) < LEAST_PAIRS:
+            print(f"{line}; {len(each)} pairs of answers were long enough: too few to tell")
+            return False
         low, middle, high = quantiles(each, n=4)
         ratios.append(middle)
         line += f", {who} {middle:.3f} of it ({low:.2f} to {high:.2f} of {len(each)})"
