@@ -133,11 +133,13 @@ def clean_text(text: str) -> str:
     that reverse the direction of writing, and lone surrogates."""
     if "&" in text:
         text = _ENTITY.sub(lambda match: unescape(match[0]), text)
-    text = _BREAK.sub(" ", text.encode("utf-8", "replace").decode())
+    text = BREAK.sub(" ", text.encode("utf-8", "replace").decode())
     return " ".join(_UNWANTED.sub("", text).split())
 
 
-_BREAK = re.compile(r"<br\s{0,9}/?>", re.IGNORECASE)
+BREAK = re.compile(r"<br\s{0,9}/?>", re.IGNORECASE)
+"""HTML's line break."""
+
 _ENTITY = re.compile(r"&#?\w{2,8};")
 _UNWANTED = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u202a-\u202e\u2066-\u2069\ufeff]")
 

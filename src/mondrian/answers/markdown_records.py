@@ -27,6 +27,7 @@ from mondrian.answers.field_names import (
     rank_field,
     split_key,
 )
+from mondrian.answers.judgement import BREAK
 from mondrian.answers.records import Record
 from mondrian.answers.scores import UNIT, find_score_in_sentence, read_score, split_score
 from mondrian.answers.tables import Table, split_row
@@ -68,12 +69,9 @@ def _label_tag(match: re.Match[str]) -> str:
         return match[0]
     attributes = dict(_ATTRIBUTE.findall(about))
     labels = [(tag, attributes.pop("value", ""))]
-    labels += [(key, said) for key, said in attributes.items() if _may_be_said(key)]
+    known = ((key, find_field(key)) for key in attributes)
+    labels += [(key, attributes[key]) for key, field in known if field not in (None, "scale")]
     return "".join(f"\n**{key}:** {value}" for key, value in labels)
-
-
-def _may_be_said(key: str) -> bool:
-    return find_field(key) not in (None, "scale")
 
 
 _TAG = re.compile(r"</?[a-zA-Z]")
@@ -96,7 +94,6 @@ _HTML: list[tuple[re.Pattern[str], Any]] = [
     (re.compile(r"<(/?)(\w{3,30})((?:\s[^<>]{0,400})?)>"), _label_tag),
     (re.compile(r"^([^\S\n]*(?:#+ )?)<(b|strong)>([^<>\n]{1,80})</\2>", re.M | re.I), r"\1**\3**"),
 ]
-_BREAK = re.compile(r"<br\s{0,9}/?>", re.IGNORECASE)
 
 
 class _Line(NamedTuple):
@@ -361,7 +358,7 @@ _HEAD = re.compile(
 
 
 def _split_pieces(line: str) -> Iterator[str]:
-    for part in _BREAK.split(line):
+    for part in BREAK.split(line):
         for text in _split_scores(part):
             start = 0
             for match in _INNER_LABEL.finditer(text):

@@ -235,7 +235,7 @@ def _read_behind(text: str, draft: _Reading) -> _Reading:
 _MOST_SCORES = 100
 
 
-# Markdown in a string of JSON. Some servers send all of a text so, without quotes.
+# Markdown in a string of JSON; a whole text may also have its line breaks escaped.
 _WRAPPED = re.compile(r'"\w{1,30}"\s{0,9}:\s{0,9}"(?=[#*])')
 
 
