@@ -83,10 +83,11 @@ def report_of(text: str) -> Report:
 class Growing:
     """An answer in small pieces, on a clock of its own, and its events."""
 
-    def __init__(self) -> None:
+    def __init__(self, read_seconds: float = 0.0) -> None:
         self.now = 100.0
         self.told: list[tuple[float, dict[str, Any]]] = []
-        self.events = AdvisorEvents("ansel", clock=lambda: self.now)
+        spent = itertools.count(step=read_seconds)
+        self.events = AdvisorEvents("ansel", clock=lambda: self.now, cpu_clock=lambda: next(spent))
 
     def write(self, text: str, seconds: float) -> None:
         pieces = [text[start : start + 3] for start in range(0, len(text), 3)]
@@ -128,6 +129,18 @@ def test_every_dimension_is_told_in_the_end(write: Callable[[], str], seconds: f
     ).items()
     complete = [p for _, p in growing.told if p.get("dimension", {}).get("evidence") == []]
     assert [part["n"] for part in complete] == list(range(1, 9))  # each once, and whole
+
+
+@pytest.mark.parametrize(("read_seconds", "rest"), [(0.001, 0.5), (0.005, 1.0), (0.1, 2.0)])
+def test_an_answer_that_takes_long_to_read_is_read_less_often(
+    read_seconds: float, rest: float
+) -> None:
+    growing = Growing(read_seconds)
+    growing.write(as_json(), 60.0)
+    gaps = [b - a for (a, _), (b, _) in itertools.pairwise(growing.told)]
+    assert min(gaps) == pytest.approx(rest, abs=0.3)  # a piece comes four times a second
+    growing.finish(as_json())
+    assert growing.scores() == [6] * 8
 
 
 def test_what_was_told_of_a_draft_is_corrected() -> None:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +225,22 @@ def test_a_child_that_reads_no_more_silences_nobody(play: Play) -> None:
     assert pid
     assert not psutil.pid_exists(pid)
     assert first_token(engine.stream(LARGE))
+
+
+def test_quick_tokens_come_in_few_writes_and_the_last_ones_need_no_other(
+    stubborn: Callable[..., HostedEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes, receive = itertools.count(), Connection.recv
+
+    def count(connection: "Connection[Any, Any]") -> object:
+        next(writes)
+        return receive(connection)
+
+    monkeypatch.setattr(Connection, "recv", count)
+    with closing(stubborn("Quick", tokens=1000)) as engine, closing(engine.stream(ASK)) as items:
+        tokens = (item.generation_tokens for item in items if isinstance(item, Token))
+        assert list(itertools.islice(tokens, 1000)) == list(range(1, 1001))
+    assert next(writes) < 200
 
 
 def test_closing_a_child_twice_is_harmless() -> None:

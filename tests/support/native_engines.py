@@ -38,3 +38,17 @@ class Steady:
 
     def run(self, request: Request, port: Port) -> None:
         port.emit(Token(text="", finish_reason="stop"))
+
+
+class Quick:
+    """A native engine that writes many tokens at once, and then nothing until it is stopped."""
+
+    def __init__(self, *, tokens: int) -> None:
+        self._tokens = tokens
+
+    def load(self, port: Port) -> None: ...
+
+    def run(self, request: Request, port: Port) -> None:
+        for number in range(1, self._tokens + 1):
+            port.emit(Token(text="", generation_tokens=number))
+        port.stopped.wait()

@@ -18,8 +18,8 @@ from mondrian.engines.base import Phase
 from mondrian.jobs.job import Entry, EventType
 from mondrian.reports import Report, render_fragment
 
-_PARTIAL_SECONDS = 0.5
-
+_PARTIAL_SECONDS, _MOST_PARTIAL_SECONDS = 0.5, 2.0
+_REST = 200  # times as long as it took to read the text: the engine may need the processor
 
 QUEUE_FIELDS = {
     "queue_position": "place in the queue, from 1, while queued",
@@ -58,20 +58,25 @@ class AdvisorEvents:
     """Encode one advisor's critique as events, in order.
 
     Texts become ``token`` events, and the readable part of the report ``report_partial`` events.
-    While the answer is written there are at most two of these a second: each complete dimension
-    once, or again if it changed, and the growing one if no other is due. The report yields the
-    rest, so that each of its parts has been sent in its final form.
+    While the answer is written there are at most two of these a second, fewer if it takes long to
+    read: each complete dimension once, or again if it changed, and the growing one if no other is
+    due. The report yields the rest, so that each of its parts has been sent in its final form.
     """
 
     def __init__(
-        self, advisor: str, *, attempt: int = 1, clock: Callable[[], float] = time.monotonic
+        self,
+        advisor: str,
+        *,
+        attempt: int = 1,
+        clock: Callable[[], float] = time.monotonic,
+        cpu_clock: Callable[[], float] = time.thread_time,
     ) -> None:
         self.text = ""
         self._astral = 0  # characters that UTF-16 counts twice
         self._attempt = attempt
         self._head = {"advisor": advisor, "attempt": attempt}
-        self._clock = clock
-        self._read = clock()
+        self._clock, self._cpu_clock = clock, cpu_clock
+        self._read_due = clock() + _PARTIAL_SECONDS
         self._sent: dict[str, dict[str, Any]] = {}
         self._begin = 0
 
@@ -97,10 +102,12 @@ class AdvisorEvents:
     def _read_news(self) -> Iterator[dict[str, Any]]:
         """Yield one new part of the answer, if enough time has passed since the last one."""
         now = self._clock()
-        if now - self._read < _PARTIAL_SECONDS:
+        if now < self._read_due:
             return
-        self._read = now
+        began = self._cpu_clock()
         answer = read_partial(self.text[self._begin :])
+        rest = _REST * (self._cpu_clock() - began)
+        self._read_due = now + min(max(_PARTIAL_SECONDS, rest), _MOST_PARTIAL_SECONDS)
         description = answer.image_description if answer.dimensions else ""  # it may still grow
         part = next(self._list_news(description, answer), None)
         if part:

@@ -3,15 +3,19 @@
 1. The child's main thread owns the handler and loads it (Metal requires that); a second thread
    reads the pipe. With one slot requests also run on the main thread. With more, each runs in a
    thread of its own, so the handler's ``run`` must be thread-safe.
-2. The child exits when its parent is gone; on Linux the kernel kills it (``_die_with_parent``),
+2. Items of one kind in quick succession, such as tokens, are written in batches: each write wakes
+   the parent, on a core that the engine may need.
+3. The child exits when its parent is gone; on Linux the kernel kills it (``_die_with_parent``),
    even while native code holds the GIL.
 """
 
+import contextlib
 import logging
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -22,23 +26,69 @@ from weakref import WeakValueDictionary
 
 from mondrian.errors import MondrianError
 
+BATCH_SECONDS = 0.1
+"""The time between two batches of items."""
+
+PATIENCE_SECONDS = 0.2
+"""The most that an item waits."""
+
 
 class Port:
     """A handler's connection to the parent, for one request."""
 
-    def __init__(
-        self, number: int, connection: "Connection[Any, Any]", sending: threading.Lock
-    ) -> None:
+    def __init__(self, number: int, outbox: "_Outbox") -> None:
         self.stopped = threading.Event()
         self._number = number
-        self._connection = connection
-        self._sending = sending
+        self._outbox = outbox
 
     def emit(self, item: object) -> bool:
         """Send ``item`` to the parent. Return whether the handler should stop now."""
-        with self._sending:
-            self._connection.send((self._number, item))
+        self._outbox.put((self._number, item))
         return self.stopped.is_set()
+
+
+class _Outbox:
+    """The writing end of the pipe.
+
+    An item of another kind than the last one is written at once. Items of one kind are written in
+    batches, at first in small ones: each is due after a quarter of the time that the kind has come
+    in, up to ``BATCH_SECONDS``, and the item that comes then writes it. What waits for an item that
+    does not come is written after ``PATIENCE_SECONDS``.
+    """
+
+    def __init__(self, connection: "Connection[Any, Any]") -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[int, object]] = []
+        self._kind: type | None = None
+        self._kind_since = self._due = 0.0
+        self._has_waiting = threading.Event()
+        threading.Thread(target=self._write_late, daemon=True).start()
+
+    def put(self, message: tuple[int, object]) -> None:
+        """Write ``message``, the number of a request and an item, or let it wait."""
+        kind, now = type(message[1]), time.monotonic()
+        with self._lock:
+            self._waiting.append(message)
+            if kind is not self._kind:
+                self._kind, self._kind_since, self._due = kind, now, now
+            if now >= self._due:
+                self._write(now)
+            else:
+                self._has_waiting.set()
+
+    def _write(self, now: float) -> None:
+        waiting, self._waiting = self._waiting, []
+        self._due = now + min(BATCH_SECONDS, (now - self._kind_since) / 4)
+        self._connection.send(waiting)
+
+    def _write_late(self) -> None:
+        while self._has_waiting.wait():
+            time.sleep(PATIENCE_SECONDS)
+            with self._lock, contextlib.suppress(OSError):  # the thread that reads sees the end
+                self._has_waiting.clear()
+                if self._waiting:
+                    self._write(time.monotonic())
 
 
 class Handler(Protocol):
@@ -102,7 +152,7 @@ def child_main(arguments: list[str]) -> None:
 
 
 def _receive(connection: "Connection[Any, Any]", inbox: "SimpleQueue[Any]") -> None:
-    sending = threading.Lock()
+    outbox = _Outbox(connection)
     ports: WeakValueDictionary[int, Port] = WeakValueDictionary()  # of the running requests
     while True:
         try:
@@ -110,7 +160,7 @@ def _receive(connection: "Connection[Any, Any]", inbox: "SimpleQueue[Any]") -> N
         except (EOFError, OSError):
             os._exit(0)
         if not isinstance(message, Stop):
-            ports[number] = port = Port(number, connection, sending)
+            ports[number] = port = Port(number, outbox)
             inbox.put((message, port))
             del port
         elif running := ports.get(number):

@@ -181,8 +181,8 @@ class Child:
     def _listen(self) -> None:
         try:
             while True:
-                number, item = self._connection.recv()
-                self._deliver(number, item)
+                for number, item in self._connection.recv():
+                    self._deliver(number, item)
         except (EOFError, OSError):
             pass
         finally:
