@@ -1,10 +1,13 @@
 """What Mondrian costs around mlx-vlm, on a tiny checkpoint that is as slow as a real model.
 
 1. Tokens per second that a client sees on a job's stream against a bare ``stream_generate`` loop in
-   a process of its own, in turn; the aim is 0.99. The answers keep to a schema. Then the same
-   without, since ``mlx_vlm.server`` cannot do it without Metal; the aim is to be above what that
-   server's client sees. The checkpoint gets as many layers as make the bare loop write less than
-   200 tokens per second.
+   a process of its own; the aim is 0.99. Both write at the same time, in turns of 0.4 seconds:
+   while one does, the other's process is stopped, since a machine that others use too is now
+   faster and now slower. Two bare loops differ by 1 % so (the mean of five), 1.5 % each time. A
+   pair of new processes each time, since two of the same program differ as well.
+   Guided by a schema, and then free, where a client of ``mlx_vlm.server``, which cannot guide
+   without Metal, shall see less. The checkpoint gets as many layers as make the bare loop write
+   less than 200 tokens per second.
 2. Seconds from the upload to the first text at a client of the job's stream, less those of the
    phase in which the photo is measured, against the bare loop, warm, with a new photo each time;
    the aim is 25 ms more. This on a checkpoint of few layers, whose prefill is short.
@@ -15,22 +18,28 @@
 """
 
 import json
+import mmap
 import os
+import pickle
+import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
+from threading import Thread
 from typing import Any
 
 import httpx
+import psutil
 
 from common import coffee, judge, run_server
 from mondrian.advisors import load_advisors
@@ -41,26 +50,26 @@ from mondrian.findings import find
 from mondrian.measurements import measure
 from mondrian.photos import read_photo
 
-TOKENS, RUNS, FIRSTS, FEW_LAYERS = 400, 14, 20, 4
-LEAST_TOKENS = 100  # an answer that ends before tells no speed: few tokens are written faster
-LEAST_PAIRS = 4
+TOKENS, RUNS, FIRSTS, FEW_LAYERS = 1500, 9, 20, 4
+TURN_SECONDS = 0.4
+LEAST_TURNS = 10  # an answer that ends before tells no speed
+SERVER_TOKENS, LEAST_TOKENS, SERVER_RUNS = 400, 100, 6
 SOME_TOKENS = 30  # within which there is text: mlx-vlm holds it back until a word ends
 TEMPERATURE = 2.0  # at a usual one a model of random weights falls into loops, which are ended
 REAL_SPEED = 160  # tokens per second: layers are not all that takes time, so it will be some more
 SPEED_AIM, FIRST_AIM_SECONDS = 0.99, 0.025
 
 BARE = """
-import pickle, sys, time
+import mmap, pickle, struct, sys, time
 from pathlib import Path
 from types import SimpleNamespace
 import mlx_vlm
 from mondrian.engines.mlx.engine import Mlx
-asking = Mlx(
-    path=Path(sys.argv[1]), max_tokens=int(sys.argv[2]), temperature=float(sys.argv[4])
-)
-least = int(sys.argv[3])
+asking = Mlx(path=Path(sys.argv[1]), max_tokens=int(sys.argv[2]), temperature=float(sys.argv[3]))
 asking._model, asking._processor = model, processor = mlx_vlm.load(sys.argv[1])
 asking._watch = SimpleNamespace(prompt=None, can_pause=True)  # not watched, nothing kept
+with open(sys.argv[4], "r+b") as file:
+    counter = mmap.mmap(file.fileno(), 8)
 while True:
     request = pickle.load(sys.stdin.buffer)
     began = time.perf_counter()
@@ -69,49 +78,106 @@ while True:
         now = time.perf_counter()
         first = first or now
         text = text or (result.text and now)
-    count = result.generation_tokens
-    print((text or now) - began, (count - 1) / (now - first) if count > least else 0.0, flush=True)
+        counter[:8] = struct.pack("q", result.generation_tokens)
+    print((text or now) - began, (result.generation_tokens - 1) / (now - first), flush=True)
 """
 """Only the question's form and its grammar are Mondrian's."""
 
 
 def main() -> None:
     """Print the ratios and what they are made of; exit 1 if an aim is missed."""
-    os.environ["MONDRIAN_UPDATE_INTERVAL"] = "0.25"  # tokens are counted in updates
     from support import tiny_mlx
 
-    with tempfile.TemporaryDirectory() as folder:
-        quick, checkpoint = Path(folder) / "quick", Path(folder) / "model"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        quick, checkpoint = folder / "quick", folder / "model"
         tiny_mlx.qwen3(quick, FEW_LAYERS)
-        with bare_loop(quick) as bare:
+        with bare_loop(quick, 400) as bare:
             request = question(photograph(0))
-            speed = max(run_bare(bare, request)[1] for _ in range(4))
+            speed = max(bare.run(request)[1] for _ in range(4))
         layers = round(FEW_LAYERS * max(1.0, speed / REAL_SPEED))
         tiny_mlx.qwen3(checkpoint, layers)
         print(f"a tiny Qwen3-VL of {layers} layers (of {FEW_LAYERS} it would write {speed:.0f}/s)")
+        guided = compare_speeds(checkpoint, folder / "home", is_guided=True)
+        remove_end(checkpoint)
+        free = compare_speeds(checkpoint, folder / "second home", is_guided=False)
         are_reached = [
-            compare_speeds(checkpoint, Path(folder) / "home"),
-            compare_servers(checkpoint, Path(folder)),
-            compare_firsts(quick, Path(folder) / "last home"),
+            guided >= SPEED_AIM,
+            free >= SPEED_AIM,
+            free > measure_servers(checkpoint),
+            compare_firsts(quick, folder / "last home"),
         ]
         compare_prompts(checkpoint)
     sys.exit(not all(are_reached))
 
 
-@contextmanager
-def bare_loop(checkpoint: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process that runs ``BARE``."""
-    command = [sys.executable, "-c", BARE, str(checkpoint)]
-    command += map(str, (TOKENS, LEAST_TOKENS, TEMPERATURE))
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+def remove_end(checkpoint: Path) -> None:
+    """Make the end of an answer a token that the model cannot write: random words end early."""
+    config, tokenizer, settings = (
+        checkpoint / name for name in ("config.json", "tokenizer.json", "tokenizer_config.json")
+    )
+    read = {path: json.loads(path.read_text()) for path in (config, tokenizer, settings)}
+    beyond = read[config]["vocab_size"]
+    read[config]["eos_token_id"] = beyond
+    added = read[tokenizer]["added_tokens"]
+    added.append({**added[0], "id": beyond, "content": "<|never|>"})
+    read[settings]["eos_token"] = "<|never|>"
+    for path, content in read.items():
+        path.write_text(json.dumps(content))
+
+
+@dataclass(frozen=True)
+class Bare:
+    """A process that runs ``BARE``; ``counter`` is where it counts the tokens of an answer."""
+
+    process: "subprocess.Popen[bytes]"
+    counter: mmap.mmap
+
+    @property
+    def tokens(self) -> int:
+        """The tokens of the answer so far."""
+        return int(struct.unpack("q", self.counter[:8])[0])
+
+    def ask(self, request: Request) -> None:
+        """Have it begin an answer."""
+        assert self.process.stdin is not None
+        self.counter[:8] = struct.pack("q", 0)
+        pickle.dump(request, self.process.stdin)
+        self.process.stdin.flush()
+
+    def read(self) -> tuple[float, float]:
+        """Wait for the end of the answer, and return the seconds to its first text and its tokens
+        per second from the first token on."""
+        assert self.process.stdout is not None
+        first, speed = self.process.stdout.readline().split()
+        return float(first), float(speed)
+
+    def run(self, request: Request) -> tuple[float, float]:
+        """Ask, and read."""
+        self.ask(request)
+        return self.read()
 
 
 @contextmanager
-def both(checkpoint: Path, home: Path) -> Iterator[tuple[Client, "subprocess.Popen[bytes]"]]:
+def bare_loop(checkpoint: Path, tokens: int = TOKENS) -> Iterator[Bare]:
+    """A bare loop that writes so many tokens."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(struct.pack("q", 0))
+        file.flush()
+        command = [sys.executable, "-c", BARE, str(checkpoint)]
+        command += map(str, (tokens, TEMPERATURE, file.name))
+        with (
+            mmap.mmap(file.fileno(), 8) as counter,
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process,
+        ):
+            try:
+                yield Bare(process, counter)
+            finally:
+                process.kill()
+
+
+@contextmanager
+def both(checkpoint: Path, home: Path) -> Iterator[tuple[Client, Bare]]:
     """A client of the service, and the bare loop, on the same checkpoint."""
     engine = f"mlx:{checkpoint}?max_tokens={TOKENS}&temperature={TEMPERATURE}"
     with (
@@ -122,50 +188,101 @@ def both(checkpoint: Path, home: Path) -> Iterator[tuple[Client, "subprocess.Pop
         yield client, bare
 
 
-def compare_speeds(checkpoint: Path, home: Path) -> bool:
-    """A job's client and the bare loop, in turn."""
-    with both(checkpoint, home) as (client, bare):
-        rows = []
-        for number in range(RUNS + 1):
+def compare_speeds(checkpoint: Path, home: Path, *, is_guided: bool) -> float:
+    """Print and return the median of how fast a job is by the bare loop."""
+    name, ratios = "guided" if is_guided else "not guided", list[float]()
+    hidden = nullcontext() if is_guided else without_guides(home.with_name("hidden"))
+    with hidden:
+        for number in range(RUNS):  # of new processes: two of the same program differ, too
             photo = photograph(number)
-            rows.append((run_bare(bare, question(photo))[1], run_job(client, photo)))
-    return tell("guided", rows[1:])  # the first one warms
+            request = question(photo) if is_guided else in_words(question(photo))
+            with both(checkpoint, home) as (client, bare):
+                alone, job = run_in_turns(checkpoint, client, bare, photo, request)
+            print(f"{name}: bare loop {alone:.1f} tokens/s, a job's client {job:.1f}", flush=True)
+            if alone and job:
+                ratios.append(job / alone)
+    middle = median(ratios) if ratios else 0.0
+    found = ", ".join(f"{ratio:.3f}" for ratio in sorted(ratios))
+    print(f"{name}: a job's client {middle:.3f} of the bare loop (of {found}); "
+          f"{judge(middle >= SPEED_AIM, SPEED_AIM)}", flush=True)  # fmt: skip
+    return middle
 
 
-def compare_servers(checkpoint: Path, folder: Path) -> bool:
-    """The same where no answer can be guided, and the client of mlx-vlm's server too."""
-    with (
-        without_guides(folder / "hidden"),
-        both(checkpoint, folder / "second home") as (client, bare),
-        mlx_server(checkpoint) as server,
-    ):
-        rows = []
-        for number in range(RUNS + 1):
-            photo = photograph(number)
-            request = in_words(question(photo))
-            _, alone = run_bare(bare, request)
-            theirs = measure_server(server, str(checkpoint), request)
-            rows.append((alone, run_job(client, photo), theirs))
-    return tell("not guided", rows[1:])
+def run_in_turns(
+    checkpoint: Path, client: Client, bare: Bare, photo: bytes, request: Request
+) -> tuple[float, float]:
+    """Tokens per second of the bare loop and of a job's client while they write in turns; 0 if an
+    answer was too short."""
+    bare.ask(request)
+    job = client.submit(photo, advisor="ansel")["job_id"]
+    counts = list[tuple[int, float]]()
+    reader = Thread(target=_read_counts, args=(client, job, counts))
+    reader.start()
+    while not bare.tokens:
+        time.sleep(0.01)
+    bare.process.send_signal(signal.SIGSTOP)
+    while not counts and reader.is_alive():
+        time.sleep(0.01)
+    engine = find_engine(checkpoint)
+    turns, tokens, seconds = list[tuple[float, float]](), 0, 0.0
+    while reader.is_alive() and bare.tokens < TOKENS:
+        engine.suspend()
+        before, began = bare.tokens, time.perf_counter()
+        bare.process.send_signal(signal.SIGCONT)
+        time.sleep(TURN_SECONDS)
+        tokens += bare.tokens - before
+        bare.process.send_signal(signal.SIGSTOP)
+        seconds += time.perf_counter() - began
+        began = time.perf_counter()
+        engine.resume()
+        time.sleep(TURN_SECONDS)
+        turns.append((began, time.perf_counter()))
+
+    def spent(now: float) -> float:
+        return sum(min(ended, now) - began for began, ended in turns if began < now)
+
+    within = [each for each in counts if turns and turns[0][0] <= each[1] <= turns[-1][1]]
+    client.cancel(job)
+    reader.join()
+    bare.process.send_signal(signal.SIGCONT)
+    if len(turns) < LEAST_TURNS or len(within) < 2:
+        return 0.0, 0.0
+    (some, began), (all_, ended) = within[0], within[-1]
+    return tokens / seconds, (all_ - some) / (spent(ended) - spent(began))
 
 
-def tell(name: str, rows: Sequence[Sequence[float]]) -> bool:
-    """Print how fast a job and the server, if it was asked, were by the bare loop just before: the
-    median, since a shared machine is now faster and now slower, and the quartiles, which tell how
-    sure it is. Returns whether the aims are reached."""
-    alone, *others = zip(*rows, strict=True)
+def _read_counts(client: Client, job: str, counts: list[tuple[int, float]]) -> None:
+    """Append the tokens of each update of the first answer, and when a client saw them. (Text does
+    not tell how many tokens it is.)"""
+    for event in client.watch(job, include=("tokens",)):
+        if event.fields.get("phase") == "generating":
+            counts.append((event.fields["tokens"], time.perf_counter()))
+        elif counts and event.type == "thinking_update":
+            break
+
+
+def find_engine(checkpoint: Path) -> psutil.Process:
+    """The engine's process."""
+    return next(
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if "mondrian.engines" in (process.info["cmdline"] or ())
+        and f"mlx:{checkpoint}?" in " ".join(process.info["cmdline"])
+    )
+
+
+def measure_servers(checkpoint: Path) -> float:
+    """Print and return how fast a client of mlx-vlm's server is by the bare loop just before."""
     ratios = list[float]()
-    line = f"tokens/s, {name}: bare loop {median(filter(None, alone)):.1f}"
-    for who, speeds in zip(("a job's client", "mlx_vlm.server"), others, strict=False):
-        each = [one / bare for bare, one in zip(alone, speeds, strict=True) if bare and one]
-        if len(each) < LEAST_PAIRS:
-            print(f"{line}; {len(each)} pairs of answers were long enough: too few to tell")
-            return False
-        low, middle, high = quantiles(each, n=4)
-        ratios.append(middle)
-        line += f", {who} {middle:.3f} of it ({low:.2f} to {high:.2f} of {len(each)})"
-    print(f"{line}; {judge(ratios[0] >= SPEED_AIM, SPEED_AIM)}", flush=True)
-    return ratios[0] >= SPEED_AIM and all(ratios[0] > ratio for ratio in ratios[1:])
+    with bare_loop(checkpoint, SERVER_TOKENS) as bare, mlx_server(checkpoint) as server:
+        for number in range(SERVER_RUNS + 1):
+            request = in_words(question(photograph(number)))
+            _, alone = bare.run(request)
+            if speed := measure_server(server, str(checkpoint), request):
+                ratios.append(speed / alone)
+    middle = median(ratios[1:])  # the first one warms
+    print(f"not guided: a client of mlx_vlm.server {middle:.3f} of it", flush=True)
+    return middle
 
 
 def in_words(request: Request) -> Request:
@@ -193,7 +310,7 @@ def compare_firsts(checkpoint: Path, home: Path) -> bool:
         rows = []
         for number in range(FIRSTS + 1):
             photo = photograph(number)
-            first, _ = run_bare(bare, replace(question(photo), max_tokens=SOME_TOKENS))
+            first, _ = bare.run(replace(question(photo), max_tokens=SOME_TOKENS))
             rows.append((first, *first_text(client, photo)))
     firsts, befores, measuring, afters = zip(*rows[1:], strict=True)
     more: float = min(b + a for _, b, _, a in rows[1:]) - min(firsts)
@@ -205,33 +322,6 @@ def compare_firsts(checkpoint: Path, home: Path) -> bool:
         f"measure it, and {after:.0f} ms until text is there"
     )
     return more <= FIRST_AIM_SECONDS
-
-
-def run_bare(bare: "subprocess.Popen[bytes]", request: Request) -> tuple[float, float]:
-    """Seconds to the first token, and tokens per second from then on, 0 of an answer too short."""
-    import pickle
-
-    assert bare.stdin is not None
-    assert bare.stdout is not None
-    pickle.dump(request, bare.stdin)
-    bare.stdin.flush()
-    first, speed = bare.stdout.readline().split()
-    return float(first), float(speed)
-
-
-def run_job(client: Client, photo: bytes) -> float:
-    """Tokens per second of the first answer as a client sees them: those between the first and the
-    last update with a count. (Text does not tell how many tokens it is.)"""
-    job = client.submit(photo, advisor="ansel")["job_id"]
-    counts = list[tuple[int, float]]()
-    for event in client.watch(job, include=("tokens",)):
-        if event.fields.get("phase") == "generating":
-            counts.append((event.fields["tokens"], time.perf_counter()))
-        elif counts and event.type == "thinking_update":
-            break
-    client.cancel(job)
-    (some, began), (all_, ended) = counts[0], counts[-1]
-    return (all_ - some) / (ended - began) if all_ > LEAST_TOKENS else 0.0
 
 
 def first_text(client: Client, photo: bytes) -> tuple[float, float, float]:
@@ -267,7 +357,7 @@ def measure_server(address: str, model: str, request: Request) -> float:
         ],
         "stream": True,
         "stream_options": {"include_usage": True},
-        "max_tokens": TOKENS,
+        "max_tokens": SERVER_TOKENS,
         "temperature": TEMPERATURE,
     }
     first, tokens = 0.0, 0
