@@ -3,7 +3,7 @@
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 
 class Phase(StrEnum):
@@ -125,8 +125,11 @@ class Token:
     ``text`` holds the text of zero or more tokens; ``generation_tokens`` is the engine's count.
     Of ``prompt_tokens``, the whole prompt, ``cached_tokens`` were cached by an earlier request.
     Speeds are in tokens per second, memory in gigabytes (10^9 bytes). ``finish_reason`` is set on
-    the last piece only: ``stop``, ``length``, or the engine's own word.
+    the last piece only: ``stop``, ``length``, or the engine's own word. A child process sends
+    tokens in batches (``may_wait``).
     """
+
+    may_wait: ClassVar[bool] = True
 
     text: str
     generation_tokens: int = 0

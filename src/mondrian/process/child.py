@@ -3,8 +3,8 @@
 1. The child's main thread owns the handler and loads it (Metal requires that); a second thread
    reads the pipe. With one slot requests also run on the main thread. With more, each runs in a
    thread of its own, so the handler's ``run`` must be thread-safe.
-2. Items of one kind in quick succession, such as tokens, are written in batches: each write wakes
-   the parent, on a core that the engine may need.
+2. Items that may wait, such as tokens, are written in batches: each write wakes the parent, on a
+   core that the engine may need.
 3. The child exits when its parent is gone; on Linux the kernel kills it (``_die_with_parent``),
    even while native code holds the GIL.
 """
@@ -42,36 +42,35 @@ class Port:
         self._outbox = outbox
 
     def emit(self, item: object) -> bool:
-        """Send ``item`` to the parent. Return whether the handler should stop now."""
-        self._outbox.put((self._number, item))
+        """Send ``item`` to the parent: in a batch, if it has a true ``may_wait``, else at once.
+        Return whether the handler should stop now."""
+        self._outbox.put(self._number, item)
         return self.stopped.is_set()
 
 
 class _Outbox:
     """The writing end of the pipe.
 
-    An item of another kind than the last one is written at once. Items of one kind are written in
-    batches, at first in small ones: each is due after a quarter of the time that the kind has come
-    in, up to ``BATCH_SECONDS``, and the item that comes then writes it. What waits for an item that
-    does not come is written after ``PATIENCE_SECONDS``.
+    Items that may wait are written in batches, at first in small ones: each is due after a quarter
+    of the time since the last item that may not, up to ``BATCH_SECONDS``, and the item that comes
+    then writes it. If none comes, it is written after ``PATIENCE_SECONDS``.
     """
 
     def __init__(self, connection: "Connection[Any, Any]") -> None:
         self._connection = connection
         self._lock = threading.Lock()
         self._waiting: list[tuple[int, object]] = []
-        self._kind: type | None = None
-        self._kind_since = self._due = 0.0
+        self._begun = self._due = 0.0
         self._has_waiting = threading.Event()
         threading.Thread(target=self._write_late, daemon=True).start()
 
-    def put(self, message: tuple[int, object]) -> None:
-        """Write ``message``, the number of a request and an item, or let it wait."""
-        kind, now = type(message[1]), time.monotonic()
+    def put(self, number: int, item: object) -> None:
+        """Write ``item`` of the request ``number``, or let it wait."""
+        now = time.monotonic()
         with self._lock:
-            self._waiting.append(message)
-            if kind is not self._kind:
-                self._kind, self._kind_since, self._due = kind, now, now
+            self._waiting.append((number, item))
+            if not getattr(item, "may_wait", False):
+                self._begun = self._due = now
             if now >= self._due:
                 self._write(now)
             else:
@@ -79,7 +78,7 @@ class _Outbox:
 
     def _write(self, now: float) -> None:
         waiting, self._waiting = self._waiting, []
-        self._due = now + min(BATCH_SECONDS, (now - self._kind_since) / 4)
+        self._due = now + min(BATCH_SECONDS, (now - self._begun) / 4)
         self._connection.send(waiting)
 
     def _write_late(self) -> None:
