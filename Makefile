@@ -14,7 +14,7 @@ help:
 	@echo 'make clients  follow jobs with SSE libraries of npm and PyPI through a broken line'
 	@echo 'make faults   kill whatever may die, and print what was seen'
 	@echo 'make fleet    run it behind pgbouncer, HAProxy, on a replica and S3'
-	@echo 'make vllm     set up a real vLLM on this CPU (3.5 GB), test and measure against it'
+	@echo 'make vllm     set up a real vLLM on this CPU (4.3 GB), test and measure against it'
 	@echo 'make install  make $(VENV) with all that running needs'
 	@echo 'make lint     check and format style'
 	@echo 'make types    check types'

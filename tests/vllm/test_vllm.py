@@ -17,7 +17,14 @@ from mondrian.engines import Phase, Progress, Request, Token, open_engine
 from mondrian.errors import EngineFailed
 from support.ports import find_port
 from support.processes import started
-from support.vllm import HOME, build_checkpoint, stop, vllm_server
+from support.vllm import (
+    HOME,
+    LITELLM_KEY,
+    build_checkpoint,
+    litellm_proxy,
+    stop,
+    vllm_server,
+)
 from support.working import jpeg, wait_for
 
 pytestmark = [
@@ -43,6 +50,12 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def address(checkpoint: Path) -> Iterator[str]:
     with vllm_server(checkpoint, find_port()) as (_, address):
         yield address
+
+
+@pytest.fixture(scope="module")
+def proxy(address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with litellm_proxy(address, find_port(), tmp_path_factory.mktemp("litellm")) as behind:
+        yield behind
 
 
 def running(address: str) -> int:
@@ -75,6 +88,25 @@ def test_closing_stops_the_work(address: str) -> None:
             next(item for item in stream if isinstance(item, Token))
             assert running(address) == 1
         wait_for(lambda: running(address) == 0, 5)
+
+
+def test_the_same_through_a_proxy(
+    proxy: str, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MONDRIAN_ENGINE_KEY", LITELLM_KEY)
+    with closing(open_engine(f"openai:{proxy}?model=tiny")) as engine:
+        tokens = [i for i in engine.stream(replace(ASKED, seed=3)) if isinstance(i, Token)]
+        counts = [token.generation_tokens for token in tokens]
+        assert counts == sorted(counts)
+        assert "".join(token.text for token in tokens).lstrip().startswith("{")
+        assert tokens[-1].finish_reason in ("stop", "length")
+        assert tokens[-1].prompt_tokens
+        with closing(engine.stream(ASKED)) as stream:
+            next(item for item in stream if isinstance(item, Token))
+            assert running(address) == 1
+        wait_for(lambda: running(address) == 0, 20)
+        with pytest.raises(EngineFailed, match="max-model-len"):
+            list(engine.stream(replace(ASKED, prompt="light " * 20_000)))
 
 
 def test_a_prompt_that_is_too_long_says_what_to_do(address: str) -> None:
