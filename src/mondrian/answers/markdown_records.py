@@ -345,8 +345,8 @@ _MARKUP = re.compile(r"(?<!\s)\*+|\*+(?!\s)|`+|__+|(?<!\w)_|_(?!\w)")
 _SYMBOLS = r"\u2190-\u21ff\u2300-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
 _BULLET = re.compile(rf"^\s*(?:(?:[-+•·>:]|\d{{1,2}}[.)])\s+|[{_SYMBOLS}]\ufe0f?\s*)+")
 _NUMBERING = re.compile(
-    r"^\W*(?:(?:dimension|category|aspect|step)\s)?(?:\d{1,2}|[ivx]{1,4}|[a-h])(?:[.):]\s|\s[–-]\s|[、．])"
-    r"|^\W*\d(?:/| of )8\b\W+",
+    r"^\W{0,40}(?:(?:dimension|category|aspect|step)\s)?(?:\d{1,2}|[ivx]{1,4}|[a-h])(?:[.):]\s|\s[–-]\s|[、．])"
+    r"|^\W{0,40}\d(?:/| of )8\b\W+",
     re.IGNORECASE,
 )
 _HEAD = re.compile(
