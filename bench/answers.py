@@ -1,7 +1,8 @@
 """Reading a megabyte of text that is hostile: the slowest of many shapes made at random.
 
 A shape is a beginning and a piece of one to six fragments, repeated. Its time is the
-processor's, so that a busy machine does not count.
+processor's, so that a busy machine does not count, and the slowest ones are read again, of which
+the fastest time counts, since a processor that others use is now faster and now slower.
 """
 
 import random
@@ -14,6 +15,7 @@ from mondrian.answers import read_answer
 from mondrian.errors import AnswerError
 
 SIZE, LIMIT_SECONDS, RUN_SECONDS = 1_000_000, 0.15, 60.0
+SLOWEST, AGAIN = 40, 5
 BEGINNINGS = (
     *("", "{", '{"a":"', "### Lighting 7/10\n", "| Dimension | Score |\n|--|--|\n"),
     '{"dimensions":[{"name":"Lighting","score":7,"comment":"',
@@ -46,14 +48,24 @@ def main() -> None:
     while time.monotonic() < until:
         beginning = chance.choice(BEGINNINGS)
         piece = "".join(chance.choices(FRAGMENTS, k=chance.choice((1, 1, 2, 2, 3, 4, 6))))
-        seen.append((read(beginning + piece * (SIZE // len(piece))), beginning, piece))
-    for seconds, beginning, piece in sorted(seen, reverse=True)[:5]:
+        seen.append((read(fill(beginning, piece)), beginning, piece))
+    again = [
+        (min(read(fill(beginning, piece)) for _ in range(AGAIN)), beginning, piece)
+        for _, beginning, piece in sorted(seen, reverse=True)[:SLOWEST]
+    ]
+    for seconds, beginning, piece in sorted(again, reverse=True)[:5]:
         print(f"{seconds:.3f} s: {beginning!a} and {piece!a}")
-    slowest = max(seen)[0]
+    slowest = max(again)[0]
     print(
-        f"{len(seen)} shapes of a megabyte (seed {seed}), {slowest:.3f} s at most; "
+        f"{len(seen)} shapes of a megabyte (seed {seed}), {slowest:.3f} s at most "
+        f"(at first {max(seen)[0]:.3f}); "
         f"{judge(slowest <= LIMIT_SECONDS, f'{LIMIT_SECONDS} s')}"
     )
+
+
+def fill(beginning: str, piece: str) -> str:
+    """Return the text of a shape."""
+    return beginning + piece * (SIZE // len(piece))
 
 
 def read(text: str) -> float:
