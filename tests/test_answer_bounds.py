@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mondrian.answers import read_answer, read_partial
+from mondrian.answers import DIMENSIONS, read_answer, read_partial
 from mondrian.errors import AnswerError
 
 
@@ -61,3 +61,10 @@ def test_hostile_text_takes_linear_time(piece: str) -> None:
 
     small = max(min(seconds(8_000) for _ in range(2)), 0.004)
     assert seconds(64_000) < 40 * small
+
+
+def test_an_answer_behind_a_line_of_many_labels_is_read() -> None:
+    """Of such a line not all is read, in bounded time; what follows is."""
+    sections = "".join(f"### {name}\n7/10. Good. Tip: Go on.\n" for name in DIMENSIONS)
+    answer = read_answer("<Overall 4/5 Lighting:" * 3000 + "\n" + sections)
+    assert [(each.score, each.comment) for each in answer.dimensions] == [(7, "Good.")] * 8

@@ -33,6 +33,7 @@ from mondrian.answers.scores import UNIT, find_score_in_sentence, read_score, sp
 from mondrian.answers.tables import Table, split_row
 
 MOST_LINES = 1000
+MOST_SPLITS = 500  # of lines: ten answers have 240 labels
 _CHECKBOX = re.compile(r"(?<=[-*+] )\[[ xX]\] ")
 _BLANK = re.compile(r"\n\s*\n")
 
@@ -113,12 +114,14 @@ class _Reader:
         self._is_after_gap = False
         self._is_after_score = False
         self._is_advice = False
+        self._splits = MOST_SPLITS
 
     def add_line(self, line: str, *, is_cut: bool = False) -> None:
         """Process the next line, which ``is_cut`` if the text ends in it."""
         if _JSON.match(line) or self._read_row(line, is_cut):
             return
-        pieces = list(_split_pieces(line))
+        pieces = list(islice(_split_pieces(line), 1 + self._splits))
+        self._splits -= len(pieces) - 1
         for piece in pieces[:-1]:
             self._add_piece(piece)
         self._add_piece(pieces[-1], is_cut=is_cut)
@@ -151,7 +154,7 @@ class _Reader:
         self.key = None
         is_whole = line.endswith("|") and len(cells) >= len(self._table.heads)
         section = self.records[-1].label if self._is_in_dimension else ""
-        pieces = [list(_split_pieces(cell)) for cell in cells]
+        pieces = [list(islice(_split_pieces(cell), MOST_SPLITS)) for cell in cells]
         rest = [piece for _, *more in pieces for piece in more]
         has_advice = bool(rest) and all(_find_label(piece) == "recommendation" for piece in rest)
         cells = [each[0] if has_advice else " ".join(each) for each in pieces]

@@ -19,7 +19,7 @@ wins, or both together. The rules of salvage:
    plain JSON ``null`` means that the dimension is not judged.
 5. Comments may be in any language, names in those of ``languages.py``: positions are not guessed.
 6. Of a text of more than 100,000 characters or 1,000 lines the beginning and the end are read, and
-   of what is left so many quotes, marks and numbers as ten answers have: time is bounded.
+   of what is left so many quotes, marks, numbers and labels as ten answers have: time is bounded.
 7. A model's thinking (``<think>``) is not its answer, and a template's ``<comment>`` not a comment.
 """
 
